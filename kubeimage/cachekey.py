@@ -1,0 +1,76 @@
+"""Keys of the build cache: labelled, length-framed, versioned records that a person can read.
+
+``key[0]`` names the base and the platform; ``key[i]`` names ``key[i-1]``, the instruction and its inputs. So equal keys
+mean equal pasts, and two keys can say which field parts them.
+
+Source: the project's design, "Execution" (Cache).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from kubeimage.image.digest import Digest
+
+FORMAT_VERSION = 1
+
+Fields = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class CacheKey:
+    """What a step's result depends on.
+
+    Shape: ``parent`` is the key of the step before, None for the first. ``fields`` are (label, value) in order.
+           ``sources`` are (path, description) of what a COPY puts into its layer, in canonical order.
+    """
+
+    parent: Digest | None
+    fields: Fields
+    sources: Fields = ()
+
+    @cached_property
+    def digest(self) -> Digest:
+        """The sha256 of the whole record."""
+        parent = str(self.parent) if self.parent is not None else ""
+        head = [("version", str(FORMAT_VERSION)), ("parent", parent), *self.fields]
+        return _digest_fields([*head, ("sources", str(_digest_fields(self.sources)))])
+
+    def difference(self, earlier: CacheKey) -> str | None:
+        """Say which is the first field that differs from ``earlier``'s, as a person would; None if none does."""
+        return _first_difference(earlier.fields, self.fields) or _first_source(earlier.sources, self.sources)
+
+
+def _digest_fields(fields: Iterable[Sequence[str]]) -> Digest:
+    """Digest texts so that no two lists of fields feed the hash the same bytes: each is preceded by its length."""
+    framed = bytearray()
+    for field in fields:
+        for text in field:
+            data = text.encode("utf-8", "surrogateescape")
+            framed += b"%d:" % len(data)
+            framed += data
+    return Digest(hashlib.sha256(framed).hexdigest())
+
+
+def _first_difference(before: Fields, after: Fields) -> str | None:
+    old, new = dict(before), dict(after)
+    for label in dict.fromkeys([*old, *new]):
+        if label not in old:
+            return f"{label} {new[label]} is new"
+        if label not in new:
+            return f"{label} {old[label]} is gone"
+        if old[label] != new[label]:
+            return f"{label}: {old[label]} -> {new[label]}"
+    return None
+
+
+def _first_source(before: Fields, after: Fields) -> str | None:
+    old, new = dict(before), dict(after)
+    for path in sorted(old.keys() | new.keys()):
+        if old.get(path) != new.get(path):
+            what = "added" if path not in old else "removed" if path not in new else "changed"
+            return f"file {path} {what}"
+    return None

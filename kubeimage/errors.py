@@ -1,0 +1,326 @@
+"""Every error a caller can meet, with its code, and nothing else.
+
+    KubeimageError                     code   exit status
+    ├── UsageError                     E0101  2
+    │   ├── BuildArgError              E0102  2
+    │   ├── ReferenceFormatError       E0103  2
+    │   ├── DigestFormatError          E0104  2
+    │   └── PlatformFormatError        E0105  2
+    ├── KubefileError                  E02xx  2   one or many diagnostics, each with its place
+    ├── ContextError                   E0300  1
+    │   ├── ContextNotFoundError       E0301  2
+    │   ├── SourceNotFoundError        E0302  1
+    │   ├── SourceEscapeError          E0303  1
+    │   ├── UnsupportedSourceError     E0304  1   sockets, devices, names that are not UTF-8 or reserved
+    │   ├── UnreadableSourceError      E0305  1
+    │   ├── ContextChangedError        E0306  1
+    │   └── DestinationError           E0307  1
+    ├── BuildError                     E0400  1
+    │   ├── LayerLimitError            E0401  2
+    │   ├── BaseImageError             E0402  1
+    │   └── PlatformMismatchError      E0403  1
+    ├── StoreError                     E0500  1
+    │   ├── ImageNotFoundError         E0501  1
+    │   ├── StoreAccessError           E0502  1   no permission, read-only, not a folder
+    │   ├── StoreFullError             E0503  1
+    │   ├── StoreVersionError          E0504  1
+    │   ├── BlobNotFoundError          E0505  1
+    │   └── BlobCorruptError           E0506  1
+    ├── LayerError                     E0600  1
+    │   ├── LayerFormatError           E0601  1
+    │   ├── PathEscapeError            E0602  1
+    │   └── LayerTooLargeError         E0603  1
+    ├── MountError                     E0700  1
+    ├── CommandError                   E0710  1   a RUN that failed
+    │   └── CommandTimeoutError        E0711  1
+    ├── SandboxError                   E0720  1   a RUN that could not be started
+    └── CheckError                     E0900  1   a harness check that does not hold
+
+Errors carry facts. Laying them out is the work of `kubeimage.report`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a text file, as a person finds it.
+
+    Units: ``line`` and ``column`` count from 1, in characters of the physical file; ``length`` is in characters.
+    """
+
+    file: str
+    line: int
+    column: int = 1
+    text: str = ""
+    length: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One thing that is wrong, or unwise: what, where, and what to do about it."""
+
+    code: str
+    message: str
+    location: Location | None = None
+    hint: str | None = None
+    severity: Literal["error", "warning"] = "error"
+
+
+class KubeimageError(Exception):
+    """Base of all errors that kubeimage raises on purpose; ``str()`` is the message alone."""
+
+    code: ClassVar[str] = "E0001"
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str | None = None, location: Location | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.location = location
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """The facts to show, one or more."""
+        return (Diagnostic(self.code, self.message, self.location, self.hint),)
+
+
+class UsageError(KubeimageError):
+    """Options or arguments that cannot be followed."""
+
+    code = "E0101"
+    exit_status = 2
+
+
+class BuildArgError(UsageError):
+    """A ``--build-arg`` that no ARG declares, or that has no value to take."""
+
+    code = "E0102"
+
+
+class ReferenceFormatError(UsageError):
+    """A text that is not an image reference."""
+
+    code = "E0103"
+
+
+class DigestFormatError(UsageError):
+    """A text that is not a digest."""
+
+    code = "E0104"
+
+
+class PlatformFormatError(UsageError):
+    """A text that is not ``os/architecture[/variant]``."""
+
+    code = "E0105"
+
+
+class KubefileError(KubeimageError):
+    """A Kubefile that cannot be parsed or used: all its errors at once.
+
+    Shape: ``diagnostics`` is never empty and stands in the order of the file.
+    """
+
+    code = "E0200"
+    exit_status = 2
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        first = diagnostics[0]
+        super().__init__(first.message, hint=first.hint, location=first.location)
+        self._diagnostics = tuple(diagnostics)
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Every error of the file."""
+        return self._diagnostics
+
+
+class ContextError(KubeimageError):
+    """Something about the build context or a COPY from it."""
+
+    code = "E0300"
+
+
+class ContextNotFoundError(ContextError):
+    """The build context is not there, or is not a folder."""
+
+    code = "E0301"
+    exit_status = 2
+
+
+class SourceNotFoundError(ContextError):
+    """A COPY source that matches nothing."""
+
+    code = "E0302"
+
+
+class SourceEscapeError(ContextError):
+    """A COPY source that leads out of the build context."""
+
+    code = "E0303"
+
+
+class UnsupportedSourceError(ContextError):
+    """A file that no layer can hold: a socket, a device, a reserved or undecodable name."""
+
+    code = "E0304"
+
+
+class UnreadableSourceError(ContextError):
+    """A file or folder of the context that cannot be read."""
+
+    code = "E0305"
+
+
+class ContextChangedError(ContextError):
+    """A file that changed while it was read."""
+
+    code = "E0306"
+
+
+class DestinationError(ContextError):
+    """A COPY destination that leaves the image root or runs through a file."""
+
+    code = "E0307"
+
+
+class BuildError(KubeimageError):
+    """A build that cannot go on."""
+
+    code = "E0400"
+
+
+class LayerLimitError(BuildError):
+    """More layers than an image may have."""
+
+    code = "E0401"
+    exit_status = 2
+
+
+class BaseImageError(BuildError):
+    """A base image that is not in the store."""
+
+    code = "E0402"
+
+
+class PlatformMismatchError(BuildError):
+    """A base image, or a RUN, for another platform than the one asked for."""
+
+    code = "E0403"
+
+
+class StoreError(KubeimageError):
+    """Something about the image store."""
+
+    code = "E0500"
+
+
+class ImageNotFoundError(StoreError):
+    """No image of that name."""
+
+    code = "E0501"
+
+
+class StoreAccessError(StoreError):
+    """A store that cannot be opened, read or written."""
+
+    code = "E0502"
+
+
+class StoreFullError(StoreError):
+    """No space, or no more inodes, where the store lies."""
+
+    code = "E0503"
+
+
+class StoreVersionError(StoreError):
+    """A store written by a newer kubeimage."""
+
+    code = "E0504"
+
+
+class BlobNotFoundError(StoreError):
+    """A blob that something refers to and that is not there."""
+
+    code = "E0505"
+
+
+class BlobCorruptError(StoreError):
+    """A blob whose bytes do not have its digest or size."""
+
+    code = "E0506"
+
+
+class LayerError(KubeimageError):
+    """Something about a layer's tar."""
+
+    code = "E0600"
+
+
+class LayerFormatError(LayerError):
+    """A tar that is truncated, damaged, or holds what a layer may not hold."""
+
+    code = "E0601"
+
+
+class PathEscapeError(LayerError):
+    """An entry that would land outside the root."""
+
+    code = "E0602"
+
+
+class LayerTooLargeError(LayerError):
+    """More content than was allowed."""
+
+    code = "E0603"
+
+
+class MountError(KubeimageError):
+    """A root filesystem that cannot be put together for a RUN."""
+
+    code = "E0700"
+
+
+class CommandError(KubeimageError):
+    """A RUN whose command failed.
+
+    Shape: ``status`` is the exit status, or minus the signal's number; ``output`` holds the last lines it printed.
+    """
+
+    code = "E0710"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        output: str = "",
+        hint: str | None = None,
+        location: Location | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, location=location)
+        self.status = status
+        self.output = output
+
+
+class CommandTimeoutError(CommandError):
+    """A RUN that took longer than it was given."""
+
+    code = "E0711"
+
+
+class SandboxError(KubeimageError):
+    """A RUN that could not be started."""
+
+    code = "E0720"
+
+
+class CheckError(KubeimageError):
+    """A check of the harness that does not hold for a Kubefile."""
+
+    code = "E0900"

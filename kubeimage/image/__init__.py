@@ -1,0 +1,1 @@
+"""The image model: values and their bytes, no I/O."""

@@ -1,0 +1,188 @@
+"""A cluster image, and the one blob that is both a valid OCI image config and the sealer Image document.
+
+The blob holds neither its own digest nor a name: one content has one image id, whatever it is called. ``present``
+adds both for people who look at an image.
+
+Source: OCI image-spec v1.1, config.md; the project's design, "The store".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Literal
+
+from kubeimage.image import canonical
+from kubeimage.image.canonical import JsonObject
+from kubeimage.image.digest import Digest
+from kubeimage.image.document import Arguments, Commands, History, Layer
+from kubeimage.image.oci import MEDIA_TYPE_CONFIG, Descriptor, Manifest, platform_from_json, platform_to_json
+from kubeimage.image.platform import Platform
+from kubeimage.image.reference import Reference
+
+CLUSTERFILE_ANNOTATION = "sea.aliyun.com/ClusterFile"
+APPLICATION: Literal["application"] = "application"
+ImageType = Literal["", "application"]
+
+# What sealer writes where nobody gave a Clusterfile; `present` fills in the image's name, which no digest may hold.
+DEFAULT_CLUSTERFILE = """\
+apiVersion: sealer.cloud/v2
+kind: Cluster
+metadata:
+  name: my-cluster
+spec:
+  image: ""
+  ssh:
+    port: "22"
+    user: root
+status: {}
+"""
+_NAMELESS = '  image: ""\n'
+
+
+@dataclass(frozen=True)
+class Image:
+    """A cluster image for one platform.
+
+    Shape: ``layers`` lowest first; ``history`` has one entry with ``empty_layer=False`` for each layer, in order.
+    Units: ``created`` is RFC 3339 text, or None.
+    """
+
+    platform: Platform
+    layers: tuple[Layer, ...] = ()
+    history: tuple[History, ...] = ()
+    cmd: Commands = field(default_factory=Commands)
+    args: Arguments = field(default_factory=Arguments)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    image_type: ImageType = ""
+    created: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("labels", "annotations"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    @cached_property
+    def config(self) -> bytes:
+        """The config blob; of an image that was read from a store, the very bytes that were read."""
+        return canonical.encode(_to_json(self))
+
+    @cached_property
+    def id(self) -> Digest:
+        """The image id: the digest of the config."""
+        return Digest.of(self.config)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The manifest of this image, with uncompressed layers."""
+        return Manifest(
+            config=Descriptor(MEDIA_TYPE_CONFIG, self.id, len(self.config)),
+            layers=tuple(layer.descriptor for layer in self.layers),
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes of all layers' tars, each counted once."""
+        return sum({layer.diff_id: layer.size for layer in self.layers}.values())
+
+    @classmethod
+    def from_config(cls, config: bytes, layers: Sequence[Descriptor]) -> Image:
+        """Read a config blob; ``layers`` are the manifest's, uncompressed, and give the sizes.
+
+        Raises: KeyError, TypeError or ValueError where the blob is no config, or names other layers than ``layers``.
+        """
+        value = canonical.decode(config)
+        diff_ids = [Digest.parse(diff_id) for diff_id in value["rootfs"]["diff_ids"]]
+        if diff_ids != [layer.digest for layer in layers]:
+            raise ValueError("the config's rootfs.diff_ids are not the manifest's layers")
+        image = _from_json(value, layers)
+        image.__dict__["config"] = config
+        return image
+
+    def present(self, reference: Reference | None = None) -> JsonObject:
+        """Give the Image document as people read it: with its id, and with the name it was asked for by."""
+        value = canonical.decode(self.config)
+        value["spec"]["id"] = self.id.hex
+        if reference is not None:
+            metadata = value["metadata"]
+            metadata["name"] = str(reference)
+            clusterfile = metadata.get("annotations", {}).get(CLUSTERFILE_ANNOTATION)
+            if clusterfile is not None:
+                named = clusterfile.replace(_NAMELESS, f"  image: {reference}\n", 1)
+                metadata["annotations"][CLUSTERFILE_ANNOTATION] = named
+        return value
+
+
+def _to_json(image: Image) -> JsonObject:
+    value: JsonObject = {
+        **platform_to_json(image.platform),
+        "config": {"Labels": dict(image.labels)} if image.labels else {},
+        "rootfs": {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in image.layers]},
+        "history": [_history_to_json(entry) for entry in image.history],
+        "kind": "Image",
+        "metadata": {"annotations": dict(image.annotations)},
+        "spec": {
+            "layers": [{"id": str(layer.diff_id), "type": layer.kind, "value": layer.value} for layer in image.layers],
+            "platform": platform_to_json(image.platform),
+            "image_config": {
+                "cmd": {"parent": list(image.cmd.parent), "current": list(image.cmd.current)},
+                "args": {"parent": dict(image.args.parent), "current": dict(image.args.current)},
+                "labels": dict(image.labels),
+                "image_type": image.image_type,
+            },
+        },
+        "status": {},
+    }
+    if image.created is not None:
+        value["created"] = image.created
+    return value
+
+
+def _history_to_json(entry: History) -> JsonObject:
+    value: JsonObject = {"created_by": entry.created_by}
+    if entry.empty_layer:
+        value["empty_layer"] = True
+    return value
+
+
+def _from_json(value: JsonObject, layers: Sequence[Descriptor]) -> Image:
+    spec = value.get("spec") or {}
+    image_config = spec.get("image_config") or {}
+    records = spec.get("layers") or []
+    if len(records) != len(layers):
+        records = [{}] * len(layers)
+    return Image(
+        platform=platform_from_json(value),
+        layers=tuple(
+            Layer(layer.digest, layer.size, str(record.get("type", "")), str(record.get("value", "")))
+            for layer, record in zip(layers, records, strict=True)
+        ),
+        history=tuple(
+            History(str(entry.get("created_by", "")), bool(entry.get("empty_layer")))
+            for entry in value.get("history") or []
+        ),
+        cmd=_commands(image_config.get("cmd") or {}),
+        args=_arguments(image_config.get("args") or {}),
+        labels=_strings(image_config.get("labels") or (value.get("config") or {}).get("Labels")),
+        annotations=_strings((value.get("metadata") or {}).get("annotations")),
+        image_type=APPLICATION if image_config.get("image_type") == APPLICATION else "",
+        created=value.get("created"),
+    )
+
+
+def _commands(value: JsonObject) -> Commands:
+    return Commands(_texts(value.get("parent")), _texts(value.get("current")))
+
+
+def _arguments(value: JsonObject) -> Arguments:
+    return Arguments(_strings(value.get("parent")), _strings(value.get("current")))
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(str(item) for item in value or ())
+
+
+def _strings(value: Any) -> dict[str, str]:
+    return {str(key): str(item) for key, item in (value or {}).items()}

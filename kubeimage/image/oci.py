@@ -1,0 +1,143 @@
+"""Descriptor, manifest and index, with image-spec's fields in snake_case.
+
+Source: OCI image-spec v1.1, descriptor.md, manifest.md, image-index.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from kubeimage.image import canonical
+from kubeimage.image.canonical import JsonObject
+from kubeimage.image.digest import Digest
+from kubeimage.image.platform import Platform
+
+MEDIA_TYPE_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+MEDIA_TYPE_INDEX = "application/vnd.oci.image.index.v1+json"
+MEDIA_TYPE_CONFIG = "application/vnd.oci.image.config.v1+json"
+MEDIA_TYPE_LAYER = "application/vnd.oci.image.layer.v1.tar"
+
+ANNOTATION_REF_NAME = "org.opencontainers.image.ref.name"
+# containerd's word for the whole name; `ref.name` holds the short one that people type.
+ANNOTATION_FULL_NAME = "io.containerd.image.name"
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a blob is, and how to find and check it.
+
+    Units: ``size`` in bytes of the blob; ``digest`` of its bytes.
+    """
+
+    media_type: str
+    digest: Digest
+    size: int
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    platform: Platform | None = None
+
+    @classmethod
+    def of(cls, media_type: str, data: bytes) -> Self:
+        """Describe ``data``."""
+        return cls(media_type, Digest.of(data), len(data))
+
+    def to_json(self) -> JsonObject:
+        """Give image-spec's object."""
+        value: JsonObject = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
+        if self.annotations:
+            value["annotations"] = dict(self.annotations)
+        if self.platform is not None:
+            value["platform"] = platform_to_json(self.platform)
+        return value
+
+    @classmethod
+    def from_json(cls, value: JsonObject) -> Self:
+        """Read image-spec's object.
+
+        Raises: KeyError, TypeError or ValueError where it is not one.
+        """
+        platform = value.get("platform")
+        size = value["size"]
+        if not isinstance(size, int) or size < 0:
+            raise ValueError(f"a descriptor's size is a number of bytes, found {size!r}")
+        return cls(
+            media_type=str(value["mediaType"]),
+            digest=Digest.parse(value["digest"]),
+            size=size,
+            annotations={str(k): str(v) for k, v in (value.get("annotations") or {}).items()},
+            platform=platform_from_json(platform) if platform else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One image for one platform: its config and its layers, lowest first."""
+
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """Give the blob."""
+        value: JsonObject = {
+            "schemaVersion": 2,
+            "mediaType": MEDIA_TYPE_MANIFEST,
+            "config": self.config.to_json(),
+            "layers": [layer.to_json() for layer in self.layers],
+        }
+        if self.annotations:
+            value["annotations"] = dict(self.annotations)
+        return canonical.encode(value)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read the blob.
+
+        Raises: KeyError, TypeError or ValueError where it is no manifest.
+        """
+        value = canonical.decode(data)
+        return cls(
+            config=Descriptor.from_json(value["config"]),
+            layers=tuple(Descriptor.from_json(layer) for layer in value["layers"]),
+            annotations={str(k): str(v) for k, v in (value.get("annotations") or {}).items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A list of manifests: the images of a layout, or one image's platforms."""
+
+    manifests: tuple[Descriptor, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """Give the blob, or the file ``index.json`` of a layout."""
+        return canonical.encode(
+            {
+                "schemaVersion": 2,
+                "mediaType": MEDIA_TYPE_INDEX,
+                "manifests": [manifest.to_json() for manifest in self.manifests],
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read the blob.
+
+        Raises: KeyError, TypeError or ValueError where it is no index.
+        """
+        value = canonical.decode(data)
+        return cls(tuple(Descriptor.from_json(manifest) for manifest in value["manifests"]))
+
+
+def platform_to_json(platform: Platform) -> JsonObject:
+    """Give image-spec's platform object; an absent variant is left out."""
+    value = {"architecture": platform.architecture, "os": platform.os}
+    if platform.variant:
+        value["variant"] = platform.variant
+    return value
+
+
+def platform_from_json(value: JsonObject) -> Platform:
+    """Read image-spec's platform object, or a config that holds its fields."""
+    return Platform(str(value["os"]), str(value["architecture"]), str(value.get("variant") or ""))

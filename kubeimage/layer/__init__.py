@@ -1,0 +1,1 @@
+"""One changeset as bytes: the canonical tar, read, written, compared and applied."""
