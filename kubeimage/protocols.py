@@ -206,6 +206,21 @@ class BuildCache(Protocol):
         ...
 
 
+class SnapshotStore(Protocol):
+    """Keeps layers unpacked as overlayfs wants its lower directories, made when first asked for."""
+
+    def path(self, diff_id: Digest) -> str:
+        """Give the absolute path of the unpacked layer; nobody may write to it.
+
+        Raises: BlobNotFoundError, BlobCorruptError, LayerError, StoreFullError.
+        """
+        ...
+
+    def scratch(self) -> AbstractContextManager[str]:
+        """Give an empty private directory on the same filesystem, removed afterwards whatever is in it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A RUN.
