@@ -1,0 +1,1 @@
+"""A Kubefile, made into an image: what will happen (plan), making it happen (executor), and telling of it (events)."""

@@ -1,0 +1,214 @@
+"""kubeimage as a library: one real choice for each protocol, and the whole operations on them.
+
+with open_backends("/srv/store") as backends:
+    result = build(read_kubefile("Kubefile"), ".", backends, BuildOptions(references=(Reference.parse("app:v1"),)))
+    print(result.image.id)
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from kubeimage.builder.events import Observer, ignore
+from kubeimage.builder.executor import BuildResult, Parts, execute
+from kubeimage.builder.forecast import Forecast, forecast
+from kubeimage.builder.plan import SCRATCH, BuildOptions, BuildPlan, base_name, make_plan
+from kubeimage.errors import (
+    BaseImageError,
+    ContextNotFoundError,
+    ImageNotFoundError,
+    ReferenceFormatError,
+    UsageError,
+)
+from kubeimage.image.config import Image
+from kubeimage.image.platform import Platform
+from kubeimage.image.reference import Reference
+from kubeimage.kubefile import Kubefile, parse
+from kubeimage.protocols import (
+    BuildCache,
+    CommandRunner,
+    ImageStore,
+    LayerStore,
+    Mounter,
+    SourceCollector,
+)
+
+KUBEFILE_NAMES = ("Kubefile", "kubefile")
+ROOT_VARIABLE = "KUBEIMAGE_ROOT"
+_IMAGE_ID = re.compile(r"(sha256:)?[0-9a-f]{6,64}")
+
+
+@dataclass(frozen=True)
+class Backends:
+    """One implementation a protocol; ``collector`` makes the one for a context's path."""
+
+    layers: LayerStore
+    images: ImageStore
+    cache: BuildCache
+    collector: Callable[[str], SourceCollector]
+    mounter: Mounter
+    runner: CommandRunner
+
+
+def default_root() -> str:
+    """Give the store's root where nobody names one.
+
+    Source: the project's design, "The store".
+    """
+    if root := os.environ.get(ROOT_VARIABLE):
+        return os.path.abspath(root)
+    if os.geteuid() == 0:
+        return "/var/lib/kubeimage"
+    data = os.environ.get("XDG_DATA_HOME") or os.path.join(os.path.expanduser("~"), ".local", "share")
+    return os.path.join(data, "kubeimage")
+
+
+@contextmanager
+def open_backends(
+    root: str | None = None,
+    *,
+    mount: str = "auto",
+    isolation: str = "auto",
+    create: bool = True,
+    notice: Callable[[str], None] | None = None,
+) -> Iterator[Backends]:
+    """Open the real backends on the store at ``root``; what the session holds is let go at the end.
+
+    ``notice`` gets what ``auto`` chose, once, and what a person should know about the cache.
+    Raises: StoreAccessError, StoreVersionError; UsageError for an unknown mount or isolation.
+    """
+    raise NotImplementedError
+
+
+def read_kubefile(path: str) -> Kubefile:
+    """Read and parse the Kubefile at ``path``.
+
+    Raises: KubefileError with all its errors; UsageError where there is no readable file.
+    """
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read()
+    except FileNotFoundError:
+        raise UsageError(f"no Kubefile at {path!r}", hint="name it with -f, or put it into the context") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path!r} is a folder, not a Kubefile", hint="name the file itself with -f") from None
+    except OSError as error:
+        raise UsageError(f"cannot read the Kubefile {path!r}: {error.strerror}") from error
+    return parse(data, file=path)
+
+
+def find_kubefile(context: str) -> str:
+    """Give the path of the Kubefile in ``context``: ``Kubefile``, else ``kubefile``.
+
+    Raises: ContextNotFoundError, UsageError.
+    """
+    if not os.path.isdir(context):
+        what = "is a file, not a folder" if os.path.exists(context) else "does not exist"
+        raise ContextNotFoundError(f"the build context {context!r} {what}")
+    for name in KUBEFILE_NAMES:
+        path = os.path.join(context, name)
+        if os.path.lexists(path):
+            return path
+    raise UsageError(f"no Kubefile in {context!r}", hint="name it with -f")
+
+
+def plan_build(kubefile: Kubefile, images: ImageStore, options: BuildOptions) -> BuildPlan:
+    """Resolve the base and every instruction, and check the layer limit, before any work.
+
+    Raises: BaseImageError, LayerLimitError, BuildArgError, KubefileError.
+    """
+    return make_plan(kubefile, find_base(kubefile, images, options), options)
+
+
+def find_base(kubefile: Kubefile, images: ImageStore, options: BuildOptions) -> Image | None:
+    """Give the image that FROM names, None for scratch.
+
+    Raises: BaseImageError, with FROM's place.
+    """
+    name = base_name(kubefile, options)
+    location = kubefile.base.span.location
+    if name == SCRATCH:
+        return None
+    try:
+        reference = Reference.parse(name)
+    except ReferenceFormatError as error:
+        error.location = location
+        raise
+    image = images.get(reference, options.target)
+    if image is not None:
+        return image
+    others = sorted({str(one.platform) for one in images.records() if one.reference == reference})
+    found = f"; the store has it for {', '.join(others)}" if others else ""
+    raise BaseImageError(
+        f"the base image {name} is not in the store for {options.target}{found}",
+        location=location,
+        hint=f"build it first: kubeimage build -t {name} …",
+    )
+
+
+def build(
+    kubefile: Kubefile,
+    context: str,
+    backends: Backends,
+    options: BuildOptions | None = None,
+    observe: Observer = ignore,
+) -> BuildResult:
+    """Build ``kubefile`` in ``context`` and put the image into the store.
+
+    Raises: any KubeimageError; then the store shows nothing of the image.
+    """
+    collector = backends.collector(context)
+    plan = plan_build(kubefile, backends.images, options or BuildOptions())
+    parts = Parts(backends.layers, backends.images, backends.cache, collector, backends.mounter, backends.runner)
+    return execute(plan, parts, observe)
+
+
+def preview(
+    kubefile: Kubefile, context: str, backends: Backends, options: BuildOptions | None = None
+) -> tuple[Forecast, ...]:
+    """Say what a build would do, changing nothing.
+
+    Raises: what a build would raise before it runs a command.
+    """
+    collector = backends.collector(context)
+    plan = plan_build(kubefile, backends.images, options or BuildOptions())
+    return forecast(plan, backends.cache, collector)
+
+
+def find_image(name: str, images: ImageStore, platform: Platform | None = None) -> tuple[Image, Reference | None]:
+    """Give the image that a person means by ``name``: a reference, or the start of an image id.
+
+    Raises: ImageNotFoundError with near names; ReferenceFormatError where it can be neither.
+    """
+    if _IMAGE_ID.fullmatch(name) and (by_id := images.find(name.removeprefix("sha256:"))) is not None:
+        return by_id, None
+    reference = Reference.parse(name)
+    image = images.get(reference, platform)
+    if image is not None:
+        return image, reference
+    known = [record.reference.familiar() for record in images.records() if record.reference is not None]
+    near = difflib.get_close_matches(reference.familiar(), known, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "kubeimage images lists what is there"
+    for_platform = f" for {platform}" if platform is not None else ""
+    raise ImageNotFoundError(f"no image {name}{for_platform} in the store", hint=hint)
+
+
+__all__ = [
+    "Backends",
+    "BuildOptions",
+    "BuildResult",
+    "build",
+    "default_root",
+    "find_base",
+    "find_image",
+    "find_kubefile",
+    "open_backends",
+    "plan_build",
+    "preview",
+    "read_kubefile",
+]

@@ -1,0 +1,73 @@
+"""What a build tells while it runs: the one source of progress, JSON lines and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kubeimage.builder.plan import Step
+from kubeimage.image.config import Image
+from kubeimage.image.digest import Digest
+from kubeimage.image.document import Layer
+
+
+@dataclass(frozen=True, slots=True)
+class BuildStarted:
+    """A build begins. Units: ``base_layers`` counts the base's layers, ``total`` the steps."""
+
+    total: int
+    base: str
+    base_layers: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """A step begins."""
+
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """A piece of what a RUN prints, as it comes."""
+
+    step: Step
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """A step is done.
+
+    Shape: ``layer`` is None where it added none; ``why_missed`` is None where the cache had it, or had no say.
+    """
+
+    step: Step
+    layer: Layer | None
+    cached: bool
+    why_missed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that a person should know and that stops nothing."""
+
+    message: str
+    step: Step | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildFinished:
+    """The image is in the store, under its names."""
+
+    image: Image
+    manifest: Digest
+    references: tuple[str, ...]
+
+
+Event = BuildStarted | StepStarted | StepOutput | StepFinished | Warned | BuildFinished
+Observer = Callable[[Event], None]
+
+
+def ignore(_event: Event) -> None:
+    """Observe nothing."""

@@ -1,0 +1,213 @@
+"""The loop over a plan's steps: the only mutable state of a build, and nothing but protocols around it.
+
+The executor opens no file, mounts nothing and runs no process itself.
+
+Source: the project's design, "Execution": cache hits are a prefix; after the first miss nothing later may hit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from kubeimage.builder import steps
+from kubeimage.builder.events import (
+    BuildFinished,
+    BuildStarted,
+    Observer,
+    StepFinished,
+    StepOutput,
+    StepStarted,
+    Warned,
+    ignore,
+)
+from kubeimage.builder.plan import BuildPlan, Step
+from kubeimage.builder.rootfs import Rootfs
+from kubeimage.cachekey import CacheKey
+from kubeimage.errors import KubeimageError
+from kubeimage.image.config import Image
+from kubeimage.image.digest import Digest
+from kubeimage.image.document import History, Layer
+from kubeimage.layer.entry import Entry
+from kubeimage.protocols import (
+    BuildCache,
+    CachedStep,
+    Command,
+    CommandRunner,
+    CopyRequest,
+    ImageStore,
+    LayerStore,
+    Mounter,
+    SourceCollector,
+    StoredLayer,
+)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything the executor works with, one real or fake part a protocol."""
+
+    layers: LayerStore
+    images: ImageStore
+    cache: BuildCache
+    collector: SourceCollector
+    mounter: Mounter
+    runner: CommandRunner
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """How a step went. Shape: ``why_missed`` is None where the cache had it or had no say."""
+
+    step: Step
+    layer: Layer | None
+    cached: bool
+    why_missed: str | None = None
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """A finished build."""
+
+    image: Image
+    manifest: Digest
+    steps: tuple[StepResult, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def cache_hits(self) -> int:
+        """How many steps the cache had."""
+        return sum(result.cached for result in self.steps)
+
+    @property
+    def cache_misses(self) -> int:
+        """How many COPY and RUN steps had to be done."""
+        return sum(result.step.makes_layer and not result.cached for result in self.steps)
+
+    def why_missed(self, step: int) -> str | None:
+        """Say why step number ``step`` (from 1) was not in the cache; None where it was."""
+        return self.steps[step - 1].why_missed
+
+
+def execute(plan: BuildPlan, parts: Parts, observe: Observer = ignore) -> BuildResult:
+    """Do what ``plan`` says, and put the image into the store: its only commit point.
+
+    Raises: any KubeimageError of a step, with the step's place in the Kubefile.
+    """
+    build = _Build(plan, parts, observe)
+    observe(BuildStarted(len(plan.steps), plan.base_name, len(plan.base_layers)))
+    for step in plan.steps:
+        build.do(step)
+    return build.finish()
+
+
+@dataclass
+class _Build:
+    plan: BuildPlan
+    parts: Parts
+    observe: Observer
+    key: Digest = field(init=False)
+    hitting: bool = field(init=False)
+    rootfs: Rootfs = field(init=False)
+    results: list[StepResult] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.key = self.plan.first_key.digest
+        self.hitting = self.plan.options.use_cache
+        self.rootfs = Rootfs(self.parts.layers)
+        for layer in self.plan.base_layers:
+            self.rootfs.push(layer.diff_id)
+
+    def do(self, step: Step) -> None:
+        self.observe(StepStarted(step))
+        try:
+            result = self._copy(step, step.copy) if step.copy else self._run(step) if step.run else None
+        except KubeimageError as error:
+            error.location = error.location or step.location
+            raise
+        result = result or StepResult(step, None, cached=False)
+        self.results.append(result)
+        self.observe(StepFinished(step, result.layer, result.cached, result.why_missed))
+
+    def finish(self) -> BuildResult:
+        self._warn_swallowed_commands()
+        made = tuple(result.layer for result in self.results if result.layer is not None)
+        history = tuple(History(one.step.text, empty_layer=one.layer is None) for one in self.results)
+        image = self.plan.compose(made, history)
+        references = self.plan.options.references
+        manifest = self.parts.images.put(image, references)
+        self.observe(BuildFinished(image, manifest, tuple(str(reference) for reference in references)))
+        return BuildResult(image, manifest, tuple(self.results), tuple(self.warnings))
+
+    def _copy(self, step: Step, request: CopyRequest) -> StepResult:
+        collector, cache = self.parts.collector, self.parts.cache
+        collected = collector.collect(request)
+        for message in collected.warnings:
+            self._warn(message, step)
+        key = None
+        if self.hitting and cache.expects(self.key):
+            collected = replace(collected, entries=collector.with_digests(collected.entries))
+            key = steps.copy_key(self.key, step.cache_fields(), collected.entries)
+            if (hit := cache.lookup(key)) is not None:
+                return self._hit(step, key, hit)
+        why = self._why_missed(key)
+        copied = steps.copy(collected, self.rootfs, self.parts.layers)
+        if key is None:
+            collector.remember(copied.sources, {one.path: one.digest for one in copied.sources if one.digest})
+            key = steps.copy_key(self.key, step.cache_fields(), copied.sources)
+        return self._missed(step, key, copied.made, why)
+
+    def _run(self, step: Step, command: Command) -> StepResult:
+        key = CacheKey(self.key, step.cache_fields())
+        if self.hitting and (hit := self.parts.cache.lookup(key)) is not None:
+            return self._hit(step, key, hit)
+        why = self._why_missed(key)
+        made = steps.run(step, command, self.rootfs.diff_ids, self.parts, lambda data: self._output(step, data))
+        return self._missed(step, key, made, why)
+
+    def _output(self, step: Step, data: bytes) -> None:
+        self.observe(StepOutput(step, data))
+
+    def _hit(self, step: Step, key: CacheKey, hit: CachedStep) -> StepResult:
+        self.key = key.digest
+        return StepResult(step, self._push(step, hit.layer), cached=True)
+
+    def _missed(self, step: Step, key: CacheKey, made: steps.Made, why: str) -> StepResult:
+        first = self.plan.first_key
+        if self.key == first.digest:
+            self.parts.cache.record(first, CachedStep(None))
+        self.parts.cache.record(key, CachedStep(made.layer))
+        self.key, self.hitting = key.digest, False
+        return StepResult(step, self._push(step, made.layer, made.entries), cached=False, why_missed=why)
+
+    def _push(self, step: Step, layer: StoredLayer | None, entries: Sequence[Entry] | None = None) -> Layer | None:
+        if layer is None:
+            return None
+        self.rootfs.push(layer.diff_id, entries)
+        return Layer(layer.diff_id, layer.size, step.instruction.keyword, step.instruction.value)
+
+    def _why_missed(self, key: CacheKey | None) -> str:
+        if not self.plan.options.use_cache:
+            return "--no-cache"
+        if not self.hitting:
+            return "an earlier step missed"
+        return explain_miss(self.parts.cache, self.plan.first_key, self.key, key)
+
+    def _warn(self, message: str, step: Step | None = None) -> None:
+        self.warnings.append(message)
+        self.observe(Warned(message, step))
+
+    def _warn_swallowed_commands(self) -> None:
+        for command in self.plan.commands.swallowed:
+            self._warn(f"CMD {command!r} will not run again: the base image has it already")
+
+
+def explain_miss(cache: BuildCache, first: CacheKey, parent: Digest, key: CacheKey | None) -> str:
+    """Say why the step after ``parent`` is not in the cache; ``key`` is its key, where that is known."""
+    earlier = cache.nearest(key) if key is not None else None
+    if key is not None and earlier is not None:
+        return key.difference(earlier) or "its layer is gone or damaged"
+    if parent == first.digest and (before := cache.nearest(first)) is not None:
+        return first.difference(before) or "never built before"
+    return "never built before"

@@ -1,0 +1,67 @@
+"""What a build would do, found out without doing it: which steps the cache has, and why it has not the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kubeimage.builder.executor import explain_miss
+from kubeimage.builder.plan import BuildPlan, Step
+from kubeimage.builder.steps import copy_key
+from kubeimage.cachekey import CacheKey
+from kubeimage.errors import KubeimageError
+from kubeimage.image.digest import Digest
+from kubeimage.protocols import BuildCache, SourceCollector, StoredLayer
+
+Outcome = Literal["hit", "run", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What would happen to a step.
+
+    Shape: ``outcome`` is ``hit`` (the cache has it), ``run`` (it would be done) or ``note`` (it makes no layer).
+           ``why_missed`` says why a step would be done. ``paths`` are where a COPY's entries land, in canonical order.
+    """
+
+    step: Step
+    outcome: Outcome
+    layer: StoredLayer | None = None
+    why_missed: str | None = None
+    paths: tuple[str, ...] = ()
+
+
+def forecast(plan: BuildPlan, cache: BuildCache, collector: SourceCollector) -> tuple[Forecast, ...]:
+    """Walk the plan's steps, looking up and reading sources, and changing nothing.
+
+    Raises: a ContextError for a COPY that would fail, with its place in the Kubefile.
+    """
+    found: list[Forecast] = []
+    parent: Digest | None = plan.first_key.digest if plan.options.use_cache else None
+    for step in plan.steps:
+        if not step.makes_layer:
+            found.append(Forecast(step, "note"))
+            continue
+        key, paths = _inputs(step, parent or plan.first_key.digest, collector)
+        if parent is None:
+            why = "an earlier step misses" if plan.options.use_cache else "--no-cache"
+            found.append(Forecast(step, "run", why_missed=why, paths=paths))
+        elif (hit := cache.lookup(key)) is not None:
+            found.append(Forecast(step, "hit", hit.layer, paths=paths))
+            parent = key.digest
+        else:
+            why = explain_miss(cache, plan.first_key, parent, key)
+            found.append(Forecast(step, "run", why_missed=why, paths=paths))
+            parent = None
+    return tuple(found)
+
+
+def _inputs(step: Step, parent: Digest, collector: SourceCollector) -> tuple[CacheKey, tuple[str, ...]]:
+    if step.copy is None:
+        return CacheKey(parent, step.cache_fields()), ()
+    try:
+        entries = collector.with_digests(collector.collect(step.copy).entries)
+    except KubeimageError as error:
+        error.location = error.location or step.location
+        raise
+    return copy_key(parent, step.cache_fields(), entries), tuple(entry.path for entry in entries)

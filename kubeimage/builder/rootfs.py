@@ -1,0 +1,84 @@
+"""The merged view of an image's layers while it is built, read only when a step needs it.
+
+A build that finds everything in the cache never looks inside a layer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from kubeimage.image.digest import Digest
+from kubeimage.layer.entry import Entry, Kind
+from kubeimage.layer.reader import iter_contents
+from kubeimage.layer.tree import Tree
+from kubeimage.protocols import LayerStore
+
+
+class Rootfs:
+    """What stands at which path above a stack of layers."""
+
+    def __init__(self, layers: LayerStore) -> None:
+        self._layers = layers
+        self._pending: list[tuple[Digest, Sequence[Entry] | None]] = []
+        self._stack: list[Digest] = []
+        self._tree = Tree()
+
+    def push(self, diff_id: Digest, entries: Sequence[Entry] | None = None) -> None:
+        """Put a layer on top; its entries are read from the store when they are needed, if not given."""
+        self._pending.append((diff_id, entries))
+
+    @property
+    def diff_ids(self) -> list[Digest]:
+        """The layers, lowest first."""
+        return [*self._stack, *(diff_id for diff_id, _ in self._pending)]
+
+    def get(self, path: str) -> Entry | None:
+        """Give what stands at ``path``."""
+        return self._read().get(path)
+
+    def resolve_directory(self, path: str) -> str:
+        """Follow the symlinks on the way to ``path``, inside the root.
+
+        Raises: DestinationError where the way runs through a file or round in circles.
+        """
+        return self._read().resolve_directory(path)
+
+    def holds(self, entries: Sequence[Entry]) -> bool:
+        """Whether every one of ``entries`` stands there already, contents included."""
+        tree = self._read()
+        below = [tree.get(entry.path) for entry in entries]
+        if not all(_looks_equal(entry, found) for entry, found in zip(entries, below, strict=True)):
+            return False
+        unread = {found.path for found in below if found is not None and found.kind is Kind.FILE and not found.digest}
+        digests = self._content_digests(unread)
+        return all(
+            entry.kind is not Kind.FILE or entry.digest == (found and (found.digest or digests.get(found.path)))
+            for entry, found in zip(entries, below, strict=True)
+        )
+
+    def _read(self) -> Tree:
+        for diff_id, entries in self._pending:
+            self._tree.apply(self._layers.entries(diff_id) if entries is None else entries, layer=len(self._stack))
+            self._stack.append(diff_id)
+        self._pending.clear()
+        return self._tree
+
+    def _content_digests(self, paths: set[str]) -> dict[str, bytes]:
+        """Read the contents that nobody has digested yet, each layer's once."""
+        wanted: dict[int, set[str]] = {}
+        for path in paths:
+            wanted.setdefault(self._tree.layer_of(path), set()).add(path)
+        digests = {}
+        for layer, names in wanted.items():
+            with self._layers.open(self._stack[layer]) as tar:
+                for entry, content in iter_contents(tar):
+                    if entry.path in names and content is not None:
+                        digests[entry.path] = hashlib.file_digest(content, "sha256").digest()
+        return digests
+
+
+def _looks_equal(entry: Entry, found: Entry | None) -> bool:
+    if found is None or found.kind is not entry.kind or found.mode != entry.mode or found.xattrs != entry.xattrs:
+        return False
+    return found.target == entry.target and (entry.kind is not Kind.FILE or found.size == entry.size)

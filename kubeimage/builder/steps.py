@@ -1,0 +1,162 @@
+"""What one COPY or RUN does to the image below it: one function an instruction, over protocols alone.
+
+Source: the project's design, "Execution".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from kubeimage.builder.plan import Step
+from kubeimage.builder.rootfs import Rootfs
+from kubeimage.cachekey import CacheKey, Fields
+from kubeimage.errors import CommandError, CommandTimeoutError
+from kubeimage.image.digest import Digest
+from kubeimage.layer.entry import Entry, Kind, canonical_order, directory
+from kubeimage.protocols import Collected, Command, CommandRunner, LayerStore, Mounter, StoredLayer
+
+_DEFAULT_DIRECTORY_MODE = 0o755
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a step made: a layer and the entries in it, or nothing."""
+
+    layer: StoredLayer | None
+    entries: Sequence[Entry] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a COPY made, and its collected entries with the digests of what was read."""
+
+    made: Made
+    sources: Sequence[Entry]
+
+
+class RunParts(Protocol):
+    """The parts that a RUN needs."""
+
+    @property
+    def mounter(self) -> Mounter: ...
+    @property
+    def runner(self) -> CommandRunner: ...
+    @property
+    def layers(self) -> LayerStore: ...
+
+
+def copy_key(parent: Digest, fields: Fields, entries: Iterable[Entry]) -> CacheKey:
+    """Make the key of a COPY whose files' digests are known."""
+    return CacheKey(parent, fields, tuple((entry.path, _describe(entry)) for entry in entries))
+
+
+def _describe(entry: Entry) -> str:
+    words = [entry.kind.value, f"{entry.mode:o}"]
+    if entry.mtime:
+        words.append(f"mtime {entry.mtime}")
+    if entry.kind is Kind.FILE:
+        assert entry.digest is not None
+        words += [str(entry.size), entry.digest.hex()]
+    elif entry.target:
+        words.append(entry.target)
+    return " ".join(words)
+
+
+def copy(collected: Collected, rootfs: Rootfs, layers: LayerStore) -> Copied:
+    """Write what a COPY brings as a layer; if all of it is there already, make nothing.
+
+    The tar is written in any case: reading the sources once is writing it.
+    Raises: DestinationError where the destination runs through a file; ContextError.
+    """
+    landed = _land(collected, rootfs)
+    entries = canonical_order([*_parents(collected, landed, rootfs), *landed])
+    if not entries:
+        return Copied(Made(None), ())
+    stored = layers.put(entries)
+    digests = stored.digests
+    sources = [
+        one._replace(digest=digests.get(there.path)) for one, there in zip(collected.entries, landed, strict=True)
+    ]
+    entries = [one._replace(digest=digests.get(one.path)) for one in entries]
+    return Copied(Made(None) if rootfs.holds(entries) else Made(stored, entries), sources)
+
+
+def _land(collected: Collected, rootfs: Rootfs) -> Sequence[Entry]:
+    """Give the entries where they really land: behind the symlinks of the image below."""
+    if not collected.directories:
+        return collected.entries
+    written = collected.directories[-1]
+    real = rootfs.resolve_directory(written)
+    return collected.entries if real == written else [_move(entry, written, real) for entry in collected.entries]
+
+
+def _parents(collected: Collected, landed: Sequence[Entry], rootfs: Rootfs) -> list[Entry]:
+    """Give the directories that the destination implies, with the mode they have below."""
+    if not collected.directories:
+        return []
+    own = {entry.path for entry in landed}
+    real = rootfs.resolve_directory(collected.directories[-1])
+    return [_parent(path, rootfs) for path in _with_parents(real) if path not in own]
+
+
+def _with_parents(path: str) -> list[str]:
+    parts = path.split("/") if path else []
+    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
+
+
+def _parent(path: str, rootfs: Rootfs) -> Entry:
+    below = rootfs.get(path)
+    return directory(path, below.mode if below is not None else _DEFAULT_DIRECTORY_MODE)
+
+
+def _move(entry: Entry, written: str, real: str) -> Entry:
+    target = _rebase(entry.target, written, real) if entry.kind is Kind.HARDLINK else entry.target
+    return entry._replace(path=_rebase(entry.path, written, real), target=target)
+
+
+def _rebase(path: str, written: str, real: str) -> str:
+    tail = path.removeprefix(written).lstrip("/")
+    return f"{real}/{tail}" if real and tail else real or tail
+
+
+def run(
+    step: Step,
+    command: Command,
+    below: Sequence[Digest],
+    parts: RunParts,
+    output: Callable[[bytes], None],
+) -> Made:
+    """Run a command on the image below, and keep what it changed.
+
+    Raises: CommandError, MountError, SandboxError.
+    """
+    with parts.mounter.mount(below) as mount:
+        result = parts.runner.run(command, mount, output)
+        if result.timed_out:
+            raise CommandTimeoutError(
+                f"RUN took longer than {command.timeout:g} s and was stopped",
+                status=result.status,
+                output=result.tail,
+                location=step.location,
+                hint="give it more time with --timeout",
+            )
+        if result.status:
+            raise CommandError(
+                f"RUN {_ending(result.status)}", status=result.status, output=result.tail, location=step.location
+            )
+        changes = mount.changes()
+        return Made(parts.layers.put(changes), changes) if changes else Made(None)
+
+
+def _ending(status: int) -> str:
+    if status > 0:
+        return f"ended with exit status {status}"
+    import signal
+
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"was killed by {name}"
