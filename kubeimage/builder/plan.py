@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kubeimage.cachekey import CacheKey, Fields
-from kubeimage.errors import BaseImageError, KubeimageError, LayerLimitError, Location
+from kubeimage.errors import BaseImageError, LayerLimitError, Location
 from kubeimage.image.config import APPLICATION, CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE, Image
 from kubeimage.image.document import (
     MAX_LAYERS,
@@ -23,7 +23,7 @@ from kubeimage.image.document import (
 )
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
-from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Kubefile, Run, Scope, expand
+from kubeimage.kubefile import Cmd, Copy, From, Instruction, Kubefile, Run, Scope
 from kubeimage.protocols import Command, CopyRequest
 
 SCRATCH = "scratch"
