@@ -1,0 +1,158 @@
+"""Build cluster images from Kubefiles.
+
+The public names, each from the module that defines it. They are fetched when they are first used, so that
+``import kubeimage`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubeimage._version import __version__
+
+if TYPE_CHECKING:
+    from kubeimage.api import (
+        Backends,
+        BuildOptions,
+        BuildResult,
+        build,
+        default_root,
+        find_base,
+        find_image,
+        find_kubefile,
+        open_backends,
+        plan_build,
+        preview,
+        read_kubefile,
+    )
+    from kubeimage.errors import (
+        BaseImageError,
+        BlobCorruptError,
+        BlobNotFoundError,
+        BuildArgError,
+        BuildError,
+        CheckError,
+        CommandError,
+        CommandTimeoutError,
+        ContextChangedError,
+        ContextError,
+        ContextNotFoundError,
+        DestinationError,
+        Diagnostic,
+        DigestFormatError,
+        ImageNotFoundError,
+        KubefileError,
+        KubeimageError,
+        LayerError,
+        LayerFormatError,
+        LayerLimitError,
+        LayerTooLargeError,
+        Location,
+        MountError,
+        PathEscapeError,
+        PlatformFormatError,
+        PlatformMismatchError,
+        ReferenceFormatError,
+        SandboxError,
+        SourceEscapeError,
+        SourceNotFoundError,
+        StoreAccessError,
+        StoreError,
+        StoreFullError,
+        StoreVersionError,
+        UnreadableSourceError,
+        UnsupportedSourceError,
+        UsageError,
+    )
+    from kubeimage.image.config import Image
+    from kubeimage.image.digest import Digest
+    from kubeimage.image.platform import Platform
+    from kubeimage.image.reference import Reference
+    from kubeimage.kubefile import Kubefile, parse, render
+
+__all__ = [
+    "Backends",
+    "BaseImageError",
+    "BlobCorruptError",
+    "BlobNotFoundError",
+    "BuildArgError",
+    "BuildError",
+    "BuildOptions",
+    "BuildResult",
+    "CheckError",
+    "CommandError",
+    "CommandTimeoutError",
+    "ContextChangedError",
+    "ContextError",
+    "ContextNotFoundError",
+    "DestinationError",
+    "Diagnostic",
+    "Digest",
+    "DigestFormatError",
+    "Image",
+    "ImageNotFoundError",
+    "Kubefile",
+    "KubefileError",
+    "KubeimageError",
+    "LayerError",
+    "LayerFormatError",
+    "LayerLimitError",
+    "LayerTooLargeError",
+    "Location",
+    "MountError",
+    "PathEscapeError",
+    "Platform",
+    "PlatformFormatError",
+    "PlatformMismatchError",
+    "Reference",
+    "ReferenceFormatError",
+    "SandboxError",
+    "SourceEscapeError",
+    "SourceNotFoundError",
+    "StoreAccessError",
+    "StoreError",
+    "StoreFullError",
+    "StoreVersionError",
+    "UnreadableSourceError",
+    "UnsupportedSourceError",
+    "UsageError",
+    "__version__",
+    "build",
+    "default_root",
+    "find_base",
+    "find_image",
+    "find_kubefile",
+    "open_backends",
+    "parse",
+    "plan_build",
+    "preview",
+    "read_kubefile",
+    "render",
+]
+
+_ERRORS = "kubeimage.errors"
+_ELSEWHERE = {
+    "Digest": "kubeimage.image.digest",
+    "Image": "kubeimage.image.config",
+    "Kubefile": "kubeimage.kubefile",
+    "Platform": "kubeimage.image.platform",
+    "Reference": "kubeimage.image.reference",
+    "parse": "kubeimage.kubefile",
+    "render": "kubeimage.kubefile",
+    **dict.fromkeys(("Diagnostic", "Location"), _ERRORS),
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _ELSEWHERE.get(name) or (_ERRORS if name.endswith("Error") else "kubeimage.api")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

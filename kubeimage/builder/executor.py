@@ -122,7 +122,7 @@ class _Build:
     def do(self, step: Step) -> None:
         self.observe(StepStarted(step))
         try:
-            result = self._copy(step, step.copy) if step.copy else self._run(step) if step.run else None
+            result = self._copy(step, step.copy) if step.copy else self._run(step, step.run) if step.run else None
         except KubeimageError as error:
             error.location = error.location or step.location
             raise

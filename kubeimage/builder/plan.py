@@ -10,24 +10,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kubeimage.cachekey import CacheKey, Fields
-from kubeimage.errors import BaseImageError, LayerLimitError, Location
+from kubeimage.errors import LayerLimitError, Location, PlatformMismatchError
 from kubeimage.image.config import APPLICATION, CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE, Image
-from kubeimage.image.document import (
-    MAX_LAYERS,
-    Arguments,
-    Commands,
-    History,
-    Layer,
-    inherited_arguments,
-    inherited_commands,
-)
+from kubeimage.image.digest import Digest
+from kubeimage.image.document import MAX_LAYERS, Arguments, Commands, History, Layer
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
-from kubeimage.kubefile import Cmd, Copy, From, Instruction, Kubefile, Run, Scope
+from kubeimage.kubefile import Copy, Instruction, Kubefile, Run, Scope, Visible, looks_secret
 from kubeimage.protocols import Command, CopyRequest
 
 SCRATCH = "scratch"
-ARCH = "ARCH"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +52,12 @@ class Step:
     """One instruction behind FROM, with its inputs resolved.
 
     Shape: ``number`` counts from 1. Exactly one of ``copy`` and ``run`` is set where the step may make a layer.
-           ``arguments`` are the ARG values that a RUN sees.
     """
 
     number: int
     instruction: Instruction
     copy: CopyRequest | None = None
     run: Command | None = None
-    arguments: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -90,8 +80,13 @@ class Step:
             return _copy_fields(self.copy)
         assert self.run is not None
         network = "host" if self.run.network else "none"
-        arguments = [(f"arg {name}", value) for name, value in sorted(self.run.environment.items())]
+        arguments = [(f"arg {name}", _readable(name, value)) for name, value in sorted(self.run.environment.items())]
         return (("kind", Run.keyword), ("command", self.run.script), ("network", network), *arguments)
+
+
+def _readable(name: str, value: str) -> str:
+    """A cache record can be read by anybody who reads the store: a secret enters it as a digest."""
+    return str(Digest.of(value.encode())) if looks_secret(name) else value
 
 
 def _copy_fields(request: CopyRequest) -> Fields:
@@ -132,15 +127,17 @@ class BuildPlan:
     @property
     def commands(self) -> Commands:
         """The image's commands."""
-        current = tuple(
-            command for step in self.steps if isinstance(step.instruction, Cmd) for command in step.instruction.commands
-        )
-        return Commands(inherited_commands(self.base) if self.options.keep_base else (), current)
+        return Commands(self._kept.cmd.merged if self._kept else (), self.kubefile.commands)
+
+    @property
+    def _kept(self) -> Image | None:
+        """The base, where the image stands on it."""
+        return self.base if self.options.keep_base else None
 
     def compose(self, made: tuple[Layer, ...], history: tuple[History, ...]) -> Image:
         """Put together the image from the layers that the steps made."""
         base, options = self.base, self.options
-        keep = base if options.keep_base else None
+        keep = self._kept
         annotations = dict(base.annotations) if base is not None else {}
         annotations.setdefault(CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE)
         return Image(
@@ -148,7 +145,7 @@ class BuildPlan:
             layers=(*(keep.layers if keep else ()), *made),
             history=(*(keep.history if keep else ()), *history),
             cmd=self.commands,
-            args=Arguments(inherited_arguments(keep), self.arguments),
+            args=Arguments(keep.args.merged if keep else {}, self.arguments),
             labels={**(base.labels if base is not None else {}), **options.labels},
             annotations=annotations,
             image_type=(base.image_type if base is not None else "") if options.keep_base else APPLICATION,
@@ -161,49 +158,46 @@ def base_name(kubefile: Kubefile, options: BuildOptions) -> str:
 
     Raises: BuildArgError, KubefileError.
     """
-    scope = Scope.of(kubefile, options.build_args)
-    return scope.expand(kubefile.base, kubefile.base.name)
+    return Scope.of(kubefile, options.build_args).base_name()
 
 
 def make_plan(kubefile: Kubefile, base: Image | None, options: BuildOptions) -> BuildPlan:
     """Resolve every instruction.
 
     Raises: BuildArgError; KubefileError for an argument without a value; LayerLimitError, which says who spends how
-        many layers; BaseImageError for a base that is for another platform.
+        many layers; PlatformMismatchError for a base that is for another platform.
     """
     scope = Scope.of(kubefile, options.build_args)
-    name = scope.expand(kubefile.base, kubefile.base.name)
-    _check_limit(kubefile, base, name)
+    name = scope.base_name()
     if base is not None and not options.target.matches(base.platform):
-        raise BaseImageError(f"the base image {name} is for {base.platform}, not for {options.target}")
-    behind = [instruction for instruction in kubefile.instructions if not isinstance(instruction, From)]
-    steps = tuple(_make_step(number, one, scope, options) for number, one in enumerate(behind, 1))
-    return BuildPlan(kubefile, base, name, options, steps, scope.final)
+        raise PlatformMismatchError(
+            f"the base image {name} is for {base.platform}, not for {options.target}",
+            location=kubefile.base.span.location,
+        )
+    _check_limit(kubefile, base, name)
+    behind = [(one, visible) for one, visible in scope.walk() if one is not kubefile.base]
+    steps = tuple(_make_step(number, one, visible, options) for number, (one, visible) in enumerate(behind, 1))
+    return BuildPlan(kubefile, base, name, options, steps, scope.arguments)
 
 
-def _make_step(number: int, instruction: Instruction, scope: Scope, options: BuildOptions) -> Step:
+def _make_step(number: int, instruction: Instruction, visible: Visible, options: BuildOptions) -> Step:
     if isinstance(instruction, Copy):
-        return Step(number, instruction, copy=_copy_request(instruction, scope, options))
+        return Step(number, instruction, copy=_copy_request(instruction, visible, options))
     if isinstance(instruction, Run):
-        arguments = scope.visible(instruction)
-        command = Command(instruction.command, arguments, options.network, options.timeout)
-        return Step(number, instruction, run=command)
+        return Step(
+            number, instruction, run=Command(instruction.command, visible.values, options.network, options.timeout)
+        )
     return Step(number, instruction)
 
 
-def _copy_request(copy: Copy, scope: Scope, options: BuildOptions) -> CopyRequest:
-    arch = {ARCH: options.target.architecture}
-    return CopyRequest(
-        sources=tuple(scope.expand(copy, source, arch) for source in copy.sources),
-        destination=scope.expand(copy, copy.destination, arch),
-        exact=copy.exact,
-        chmod=copy.chmod,
-        mtime=None if options.timestamps == "preserve" else options.epoch or 0,
-    )
+def _copy_request(copy: Copy, visible: Visible, options: BuildOptions) -> CopyRequest:
+    expanded = visible.expand_copy(copy, options.target.architecture)
+    mtime = None if options.timestamps == "preserve" else options.epoch or 0
+    return CopyRequest(expanded.sources, expanded.destination, expanded.exact, expanded.chmod, mtime)
 
 
 def _check_limit(kubefile: Kubefile, base: Image | None, name: str) -> None:
-    wanted = [one for one in kubefile.instructions if isinstance(one, Copy | Run)]
+    wanted = kubefile.layered
     below = len(base.layers) if base is not None else 0
     if below + len(wanted) <= MAX_LAYERS:
         return

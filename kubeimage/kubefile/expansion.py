@@ -1,0 +1,54 @@
+r"""``$KEY`` and ``${KEY}``, and nothing more of a shell's ways.
+
+``\$`` stands for the character itself; any other backslash stays. What no variable is named after stays as it is
+written. The result is not expanded again. Quotes make no difference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+KEY = r"[A-Za-z_][A-Za-z0-9_]*+"
+
+_USE = re.compile(rf"\\\$|\$(?:\{{(?P<braced>{KEY})\}}|(?P<bare>{KEY}))")
+_UNSUPPORTED = re.compile(rf"\\\$|(?P<form>\$\{{(?!{KEY}\}})[^}}$]*+\}}?)")
+
+
+def expand(text: str, variables: Mapping[str, str]) -> str:
+    """Put the variables' values into ``text``."""
+    return _USE.sub(lambda use: _replacement(use, variables), text)
+
+
+def expanded_length(text: str, variables: Mapping[str, str]) -> int:
+    """Tell how long ``expand`` would make ``text``, in characters, without doing it."""
+    return len(text) + sum(len(_replacement(use, variables)) - len(use[0]) for use in _USE.finditer(text))
+
+
+def iter_names(text: str) -> Iterator[str]:
+    """Give the name of each use, in order, repeats included."""
+    return (name for use in _USE.finditer(text) if (name := _name(use)))
+
+
+def names_used(text: str) -> list[str]:
+    """Give each name that ``text`` uses once, in the order of its first use."""
+    return list(dict.fromkeys(iter_names(text)))
+
+
+def unsupported_forms(text: str) -> list[str]:
+    """Give what looks like an expansion, as ``${KEY:-other}`` does, and is none."""
+    return [use["form"] for use in _UNSUPPORTED.finditer(text) if use["form"]]
+
+
+def use_of(name: str) -> re.Pattern[str]:
+    """Give a pattern that finds a use of ``name``."""
+    return re.compile(rf"\$(?:\{{{name}\}}|{name}(?![A-Za-z0-9_]))")
+
+
+def _name(use: re.Match[str]) -> str | None:
+    return use["braced"] or use["bare"]
+
+
+def _replacement(use: re.Match[str], variables: Mapping[str, str]) -> str:
+    name = _name(use)
+    return "$" if name is None else variables.get(name, use[0])

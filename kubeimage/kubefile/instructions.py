@@ -1,0 +1,170 @@
+"""A parsed Kubefile: one frozen dataclass an instruction; where one stood makes no difference to equality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from kubeimage.kubefile.arguments import format_pairs
+from kubeimage.kubefile.arrays import format_array, looks_like_array
+from kubeimage.kubefile.source import BLANKS, NOWHERE, Source, Span, ends_in_odd_backslash
+from kubeimage.kubefile.words import is_plain, quote
+
+
+@dataclass(frozen=True, slots=True)
+class _Spanned:
+    """What all instructions have."""
+
+    span: Span = field(default=NOWHERE, compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class From(_Spanned):
+    """The base image, as it is written: ``scratch``, a reference, or one with ``${KEY}`` in it."""
+
+    keyword: ClassVar[str] = "FROM"
+
+    name: str
+
+    @property
+    def value(self) -> str:
+        """The name, in quotes if it needs them."""
+        return self.name if is_plain(self.name) else quote(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Arg(_Spanned):
+    """Declared arguments with their defaults, not expanded.
+
+    Shape: keys differ; a None (no default) stands alone.
+    """
+
+    keyword: ClassVar[str] = "ARG"
+
+    pairs: tuple[tuple[str, str | None], ...]
+
+    @property
+    def value(self) -> str:
+        """``KEY=VALUE,...``, each value in quotes if it needs them."""
+        return format_pairs(self.pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Copy(_Spanned):
+    """Sources of the build context and the place they get, not expanded.
+
+    Shape: ``sources`` are patterns, at least one; exactly one with ``exact``.
+    Units: ``chmod`` holds permission bits, or is None.
+    """
+
+    keyword: ClassVar[str] = "COPY"
+
+    sources: tuple[str, ...]
+    destination: str
+    exact: bool = False
+    chmod: int | None = None
+
+    @property
+    def value(self) -> str:
+        """Flags, sources and destination; as a JSON array where a name needs it."""
+        flags = ["--exact"] if self.exact else []
+        if self.chmod is not None:
+            flags.append(f"--chmod={self.chmod:o}")
+        names = (*self.sources, self.destination)
+        plain = all(map(is_plain, names)) and not looks_like_array(names)
+        return " ".join([*flags, *names] if plain else [*flags, format_array(names)])
+
+
+@dataclass(frozen=True, slots=True)
+class Run(_Spanned):
+    """A command for ``sh -c``, byte for byte."""
+
+    keyword: ClassVar[str] = "RUN"
+
+    command: str
+
+    @property
+    def value(self) -> str:
+        """The command."""
+        return self.command
+
+
+@dataclass(frozen=True, slots=True)
+class Cmd(_Spanned):
+    """Commands that a cluster runs when it starts; none is run at build."""
+
+    keyword: ClassVar[str] = "CMD"
+
+    commands: tuple[str, ...]
+
+    @property
+    def value(self) -> str:
+        """The command as it is, or a JSON array of commands."""
+        if len(self.commands) == 1 and _stands_on_a_line(self.commands[0]):
+            return self.commands[0]
+        return format_array(self.commands)
+
+
+Instruction = From | Arg | Copy | Run | Cmd
+KEYWORDS = tuple(kind.keyword for kind in (From, Arg, Copy, Run, Cmd))
+
+
+@dataclass(frozen=True)
+class Kubefile:
+    """A valid Kubefile.
+
+    Shape: exactly one From, with nothing but Args before it.
+    """
+
+    instructions: tuple[Instruction, ...]
+    source: Source = field(default=Source("Kubefile", ""), compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        kinds = [type(instruction) for instruction in self.instructions if not isinstance(instruction, Arg)]
+        if kinds[:1] != [From] or kinds.count(From) != 1:
+            raise ValueError("a Kubefile has exactly one FROM, and nothing but ARG before it")
+
+    @property
+    def file(self) -> str:
+        """The name of the file that was parsed."""
+        return self.source.file
+
+    @property
+    def base(self) -> From:
+        """The FROM."""
+        return next(instruction for instruction in self.instructions if isinstance(instruction, From))
+
+    @property
+    def arguments(self) -> tuple[Arg, ...]:
+        """Every ARG, in order."""
+        return tuple(instruction for instruction in self.instructions if isinstance(instruction, Arg))
+
+    @property
+    def declared(self) -> tuple[str, ...]:
+        """Every key that an ARG declares, in the order of its first ARG."""
+        return tuple(dict.fromkeys(key for argument in self.arguments for key, _ in argument.pairs))
+
+    @property
+    def layered(self) -> tuple[Copy | Run, ...]:
+        """The instructions that can add a layer, in order."""
+        return tuple(instruction for instruction in self.instructions if isinstance(instruction, Copy | Run))
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The commands of every CMD, in order."""
+        return tuple(
+            command
+            for instruction in self.instructions
+            if isinstance(instruction, Cmd)
+            for command in instruction.commands
+        )
+
+
+def _stands_on_a_line(command: str) -> bool:
+    """Whether CMD followed by ``command`` would be read as just that."""
+    return (
+        command == command.strip(BLANKS)
+        and command[:1] not in {"", "["}
+        and not ends_in_odd_backslash(command)
+        and "\n" not in command
+    )

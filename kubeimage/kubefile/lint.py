@@ -1,0 +1,207 @@
+"""Advice on a Kubefile that is valid: what its author probably did not mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+from kubeimage.errors import Diagnostic, Location
+from kubeimage.image.reference import DEFAULT_TAG, Reference
+from kubeimage.kubefile.codes import Advice
+from kubeimage.kubefile.expansion import names_used, unsupported_forms, use_of
+from kubeimage.kubefile.instructions import KEYWORDS, Arg, Cmd, Copy, From, Instruction, Kubefile, Run
+from kubeimage.kubefile.scope import ARCHITECTURE
+from kubeimage.kubefile.source import BLANKS, Span
+from kubeimage.kubefile.statement import quoted
+
+AUTH_LIST = "imageListWithAuth.yaml"
+
+_SECRET_PARTS = frozenset(
+    {"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL", "CREDENTIALS", "APIKEY", "PRIVATEKEY"}
+)
+_SECRET_KEYS = frozenset({("API", "KEY"), ("ACCESS", "KEY"), ("SECRET", "KEY"), ("PRIVATE", "KEY"), ("SSH", "KEY")})
+_SWALLOWED = re.compile(rf"(?:{'|'.join(KEYWORDS)})[{BLANKS}]")
+_NOT_SHELL_TEXT = re.compile(r'--[a-z]|\[ *"')
+
+
+def lint(kubefile: Kubefile) -> tuple[Diagnostic, ...]:
+    """Give all advice on ``kubefile``, in the order of its lines."""
+    advice = [
+        *_about_uses(kubefile),
+        *_about_arguments(kubefile),
+        *_about_commands(kubefile),
+        *(diagnostic for instruction in kubefile.instructions for diagnostic in _about_one(instruction)),
+    ]
+    return tuple(sorted(advice, key=_place))
+
+
+def _place(diagnostic: Diagnostic) -> tuple[int, int]:
+    location = diagnostic.location
+    return (location.line, location.column) if location else (0, 0)
+
+
+def _advise(advice: Advice, message: str, span: Span, hint: str) -> Diagnostic:
+    return Diagnostic(advice.code, message, span.location, hint, "warning")
+
+
+def _expanded_texts(instruction: Instruction) -> tuple[str, ...]:
+    """The texts of an instruction that the build expands."""
+    match instruction:
+        case From():
+            return (instruction.name,)
+        case Arg():
+            return tuple(value for _, value in instruction.pairs if value is not None)
+        case Copy():
+            return (*instruction.sources, instruction.destination)
+        case _:
+            return ()
+
+
+def _texts(instruction: Instruction) -> tuple[str, ...]:
+    match instruction:
+        case Run():
+            return (instruction.command,)
+        case Cmd():
+            return instruction.commands
+        case _:
+            return _expanded_texts(instruction)
+
+
+def _names(texts: tuple[str, ...]) -> dict[str, None]:
+    return dict.fromkeys(name for text in texts for name in names_used(text))
+
+
+def _about_uses(kubefile: Kubefile) -> Iterator[Diagnostic]:
+    """What is used above its ARG, or without one."""
+    declared, above = frozenset(kubefile.declared), set[str]()
+    for instruction in kubefile.instructions:
+        for name in _names(_texts(instruction)):
+            known = name in above or (name == ARCHITECTURE and isinstance(instruction, Copy))
+            if not known and (name in declared or not isinstance(instruction, Run | Cmd)):
+                yield _use(instruction, name, declared=name in declared)
+        if isinstance(instruction, Arg):
+            above.update(key for key, _ in instruction.pairs)
+
+
+def _use(instruction: Instruction, name: str, *, declared: bool) -> Diagnostic:
+    span = instruction.span.search(use_of(name))
+    if declared:
+        message = f"{name} is used above its ARG, where it has no value"
+        return _advise(Advice.USED_ABOVE_ARG, message, span, f"move ARG {name} up")
+    message = f"no ARG declares {name}, so ${name} stays as it is written"
+    return _advise(Advice.UNDECLARED, message, span, f"declare it with ARG {name}, or write \\${name} to mean the text")
+
+
+def _about_arguments(kubefile: Kubefile) -> Iterator[Diagnostic]:
+    shell = any(isinstance(instruction, Run | Cmd) for instruction in kubefile.instructions)
+    used = {name for instruction in kubefile.instructions for name in _names(_expanded_texts(instruction))}
+    for argument in kubefile.arguments:
+        for key, value in argument.pairs:
+            span = argument.span.search(re.compile(rf"\b{key}\b"))
+            if looks_secret(key):
+                yield _secret(key, span, shown=value is None)
+            if key == ARCHITECTURE:
+                message = f"in COPY, {key} is always the target architecture; this ARG reaches RUN alone"
+                yield _advise(Advice.SHADOWED_ARCH, message, span, "choose another key")
+            elif not shell and key not in used:
+                message = f"{key} is used by nothing: there is no RUN and no CMD"
+                yield _advise(Advice.UNUSED_ARGUMENT, message, span, "take the ARG away")
+
+
+def looks_secret(key: str) -> bool:
+    """Whether an ARG's key sounds as if its value should stay secret."""
+    parts = key.upper().split("_")
+    return not _SECRET_PARTS.isdisjoint(parts) or any(pair in _SECRET_KEYS for pair in pairwise(parts))
+
+
+def _secret(key: str, span: Span, *, shown: bool) -> Diagnostic:
+    message = f"{key} looks like a secret, and the value of an ARG stands in the image for everybody to read"
+    hint = "let the cluster provide it, or read it from a file that no COPY takes"
+    # The line of a default would show the secret in every log of the advice.
+    place = span.location
+    location = place if shown else Location(place.file, place.line, place.column)
+    return Diagnostic(Advice.SECRET_ARGUMENT.code, message, location, hint, "warning")
+
+
+def _about_commands(kubefile: Kubefile) -> Iterator[Diagnostic]:
+    before: str | None = None
+    for instruction in kubefile.instructions:
+        for command in instruction.commands if isinstance(instruction, Cmd) else ():
+            if command == before:
+                message = f"the same command twice in a row: {quoted(command)}"
+                hint = "take one away; a cluster would run both"
+                yield _advise(Advice.REPEATED_COMMAND, message, instruction.span, hint)
+            before = command
+
+
+def _about_one(instruction: Instruction) -> Iterator[Diagnostic]:
+    yield from _about_swallowed(instruction)
+    for text in _expanded_texts(instruction):
+        yield from (_unsupported(form, instruction.span) for form in unsupported_forms(text))
+    match instruction:
+        case From():
+            yield from _about_base(instruction)
+        case Copy():
+            yield from _about_copy(instruction)
+        case Run():
+            yield from _about_run(instruction)
+        case Cmd():
+            yield from _about_array(instruction)
+        case Arg():
+            pass
+
+
+def _about_swallowed(instruction: Instruction) -> Iterator[Diagnostic]:
+    span = instruction.span
+    for index, line in enumerate(span.lines[1:], start=1):
+        if _SWALLOWED.match(line):
+            keyword, number = line.split(maxsplit=1)[0], span.first_line + index
+            message = f"this {keyword} is part of the {instruction.keyword} above, whose line ends in a \\"
+            here = Span(span.file, number, number, 1, len(keyword), (line,))
+            hint = f"take that \\ away, or indent the line if {keyword} is a word of it"
+            yield _advise(Advice.SWALLOWED_INSTRUCTION, message, here, hint)
+
+
+def _unsupported(form: str, span: Span) -> Diagnostic:
+    message = f"{quoted(form)} is not expanded: only $KEY and ${{KEY}} are"
+    here = span.search(re.compile(re.escape(form)))
+    return _advise(Advice.UNSUPPORTED_EXPANSION, message, here, "give the ARG a default: ARG KEY=VALUE")
+
+
+def _about_base(base: From) -> Iterator[Diagnostic]:
+    if base.name == "scratch" or "$" in base.name:
+        return
+    reference = Reference.parse(base.name)
+    if reference.digest is None and reference.tag == DEFAULT_TAG:
+        message = f"{quoted(base.name)} may be another image tomorrow"
+        yield _advise(
+            Advice.FLOATING_BASE, message, base.span, f"name a tag, as in: FROM {reference.with_tag('v1').familiar()}"
+        )
+
+
+def _about_copy(copy: Copy) -> Iterator[Diagnostic]:
+    for source in copy.sources:
+        if source.rstrip("/").rpartition("/")[2] == AUTH_LIST:
+            message = f"{AUTH_LIST} holds passwords and never enters a layer"
+            yield _advise(
+                Advice.AUTH_LIST, message, copy.span.word(source), "leave it out: the build finds it by itself"
+            )
+
+
+def _about_run(run: Run) -> Iterator[Diagnostic]:
+    found = _NOT_SHELL_TEXT.match(run.command)
+    if found:
+        what = "a flag" if found[0].startswith("--") else "an array"
+        message = f"RUN gives its text to the shell as it is; this is not {what} to it"
+        yield _advise(Advice.RUN_IS_SHELL_TEXT, message, run.span, "write the command as you would type it")
+
+
+def _about_array(cmd: Cmd) -> Iterator[Diagnostic]:
+    commands = cmd.commands
+    if len(commands) < 2:
+        return
+    if commands[1].startswith("-") or not any(" " in command or "\t" in command for command in commands):
+        message = f"a CMD array is a list of commands; these look like the {len(commands)} words of one"
+        hint = f"write one command as it is typed: CMD {' '.join(commands)[:60]}"
+        yield _advise(Advice.ARGV_ARRAY, message, cmd.span, hint)
