@@ -1,0 +1,65 @@
+"""A small world of fakes for the builder: everything in memory, RUNs by a little shell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from harness.fakes.context import MemoryContext
+from harness.fakes.mounts import MemoryMounter
+from harness.fakes.runner import ShellInterpreter
+from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
+from kubeimage.api import find_base
+from kubeimage.builder.events import Event
+from kubeimage.builder.executor import BuildResult, Parts, execute
+from kubeimage.builder.forecast import Forecast, forecast
+from kubeimage.builder.plan import BuildOptions, make_plan
+from kubeimage.image.config import Image
+from kubeimage.image.platform import Platform
+from kubeimage.image.reference import Reference
+from kubeimage.kubefile import parse
+from kubeimage.layer.tree import Tree
+
+AMD64 = Platform("linux", "amd64")
+
+
+@dataclass
+class World:
+    """Stores that stay, and builds on them."""
+
+    layers: MemoryLayerStore = field(default_factory=MemoryLayerStore)
+    images: MemoryImageStore = field(default_factory=MemoryImageStore)
+    cache: MemoryBuildCache = field(default_factory=MemoryBuildCache)
+    events: list[Event] = field(default_factory=list)
+
+    def build(
+        self, text: str, files: Mapping[str, Any] | None = None, *, name: str = "", **options: Any
+    ) -> BuildResult:
+        kubefile, chosen = parse(text), self._options(name, options)
+        plan = make_plan(kubefile, find_base(kubefile, self.images, chosen), chosen)
+        mounter, runner = MemoryMounter(self.layers), ShellInterpreter()
+        parts = Parts(self.layers, self.images, self.cache, MemoryContext(files or {}), mounter, runner)
+        return execute(plan, parts, self.events.append)
+
+    def forecast(self, text: str, files: Mapping[str, Any] | None = None, **options: Any) -> tuple[Forecast, ...]:
+        kubefile, chosen = parse(text), self._options("", options)
+        plan = make_plan(kubefile, find_base(kubefile, self.images, chosen), chosen)
+        return forecast(plan, self.cache, MemoryContext(files or {}))
+
+    def tree(self, image: Image) -> dict[str, str]:
+        tree = Tree()
+        for number, layer in enumerate(image.layers):
+            tree.apply(self.layers.entries(layer.diff_id), layer=number)
+        return {entry.path: f"{entry.kind.value} {entry.mode:o}" for entry in tree.entries()}
+
+    def _options(self, name: str, options: dict[str, Any]) -> BuildOptions:
+        options.setdefault("platform", AMD64)
+        return BuildOptions(references=(Reference.parse(name),) if name else (), **options)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from kubeimage.errors import SourceNotFoundError
+
+PROJECT = "FROM scratch\nCOPY a bin\nRUN touch x\nCMD go\n"
+FILES = {"a": b"A"}
+
+
+def test_before_the_first_build_everything_would_run(world) -> None:
+    found = world.forecast(PROJECT, FILES)
+
+    assert [(one.outcome, one.why_missed) for one in found] == [
+        ("run", "never built before"),
+        ("run", "an earlier step misses"),
+        ("note", None),
+    ]
+    assert found[0].paths == ("bin/a",)
+
+
+def test_a_forecast_is_what_the_build_then_does(world) -> None:
+    world.build(PROJECT, FILES)
+    text = PROJECT.replace("touch x", "touch y")
+
+    found = world.forecast(text, FILES)
+    result = world.build(text, FILES)
+
+    assert [one.outcome for one in found] == ["hit", "run", "note"]
+    assert found[1].why_missed == result.why_missed(2) == "command: touch x -> touch y"
+
+
+def test_a_forecast_changes_nothing(world) -> None:
+    world.forecast(PROJECT, FILES)
+
+    assert (world.layers.tars, world.images.records()) == ({}, [])
+    assert [one.outcome for one in world.forecast(PROJECT, FILES)] == ["run", "run", "note"]
+
+
+def test_what_would_fail_fails_in_the_forecast_with_its_place(world) -> None:
+    with pytest.raises(SourceNotFoundError) as caught:
+        world.forecast("FROM scratch\nCOPY b .\n", FILES)
+
+    assert caught.value.location.line == 2
