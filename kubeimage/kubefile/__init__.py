@@ -1,6 +1,6 @@
 """The language of Kubefiles: text in, data out, and no I/O.
 
-    text --decode--> Source --logical_lines--> LogicalLine --Statement.cut--> Statement --parse--> Kubefile
+    text --decode--> Source --logical_lines--> LogicalLine --Statement.split--> Statement --parse--> Kubefile
 
 ``parse`` reads a file and reports all mistakes at once, ``render`` writes one back, ``lint`` gives advice, ``Scope``
 tells which ARG values each instruction sees. ``CODES`` lists every code that can come up.

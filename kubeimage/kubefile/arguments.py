@@ -14,7 +14,7 @@ from typing import NamedTuple
 from kubeimage.kubefile.codes import Mistake
 from kubeimage.kubefile.expansion import KEY
 from kubeimage.kubefile.source import BLANKS
-from kubeimage.kubefile.statement import Problem, Statement, quoted
+from kubeimage.kubefile.statement import Problem, Statement, cut, quoted
 from kubeimage.kubefile.words import (
     QUOTES,
     complain_after_quote,
@@ -97,26 +97,26 @@ def _ends(statement: Statement, last: _Pair) -> bool:
     rest = skip_blanks(statement.text, last.end, statement.end)
     if rest == statement.end or (rest > last.end and is_comment_at(statement, rest)):
         return True
-    if last.value is None:
-        _complain_behind_key(statement, last, rest)
-    elif rest == last.end:
+    if last.value is not None and rest == last.end:
         complain_after_quote(statement, rest)
-    else:
-        found = _REST.match(statement.text, rest, statement.end)
-        message = f"the value of {last.key} ends at the blank, found {quoted(found[0] if found else '')} after it"
-        hint = f'quote a value that holds blanks, as in: ARG {last.key}="two words"; part two pairs with a comma'
-        statement.complain(Problem(Mistake.UNQUOTED_BLANK, message, hint), rest, found.end() if found else None)
+        return False
+    found = _REST.match(statement.text, rest, statement.end)
+    word = found[0] if found else ""
+    statement.complain(_trailing(last, word), rest, rest + len(word))
     return False
 
 
-def _complain_behind_key(statement: Statement, last: _Pair, rest: int) -> None:
-    if statement.text[rest] == "=":
-        message = f"found a blank between the key {last.key} and ="
-        problem = Problem(Mistake.BLANK_BEFORE_EQUALS, message, f"write it without blanks, as in: ARG {last.key}=VALUE")
-    else:
-        message = f"a key without a default stands alone in its ARG, found more after {last.key}"
-        problem = Problem(Mistake.KEY_NOT_ALONE, message, f"give each such key its own line, as in: ARG {last.key}")
-    statement.complain(problem, rest)
+def _trailing(last: _Pair, word: str) -> Problem:
+    key = cut(last.key)
+    if last.value is not None:
+        message = f"the value of {key} ends at the blank, found {quoted(word)} after it"
+        hint = f'quote a value that holds blanks, as in: ARG {key}="two words"; part two pairs with a comma'
+        return Problem(Mistake.UNQUOTED_BLANK, message, hint)
+    if word.startswith("="):
+        message = f"found a blank between the key {key} and ="
+        return Problem(Mistake.BLANK_BEFORE_EQUALS, message, f"write it without blanks, as in: ARG {key}=VALUE")
+    message = f"a key without a default stands alone in its ARG, found {quoted(word)} after {key}"
+    return Problem(Mistake.KEY_NOT_ALONE, message, f"give each such key its own line, as in: ARG {key}")
 
 
 def _complain_of_key(statement: Statement, start: int) -> None:
@@ -130,6 +130,6 @@ def _check_keys_differ(statement: Statement, pairs: Iterable[_Pair]) -> None:
     seen: set[str] = set()
     for pair in pairs:
         if pair.key in seen:
-            problem = Problem(Mistake.KEY_TWICE, f"{pair.key} is declared twice in one ARG", "keep one of the two")
+            problem = Problem(Mistake.KEY_TWICE, f"{cut(pair.key)} is declared twice in one ARG", "keep one of the two")
             statement.complain(problem, pair.start, pair.end)
         seen.add(pair.key)

@@ -73,19 +73,22 @@ def _read_text(statement: Statement, start: int, hint: str) -> Word | None:
     return _decode(statement, found, hint)
 
 
-def _decode(statement: Statement, found: re.Match[str], hint: str) -> Word | None:
+def _decode(statement: Statement, found: re.Match[str], hint: str) -> Word:
+    """Decode a text; what is wrong inside it does not keep the rest of the array from being read."""
+    raw = Word(found[0][1:-1], *found.span(), quoted=True)
     try:
         text: str = json.loads(found[0])
     except json.JSONDecodeError as error:
         place = found.start() + error.pos
-        statement.complain(Problem(Mistake.BROKEN_ARRAY, f"broken JSON: {error.msg}", hint), place, place + 1)
-        return None
+        problem = Problem(Mistake.BROKEN_ARRAY, "broken JSON: an escape or a character that JSON does not know", hint)
+        statement.complain(problem, place, place + 1)
+        return raw
     unfit = _UNFIT.search(text)
     if unfit:
-        problem = Problem(Mistake.UNFIT_TEXT, f"U+{ord(unfit[0]):04X} can stand in no name and no command")
-        statement.complain(problem, *found.span())
-        return None
-    return Word(text, *found.span(), quoted=True)
+        message = f"U+{ord(unfit[0]):04X} can stand in no name and no command"
+        statement.complain(Problem(Mistake.UNFIT_TEXT, message, "leave it out"), *found.span())
+        return raw
+    return raw._replace(text=text)
 
 
 def _complain(statement: Statement, start: int, wanted: str, hint: str) -> None:

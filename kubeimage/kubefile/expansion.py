@@ -11,23 +11,23 @@ from collections.abc import Iterator, Mapping
 
 KEY = r"[A-Za-z_][A-Za-z0-9_]*+"
 
-_USE = re.compile(rf"\\\$|\$(?:\{{(?P<braced>{KEY})\}}|(?P<bare>{KEY}))")
-_UNSUPPORTED = re.compile(rf"\\\$|(?P<form>\$\{{(?!{KEY}\}})[^}}$]*+\}}?)")
+USE = re.compile(rf"\\\$|\$(?:\{{(?P<braced>{KEY})\}}|(?P<bare>{KEY}))")
+UNSUPPORTED = re.compile(rf"\\\$|(?P<form>\$\{{(?!{KEY}\}})[^}}$]*+\}}?)")
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
     """Put the variables' values into ``text``."""
-    return _USE.sub(lambda use: _replacement(use, variables), text)
+    return USE.sub(lambda use: _replacement(use, variables), text)
 
 
 def expanded_length(text: str, variables: Mapping[str, str]) -> int:
     """Tell how long ``expand`` would make ``text``, in characters, without doing it."""
-    return len(text) + sum(len(_replacement(use, variables)) - len(use[0]) for use in _USE.finditer(text))
+    return len(text) + sum(len(_replacement(use, variables)) - len(use[0]) for use in USE.finditer(text))
 
 
 def iter_names(text: str) -> Iterator[str]:
     """Give the name of each use, in order, repeats included."""
-    return (name for use in _USE.finditer(text) if (name := _name(use)))
+    return (name for use in USE.finditer(text) if (name := name_of(use)))
 
 
 def names_used(text: str) -> list[str]:
@@ -37,18 +37,14 @@ def names_used(text: str) -> list[str]:
 
 def unsupported_forms(text: str) -> list[str]:
     """Give what looks like an expansion, as ``${KEY:-other}`` does, and is none."""
-    return [use["form"] for use in _UNSUPPORTED.finditer(text) if use["form"]]
+    return [use["form"] for use in UNSUPPORTED.finditer(text) if use["form"]]
 
 
-def use_of(name: str) -> re.Pattern[str]:
-    """Give a pattern that finds a use of ``name``."""
-    return re.compile(rf"\$(?:\{{{name}\}}|{name}(?![A-Za-z0-9_]))")
-
-
-def _name(use: re.Match[str]) -> str | None:
+def name_of(use: re.Match[str]) -> str | None:
+    """Give the name in a match of ``USE``; an escaped ``$`` has none."""
     return use["braced"] or use["bare"]
 
 
 def _replacement(use: re.Match[str], variables: Mapping[str, str]) -> str:
-    name = _name(use)
+    name = name_of(use)
     return "$" if name is None else variables.get(name, use[0])

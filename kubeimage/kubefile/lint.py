@@ -9,11 +9,11 @@ from itertools import pairwise
 from kubeimage.errors import Diagnostic, Location
 from kubeimage.image.reference import DEFAULT_TAG, Reference
 from kubeimage.kubefile.codes import Advice
-from kubeimage.kubefile.expansion import names_used, unsupported_forms, use_of
+from kubeimage.kubefile.expansion import KEY, UNSUPPORTED, USE, names_used, unsupported_forms
 from kubeimage.kubefile.instructions import KEYWORDS, Arg, Cmd, Copy, From, Instruction, Kubefile, Run
 from kubeimage.kubefile.scope import ARCHITECTURE
 from kubeimage.kubefile.source import BLANKS, Span
-from kubeimage.kubefile.statement import quoted
+from kubeimage.kubefile.statement import cut, quoted
 
 AUTH_LIST = "imageListWithAuth.yaml"
 
@@ -21,6 +21,7 @@ _SECRET_PARTS = frozenset(
     {"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL", "CREDENTIALS", "APIKEY", "PRIVATEKEY"}
 )
 _SECRET_KEYS = frozenset({("API", "KEY"), ("ACCESS", "KEY"), ("SECRET", "KEY"), ("PRIVATE", "KEY"), ("SSH", "KEY")})
+_KEY_WORD = re.compile(rf"(?<![A-Za-z0-9_])({KEY})")
 _SWALLOWED = re.compile(rf"(?:{'|'.join(KEYWORDS)})[{BLANKS}]")
 _NOT_SHELL_TEXT = re.compile(r'--[a-z]|\[ *"')
 
@@ -76,36 +77,61 @@ def _about_uses(kubefile: Kubefile) -> Iterator[Diagnostic]:
     """What is used above its ARG, or without one."""
     declared, above = frozenset(kubefile.declared), set[str]()
     for instruction in kubefile.instructions:
-        for name in _names(_texts(instruction)):
-            known = name in above or (name == ARCHITECTURE and isinstance(instruction, Copy))
-            if not known and (name in declared or not isinstance(instruction, Run | Cmd)):
-                yield _use(instruction, name, declared=name in declared)
-        if isinstance(instruction, Arg):
-            above.update(key for key, _ in instruction.pairs)
+        names = _unknown_names(instruction, above)
+        if isinstance(instruction, Run | Cmd):
+            names = [name for name in names if name in declared]
+        places = _places(instruction, USE) if names else {}
+        for name in names:
+            span = places.get(name, instruction.span)
+            yield _used_above(name, span) if name in declared else _undeclared(name, span)
 
 
-def _use(instruction: Instruction, name: str, *, declared: bool) -> Diagnostic:
-    span = instruction.span.search(use_of(name))
-    if declared:
-        message = f"{name} is used above its ARG, where it has no value"
-        return _advise(Advice.USED_ABOVE_ARG, message, span, f"move ARG {name} up")
-    message = f"no ARG declares {name}, so ${name} stays as it is written"
-    return _advise(Advice.UNDECLARED, message, span, f"declare it with ARG {name}, or write \\${name} to mean the text")
+def _unknown_names(instruction: Instruction, above: set[str]) -> list[str]:
+    """The names that an instruction uses and that are not in ``above``, where an ARG adds its own keys one by one."""
+    if not isinstance(instruction, Arg):
+        predefined = ARCHITECTURE if isinstance(instruction, Copy) else None
+        return [name for name in _names(_texts(instruction)) if name not in above and name != predefined]
+    unknown: dict[str, None] = {}
+    for key, value in instruction.pairs:
+        unknown.update((name, None) for name in names_used(value or "") if name not in above)
+        above.add(key)
+    return list(unknown)
+
+
+def _places(instruction: Instruction, pattern: re.Pattern[str]) -> dict[str, Span]:
+    """Where each match of ``pattern`` stands first, by its groups' text: one pass, however many there are."""
+    places: dict[str, Span] = {}
+    for found, span in instruction.span.find_all(pattern):
+        for name in filter(None, found.groups()):
+            places.setdefault(name, span)
+    return places
+
+
+def _used_above(name: str, span: Span) -> Diagnostic:
+    message = f"{cut(name)} is used above its ARG, where it has no value"
+    return _advise(Advice.USED_ABOVE_ARG, message, span, f"move ARG {cut(name)} up")
+
+
+def _undeclared(name: str, span: Span) -> Diagnostic:
+    message = f"no ARG declares {cut(name)}, so ${cut(name)} stays as it is written"
+    hint = f"declare it with ARG {cut(name)}, or write \\${cut(name)} to mean the text"
+    return _advise(Advice.UNDECLARED, message, span, hint)
 
 
 def _about_arguments(kubefile: Kubefile) -> Iterator[Diagnostic]:
     shell = any(isinstance(instruction, Run | Cmd) for instruction in kubefile.instructions)
     used = {name for instruction in kubefile.instructions for name in _names(_expanded_texts(instruction))}
     for argument in kubefile.arguments:
+        places = _places(argument, _KEY_WORD)
         for key, value in argument.pairs:
-            span = argument.span.search(re.compile(rf"\b{key}\b"))
+            span = places.get(key, argument.span)
             if looks_secret(key):
                 yield _secret(key, span, shown=value is None)
             if key == ARCHITECTURE:
                 message = f"in COPY, {key} is always the target architecture; this ARG reaches RUN alone"
                 yield _advise(Advice.SHADOWED_ARCH, message, span, "choose another key")
             elif not shell and key not in used:
-                message = f"{key} is used by nothing: there is no RUN and no CMD"
+                message = f"{cut(key)} is used by nothing: there is no RUN and no CMD"
                 yield _advise(Advice.UNUSED_ARGUMENT, message, span, "take the ARG away")
 
 
@@ -116,7 +142,7 @@ def looks_secret(key: str) -> bool:
 
 
 def _secret(key: str, span: Span, *, shown: bool) -> Diagnostic:
-    message = f"{key} looks like a secret, and the value of an ARG stands in the image for everybody to read"
+    message = f"{cut(key)} looks like a secret, and the value of an ARG stands in the image for everybody to read"
     hint = "let the cluster provide it, or read it from a file that no COPY takes"
     # The line of a default would show the secret in every log of the advice.
     place = span.location
@@ -137,8 +163,7 @@ def _about_commands(kubefile: Kubefile) -> Iterator[Diagnostic]:
 
 def _about_one(instruction: Instruction) -> Iterator[Diagnostic]:
     yield from _about_swallowed(instruction)
-    for text in _expanded_texts(instruction):
-        yield from (_unsupported(form, instruction.span) for form in unsupported_forms(text))
+    yield from _about_forms(instruction)
     match instruction:
         case From():
             yield from _about_base(instruction)
@@ -163,10 +188,13 @@ def _about_swallowed(instruction: Instruction) -> Iterator[Diagnostic]:
             yield _advise(Advice.SWALLOWED_INSTRUCTION, message, here, hint)
 
 
-def _unsupported(form: str, span: Span) -> Diagnostic:
-    message = f"{quoted(form)} is not expanded: only $KEY and ${{KEY}} are"
-    here = span.search(re.compile(re.escape(form)))
-    return _advise(Advice.UNSUPPORTED_EXPANSION, message, here, "give the ARG a default: ARG KEY=VALUE")
+def _about_forms(instruction: Instruction) -> Iterator[Diagnostic]:
+    forms = dict.fromkeys(form for text in _expanded_texts(instruction) for form in unsupported_forms(text))
+    places = _places(instruction, UNSUPPORTED) if forms else {}
+    for form in forms:
+        message = f"{quoted(form)} is not expanded: only $KEY and ${{KEY}} are"
+        hint = "give the ARG a default: ARG KEY=VALUE"
+        yield _advise(Advice.UNSUPPORTED_EXPANSION, message, places.get(form, instruction.span), hint)
 
 
 def _about_base(base: From) -> Iterator[Diagnostic]:

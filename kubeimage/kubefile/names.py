@@ -7,7 +7,7 @@ import re
 from kubeimage.errors import ReferenceFormatError
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile.codes import Mistake
-from kubeimage.kubefile.expansion import expand, names_used
+from kubeimage.kubefile.expansion import expand, names_used, unsupported_forms
 from kubeimage.kubefile.statement import Problem, quoted
 
 WHITEOUT_PREFIX = ".wh."
@@ -18,6 +18,12 @@ _REMOTE = re.compile(r"[a-z][a-z0-9+.-]*+://|git@", re.IGNORECASE)
 
 def check_base(name: str, *, expanded: bool = False) -> Problem | None:
     """Say what is wrong with the name of a base image; before it is ``expanded``, only what no ARG could mend."""
+    forms = () if expanded else unsupported_forms(name)
+    if forms:
+        message = f"not an image reference: {quoted(name)}: {quoted(forms[0])} is not expanded"
+        return Problem(
+            Mistake.BAD_BASE, message, "only $KEY and ${KEY} are: give the ARG a default, as in: ARG KEY=VALUE"
+        )
     try:
         if expanded or not names_used(name):
             Reference.parse(name if expanded else expand(name, {}))

@@ -44,7 +44,7 @@ def parse(text: str | bytes, *, file: str = "Kubefile") -> Kubefile:
     source = decode(text, file)
     complaints: list[Diagnostic] = []
     statements = [
-        statement for line in logical_lines(source) if (statement := Statement.cut(line, complaints)) is not None
+        statement for line in logical_lines(source) if (statement := Statement.split(line, complaints)) is not None
     ]
     instructions = [read for statement in statements if (read := _read(statement)) is not None]
     _check_order(source, statements, complaints)
@@ -83,7 +83,7 @@ def _complain_of_keyword(statement: Statement) -> None:
     hint = _FOREIGN.get(word.upper()) or "a Kubefile knows FROM, ARG, COPY, RUN and CMD"
     if meant and _letters(word) == meant:
         hint = f"put a blank after {meant}"
-    elif statement.line.text[:1] in BLANKS:
+    elif meant is None and statement.line.text[:1] in BLANKS:
         hint = "to continue the line before, end that one with a \\"
     problem = Problem(Mistake.UNKNOWN_INSTRUCTION, f"unknown instruction {shown}{asked}", hint)
     statement.complain(problem, statement.start, statement.start + len(word))

@@ -11,21 +11,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 
 from kubeimage.errors import BuildArgError, Diagnostic, KubefileError
 from kubeimage.kubefile.codes import Mistake
-from kubeimage.kubefile.expansion import expand, expanded_length, names_used, use_of
+from kubeimage.kubefile.expansion import USE, expand, expanded_length, name_of, names_used
 from kubeimage.kubefile.instructions import Arg, Copy, From, Instruction, Kubefile
 from kubeimage.kubefile.names import check_base, check_destination, check_source
 from kubeimage.kubefile.source import Span
-from kubeimage.kubefile.statement import Problem, closest
+from kubeimage.kubefile.statement import Problem, closest, cut, quoted
 
 ARCHITECTURE = "ARCH"
 
-# About what Linux lets a process be given at all; defaults that double each other would exhaust any memory.
+# In characters, for one instruction or for all defaults; about what Linux lets a process be given at all.
 LONGEST_EXPANSION = 1 << 20
 
 Settings = tuple[tuple[str, str | None], ...]
@@ -60,7 +61,7 @@ class Visible:
 
         Raises: KubefileError where an ARG that it uses is unset, or the result is no image reference.
         """
-        name = _expand(base.name, self.values, self.unset, base.span)
+        name = _Expander(self.values, self.unset).expand(base.name, base.span)
         _refuse(check_base(name, expanded=True), base.span)
         return name
 
@@ -69,13 +70,12 @@ class Visible:
 
         Raises: KubefileError where an ARG that it uses is unset, or a name becomes empty or leaves its root.
         """
-        values = {**self.values, ARCHITECTURE: architecture}
-        unset = self.unset - {ARCHITECTURE}
-        sources = tuple(_expand(source, values, unset, copy.span) for source in copy.sources)
-        destination = _expand(copy.destination, values, unset, copy.span)
+        expander = _Expander({**self.values, ARCHITECTURE: architecture}, self.unset - {ARCHITECTURE})
+        sources = tuple(expander.expand(source, copy.span) for source in copy.sources)
+        destination = expander.expand(copy.destination, copy.span)
         for written, source in zip(copy.sources, sources, strict=True):
-            _refuse(check_source(source, expanded=True), copy.span.word(written))
-        _refuse(check_destination(destination, expanded=True), copy.span.word(copy.destination))
+            _refuse(check_source(source, expanded=True), copy.span, written)
+        _refuse(check_destination(destination, expanded=True), copy.span, copy.destination)
         return replace(copy, sources=sources, destination=destination)
 
 
@@ -99,8 +99,8 @@ class Scope:
         _check_declared(kubefile, build_args)
         return cls(kubefile, tuple(_settle(kubefile, build_args)))
 
-    @property
-    def final(self) -> Mapping[str, str]:
+    @cached_property
+    def arguments(self) -> Mapping[str, str]:
         """The value of each key at the end of the file, but for unset ones: what the image records."""
         return Visible(self.settings, len(self.settings)).values
 
@@ -122,30 +122,28 @@ class Scope:
 
 
 def _check_declared(kubefile: Kubefile, build_args: Mapping[str, str]) -> None:
-    declared = kubefile.declared
-    unknown = [key for key in build_args if key not in set(declared)]
+    declared = dict.fromkeys(kubefile.declared)
+    unknown = [key for key in build_args if key not in declared]
     if not unknown:
         return
     known = f"declared: {', '.join(declared)}" if declared else "the Kubefile declares none"
     meant = closest(unknown[0], declared)
     asked = f" (did you mean {meant}?)" if meant else ""
-    names = ", ".join(repr(key) for key in unknown)
     raise BuildArgError(
-        f"no ARG declares the build argument {names}{asked}; {known}",
-        hint=f"leave it out, or add to {kubefile.file}: ARG {unknown[0]}",
+        f"no ARG declares the build argument {', '.join(map(quoted, unknown))}{asked}; {known}",
+        hint=f"leave it out, or add to {kubefile.file}: ARG {cut(unknown[0])}",
     )
 
 
 def _settle(kubefile: Kubefile, build_args: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
     values: dict[str, str] = {}
     unset: set[str] = set()
-    spent = 0
+    expander = _Expander(values, unset)
     for argument in kubefile.arguments:
         for key, default in argument.pairs:
             value = build_args.get(key)
             if value is None and default is not None:
-                value = _expand(default, values, unset, argument.span, spent)
-                spent += len(value) if value != default else 0
+                value = expander.expand(default, argument.span)
             if value is None:
                 values.pop(key, None)
                 unset.add(key)
@@ -155,19 +153,35 @@ def _settle(kubefile: Kubefile, build_args: Mapping[str, str]) -> Iterator[tuple
             yield key, value
 
 
-def _expand(text: str, values: Mapping[str, str], unset: set[str] | frozenset[str], span: Span, spent: int = 0) -> str:
-    for name in names_used(text):
-        if name in unset:
-            message = f"{name} is used, and has no value"
-            hint = f"give it one: --build-arg {name}=VALUE, or a default: ARG {name}=VALUE"
-            _refuse(Problem(Mistake.UNSET_ARGUMENT, message, hint), span.search(use_of(name)))
-    length = expanded_length(text, values)
-    if length > len(text) and length + spent > LONGEST_EXPANSION:
-        message = f"expanding the ARGs gives more than {LONGEST_EXPANSION} characters"
-        _refuse(Problem(Mistake.LONG_EXPANSION, message, "do the values repeat each other?"), span)
-    return expand(text, values)
+@dataclass
+class _Expander:
+    """Expands texts up to a total length: defaults that double each other would exhaust any memory."""
+
+    values: Mapping[str, str]
+    unset: AbstractSet[str]
+    made: int = 0
+
+    def expand(self, text: str, span: Span) -> str:
+        if "$" not in text:
+            return text
+        for name in names_used(text):
+            if name in self.unset:
+                _refuse_unset(name, span)
+        self.made += expanded_length(text, self.values)
+        if self.made > LONGEST_EXPANSION and self.made > len(text):
+            message = f"expanding the ARGs gives more than {LONGEST_EXPANSION} characters"
+            _refuse(Problem(Mistake.LONG_EXPANSION, message, "do the values repeat each other?"), span)
+        return expand(text, self.values)
 
 
-def _refuse(problem: Problem | None, span: Span) -> None:
+def _refuse_unset(name: str, span: Span) -> None:
+    uses = (place for use, place in span.find_all(USE) if name_of(use) == name)
+    message = f"{cut(name)} is used, and has no value"
+    hint = f"give it one: --build-arg {cut(name)}=VALUE, or a default: ARG {cut(name)}=VALUE"
+    _refuse(Problem(Mistake.UNSET_ARGUMENT, message, hint), next(uses, span))
+
+
+def _refuse(problem: Problem | None, span: Span, word: str | None = None) -> None:
     if problem is not None:
-        raise KubefileError([Diagnostic(problem.mistake.code, problem.message, span.location, problem.hint)])
+        location = (span if word is None else span.word(word)).location
+        raise KubefileError([Diagnostic(problem.mistake.code, problem.message, location, problem.hint)])

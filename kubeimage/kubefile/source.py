@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -60,17 +61,19 @@ class Span:
         text = self.lines[0] if self.lines else ""
         return Location(self.file, self.first_line, self.column, text, self.length)
 
-    def search(self, pattern: re.Pattern[str]) -> Span:
-        """Narrow an instruction's span to what ``pattern`` finds first behind the keyword; itself if it finds nothing.
-
-        Comment lines are passed over.
-        """
+    def find_all(self, pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[str], Span]]:
+        """Find ``pattern`` behind an instruction's keyword, and where; comment lines are passed over."""
         for index, line in enumerate(self.lines):
-            found = None if is_comment(line) else pattern.search(line, self._value_column if index == 0 else 0)
-            if found:
-                number, (start, end) = self.first_line + index, found.span()
-                return Span(self.file, number, number, start + 1, max(1, end - start), (line,))
-        return self
+            if is_comment(line):
+                continue
+            number = self.first_line + index
+            for found in pattern.finditer(line, self._value_column if index == 0 else 0):
+                start, end = found.span()
+                yield found, Span(self.file, number, number, start + 1, max(1, end - start), (line,))
+
+    def search(self, pattern: re.Pattern[str]) -> Span:
+        """Narrow an instruction's span to what ``pattern`` finds first; itself if it finds nothing."""
+        return next((span for _, span in self.find_all(pattern)), self)
 
     def word(self, text: str) -> Span:
         """Narrow an instruction's span to the word ``text``; itself if the file spells it another way."""

@@ -41,8 +41,8 @@ class Statement:
     complaints: list[Diagnostic] = field(repr=False)
 
     @classmethod
-    def cut(cls, line: LogicalLine, complaints: list[Diagnostic]) -> Statement | None:
-        """Cut ``line``; there is nothing to cut in a line made of continuations alone."""
+    def split(cls, line: LogicalLine, complaints: list[Diagnostic]) -> Statement | None:
+        """Split ``line``; there is nothing to split in a line made of continuations alone."""
         end = len(line.text.rstrip(BLANKS))
         found = _KEYWORD.match(line.text, 0, end)
         if found is None or not found["keyword"]:
@@ -70,9 +70,14 @@ class Statement:
         self.complaints.append(Diagnostic(problem.mistake.code, problem.message, location, problem.hint))
 
 
+def cut(text: str) -> str:
+    """Give ``text``, or the start of a long one."""
+    return text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…"
+
+
 def quoted(text: str) -> str:
     """Quote input in a message; a long one is cut."""
-    return repr(text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…")
+    return repr(cut(text))
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:

@@ -1,0 +1,86 @@
+import pytest
+
+from kubeimage.kubefile import Advice, From, Kubefile, Run, lint, looks_secret, parse
+from kubeimage.report import format_diagnostics
+
+
+def advice_on(text):
+    return [(diagnostic.code, diagnostic.location.line, diagnostic.location.column) for diagnostic in lint(parse(text))]
+
+
+TABLE = [
+    pytest.param("FROM a:v1\nRUN echo $A\nARG A=1\nRUN echo $A", [("W01", 2, 10)], id="RUN above its ARG"),
+    pytest.param("FROM a:$T\nARG T=1\nRUN x", [("W01", 1, 8)], id="FROM above its ARG"),
+    pytest.param("FROM a:v1\nARG A=$B,B=1\nRUN x", [("W01", 2, 7)], id="ARG above its own key"),
+    pytest.param("FROM a:v1\nARG A=1\nARG A=$A\nRUN x", [], id="ARG that builds on itself"),
+    pytest.param("FROM a:v1\nARG A=1,B=$A\nRUN x", [], id="ARG that builds on the key before it"),
+    pytest.param("FROM a:v1\nRUN for i in 1 2; do echo $i $HOME; done", [], id="variables of the shell"),
+    pytest.param('FROM a:v1\nCMD ["kubectl", "apply"]', [("W02", 2, 1)], id="argv"),
+    pytest.param('FROM a:v1\nCMD ["sh", "-c", "kubectl apply"]', [("W02", 2, 1)], id="argv of a shell"),
+    pytest.param('FROM a:v1\nCMD ["kubectl apply", "reboot"]', [], id="commands"),
+    pytest.param('FROM a:v1\nCMD ["reboot"]', [], id="one command"),
+    pytest.param("FROM a:v1\nARG REGISTRY_PASSWORD\nRUN x", [("W03", 2, 5)], id="secret"),
+    pytest.param("FROM a:v1\nCMD a\nRUN x\nCMD a", [("W04", 4, 1)], id="repeated"),
+    pytest.param("FROM a:v1\nCMD sleep 5\nCMD a\nCMD sleep 5", [], id="repeated on purpose"),
+    pytest.param("FROM a:v1\nCOPY x sub/imageListWithAuth.yaml .", [("W05", 2, 8)], id="auth list"),
+    pytest.param("FROM a", [("W06", 1, 1)], id="no tag"),
+    pytest.param("FROM reg.io/a:latest", [("W06", 1, 1)], id="latest"),
+    pytest.param(f"FROM a@sha256:{'0' * 64}", [], id="digest"),
+    pytest.param("FROM scratch", [], id="scratch"),
+    pytest.param("ARG T=latest\nFROM a:$T", [], id="tag by ARG"),
+    pytest.param("FROM a:v1\nARG A=1,B=$A\nCOPY $C x", [("W07", 2, 9), ("W08", 3, 6)], id="unused and undeclared"),
+    pytest.param("FROM a:v1\nARG A=1\nCMD x", [], id="CMD may use it"),
+    pytest.param("FROM a:v1\nCOPY ${ARCH}/x \\$y z", [], id="the architecture, and an escape"),
+    pytest.param("FROM a-$ARCH:v1", [("W08", 1, 8)], id="the architecture is COPY's alone"),
+    pytest.param("FROM a:v1\nARG T=1\nCOPY $T/${T:-2} x\nRUN echo ${T:-3}", [("W09", 3, 9)], id="default in the use"),
+    pytest.param("FROM a:v1\nARG ARCH=x\nRUN x", [("W10", 2, 5)], id="ARCH"),
+    pytest.param('FROM a:v1\nRUN ["a", "b"]', [("W11", 2, 1)], id="RUN array"),
+    pytest.param("FROM a:v1\nRUN --mount=type=cache x", [("W11", 2, 1)], id="RUN flag"),
+    pytest.param("FROM a:v1\nRUN [ -f x ] || touch x", [], id="RUN test"),
+    pytest.param("FROM a:v1\nRUN a \\\n\nCMD b", [("W12", 4, 1)], id="swallowed"),
+    pytest.param("FROM a:v1\nRUN a \\\n  # CMD b\n  CMD b", [], id="indented on purpose"),
+]
+
+
+@pytest.mark.parametrize(("text", "advice"), TABLE)
+def test_advice_is_given_where_it_is_due(text, advice):
+    assert advice_on(text) == advice
+
+
+def test_every_kind_of_advice_is_in_the_table():
+    given = {code for case in TABLE for code, _, _ in case.values[1]}
+
+    assert given == {advice.code for advice in Advice}
+
+
+def test_advice_is_a_warning_with_a_hint():
+    for diagnostic in lint(parse("FROM a\nRUN $A\nARG A=1,TOKEN=x\nCMD x\nCMD x")):
+        assert diagnostic.severity == "warning"
+        assert diagnostic.hint
+
+
+def test_the_project_s_own_example_needs_no_advice():
+    assert advice_on("FROM kubernetes:v1.19.8\nARG VERSION=2.2.0\nCOPY ${ARCH}/helm bin # c\nRUN echo $VERSION") == []
+
+
+def test_the_value_of_a_secret_is_not_shown():
+    report = format_diagnostics(lint(parse("FROM a:v1\nARG DB_PASSWORD=hunter2\nRUN x")))
+
+    assert "W03" in report
+    assert "hunter2" not in report
+
+
+@pytest.mark.parametrize("key", ["PASSWORD", "db_passwd", "API_KEY", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY"])
+def test_keys_of_secrets_are_told(key):
+    assert looks_secret(key)
+
+
+@pytest.mark.parametrize("key", ["VERSION", "KEY", "TOKENIZER", "KEYBOARD", "COMPASS", "PUBLIC_KEY"])
+def test_other_keys_are_left_alone(key):
+    assert not looks_secret(key)
+
+
+def test_a_kubefile_made_by_a_program_gets_advice_too():
+    kubefile = Kubefile((From("a"), Run("--x")))
+
+    assert [diagnostic.code for diagnostic in lint(kubefile)] == ["W06", "W11"]
