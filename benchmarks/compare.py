@@ -3,7 +3,7 @@
     python benchmarks/compare.py [--runs 5] [--scale 1.0] [--folder DIR] [--markdown docs/benchmarks.md]
 
 Each row pairs one command of kubeimage with a reference that does comparable work on the same bytes, the two in turn
-(A B A B ...), after one warm-up of each. Figures are medians of wall seconds; memory is the largest peak resident set of
+(A B A B ...), after one warm-up of each. Figures are medians of wall seconds; memory is the largest peak of
 kubeimage's process. A peer that is not installed is left out, and said so.
 """
 

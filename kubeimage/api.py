@@ -11,13 +11,15 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from kubeimage.builder.events import Observer, ignore
 from kubeimage.builder.executor import BuildResult, Parts, execute
 from kubeimage.builder.forecast import Forecast, forecast
 from kubeimage.builder.plan import SCRATCH, BuildOptions, BuildPlan, base_name, make_plan
+from kubeimage.cache import CacheRecords, DirectoryBuildCache
+from kubeimage.context import ContextCollector, StatIndex
 from kubeimage.errors import (
     BaseImageError,
     ContextNotFoundError,
@@ -29,6 +31,7 @@ from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import Kubefile, parse
+from kubeimage.mount.choose import choose_mounter
 from kubeimage.protocols import (
     BuildCache,
     CommandRunner,
@@ -37,6 +40,8 @@ from kubeimage.protocols import (
     Mounter,
     SourceCollector,
 )
+from kubeimage.run.choose import choose_runner
+from kubeimage.store import Store, cache_folder
 
 KUBEFILE_NAMES = ("Kubefile", "kubefile")
 ROOT_VARIABLE = "KUBEIMAGE_ROOT"
@@ -79,10 +84,28 @@ def open_backends(
 ) -> Iterator[Backends]:
     """Open the real backends on the store at ``root``; what the session holds is let go at the end.
 
+    Without ``create`` a store that is not there looks empty, and nothing is written to one that is.
     ``notice`` gets what ``auto`` chose, once, and what a person should know about the cache.
-    Raises: StoreAccessError, StoreVersionError; UsageError for an unknown mount or isolation.
+    Raises: StoreAccessError, StoreFullError, StoreVersionError; UsageError for an unknown mount or isolation.
     """
-    raise NotImplementedError
+    root = root or default_root()
+    folder = cache_folder(root)
+    records = CacheRecords(folder)
+    with ExitStack() as stack:
+        store = stack.enter_context(Store.open(root, create=create, cache=records))
+
+        def collector(context: str) -> SourceCollector:
+            index = StatIndex(os.path.join(folder, "contexts"), context, notice=notice)
+            return ContextCollector(context, stat_index=stack.enter_context(index) if create else index)
+
+        yield Backends(
+            layers=store.layers,
+            images=store.images,
+            cache=DirectoryBuildCache(records, store.layers, warn=notice),
+            collector=collector,
+            mounter=choose_mounter(mount, store.snapshots, notice),
+            runner=choose_runner(isolation, notice),
+        )
 
 
 def read_kubefile(path: str) -> Kubefile:

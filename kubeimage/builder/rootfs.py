@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 
 from kubeimage.image.digest import Digest
+from kubeimage.layer.diff import is_same
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.reader import iter_contents
 from kubeimage.layer.tree import Tree
@@ -45,17 +46,17 @@ class Rootfs:
         return self._read().resolve_directory(path)
 
     def holds(self, entries: Sequence[Entry]) -> bool:
-        """Whether every one of ``entries`` stands there already, contents included."""
+        """Whether every one of ``entries`` (with digests) stands there already, contents included."""
         tree = self._read()
-        below = [tree.get(entry.path) for entry in entries]
-        if not all(_looks_equal(entry, found) for entry, found in zip(entries, below, strict=True)):
+        files = {entry.path: entry for entry in entries}
+        # The tree knows no hard links: each name is a file of its own.
+        wanted = [files[one.target]._replace(path=one.path) if one.kind is Kind.HARDLINK else one for one in entries]
+        below = [tree.get(entry.path) for entry in wanted]
+        pairs = [(entry, found) for entry, found in zip(wanted, below, strict=True) if found is not None]
+        if len(pairs) != len(wanted) or not all(is_same(old, new, same_content=_any) for new, old in pairs):
             return False
-        unread = {found.path for found in below if found is not None and found.kind is Kind.FILE and not found.digest}
-        digests = self._content_digests(unread)
-        return all(
-            entry.kind is not Kind.FILE or entry.digest == (found and (found.digest or digests.get(found.path)))
-            for entry, found in zip(entries, below, strict=True)
-        )
+        digests = self._content_digests({old.path for _, old in pairs if old.kind is Kind.FILE and old.digest is None})
+        return all(new.digest == (old.digest or digests[old.path]) for new, old in pairs if new.kind is Kind.FILE)
 
     def _read(self) -> Tree:
         for diff_id, entries in self._pending:
@@ -78,7 +79,6 @@ class Rootfs:
         return digests
 
 
-def _looks_equal(entry: Entry, found: Entry | None) -> bool:
-    if found is None or found.kind is not entry.kind or found.mode != entry.mode or found.xattrs != entry.xattrs:
-        return False
-    return found.target == entry.target and (entry.kind is not Kind.FILE or found.size == entry.size)
+def _any(_old: Entry, _new: Entry) -> bool:
+    """Contents are read last, and only if all else is the same."""
+    return True

@@ -31,9 +31,11 @@ class World:
     """Stores that stay, and builds on them."""
 
     layers: MemoryLayerStore = field(default_factory=MemoryLayerStore)
-    images: MemoryImageStore = field(default_factory=MemoryImageStore)
-    cache: MemoryBuildCache = field(default_factory=MemoryBuildCache)
     events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.cache = MemoryBuildCache(self.layers)
+        self.images = MemoryImageStore(self.layers, self.cache)
 
     def build(
         self, text: str, files: Mapping[str, Any] | None = None, *, name: str = "", **options: Any
@@ -53,7 +55,7 @@ class World:
         tree = Tree()
         for number, layer in enumerate(image.layers):
             tree.apply(self.layers.entries(layer.diff_id), layer=number)
-        return {entry.path: f"{entry.kind.value} {entry.mode:o}" for entry in tree.entries()}
+        return {entry.path: f"{entry.kind.value} {entry.mode:o}" for entry in tree.values()}
 
     def _options(self, name: str, options: dict[str, Any]) -> BuildOptions:
         options.setdefault("platform", AMD64)

@@ -81,7 +81,7 @@ def test_a_layer_of_another_base_is_never_used(world) -> None:
 
 def test_a_hit_whose_layer_is_gone_is_a_miss(world) -> None:
     first = world.build(PROJECT, FILES)
-    del world.layers.tars[first.image.layers[1].diff_id]
+    del world.layers.blobs[first.image.layers[1].diff_id]
 
     result = world.build(PROJECT, FILES)
 
@@ -217,7 +217,7 @@ def test_an_image_has_at_most_128_layers_its_base_included(world, base: int, cop
     files = {f"f{number}": b"%d" % number for number in range(300)}
     world.build("FROM scratch\n" + "".join(f"COPY f{number} .\n" for number in range(base)), files, name="base:v1")
     text = "FROM base:v1\n" + "".join(f"COPY f{200 - number} .\n" for number in range(copies))
-    stored = set(world.layers.tars)
+    stored = set(world.layers.blobs)
 
     if fits:
         assert len(world.build(text, files).image.layers) == base + copies
@@ -225,7 +225,7 @@ def test_an_image_has_at_most_128_layers_its_base_included(world, base: int, cop
     with pytest.raises(LayerLimitError, match=f"{base} of the base base:v1, {copies} of COPY, 0 of RUN") as caught:
         world.build(text, files)
     assert caught.value.location.line == 130 - base
-    assert set(world.layers.tars) == stored
+    assert set(world.layers.blobs) == stored
 
 
 def test_a_failed_run_names_its_line_and_leaves_no_image(world) -> None:

@@ -33,7 +33,7 @@ def test_a_forecast_is_what_the_build_then_does(world) -> None:
 def test_a_forecast_changes_nothing(world) -> None:
     world.forecast(PROJECT, FILES)
 
-    assert (world.layers.tars, world.images.records()) == ({}, [])
+    assert (world.layers.blobs, world.images.records()) == ({}, [])
     assert [one.outcome for one in world.forecast(PROJECT, FILES)] == ["run", "run", "note"]
 
 

@@ -1,0 +1,213 @@
+"""One Kubefile under test: what a check is given."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
+from typing import Generic, TypeVar
+
+from harness.backends import Place
+from harness.bases import Bases
+from harness.image import BuiltImage
+from harness.options import Settings
+from harness.outcome import Outcome, describe
+from harness.subjects import Subject
+from harness.warning import KubefileWarning
+from harness.workshop import Job, Workshop
+from kubeimage.api import Backends, BuildOptions, BuildResult, plan_build, read_kubefile
+from kubeimage.builder.plan import BuildPlan
+from kubeimage.errors import BuildArgError, KubeimageError, Location
+from kubeimage.image.platform import Platform
+from kubeimage.image.reference import Reference
+from kubeimage.kubefile import Kubefile, parse
+
+T = TypeVar("T")
+
+PARSE = "parse"
+BUILD = "build"
+
+
+class _Once(Generic[T]):
+    """A value that is worked out when first asked for; an error is kept, and is the same each time."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._value: T | None = None
+        self.error: KubeimageError | None = None
+        self._done = False
+
+    def get(self) -> T:
+        if not self._done:
+            try:
+                self._value = self._work()
+            except KubeimageError as error:
+                self.error = error
+            self._done = True
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        assert self._value is not None
+        return self._value
+
+
+class Case:
+    """A Kubefile with its context and options; it is parsed and built when first asked, and once.
+
+    Shape: ``path`` is the Kubefile's, as a person reads it; ``context`` is absolute.
+    """
+
+    def __init__(self, workshop: Workshop, subject: Subject, path: str | None = None) -> None:
+        self.workshop = workshop
+        self.subject = subject
+        self.path = path or subject.path
+        self.context = subject.context or self.settings.context or os.path.dirname(subject.path)
+        self._kubefile = _Once(self._read)
+        self._options = _Once(self._resolve)
+        self._result = _Once(self._build)
+
+    @property
+    def settings(self) -> Settings:
+        """What the run was asked for."""
+        return self.workshop.settings
+
+    @property
+    def place(self) -> Place:
+        """Where it is built."""
+        return self.workshop.place_for(self.subject.path)
+
+    @property
+    def kubefile(self) -> Kubefile:
+        """The parsed Kubefile.
+
+        Raises: KubefileError with all its errors; UsageError where it cannot be read.
+        """
+        return self._kubefile.get()
+
+    @property
+    def options(self) -> BuildOptions:
+        """What the build is asked for.
+
+        Raises: UsageError for a platform or build argument that cannot be followed.
+        """
+        return self._options.get()
+
+    @property
+    def result(self) -> BuildResult:
+        """The build.
+
+        Raises: what kept it from being built.
+        """
+        return self._result.get()
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        """How the build went, whether well or not.
+
+        Raises: what keeps it from being begun: the errors of ``kubefile`` and ``options``.
+        """
+        return self.workshop.build(Job(self.kubefile, self.context, self.options, self.open, self.place.root))
+
+    @property
+    def built(self) -> dict[str, str] | None:
+        """What to tell people of the image, None where it has not been built."""
+        outcome = self.__dict__.get("outcome")
+        if outcome is None or outcome.result is None:
+            return None
+        return describe(outcome)
+
+    @cached_property
+    def image(self) -> BuiltImage:
+        """The built image.
+
+        Raises: what kept it from being built.
+        """
+        return BuiltImage(self.result.image, self.place, self.result)
+
+    @cached_property
+    def plan(self) -> BuildPlan:
+        """What the build does.
+
+        Raises: BaseImageError, BuildArgError, LayerLimitError, KubefileError.
+        """
+        kubefile, options = self.kubefile, self.options
+        with self.open() as backends:
+            return plan_build(kubefile, backends.images, options)
+
+    @contextmanager
+    def open(self) -> Iterator[Backends]:
+        """Open the backends that it is built with; their image store knows what stands in for base images."""
+        with self.place.open() as backends:
+            yield self._bases.over(backends)
+
+    def scratch(self) -> AbstractContextManager[str]:
+        """Make an empty folder that is removed at the end of the context."""
+        return self.workshop.scratch()
+
+    def warn(self, message: str, location: Location | None = None) -> None:
+        """Warn about the Kubefile, in pytest's summary of warnings."""
+        file, line = (location.file, location.line) if location is not None else (self.path, 1)
+        warnings.warn_explicit(message, KubefileWarning, filename=file, lineno=line)
+
+    def blame(self, error: BaseException) -> str | None:
+        """Name the check whose business ``error`` is, None for an error of the asking check itself."""
+        if error is self._kubefile.error:
+            return PARSE
+        if error is self._options.error or error is self._result.error:
+            return BUILD
+        return None
+
+    @cached_property
+    def undeclared_build_args(self) -> tuple[str, ...]:
+        """The run's build arguments that this Kubefile does not declare, and that were left out for it.
+
+        With one Kubefile none is: there it is an error.
+        """
+        if len(self.settings.kubefiles) < 2:
+            return ()
+        declared = set(self.kubefile.declared)
+        return tuple(key for key in _parse_build_args(self.settings.build_args) if key not in declared)
+
+    def _read(self) -> Kubefile:
+        try:
+            with open(self.subject.path, "rb") as stream:
+                data = stream.read()
+        except OSError:
+            return read_kubefile(self.subject.path)  # which says what is wrong
+        return parse(data, file=self.path)
+
+    def _resolve(self) -> BuildOptions:
+        given = _parse_build_args(self.settings.build_args)
+        chosen = {key: value for key, value in given.items() if key not in self.undeclared_build_args}
+        platform = self.subject.platform or self.settings.platform
+        return BuildOptions(
+            build_args={**chosen, **dict(self.subject.build_args)},
+            platform=Platform.parse(platform) if platform else None,
+        )
+
+    def _build(self) -> BuildResult:
+        outcome = self.outcome
+        if outcome.error is not None:
+            raise outcome.error
+        assert outcome.result is not None
+        return outcome.result
+
+    @cached_property
+    def _bases(self) -> Bases:
+        given = (*self.settings.bases, *self.subject.bases)
+        sources = {Reference.parse(name): source for name, source in given}
+        return Bases(sources, self.workshop, self.place.root)
+
+
+def _parse_build_args(texts: tuple[str, ...]) -> Mapping[str, str]:
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals and key not in os.environ:
+            raise BuildArgError(
+                f"--kubefile-build-arg={key}: the environment has no {key} to take the value from",
+                hint=f"set it, or give the value: --kubefile-build-arg={key}=VALUE",
+            )
+        found[key] = value if equals else os.environ[key]
+    return found

@@ -1,0 +1,34 @@
+"""The catalogue of checks: plain functions that take a case, of use without pytest as well.
+
+A check that does not hold raises a CheckError; one that cannot even begin, because the Kubefile does not parse or does
+not build, lets that error through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from harness.case import BUILD, PARSE, Case
+from harness.checks.basic import check_build, check_lint, check_parse
+from harness.checks.continuity import check_cache_continuity
+from harness.checks.inheritance import check_cmd_args_merge
+from harness.checks.leftovers import check_no_leaks
+from harness.checks.limit import check_layer_limit
+from harness.checks.oci import check_oci_valid
+from harness.checks.reproducible import check_reproducible
+
+Check = Callable[[Case], None]
+
+CHECKS: Mapping[str, Check] = {
+    PARSE: check_parse,
+    "lint": check_lint,
+    BUILD: check_build,
+    "layer-limit": check_layer_limit,
+    "cache-continuity": check_cache_continuity,
+    "cmd-args-merge": check_cmd_args_merge,
+    "reproducible": check_reproducible,
+    "oci-valid": check_oci_valid,
+    "no-leaks": check_no_leaks,
+}
+
+__all__ = ["CHECKS", "Check"]

@@ -1,0 +1,139 @@
+"""cache-continuity: an unchanged project is all hits, and an edit misses from its first reader on, and no earlier."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from harness.case import Case
+from harness.checks.failed import CheckFailedError
+from harness.copies import copy_context
+from kubeimage.api import Backends, build, preview
+from kubeimage.builder.forecast import Forecast
+from kubeimage.builder.plan import Step
+from kubeimage.errors import CheckError
+from kubeimage.layer.entry import Entry, FileIdentity, Kind
+from kubeimage.protocols import SourceCollector
+
+_Inode = tuple[int, int]
+
+
+def check_cache_continuity(case: Case) -> None:
+    """Check that the cache misses what an edit changes, and hits all else.
+
+    Built again, the project is all hits and gives the same image. Then, in a copy of the context, one file of each
+    COPY source is edited, one at a time: the steps before its first reader hit, all from there on miss.
+    Raises: CheckError.
+    """
+    first = case.result
+    with case.open() as backends, case.scratch() as folder:
+        _check_rebuild(case, backends)
+        copy = os.path.join(folder, "context")
+        copy_context(case.context, copy)
+        _check_copy(case, backends, copy)
+        steps = [one.step for one in first.steps]
+        for edit in _edits(steps, backends.collector(copy)):
+            with edit.done():
+                _check_edit(case, edit, preview(case.kubefile, copy, backends, case.options), copy)
+
+
+def _check_rebuild(case: Case, backends: Backends) -> None:
+    again = build(case.kubefile, case.context, backends, case.options)
+    for one in again.steps:
+        if one.step.makes_layer and not one.cached:
+            raise CheckError(
+                f"built again, nothing changed, this step is not in the cache: {one.why_missed}",
+                location=one.step.location,
+            )
+    if again.image.id != case.result.image.id:
+        raise CheckError(
+            f"built again from the cache, the image is another one: {again.image.id}, before {case.result.image.id}"
+        )
+
+
+def _check_copy(case: Case, backends: Backends, copy: str) -> None:
+    for one in preview(case.kubefile, copy, backends, case.options):
+        if one.outcome == "run":
+            raise CheckError(
+                "in a copy of the context, with other times and in another place, this step is not in the cache: "
+                f"{one.why_missed}",
+                location=one.step.location,
+            )
+
+
+@dataclass(frozen=True)
+class _Edit:
+    """A file to edit. Shape: ``reader`` is the first step that reads it, ``source`` the COPY source that names it."""
+
+    path: str
+    source: str
+    reader: Step
+
+    @contextmanager
+    def done(self) -> Iterator[None]:
+        """Make the file one byte longer, for a while; its mode stays."""
+        before = os.stat(self.path)
+        os.chmod(self.path, before.st_mode | 0o200)
+        with open(self.path, "ab") as stream:
+            stream.write(b"\n")
+        os.chmod(self.path, before.st_mode)
+        try:
+            yield
+        finally:
+            os.chmod(self.path, before.st_mode | 0o200)
+            os.truncate(self.path, before.st_size)
+            os.chmod(self.path, before.st_mode)
+
+
+def _edits(steps: Sequence[Step], collector: SourceCollector) -> list[_Edit]:
+    """Choose a file for each COPY source; a file that several sources name is chosen once."""
+    readers: dict[_Inode, Step] = {}
+    chosen: dict[_Inode, tuple[str, str]] = {}
+    for step in steps:
+        for source in step.copy.sources if step.copy is not None else ():
+            assert step.copy is not None
+            files = _files(collector.collect(replace(step.copy, sources=(source,))).entries)
+            for identity, _ in files:
+                readers.setdefault(_inode(identity), step)
+            if files:
+                identity, path = files[0]
+                chosen.setdefault(_inode(identity), (path, source))
+    return [_Edit(path, source, readers[inode]) for inode, (path, source) in chosen.items()]
+
+
+def _files(entries: Sequence[Entry]) -> list[tuple[FileIdentity, str]]:
+    return [
+        (entry.identity, entry.source)
+        for entry in entries
+        if entry.kind is Kind.FILE and entry.identity is not None and isinstance(entry.source, str)
+    ]
+
+
+def _inode(identity: FileIdentity) -> _Inode:
+    return identity.device, identity.inode
+
+
+def _check_edit(case: Case, edit: _Edit, forecasts: Sequence[Forecast], copy: str) -> None:
+    wrong = next((one for one in forecasts if one.step.makes_layer and one.outcome != _expected(one.step, edit)), None)
+    if wrong is None:
+        return
+    name = os.path.relpath(edit.path, copy)
+    found = "misses" if wrong.outcome == "run" else "hits"
+    raise CheckFailedError(
+        f"after an edit of {name}, this step {found} the cache",
+        details=[f"  {_describe(one, edit)}" for one in forecasts if one.step.makes_layer],
+        hint=f"the first step that reads {name} is line {edit.reader.location.line} of {case.path}",
+        location=wrong.step.location,
+    )
+
+
+def _expected(step: Step, edit: _Edit) -> str:
+    return "hit" if step.number < edit.reader.number else "run"
+
+
+def _describe(one: Forecast, edit: _Edit) -> str:
+    expected = "hit" if _expected(one.step, edit) == "hit" else "miss"
+    found = "hit" if one.outcome == "hit" else f"miss ({one.why_missed})"
+    return f"line {one.step.location.line}: expected a {expected}, found a {found}"

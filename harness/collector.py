@@ -1,0 +1,134 @@
+"""A Kubefile as pytest collects it: one item a check, and failures that read like a compiler's messages."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+import pytest
+
+from harness.case import Case
+from harness.checks import CHECKS, Check
+from harness.failures import save_failure
+from harness.report import failure_repr, report_text
+from harness.run import SETTINGS, case_of
+from harness.subjects import MARKER, Subject
+
+ENTRY_POINTS = "kubefile_checks"
+
+
+def checks_of(config: pytest.Config) -> Mapping[str, Check]:
+    """Give every check by name: the catalogue's, those of installed packages, and those of the hook.
+
+    Raises: pytest.UsageError for one that cannot be loaded.
+    """
+    found: dict[str, Check] = {**CHECKS, **_installed_checks()}
+    for more in reversed(config.hook.pytest_kubefile_checks(config=config)):
+        found.update(more)
+    return found
+
+
+@cache
+def _installed_checks() -> Mapping[str, Check]:
+    found = {}
+    for entry in entry_points(group=ENTRY_POINTS):
+        try:
+            found[entry.name] = entry.load()
+        except (ImportError, AttributeError) as error:
+            raise pytest.UsageError(f"the check {entry.name!r} ({entry.value}) cannot be loaded: {error}") from error
+    return found
+
+
+def check_skipped(config: pytest.Config) -> None:
+    """Refuse to leave out what is no check.
+
+    Raises: pytest.UsageError that lists the checks.
+    """
+    known = checks_of(config)
+    unknown = sorted(config.stash[SETTINGS].skip - known.keys())
+    if unknown:
+        raise pytest.UsageError(f"--kubefile-skip={unknown[0]}: there is no such check, but {', '.join(known)}")
+
+
+class KubefileFile(pytest.File):
+    """A Kubefile."""
+
+    def collect(self) -> Iterator[CheckItem]:
+        """Give an item for each check."""
+        skip = self.config.stash[SETTINGS].skip
+        for name, check in checks_of(self.config).items():
+            if name not in skip:
+                yield CheckItem.from_parent(self, name=name, check=check)
+
+    @property
+    def case(self) -> Case:
+        """What the checks are given."""
+        return case_of(self.config, Subject(str(self.path)))
+
+
+class CheckItem(pytest.Item):
+    """A check of a Kubefile."""
+
+    parent: KubefileFile
+
+    def __init__(self, *, check: Check, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.check = check
+        self.add_marker(getattr(pytest.mark, MARKER))
+
+    @property
+    def case(self) -> Case:
+        """What the check is given."""
+        return self.parent.case
+
+    def runtest(self) -> None:
+        """Check; where another check is to say what is wrong, skip."""
+        from kubeimage.errors import KubeimageError
+
+        try:
+            self.check(self.case)
+        except KubeimageError as error:
+            if reporter := self._reporter(error):
+                reason = f"see {reporter}, which says why"
+                raise pytest.skip.Exception(reason, _use_item_location=True) from error
+            raise
+        finally:
+            self._describe_build()
+
+    def _reporter(self, error: Exception) -> str | None:
+        """Give the node id of the item that reports ``error``, None if this one does."""
+        culprit = self.case.blame(error)
+        if culprit is None or culprit == self.name:
+            return None
+        siblings = [item for item in self.session.items if item.parent is self.parent]
+        if any(item.name == culprit for item in siblings):
+            return f"{self.parent.nodeid}::{culprit}"
+        first = self.case.workshop.first_to_report(f"{self.parent.nodeid}::{culprit}", self.nodeid)
+        return None if first == self.nodeid else first
+
+    def _describe_build(self) -> None:
+        if self.name == "build" and (built := self.case.built) is not None:
+            self.user_properties.extend(built.items())
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show what is wrong as a compiler does; with ``--full-trace``, as Python does."""
+        if self.config.getoption("fulltrace"):
+            return super().repr_failure(excinfo, style)
+        text = report_text(excinfo.value, self.case)
+        if text is None:
+            # A bug in a check: what pytest and this class do around it helps nobody.
+            excinfo.traceback = excinfo.traceback.cut(path=__file__)[1:] or excinfo.traceback
+            return super().repr_failure(excinfo, style)
+        if folder := self.config.stash[SETTINGS].save_failures:
+            text += f"\nsaved: {save_failure(folder, self.nodeid, self.case, text)}"
+        return failure_repr(text, excinfo.value, self.reportinfo())
+
+    def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
+        """Give the Kubefile's path, the line that a reader starts at, and the check's name."""
+        return self.path, 0, f"{self.parent.name}::{self.name}"
+
+
+CheckFunction = Callable[[Case], None]

@@ -1,0 +1,236 @@
+"""Stores and a build cache in memory, with the digests and the rules of the real ones."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+from kubeimage.cachekey import CacheKey
+from kubeimage.errors import BlobCorruptError, BlobNotFoundError, ImageNotFoundError, ReferenceFormatError
+from kubeimage.image.config import Image
+from kubeimage.image.digest import Digest
+from kubeimage.image.platform import Platform
+from kubeimage.image.reference import Reference
+from kubeimage.layer.entry import Entry
+from kubeimage.layer.reader import iter_entries
+from kubeimage.layer.writer import write_layer
+from kubeimage.protocols import CachedStep, ImageRecord, LayerStore, StoredLayer
+
+_SHORTEST_ID = 6
+
+
+class MemoryLayerStore:
+    """Layers' tars as bytes. ``blobs`` may be changed to play a damaged or pruned store."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[Digest, bytes] = {}
+        self._sound: dict[Digest, bytes] = {}
+
+    def put(self, changeset: Sequence[Entry]) -> StoredLayer:
+        """Keep ``changeset`` as a canonical tar."""
+        pieces: list[bytes] = []
+        written = write_layer(changeset, lambda piece: pieces.append(bytes(piece)))
+        self._keep(written.diff_id, pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        return StoredLayer(written.diff_id, written.size, written.digests)
+
+    def add(self, tar: BinaryIO, *, diff_id: Digest | None = None) -> StoredLayer:
+        """Keep an existing tar, once its digest and its entries are found good."""
+        data = tar.read()
+        found = Digest.of(data)
+        if diff_id is not None and found != diff_id:
+            raise BlobCorruptError(f"the layer {diff_id} was asked for, but the tar is {found}")
+        for _ in iter_entries(io.BytesIO(data)):
+            pass
+        self._keep(found, data)
+        return StoredLayer(found, len(data))
+
+    def has(self, diff_id: Digest) -> bool:
+        """Whether the layer is there and undamaged; bytes that were looked at before are known by identity."""
+        data = self.blobs.get(diff_id)
+        if data is None:
+            return False
+        if self._sound.get(diff_id) is not data and Digest.of(data) == diff_id:
+            self._sound[diff_id] = data
+        return self._sound.get(diff_id) is data
+
+    def size(self, diff_id: Digest) -> int:
+        """The tar's size in bytes."""
+        return len(self._get(diff_id))
+
+    def open(self, diff_id: Digest) -> BinaryIO:
+        """Open the tar for reading."""
+        return io.BytesIO(self._get(diff_id))
+
+    def entries(self, diff_id: Digest) -> Iterator[Entry]:
+        """Read the entries from the tar's headers."""
+        yield from iter_entries(self.open(diff_id))
+
+    def _keep(self, diff_id: Digest, data: bytes) -> None:
+        if not self.has(diff_id):
+            self.blobs[diff_id] = self._sound[diff_id] = data
+
+    def _get(self, diff_id: Digest) -> bytes:
+        try:
+            return self.blobs[diff_id]
+        except KeyError:
+            raise BlobNotFoundError(f"the blob {diff_id} is not in the store") from None
+
+
+class MemoryImageStore:
+    """Images by name. Where ``layers`` is given, an image needs all of its there, and removing one frees them."""
+
+    def __init__(self, layers: MemoryLayerStore | None = None, cache: MemoryBuildCache | None = None) -> None:
+        self._layers = layers
+        self._cache = cache
+        self._names: dict[Reference, Image] = {}
+        self._nameless: dict[Digest, Image] = {}
+
+    def put(self, image: Image, references: Sequence[Reference] = ()) -> Digest:
+        """Keep ``image`` and name it."""
+        names = [_as_name(reference) for reference in references]
+        self._check(image)
+        manifest = _manifest_of(image)
+        for name in names:
+            self._names[name] = image
+        if names:
+            self._nameless.pop(manifest, None)
+        elif manifest not in map(_manifest_of, self._names.values()):
+            self._nameless[manifest] = image
+        return manifest
+
+    def get(self, reference: Reference, platform: Platform | None = None) -> Image | None:
+        """Give the image of that name."""
+        image = next((self._names[name] for name in self._find(reference)), None)
+        if image is None or (platform is not None and not platform.matches(image.platform)):
+            return None
+        self._check(image)
+        return image
+
+    def find(self, image_id: str) -> Image | None:
+        """Give the image whose id starts with ``image_id``, if it is the only one."""
+        found = {image.id: image for image in self._images() if image.id.hex.startswith(image_id)}
+        return next(iter(found.values())) if len(found) == 1 and len(image_id) >= _SHORTEST_ID else None
+
+    def records(self) -> list[ImageRecord]:
+        """Every name, sorted."""
+        named = [_record(name, image) for name, image in sorted(self._names.items(), key=lambda item: str(item[0]))]
+        return [*named, *(_record(None, self._nameless[one]) for one in sorted(self._nameless))]
+
+    def tag(self, source: Reference, target: Reference) -> None:
+        """Give the image another name."""
+        name = _as_name(target)
+        self._names[name] = self._names[self._find_one(source)]
+        self._nameless.pop(_manifest_of(self._names[name]), None)
+
+    def remove(self, reference: Reference) -> list[Digest]:
+        """Take a name away, and the blobs that neither another image nor the build cache needs."""
+        self._find_one(reference)
+        gone = {blob for name in self._find(reference) for blob in _blobs_of(self._names.pop(name))}
+        needed = {blob for image in self._images() for blob in _blobs_of(image)}
+        if self._cache is not None:
+            needed |= self._cache.layers()
+        if self._layers is not None:
+            for blob in gone - needed:
+                self._layers.blobs.pop(blob, None)
+        return sorted(gone - needed)
+
+    def _images(self) -> list[Image]:
+        return [*self._names.values(), *self._nameless.values()]
+
+    def _check(self, image: Image) -> None:
+        if self._layers is None:
+            return
+        for layer in image.layers:
+            if self._layers.size(layer.diff_id) != layer.size or not self._layers.has(layer.diff_id):
+                raise BlobCorruptError(f"the layer {layer.diff_id} is damaged")
+
+    def _find(self, reference: Reference) -> list[Reference]:
+        if reference.digest is None:
+            return [reference] if reference in self._names else []
+        return [
+            name
+            for name, image in self._names.items()
+            if (name.domain, name.repository) == (reference.domain, reference.repository)
+            and reference.tag in ("", name.tag)
+            and _manifest_of(image) == reference.digest
+        ]
+
+    def _find_one(self, reference: Reference) -> Reference:
+        found = self._find(reference)
+        if not found:
+            raise ImageNotFoundError(f"no image {reference} in the store")
+        return found[0]
+
+
+class MemoryBuildCache:
+    """What steps made, by key. Where ``layers`` is given, a hit needs its layer there."""
+
+    def __init__(self, layers: LayerStore | None = None) -> None:
+        self._layers = layers
+        self._steps: dict[Digest, tuple[CacheKey, CachedStep]] = {}
+        self._after: dict[Digest | None, dict[Digest, None]] = {}
+
+    def lookup(self, key: CacheKey) -> CachedStep | None:
+        """Give what the step with this key made, or None."""
+        found = self._steps.get(key.digest)
+        return found[1] if found is not None and self._is_there(found[1].layer) else None
+
+    def record(self, key: CacheKey, step: CachedStep) -> None:
+        """Remember what a step made; what was made on top of another result is forgotten."""
+        layer = step.layer and StoredLayer(step.layer.diff_id, step.layer.size)
+        before = self._steps.get(key.digest)
+        if before is None or before[1].layer != layer:
+            self._forget_after(key.digest)
+        self._steps[key.digest] = key, CachedStep(layer)
+        self._after.setdefault(key.parent, {})[key.digest] = None
+
+    def expects(self, parent: Digest) -> bool:
+        """Whether any step after ``parent`` is remembered."""
+        return parent in self._after
+
+    def nearest(self, key: CacheKey) -> CacheKey | None:
+        """Give the remembered key with the same parent that is most like ``key``, the newest of equals."""
+        siblings = [self._steps[digest][0] for digest in reversed(self._after.get(key.parent, {}))]
+        alike = [one for one in siblings if one.fields[:1] == key.fields[:1]]
+        return max(alike, key=lambda one: _likeness(key, one), default=None)
+
+    def layers(self) -> set[Digest]:
+        """Give the layers that are remembered."""
+        return {step.layer.diff_id for _, step in self._steps.values() if step.layer is not None}
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._steps.clear()
+        self._after.clear()
+
+    def _is_there(self, layer: StoredLayer | None) -> bool:
+        return layer is None or self._layers is None or self._layers.has(layer.diff_id)
+
+    def _forget_after(self, parent: Digest) -> None:
+        for digest in self._after.pop(parent, {}):
+            del self._steps[digest]
+            self._forget_after(digest)
+
+
+def _likeness(key: CacheKey, other: CacheKey) -> tuple[int, int]:
+    same = len(set(key.fields).intersection(other.fields)) - len(other.fields)
+    return same, -len(set(key.sources).symmetric_difference(other.sources))
+
+
+def _as_name(reference: Reference) -> Reference:
+    if not reference.tag:
+        raise ReferenceFormatError(f"{str(reference)!r} cannot be a name of an image: it has a digest and no tag")
+    return reference.with_tag(reference.tag)
+
+
+def _manifest_of(image: Image) -> Digest:
+    return Digest.of(image.manifest.to_bytes())
+
+
+def _blobs_of(image: Image) -> set[Digest]:
+    return {_manifest_of(image), image.id, *(layer.diff_id for layer in image.layers)}
+
+
+def _record(reference: Reference | None, image: Image) -> ImageRecord:
+    return ImageRecord(reference, image.platform, _manifest_of(image), image.id)

@@ -1,0 +1,142 @@
+"""The fixtures.
+
+Those that a property test may want beside its generated values live as long as the run, and are factories or depend on
+files alone: Hypothesis runs one test function many times. Each call of a factory works in folders of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+
+from harness.run import SETTINGS, case_of, workshop_of
+from harness.subjects import Subject, subjects_of
+
+if TYPE_CHECKING:
+    from harness.building import KubeBuild
+    from harness.case import Case
+    from harness.fakes.mounts import MemoryMounter
+    from harness.fakes.runner import FakeRunner
+    from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
+    from harness.image import BuiltImage
+    from harness.trees import Tree
+    from kubeimage.kubefile import Kubefile
+
+T = TypeVar("T")
+
+_NO_KUBEFILE = (
+    "which Kubefile? Put one beside the test or in a folder above it, name it with --kubefile, "
+    'or mark the test: @pytest.mark.kubefile("path/to/Kubefile")'
+)
+
+
+@pytest.fixture(scope="session")
+def _kubefile_case(request: pytest.FixtureRequest) -> Case:
+    subject: Subject | None = getattr(request, "param", None)
+    if subject is None:
+        found = subjects_of(request.node, request.config.stash[SETTINGS])
+        if not found:
+            pytest.fail(_NO_KUBEFILE, pytrace=False)
+        subject = found[0]
+    return case_of(request.config, subject)
+
+
+@pytest.fixture(scope="session")
+def kubefile(_kubefile_case: Case) -> Kubefile:
+    """The parsed Kubefile under test.
+
+    It is the one that the test's ``kubefile`` marker names, else those of ``--kubefile``, one after the other, else the
+    nearest one in the test's folder or above.
+    """
+    return _or_fail(lambda: _kubefile_case.kubefile)
+
+
+@pytest.fixture(scope="session")
+def built_image(_kubefile_case: Case) -> BuiltImage:
+    """The image that the Kubefile under test builds: layers, cmd, args, rootfs["path"], layer_of("path"), ...
+
+    It is built once a run, whatever uses it, for all xdist workers together.
+    """
+    return _or_fail(lambda: _kubefile_case.image)
+
+
+@pytest.fixture(scope="session")
+def kube_build(request: pytest.FixtureRequest) -> KubeBuild:
+    """Build any Kubefile: kube_build("FROM scratch", {"a": "text"}, build_args={...}, base=...) -> image.
+
+    The Kubefile is a text or a path, the context a dict or a folder. Each call has a store of its own, so nothing is in
+    the cache; with ``after=image`` it goes on in that image's store.
+    """
+    from harness.building import KubeBuild
+
+    return KubeBuild(workshop_of(request.config))
+
+
+@pytest.fixture(scope="session")
+def kube_context(request: pytest.FixtureRequest) -> Callable[[Tree], Path]:
+    """Make a build context from a dict: kube_context({"etc/a": "text", "bin/b": File(b"...", 0o755)}) -> its folder.
+
+    ``harness.trees`` has File, Folder, Link, HardLink and Fifo.
+    """
+    from harness.trees import write_tree
+
+    def make(tree: Tree) -> Path:
+        folder = Path(workshop_of(request.config).new_folder(), "context")
+        write_tree(str(folder), tree)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def layer_store() -> MemoryLayerStore:
+    """An empty layer store in memory."""
+    from harness.fakes.stores import MemoryLayerStore
+
+    return MemoryLayerStore()
+
+
+@pytest.fixture
+def image_store(layer_store: MemoryLayerStore) -> MemoryImageStore:
+    """An empty image store in memory, for images whose layers are in ``layer_store``."""
+    from harness.fakes.stores import MemoryImageStore
+
+    return MemoryImageStore(layer_store)
+
+
+@pytest.fixture
+def build_cache(layer_store: MemoryLayerStore) -> MemoryBuildCache:
+    """An empty build cache in memory, for layers that are in ``layer_store``."""
+    from harness.fakes.stores import MemoryBuildCache
+
+    return MemoryBuildCache(layer_store)
+
+
+@pytest.fixture
+def fake_mounts(layer_store: MemoryLayerStore) -> MemoryMounter:
+    """A mounter in memory, over ``layer_store``, that records every mount and unmount."""
+    from harness.fakes.mounts import MemoryMounter
+
+    return MemoryMounter(layer_store)
+
+
+@pytest.fixture
+def fake_runner() -> FakeRunner:
+    """A command runner that does what the test tells it to, and fails at any other command."""
+    from harness.fakes.runner import FakeRunner
+
+    return FakeRunner()
+
+
+def _or_fail(work: Callable[[], T]) -> T:
+    """Let an expected failure read as the builder's own message."""
+    from kubeimage.errors import KubeimageError
+    from kubeimage.report import format_error
+
+    try:
+        return work()
+    except KubeimageError as error:
+        pytest.fail(format_error(error), pytrace=False)

@@ -1,0 +1,39 @@
+"""How a failed check is shown: as text for a person, and as what pytest, xdist and JUnit carry around."""
+
+from __future__ import annotations
+
+import os
+
+from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
+
+from harness.case import Case
+from harness.checks.failed import CheckFailedError
+from harness.warning import KubefileWarning
+from kubeimage.errors import CheckError, Diagnostic, KubeimageError, Location
+from kubeimage.report import format_diagnostics, format_error
+
+ReportInfo = tuple[os.PathLike[str] | str, int | None, str]
+
+
+def report_text(error: BaseException, case: Case) -> str | None:
+    """Give the text of a failure that is no bug of the check; None for one that is."""
+    if isinstance(error, CheckFailedError):
+        return "\n".join((format_error(error), *error.details))
+    if isinstance(error, KubeimageError):
+        return format_error(error)
+    if isinstance(error, KubefileWarning):
+        return str(error)
+    if isinstance(error, AssertionError):
+        message = str(error) or "the check does not hold"
+        return format_diagnostics([Diagnostic(CheckError.code, message, Location(case.path, 1))])
+    return None
+
+
+def failure_repr(text: str, error: BaseException, info: ReportInfo) -> ReprExceptionInfo:
+    """Wrap ``text`` so that its first line stands in the short summary, under xdist and in JUnit too."""
+    path, line, _ = info
+    location = getattr(error, "location", None)
+    crash = ReprFileLocation(
+        str(path), location.line if location is not None else (line or 0) + 1, text.partition("\n")[0]
+    )
+    return ReprExceptionInfo(ReprTraceback([ReprEntryNative([text + "\n"])], None, "native"), crash)

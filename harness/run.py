@@ -1,0 +1,61 @@
+"""What belongs to one run of pytest: its settings, and its workshop."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.options import Settings
+
+if TYPE_CHECKING:
+    from harness.case import Case
+    from harness.subjects import Subject
+    from harness.workshop import Workshop
+
+SETTINGS = pytest.StashKey[Settings]()
+WORKSHOP = pytest.StashKey["Workshop"]()
+_CASES = pytest.StashKey["dict[Subject, Case]"]()
+
+
+def workshop_of(config: pytest.Config) -> Workshop:
+    """Give the run's workshop, made when it is first needed."""
+    if WORKSHOP not in config.stash:
+        from harness.workshop import Workshop
+
+        config.stash[WORKSHOP] = Workshop(
+            config.stash[SETTINGS],
+            os.path.join(_shared_folder(config), "kubeimage"),
+            lambda path: config.hook.pytest_kubefile_backends(config=config, path=path),
+        )
+    return config.stash[WORKSHOP]
+
+
+def case_of(config: pytest.Config, subject: Subject) -> Case:
+    """Give the case of a Kubefile: one a run, so that it is parsed and built once."""
+    from harness.case import Case
+
+    cases = config.stash.setdefault(_CASES, {})
+    if subject not in cases:
+        cases[subject] = Case(workshop_of(config), subject, _shown(config, subject.path))
+    return cases[subject]
+
+
+def _shown(config: pytest.Config, path: str) -> str:
+    """Give the path as a person who started pytest sees it."""
+    relative = os.path.relpath(path, config.invocation_params.dir)
+    return path if relative.startswith("..") else relative
+
+
+def _shared_folder(config: pytest.Config) -> str:
+    """Give pytest's temporary folder for this run, which all xdist workers share.
+
+    Items have no fixtures, and so no tmp_path_factory but the one that pytest keeps on its config.
+    """
+    factory: pytest.TempPathFactory | None = getattr(config, "_tmp_path_factory", None)
+    if factory is None:
+        return tempfile.mkdtemp(prefix="kubeimage-pytest-")
+    base = factory.getbasetemp()
+    return str(base.parent if hasattr(config, "workerinput") else base)

@@ -1,0 +1,107 @@
+"""Trees as a test writes them: a mapping from paths to what stands there.
+
+    {"bin/helm": File("...", 0o755), "etc/app.yaml": "replicas: 1", "lib": Link("usr/lib"), "var/": None}
+
+Text and bytes are a file's content. None is a folder, which needs naming only where it is empty.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_FILE_MODE = 0o644
+
+
+@dataclass(frozen=True)
+class File:
+    """A file, where its mode matters."""
+
+    content: str | bytes = b""
+    mode: int = _FILE_MODE
+
+    @property
+    def data(self) -> bytes:
+        """The content as bytes."""
+        return as_bytes(self.content)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder, where its mode matters."""
+
+    mode: int = 0o755
+
+
+@dataclass(frozen=True)
+class Link:
+    """A symbolic link."""
+
+    target: str
+
+
+@dataclass(frozen=True)
+class HardLink:
+    """Another name of the file at ``path``, which is a path of the same tree."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Fifo:
+    """A named pipe."""
+
+    mode: int = _FILE_MODE
+
+
+Content = str | bytes | File | Folder | Link | HardLink | Fifo | None
+Tree = Mapping[str, Content]
+
+
+def as_bytes(content: str | bytes) -> bytes:
+    """Give a file's content as bytes; text is UTF-8."""
+    return content.encode() if isinstance(content, str) else content
+
+
+def clean(path: str) -> str:
+    """Give a path of a tree without what makes no difference: ``./``, doubled slashes, and one at either end.
+
+    Raises: ValueError for a path that leaves the tree.
+    """
+    parts = [part for part in path.split("/") if part not in {"", "."}]
+    if ".." in parts:
+        raise ValueError(f"a path in a tree has no '..': {path!r}")
+    return "/".join(parts)
+
+
+def write_tree(folder: str, tree: Tree) -> None:
+    """Make everything in ``tree`` below ``folder``, which is made too."""
+    os.makedirs(folder, exist_ok=True)
+    last = [(path, content) for path, content in tree.items() if isinstance(content, HardLink)]
+    first = [(path, content) for path, content in tree.items() if not isinstance(content, HardLink)]
+    for path, content in [*first, *last]:
+        place = os.path.join(folder, clean(path))
+        os.makedirs(os.path.dirname(place) or folder, exist_ok=True)
+        _write(folder, place, content)
+    # From the inside out: a folder that is to be read-only is so when all is in it.
+    for path, content in sorted(first, key=lambda item: -len(item[0])):
+        if isinstance(content, Folder):
+            os.chmod(os.path.join(folder, clean(path)), content.mode)
+
+
+def _write(folder: str, place: str, content: Content) -> None:
+    if content is None or isinstance(content, Folder):
+        os.makedirs(place, exist_ok=True)
+    elif isinstance(content, Link):
+        os.symlink(content.target, place)
+    elif isinstance(content, HardLink):
+        os.link(os.path.join(folder, clean(content.path)), place)
+    elif isinstance(content, Fifo):
+        os.mkfifo(place)
+        os.chmod(place, content.mode)
+    else:
+        file = content if isinstance(content, File) else File(content)
+        with open(place, "wb") as stream:
+            stream.write(file.data)
+        os.chmod(place, file.mode)

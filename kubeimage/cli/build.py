@@ -1,0 +1,79 @@
+"""``kubeimage build``."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import click
+
+from kubeimage import api
+from kubeimage.cli.progress import open_progress
+from kubeimage.cli.request import BuildRequest, takes_build_request
+from kubeimage.cli.session import Session
+from kubeimage.errors import UsageError
+from kubeimage.kubefile import lint
+
+
+@click.command()
+@takes_build_request(tag_required=True)
+def build(session: Session, request: BuildRequest) -> None:
+    """Build an image from the Kubefile and the files of CONTEXT, and print its id.
+
+    What happens is told on standard error. Exit status: 0 done, 1 the build failed, 2 wrong usage or a bad Kubefile.
+    """
+    mode = "quiet" if request.quiet else request.progress
+    session.as_json = mode == "json"
+    check_iidfile(request.iidfile)
+    options = request.options(os.environ)
+    kubefile = api.read_kubefile(request.kubefile_path())
+    with open_progress(mode) as progress:
+        for advice in lint(kubefile):
+            progress.advise(advice)
+        with api.open_backends(
+            session.root, mount=request.mount, isolation=request.isolation, notice=progress.note
+        ) as backends:
+            result = api.build(kubefile, request.context, backends, options, progress)
+    if request.iidfile is not None:
+        write_whole(request.iidfile, str(result.image.id))
+    click.echo(result.image.id)
+
+
+def check_iidfile(path: str | None) -> None:
+    """Find out before the build whether its id can be written.
+
+    Raises: UsageError.
+    """
+    if path is None:
+        return
+    folder = os.path.dirname(os.path.realpath(path))
+    if os.path.isdir(path) or not os.path.isdir(folder):
+        found = "a folder" if os.path.isdir(path) else f"no folder {folder!r}"
+        raise UsageError(f"--iidfile takes the path of a file, found {found}: {path!r}")
+    if not os.access(path if _is_special(path) else folder, os.W_OK):
+        raise UsageError(
+            f"--iidfile cannot be written: {path!r}", hint="choose a file in a folder that you may write to"
+        )
+
+
+def write_whole(path: str, text: str) -> None:
+    """Write a file so that nobody ever sees half of it."""
+    if _is_special(path):
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        return
+    target = os.path.realpath(path)
+    handle, unfinished = tempfile.mkstemp(prefix=f".{os.path.basename(target)}.", dir=os.path.dirname(target))
+    try:
+        with open(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            os.fchmod(stream.fileno(), 0o644)
+        os.replace(unfinished, target)
+    except BaseException:
+        os.unlink(unfinished)
+        raise
+
+
+def _is_special(path: str) -> bool:
+    """Whether ``path`` is a pipe, a terminal or the like, which must not be replaced by a file."""
+    return os.path.exists(path) and not os.path.isfile(path)

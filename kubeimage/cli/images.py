@@ -1,0 +1,135 @@
+"""``kubeimage images``, ``inspect``, ``history`` and ``export``: to look at what the store has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kubeimage import api
+from kubeimage.cli.output import count, format_json, format_option, format_size, format_table, shorten
+from kubeimage.cli.request import parse_platform
+from kubeimage.cli.session import Session, common_options
+
+if TYPE_CHECKING:
+    from kubeimage.image.config import Image
+    from kubeimage.image.document import Layer
+
+_NO_NAME = "<none>"
+_WIDEST_INSTRUCTION = 100
+
+platform_option = click.option(
+    "--platform", metavar="OS/ARCH[/VARIANT]", help="Which one, where the name has images for several platforms."
+)
+
+
+@click.command()
+@format_option
+@common_options
+@click.pass_obj
+def images(session: Session, form: str) -> None:
+    """List the images of the store."""
+    with api.open_backends(session.root, create=False) as backends:
+        records = backends.images.records()
+    if form == "json":
+        rows = [
+            {
+                "name": record.reference.familiar() if record.reference else None,
+                "reference": str(record.reference) if record.reference else None,
+                "platform": str(record.platform),
+                "image_id": str(record.image_id),
+                "manifest": str(record.manifest),
+            }
+            for record in records
+        ]
+        click.echo(format_json(rows))
+        return
+    table = [
+        (record.reference.familiar() if record.reference else _NO_NAME, record.image_id.short, str(record.platform))
+        for record in records
+    ]
+    click.echo(format_table(("NAME", "IMAGE ID", "PLATFORM"), table))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--format", "form", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
+@platform_option
+@common_options
+@click.pass_obj
+def inspect(session: Session, name: str, form: str, platform: str | None) -> None:
+    """Print the document of image NAME: a name, or the first characters of an image id."""
+    with api.open_backends(session.root, create=False) as backends:
+        image, reference = api.find_image(name, backends.images, parse_platform(platform))
+    document = image.present(reference)
+    click.echo(format_json(document) if form == "json" else _format_yaml(document))
+
+
+def _format_yaml(document: dict[str, Any]) -> str:
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        """Writes texts of several lines as they are read, such as a Clusterfile."""
+
+    def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+    Dumper.add_representer(str, represent_text)
+    return yaml.dump(document, Dumper=Dumper, allow_unicode=True, width=120).rstrip("\n")
+
+
+@click.command()
+@click.argument("name")
+@format_option
+@platform_option
+@common_options
+@click.pass_obj
+def history(session: Session, name: str, form: str, platform: str | None) -> None:
+    """List the instructions that made image NAME, in their order, and the layer of each."""
+    with api.open_backends(session.root, create=False) as backends:
+        image, _ = api.find_image(name, backends.images, parse_platform(platform))
+    past = _pair_with_layers(image)
+    if form == "json":
+        rows = [
+            {
+                "created_by": created_by,
+                "layer": str(layer.diff_id) if layer else None,
+                "size": layer.size if layer else None,
+            }
+            for created_by, layer in past
+        ]
+        click.echo(format_json(rows))
+        return
+    table = [
+        (
+            str(number),
+            layer.diff_id.short if layer else "",
+            format_size(layer.size) if layer else "",
+            shorten(created_by, _WIDEST_INSTRUCTION),
+        )
+        for number, (created_by, layer) in enumerate(past, 1)
+    ]
+    click.echo(format_table(("STEP", "LAYER", "SIZE", "CREATED BY"), table))
+
+
+def _pair_with_layers(image: Image) -> list[tuple[str, Layer | None]]:
+    """Give each instruction with its layer; layers that no history tells of come last, with what made them."""
+    layers = iter(image.layers)
+    told = [(entry.created_by, None if entry.empty_layer else next(layers, None)) for entry in image.history]
+    return [*told, *((f"{layer.kind} {layer.value}", layer) for layer in layers)]
+
+
+@click.command()
+@click.argument("name")
+@click.option("-o", "--output", required=True, metavar="DIR", help="A folder that is not there yet, or is empty.")
+@platform_option
+@common_options
+@click.pass_obj
+def export(session: Session, name: str, output: str, platform: str | None) -> None:
+    """Write the root filesystem of image NAME into a folder: all of it, or nothing."""
+    from kubeimage.maintenance import export_image
+
+    with api.open_backends(session.root, create=False) as backends:
+        image, _ = api.find_image(name, backends.images, parse_platform(platform))
+        export_image(image, output, backends.layers)
+    click.echo(f"{count(len(image.layers), 'layer')} written to {output}", err=True)

@@ -1,0 +1,44 @@
+"""``kubeimage tag`` and ``rmi``: names given and taken."""
+
+from __future__ import annotations
+
+import click
+
+from kubeimage import api, maintenance
+from kubeimage.cli.output import count, format_size
+from kubeimage.cli.request import parse_name
+from kubeimage.cli.session import Session, common_options
+
+
+@click.command()
+@click.argument("source")
+@click.argument("target")
+@common_options
+@click.pass_obj
+def tag(session: Session, source: str, target: str) -> None:
+    """Give image SOURCE (a name, or the first characters of an image id) the name TARGET as well."""
+    wanted = parse_name(target, "TARGET")
+    with api.open_backends(session.root, create=False) as backends:
+        image, reference = api.find_image(source, backends.images)
+        if reference is None:
+            backends.images.put(image, (wanted,))
+        else:
+            backends.images.tag(reference, wanted)
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@common_options
+@click.pass_obj
+def rmi(session: Session, names: tuple[str, ...]) -> None:
+    """Take each NAME (or the only name of an image id) away, and free what nothing else needs.
+
+    If one of them is not there, none is taken.
+    """
+    with api.open_backends(session.root, create=False) as backends:
+        references = maintenance.find_names(names, backends.images)
+        for reference in references:
+            removed = maintenance.remove_name(reference, backends.images)
+            click.echo(f"untagged {reference.familiar()}")
+            if removed.blobs:
+                click.echo(f"freed {count(len(removed.blobs), 'blob')}, {format_size(removed.size)}")

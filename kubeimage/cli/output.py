@@ -1,0 +1,112 @@
+"""Text for people and for programs: tables, JSON, sizes, and what a terminal must not be told."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+import click
+
+from kubeimage.errors import Diagnostic
+
+# CSI, OSC and the other strings that a terminal obeys, whole.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\`-~])")
+# Control characters but the tab, and those that turn the direction of writing.
+_CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_BEYOND_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
+_UNITS = ("kB", "MB", "GB", "TB", "PB")
+
+format_option = click.option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print."
+)
+
+
+def harmless(text: str) -> str:
+    """Give ``text`` without what a terminal would obey rather than show; tabs stay."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", _ESCAPES.sub("", text))
+
+
+def harmless_lines(text: str) -> str:
+    """Give ``text``, of several lines, without what a terminal would obey rather than show."""
+    return "\n".join(map(harmless, text.split("\n")))
+
+
+def shorten(text: str, width: int) -> str:
+    """Cut ``text`` to ``width`` characters, made harmless."""
+    shown = harmless(text[: width + 1])
+    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
+
+
+def shorten_digests(text: str) -> str:
+    """Cut the digests in ``text`` to the characters that people compare."""
+    return _DIGEST.sub(r"\1", text)
+
+
+def format_size(size: int) -> str:
+    """Give a number of bytes as people say it: ``999 B``, ``12 kB``, ``1.3 MB``."""
+    if size < 1000:
+        return f"{size} B"
+    amount, unit = size / 1000, 0
+    while round(amount) >= 1000 and unit + 1 < len(_UNITS):
+        amount, unit = amount / 1000, unit + 1
+    return f"{amount:.1f} {_UNITS[unit]}" if amount < 9.95 else f"{amount:.0f} {_UNITS[unit]}"
+
+
+def count(number: int, noun: str) -> str:
+    """Give ``1 step`` or ``2 steps``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def format_json(value: object, *, indent: int | None = 2) -> str:
+    """Give ``value`` as JSON, readable and with no character that a terminal would obey."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return _BEYOND_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out ``rows`` in columns parted by two blanks; the last column is as wide as it likes."""
+    lines = [list(header), *([harmless(cell).replace("\t", " ") for cell in row] for row in rows)]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def diagnostic_to_json(diagnostic: Diagnostic) -> dict[str, Any]:
+    """Give ``diagnostic`` as one flat object; what it does not have is null."""
+    place = diagnostic.location
+    return {
+        "code": diagnostic.code,
+        "severity": diagnostic.severity,
+        "message": diagnostic.message,
+        "hint": diagnostic.hint,
+        "file": place.file if place else None,
+        "line": place.line if place else None,
+        "column": place.column if place else None,
+    }
+
+
+def give_up(stream: TextIO) -> None:
+    """Let all that is still to be written to ``stream`` vanish, so that the interpreter's last flush succeeds."""
+    with contextlib.suppress(OSError, ValueError, io.UnsupportedOperation):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, stream.fileno())
+        finally:
+            os.close(nowhere)

@@ -1,0 +1,84 @@
+"""``kubeimage plan``."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kubeimage import api
+from kubeimage.cli.output import (
+    count,
+    format_json,
+    format_option,
+    format_size,
+    format_table,
+    harmless_lines,
+    shorten,
+    shorten_digests,
+)
+from kubeimage.cli.request import BuildRequest, takes_build_request
+from kubeimage.cli.session import Session
+from kubeimage.kubefile import lint
+from kubeimage.report import format_diagnostics
+
+if TYPE_CHECKING:
+    from kubeimage.builder.forecast import Forecast
+
+_HEADER = ("STEP", "OUTCOME", "INSTRUCTION", "LAYER", "DETAIL")
+_WIDEST_INSTRUCTION = 48
+_SHOWN_PATHS = 3
+
+
+@click.command()
+@takes_build_request(tag_required=False)
+@format_option
+def plan(session: Session, request: BuildRequest, form: str) -> None:
+    """Say what `kubeimage build` with the same options would do: what the cache has, and why not the rest.
+
+    Nothing is changed, and nothing is run.
+    """
+    options = request.options(os.environ)
+    kubefile = api.read_kubefile(request.kubefile_path())
+    with api.open_backends(session.root, mount=request.mount, isolation=request.isolation, create=False) as backends:
+        forecasts = api.preview(kubefile, request.context, backends, options)
+    advice = lint(kubefile)
+    if advice and not request.quiet:
+        click.echo(harmless_lines(format_diagnostics(advice)), err=True)
+    if form == "json":
+        click.echo(format_json([_to_json(forecast) for forecast in forecasts]))
+    else:
+        click.echo(format_table(_HEADER, [_to_row(forecast) for forecast in forecasts]))
+
+
+def _to_row(forecast: Forecast) -> tuple[str, ...]:
+    step, layer = forecast.step, forecast.layer
+    return (
+        str(step.number),
+        forecast.outcome,
+        shorten(step.text, _WIDEST_INSTRUCTION),
+        f"{layer.diff_id.short} {format_size(layer.size)}" if layer else "",
+        "; ".join(filter(None, (shorten_digests(forecast.why_missed or ""), _name_some(forecast.paths)))),
+    )
+
+
+def _name_some(paths: tuple[str, ...]) -> str:
+    if not paths:
+        return ""
+    more = ", …" if len(paths) > _SHOWN_PATHS else ""
+    return f"{count(len(paths), 'path')}: {', '.join(paths[:_SHOWN_PATHS])}{more}"
+
+
+def _to_json(forecast: Forecast) -> dict[str, Any]:
+    step, layer = forecast.step, forecast.layer
+    return {
+        "step": step.number,
+        "line": step.location.line,
+        "text": step.text,
+        "outcome": forecast.outcome,
+        "why_missed": forecast.why_missed,
+        "layer": str(layer.diff_id) if layer else None,
+        "size": layer.size if layer else None,
+        "paths": list(forecast.paths),
+    }

@@ -1,0 +1,229 @@
+"""What ``build`` and ``plan`` are asked for: their options, and what these mean to the API."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kubeimage.cli.session import Session, common_options
+from kubeimage.errors import BuildArgError, ContextNotFoundError, ReferenceFormatError, UsageError
+
+if TYPE_CHECKING:
+    from kubeimage.builder.plan import BuildOptions
+    from kubeimage.image.platform import Platform
+    from kubeimage.image.reference import Reference
+
+EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
+# The last second that RFC 3339 can write.
+_LAST_EPOCH = 253_402_300_799
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """The options and arguments, as they were typed."""
+
+    tags: tuple[str, ...]
+    file: str | None
+    build_args: tuple[str, ...]
+    labels: tuple[str, ...]
+    platform: str | None
+    no_cache: bool
+    no_base: bool
+    mount: str
+    isolation: str
+    network: str
+    timestamps: str
+    timeout: float | None
+    progress: str
+    quiet: bool
+    iidfile: str | None
+    context: str
+
+    def options(self, environment: Mapping[str, str]) -> BuildOptions:
+        """Give what the API takes.
+
+        Raises: UsageError for the first option that cannot be followed.
+        """
+        from kubeimage.builder.plan import BuildOptions
+
+        return BuildOptions(
+            references=tuple(_parse_tag(tag) for tag in self.tags),
+            build_args=parse_build_args(self.build_args, environment),
+            labels=parse_labels(self.labels),
+            platform=parse_platform(self.platform),
+            use_cache=not self.no_cache,
+            keep_base=not self.no_base,
+            network=self.network == "host",
+            timestamps="preserve" if self.timestamps == "preserve" else "epoch",
+            epoch=parse_epoch(environment.get(EPOCH_VARIABLE)),
+            timeout=self.timeout,
+        )
+
+    def kubefile_path(self) -> str:
+        """Give the Kubefile's path: ``-f`` from here, or what the context holds.
+
+        Raises: ContextNotFoundError, UsageError.
+        """
+        from kubeimage.api import find_kubefile
+
+        if self.file is None:
+            return find_kubefile(self.context)
+        if not os.path.isdir(self.context):
+            what = "is not a folder" if os.path.exists(self.context) else "does not exist"
+            raise ContextNotFoundError(f"the build context {self.context!r} {what}")
+        return self.file
+
+
+_FIELDS = frozenset(BuildRequest.__dataclass_fields__)
+
+
+def parse_build_args(texts: tuple[str, ...], environment: Mapping[str, str]) -> dict[str, str]:
+    """Read ``KEY=VALUE``, or ``KEY`` alone, whose value is the environment's; the last one of a key counts.
+
+    Raises: BuildArgError, which never shows a value.
+    """
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key:
+            raise BuildArgError("--build-arg has no key", hint="write it as --build-arg KEY=VALUE")
+        if not equals:
+            if key not in environment:
+                message = f"--build-arg {key} takes its value from the environment, where {key} is not set"
+                raise BuildArgError(message, hint=f"set {key}, or write --build-arg {key}=VALUE")
+            value = environment[key]
+        found[key] = value
+    return found
+
+
+def parse_labels(texts: tuple[str, ...]) -> dict[str, str]:
+    """Read ``KEY=VALUE``; the last one of a key counts.
+
+    Raises: UsageError.
+    """
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise UsageError(f"not a label: {text!r}", hint="write it as --label KEY=VALUE")
+        found[key] = value
+    return found
+
+
+def parse_platform(text: str | None) -> Platform | None:
+    """Read one platform.
+
+    Raises: PlatformFormatError; UsageError for several.
+    """
+    from kubeimage.image.platform import Platform
+
+    if text is None:
+        return None
+    if "," in text:
+        raise UsageError(
+            f"--platform takes one platform, found several: {text!r}", hint="build one platform after the other"
+        )
+    return Platform.parse(text)
+
+
+def parse_epoch(text: str | None) -> int | None:
+    """Read ``SOURCE_DATE_EPOCH``; unset and empty are none.
+
+    Raises: UsageError.
+    """
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(_LAST_EPOCH)) and int(text) <= _LAST_EPOCH):
+        raise UsageError(
+            f"{EPOCH_VARIABLE} is no time: {text!r}",
+            hint="it holds whole seconds since 1970, as `git log -1 --format=%ct` prints them",
+        )
+    return int(text)
+
+
+def _parse_tag(text: str) -> Reference:
+    return parse_name(text, "--tag")
+
+
+def parse_name(text: str, what: str) -> Reference:
+    """Read a name that an image is to get.
+
+    Raises: ReferenceFormatError, also for a digest, which nobody can give.
+    """
+    from kubeimage.image.reference import Reference
+
+    reference = Reference.parse(text)
+    if reference.digest is not None:
+        raise ReferenceFormatError(
+            f"{what} takes a name, found one with a digest: {text!r}", hint="leave out what stands behind the @"
+        )
+    return reference
+
+
+def takes_build_request(*, tag_required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of a build, gathered into a BuildRequest; its other options stay as they are."""
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        @click.pass_obj
+        def command(session: Session, /, **values: Any) -> None:
+            own = {name: values.pop(name) for name in values.keys() - _FIELDS}
+            function(session, BuildRequest(**values), **own)
+
+        decorated: Callable[..., None] = common_options(command)
+        for option in reversed(_options(tag_required=tag_required)):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+def _finite(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not (value > 0 and math.isfinite(value)):
+        raise click.BadParameter(f"{value:g} is not a number of seconds above 0")
+    return value
+
+
+def _choice(name: str, *choices: str, text: str) -> Callable[[Any], Any]:
+    return click.option(name, type=click.Choice(choices), default=choices[0], show_default=True, help=text)
+
+
+def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
+    return [
+        click.option(
+            "-t", "--tag", "tags", multiple=True, required=tag_required, metavar="NAME", help="A name; may be repeated."
+        ),
+        click.option("-f", "--file", metavar="FILE", help="The Kubefile; else CONTEXT/Kubefile or CONTEXT/kubefile."),
+        click.option(
+            "--build-arg",
+            "build_args",
+            multiple=True,
+            metavar="KEY[=VALUE]",
+            help="An ARG's value, or a bare key to take it from the environment; may be repeated.",
+        ),
+        click.option(
+            "--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label for the image; may be repeated."
+        ),
+        click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="What to build for; else this machine's."),
+        click.option("--no-cache", is_flag=True, help="Look nothing up in the cache; still record."),
+        click.option("--no-base", is_flag=True, help="Keep only the new layers, as an application image."),
+        _choice("--mount", "auto", "overlay", "copy", text="How a RUN gets its root filesystem."),
+        _choice("--isolation", "auto", "sandbox", "none", text="What keeps a RUN away from this machine."),
+        _choice("--network", "host", "none", text="The network of a RUN."),
+        _choice(
+            "--timestamps", "epoch", "preserve", text="Times in layers: SOURCE_DATE_EPOCH or 0, or the files' own."
+        ),
+        click.option(
+            "--timeout", type=float, metavar="SECONDS", callback=_finite, help="Stop a RUN that takes longer."
+        ),
+        _choice("--progress", "auto", "plain", "json", "quiet", text="How to tell what happens, on standard error."),
+        click.option("-q", "--quiet", is_flag=True, help="The same as --progress=quiet."),
+        click.option("--iidfile", metavar="FILE", help="Write the image id into this file."),
+        click.argument("context", metavar="CONTEXT"),
+    ]

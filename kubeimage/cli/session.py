@@ -1,0 +1,51 @@
+"""What the options that every command has ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+
+class Session:
+    """One call of the program.
+
+    Shape: ``root`` None leaves the choice to the API. ``as_json`` asks for errors as JSON lines.
+    """
+
+    def __init__(self) -> None:
+        self.root: str | None = None
+        self.debug = False
+        self.as_json = False
+
+
+def common_options(function: _Decorated) -> _Decorated:
+    """Add ``--root`` and ``--debug``, which may stand before a command and behind it."""
+    root = click.option(
+        "--root",
+        type=click.Path(),
+        metavar="DIR",
+        expose_value=False,
+        is_eager=True,
+        callback=_remember,
+        help="The store; else $KUBEIMAGE_ROOT, else the system's or the user's.",
+    )
+    debug = click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_remember,
+        help="Show the traceback of an error.",
+    )
+    return root(debug(function))
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    if value:
+        setattr(context.ensure_object(Session), str(parameter.name), value)
+    elif value == "":
+        raise click.BadParameter("is empty")

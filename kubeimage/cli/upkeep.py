@@ -1,0 +1,69 @@
+"""``kubeimage fsck`` and ``prune``: to keep a store sound and small."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from kubeimage import api, maintenance
+from kubeimage.cli.output import count, format_json, format_option, format_size, format_table, harmless
+from kubeimage.cli.session import Session, common_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kubeimage.store.fsck import Finding
+
+
+@click.command()
+@click.option("--repair", is_flag=True, help="Remove and rebuild what can be; a damaged image is not among that.")
+@format_option
+@common_options
+@click.pass_obj
+def fsck(session: Session, *, repair: bool, form: str) -> int:
+    """Verify every digest, size and reference of the store.
+
+    Exit status: 0 sound, or all repaired; 1 damaged.
+    """
+    findings = maintenance.check_store(session.root or api.default_root(), repair=repair)
+    if form == "json":
+        click.echo(format_json([asdict(finding) for finding in findings]))
+    elif findings:
+        click.echo("\n\n".join(_lay_out(finding) for finding in findings))
+    click.echo(_sum_up(findings), err=True)
+    return int(any(finding.damage and not finding.repaired for finding in findings))
+
+
+def _lay_out(finding: Finding) -> str:
+    kind = "repaired" if finding.repaired else "damage" if finding.damage else "leftover"
+    lines = [f"{kind}: {harmless(finding.what)}", f"  --> {harmless(finding.where)}"]
+    return "\n".join(lines if finding.repaired else [*lines, f"hint: {harmless(finding.advice)}"])
+
+
+def _sum_up(findings: Sequence[Finding]) -> str:
+    damaged = sum(finding.damage and not finding.repaired for finding in findings)
+    repaired = sum(finding.repaired for finding in findings)
+    told = [f"{damaged} damaged"] if damaged else ["the store is sound"]
+    return ", ".join([*told, f"{repaired} repaired"] if repaired else told)
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@click.option("--keep-cache", is_flag=True, help="Keep what the build cache needs.")
+@format_option
+@common_options
+@click.pass_obj
+def prune(session: Session, *, dry_run: bool, keep_cache: bool, form: str) -> None:
+    """Delete what no image and no running build refers to; the build cache goes too, unless it is kept."""
+    root = session.root or api.default_root()
+    report = maintenance.prune_store(root, keep_cache=keep_cache, dry_run=dry_run)
+    if form == "json":
+        items = [item._asdict() for item in report.items]
+        click.echo(format_json({"dry_run": dry_run, "size": report.size, "items": items}))
+    elif report.items:
+        rows = [(item.kind, item.name, format_size(item.size)) for item in report.items]
+        click.echo(format_table(("KIND", "NAME", "SIZE"), rows))
+    done = "would free" if dry_run else "freed"
+    click.echo(f"{done} {format_size(report.size)}, {count(len(report.items), 'item')}", err=True)

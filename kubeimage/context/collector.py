@@ -1,0 +1,113 @@
+"""Finding a COPY's sources in a build context on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+from kubeimage.context.ignore import IGNORE_FILE, NO_RULES, IgnoreRules
+from kubeimage.context.names import auth_list_warnings, secret_warnings
+from kubeimage.context.placement import directories_above, merge, place
+from kubeimage.context.reading import ContentHasher, unreadable
+from kubeimage.context.sources import SourceFinder
+from kubeimage.context.statindex import StatIndex
+from kubeimage.context.walk import DiskTree, Walk
+from kubeimage.errors import ContextNotFoundError, UnsupportedSourceError
+from kubeimage.layer.entry import Entry, FileIdentity, Kind
+from kubeimage.protocols import Collected, CopyRequest
+
+Digester = Callable[[str, FileIdentity | None], bytes]
+
+
+class ContextCollector:
+    """A `SourceCollector` over a directory, for one build.
+
+    With a ``stat_index``, files that are still what they were when somebody read them are not read again; whoever made
+    the index saves it when the build ends.
+    """
+
+    def __init__(self, context: str, *, stat_index: StatIndex | None = None, digester: Digester | None = None) -> None:
+        self._tree = DiskTree(_real_folder(context), context)
+        self._index = stat_index
+        self._digest = digester or ContentHasher().digest
+
+    def collect(self, request: CopyRequest) -> Collected:
+        """Find what ``request`` copies, reading no file content.
+
+        Raises: SourceNotFoundError, SourceEscapeError, UnsupportedSourceError, UnreadableSourceError,
+                ContextChangedError, DestinationError.
+        """
+        rules = self._read_rules()
+        finder = SourceFinder(self._tree, rules)
+        matches = [match for source in request.sources for match in finder.find(source)]
+        walk = Walk(self._tree, rules, request)
+        placements = place(matches, request)
+        entries = merge([walk.collect(placement) for placement in placements])
+        warnings = [*auth_list_warnings([*finder.auth_lists, *walk.auth_lists]), *secret_warnings(walk.secrets)]
+        return Collected(entries, directories_above(placements), tuple(dict.fromkeys(warnings)))
+
+    def with_digests(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Give ``entries`` with the ``digest`` of every FILE, reading only what is not known from before.
+
+        Raises: ContextChangedError, UnreadableSourceError.
+        """
+        return [
+            Entry._make((*entry[:-1], self._digest_of(entry)))
+            if entry.kind is Kind.FILE and entry.digest is None
+            else entry
+            for entry in entries
+        ]
+
+    def remember(self, entries: Sequence[Entry], digests: Mapping[str, bytes]) -> None:
+        """Keep the content digests (by path) of files that somebody else has just read."""
+        if self._index is None:
+            return
+        for entry in entries:
+            digest = digests.get(entry.path)
+            if digest is not None and entry.identity is not None and isinstance(entry.source, str):
+                self._index.record(self._tree.relative(entry.source), entry.identity, digest)
+
+    def _digest_of(self, entry: Entry) -> bytes:
+        source, identity = entry.source, entry.identity
+        if not isinstance(source, str):
+            return hashlib.sha256(source or b"").digest()
+        if self._index is None or identity is None:
+            return self._digest(source, identity)
+        path = self._tree.relative(source)
+        known = self._index.lookup(path, identity)
+        if known is None:
+            known = self._digest(source, identity)
+            self._index.record(path, identity, known)
+        return known
+
+    def _read_rules(self) -> IgnoreRules:
+        """Read the ``.kubeignore`` of now: it is small, and a build may be one of many."""
+        path = self._tree.absolute(IGNORE_FILE)
+        try:
+            with open(path, encoding="utf-8") as stream:
+                return IgnoreRules.parse(stream.read())
+        except FileNotFoundError:
+            return NO_RULES
+        except UnicodeDecodeError as error:
+            raise UnsupportedSourceError(f"{path!r} is not UTF-8: {error.reason} at byte {error.start}") from error
+        except OSError as error:
+            raise unreadable(IGNORE_FILE, error) from error
+
+
+def _real_folder(context: str) -> str:
+    """Give the real path of the build context.
+
+    Raises: ContextNotFoundError.
+    """
+    hint = "name the folder that the COPY sources are in"
+    try:
+        # An empty path would be taken for the current directory.
+        real = os.path.realpath(context) if context else ""
+        os.stat(real)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ContextNotFoundError(f"the build context {context!r} cannot be used: {reason}", hint=hint) from error
+    if not os.path.isdir(real):
+        raise ContextNotFoundError(f"the build context {context!r} is a file, not a folder", hint=hint)
+    return real

@@ -1,0 +1,176 @@
+"""A build context on disk: looking at paths, and listing what lies below one, ready for a layer."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Hashable, Iterator
+from operator import attrgetter
+
+from kubeimage.context.ignore import IgnoreRules
+from kubeimage.context.names import AUTH_LIST, are_plain, check_name, is_text, looks_secret
+from kubeimage.context.placement import PlacedTree, Placement
+from kubeimage.context.reading import identity_of, unreadable
+from kubeimage.context.tree import Node
+from kubeimage.errors import UnsupportedSourceError
+from kubeimage.layer.entry import Entry, Kind
+from kubeimage.protocols import CopyRequest
+
+_SYMLINK_MODE = 0o777
+_SECOND_NS = 1_000_000_000
+_TYPE = 0o170000
+_by_name = attrgetter("name")
+# In the loop over ten thousand files, a NamedTuple's own constructor and an enum's lookup cost more than their work.
+_new = tuple.__new__
+_FILE = Kind.FILE
+_IS_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
+
+
+class DiskTree:
+    """The build context in a directory."""
+
+    def __init__(self, root: str, label: str) -> None:
+        self.label = label
+        self._prefix = root if root.endswith("/") else root + "/"
+
+    def absolute(self, path: str) -> str:
+        """Give where ``path`` is on this machine."""
+        return self._prefix + path
+
+    def relative(self, absolute: str) -> str:
+        """Give what `absolute` made a path from."""
+        return absolute[len(self._prefix) :]
+
+    def look(self, path: str) -> Node | None:
+        """Say what stands at ``path``, its last part not followed."""
+        absolute = self.absolute(path)
+        try:
+            mode = os.lstat(absolute).st_mode
+            if stat.S_ISLNK(mode):
+                return Node(is_directory=False, target=os.readlink(absolute))
+        except OSError as error:
+            if error.errno in _IS_NOT_THERE:
+                return None
+            raise unreadable(path, error) from error
+        return Node(is_directory=stat.S_ISDIR(mode))
+
+    def names(self, path: str) -> list[str]:
+        """List the directory ``path``."""
+        try:
+            return os.listdir(self.absolute(path))
+        except OSError as error:
+            raise unreadable(path or self.label, error) from error
+
+
+class Walk:
+    """The trees that one COPY takes from a context on disk."""
+
+    def __init__(self, tree: DiskTree, rules: IgnoreRules, request: CopyRequest) -> None:
+        self._tree = tree
+        self._rules = rules
+        self._chmod = request.chmod
+        self._mtime = request.mtime
+        self.auth_lists: list[str] = []
+        self.secrets: list[str] = []
+
+    def collect(self, placement: Placement) -> PlacedTree:
+        """Give what stands at ``placement``, in canonical order; nested symlinks are kept, whatever they point to.
+
+        Raises: UnsupportedSourceError, UnreadableSourceError, ContextChangedError.
+        """
+        entries: list[Entry] = []
+        inodes: dict[str, Hashable] = {}
+        absolute = self._tree.absolute(placement.source)
+        if placement.contents:
+            self._below(absolute, f"{placement.destination}/" if placement.destination else "", entries, inodes)
+            return PlacedTree(placement, entries, inodes)
+        try:
+            status = os.lstat(absolute)
+        except OSError as error:
+            raise unreadable(placement.source, error) from error
+        self._is_left_out(placement.source, is_directory=stat.S_ISDIR(status.st_mode))
+        entry = self._entry(absolute, placement.destination, status, inodes)
+        entries.append(entry)
+        if entry.kind is Kind.DIRECTORY:
+            self._below(absolute, f"{placement.destination}/", entries, inodes)
+        return PlacedTree(placement, entries, inodes)
+
+    def _below(self, folder: str, prefix: str, entries: list[Entry], inodes: dict[str, Hashable]) -> None:
+        """Add what is in ``folder``, depth first and each directory by name: that is the canonical order.
+
+        The folders on the way are a list and not calls of this function: a tree can be deeper than Python's stack.
+        """
+        way = [(*self._children(folder), prefix)]
+        while way:
+            children, is_plain, prefix = way[-1]
+            for child in children:
+                absolute = child.path
+                try:
+                    status = child.stat(follow_symlinks=False)
+                except OSError as error:
+                    raise unreadable(self._tree.relative(absolute), error) from error
+                is_directory = status.st_mode & _TYPE == stat.S_IFDIR
+                if not is_plain and self._is_left_out(self._tree.relative(absolute), is_directory=is_directory):
+                    continue
+                path = prefix + child.name
+                entries.append(self._entry(absolute, path, status, inodes))
+                if is_directory:
+                    way.append((*self._children(absolute), path + "/"))
+                    break
+            else:
+                way.pop()
+
+    def _children(self, folder: str) -> tuple[Iterator[os.DirEntry[str]], bool]:
+        """List ``folder`` by name, and say whether nothing in it needs a second look."""
+        try:
+            with os.scandir(folder) as found:
+                children = sorted(found, key=_by_name)
+        except OSError as error:
+            raise unreadable(self._tree.relative(folder) or self._tree.label, error) from error
+        return iter(children), not self._rules and are_plain([child.name for child in children])
+
+    def _is_left_out(self, path: str, *, is_directory: bool) -> bool:
+        if self._rules.leaves_out(path, is_directory=is_directory):
+            return True
+        name = path[path.rfind("/") + 1 :]
+        if name == AUTH_LIST and not is_directory:
+            self.auth_lists.append(path)
+            return True
+        check_name(name, path)
+        if looks_secret(name) and not is_directory:
+            self.secrets.append(path)
+        return False
+
+    def _entry(self, absolute: str, path: str, status: os.stat_result, inodes: dict[str, Hashable]) -> Entry:
+        kind = status.st_mode & _TYPE
+        mode = status.st_mode & 0o7777 if self._chmod is None else self._chmod
+        mtime = status.st_mtime_ns // _SECOND_NS if self._mtime is None else self._mtime
+        if kind == stat.S_IFREG:
+            if status.st_nlink > 1:
+                inodes[path] = (status.st_dev, status.st_ino)
+            identity = identity_of(status)
+            return _new(Entry, (path, _FILE, mode, identity[0], "", mtime, (), absolute, identity, None))
+        if kind == stat.S_IFDIR:
+            return Entry(path, Kind.DIRECTORY, mode, mtime=mtime)
+        if kind == stat.S_IFLNK:
+            return Entry(path, Kind.SYMLINK, _SYMLINK_MODE, 0, self._target(absolute), mtime)
+        if kind == stat.S_IFIFO:
+            return Entry(path, Kind.FIFO, mode, mtime=mtime)
+        what = "a socket" if kind == stat.S_IFSOCK else "a device"
+        raise UnsupportedSourceError(
+            f"COPY found {self._tree.relative(absolute)!r}: {what} cannot be copied into a layer",
+            hint="remove it, or leave it out with a .kubeignore",
+        )
+
+    def _target(self, absolute: str) -> str:
+        try:
+            target = os.readlink(absolute)
+        except OSError as error:
+            raise unreadable(self._tree.relative(absolute), error) from error
+        if not is_text(target):
+            raise UnsupportedSourceError(
+                f"COPY found the symlink {self._tree.relative(absolute)!r}: what it points to is not UTF-8",
+                hint="remove it, or leave it out with a .kubeignore",
+            )
+        return target

@@ -1,0 +1,136 @@
+"""A file's content as it goes into a layer: read once, and refused if it changed since it was looked at."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from kubeimage.errors import ContextChangedError, UnreadableSourceError
+from kubeimage.layer.entry import Entry
+
+# O_NONBLOCK: a file that became a fifo must not make the reader wait for a writer.
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_REPLACED = {
+    errno.ENOENT: "it is gone",
+    errno.ENOTDIR: "it is gone",
+    errno.ELOOP: "it became a symlink",
+    errno.EISDIR: "it became a directory",
+    errno.ENXIO: "it became a socket",
+}
+
+
+def read_small(entry: Entry, path: str) -> tuple[bytes, bytes]:
+    """Give the content of the file at ``path``, which is ``entry.size`` long, and its sha256.
+
+    Raises: ContextChangedError, UnreadableSourceError.
+    """
+    try:
+        descriptor = os.open(path, _FLAGS)
+        try:
+            expected = entry.identity or _identity(os.fstat(descriptor))
+            data = os.read(descriptor, entry.size + 1)
+            status = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _translate(error, path) from error
+    digest = hashlib.sha256(data).digest()
+    if _identity(status) != expected or len(data) != entry.size or not stat.S_ISREG(status.st_mode):
+        _check_again(entry, path, expected, status, digest if len(data) == entry.size else None)
+    _check_digest(entry, path, digest)
+    return data, digest
+
+
+def read_large(entry: Entry, path: str, buffer: Callable[[], memoryview], add: Callable[[memoryview], None]) -> bytes:
+    """Read the file at ``path`` piece by piece into what ``buffer`` gives, ``add`` each, and give the sha256 of all.
+
+    Raises: ContextChangedError, UnreadableSourceError.
+    """
+    digest = hashlib.sha256()
+    for piece in _pieces(entry, path, buffer, digest):
+        add(piece)
+    _check_digest(entry, path, digest.digest())
+    return digest.digest()
+
+
+def _pieces(entry: Entry, path: str, buffer: Callable[[], memoryview], digest: hashlib._Hash) -> Iterator[memoryview]:
+    left = entry.size
+    with _opened(path) as descriptor, open(descriptor, "rb", buffering=0, closefd=False) as file:
+        status = os.fstat(descriptor)
+        expected = entry.identity or _identity(status)
+        read = int(status.st_size == entry.size and stat.S_ISREG(status.st_mode))
+        while left and read:
+            piece = buffer()[:left]
+            read = file.readinto(piece)
+            left -= read
+            yield piece[:read]
+            digest.update(piece[:read])
+        status = os.fstat(descriptor)
+    if left or _identity(status) != expected:
+        _check_again(entry, path, expected, status, None if left else digest.digest())
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[int]:
+    try:
+        descriptor = os.open(path, _FLAGS)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _translate(error, path) from error
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int, int, int]:
+    """The fields of a FileIdentity, as a bare tuple: it is made for every file and only compared."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev
+
+
+def _check_again(entry: Entry, path: str, expected: Sequence[int], found: os.stat_result, digest: bytes | None) -> None:
+    """Refuse a file that is not what it was, unless its ctime alone says so and a second look finds the same content.
+
+    Another name or mode changes the ctime as well. ``digest`` is of what was read, None where that was not all.
+    """
+    size, mtime_ns, _, inode, device = _identity(found)
+    alike = (size, mtime_ns, inode, device) == (expected[0], expected[1], expected[3], expected[4])
+    if not alike or not stat.S_ISREG(found.st_mode) or digest is None or digest != _digest_now(path):
+        raise _changed(path, entry, expected, found)
+
+
+def _digest_now(path: str) -> bytes:
+    with _opened(path) as descriptor, open(descriptor, "rb", buffering=0, closefd=False) as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _check_digest(entry: Entry, path: str, digest: bytes) -> None:
+    if entry.digest is not None and entry.digest != digest:
+        raise ContextChangedError(f"{path!r} changed while it was copied: its content is not what it was", hint=_AGAIN)
+
+
+_AGAIN = "let nothing write there during a build, and build again"
+
+
+def _changed(path: str, entry: Entry, expected: Sequence[int], found: os.stat_result) -> ContextChangedError:
+    if not stat.S_ISREG(found.st_mode):
+        how = "it is no regular file any more"
+    elif (found.st_ino, found.st_dev) != tuple(expected[3:]):
+        how = "it was replaced"
+    elif found.st_size != entry.size:
+        how = f"it {'grew' if found.st_size > entry.size else 'shrank'} from {entry.size} to {found.st_size} bytes"
+    else:
+        how = "it was written to"
+    return ContextChangedError(f"{path!r} changed while it was copied: {how}", hint=_AGAIN)
+
+
+def _translate(error: OSError, path: str) -> ContextChangedError | UnreadableSourceError:
+    how = _REPLACED.get(error.errno or 0)
+    if how is not None:
+        return ContextChangedError(f"{path!r} changed while it was copied: {how}", hint=_AGAIN)
+    return UnreadableSourceError(
+        f"cannot read {path!r}: {error.strerror}", hint="make the file readable, or leave it out with .kubeignore"
+    )

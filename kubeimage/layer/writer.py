@@ -1,0 +1,103 @@
+"""A changeset as the canonical tar: read, framed, hashed and written in one pass.
+
+Depth first in canonical order; ustar headers, PAX records only where needed; owner 0:0 without names; two zero blocks
+at the end and nothing after them. A whiteout is an empty regular file of mode 0644.
+
+Source: the project's design, "Layers"; OCI image-spec v1.1, layer.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from kubeimage.errors import ContextChangedError
+from kubeimage.image.digest import Digest
+from kubeimage.layer.content import read_large, read_small
+from kubeimage.layer.entry import Entry, Kind, sort_key
+from kubeimage.layer.header import BLOCK, END_OF_ARCHIVE, PADDING, render_header
+from kubeimage.layer.output import Output, Sink
+
+_LARGE = 1 << 18
+"""Content from this size on is read piece by piece."""
+
+
+class WrittenLayer(NamedTuple):
+    """A layer's tar that was written.
+
+    Units: ``size`` in bytes of the tar. ``digests`` are the sha256 (32 bytes) of each FILE's content, by path.
+    """
+
+    diff_id: Digest
+    size: int
+    digests: Mapping[str, bytes]
+
+
+def write_layer(changeset: Sequence[Entry], sink: Sink) -> WrittenLayer:
+    """Write ``changeset`` as a canonical tar to ``sink``, reading each source once.
+
+    Shape:  ``changeset`` is in canonical order. ``sink`` is called with consecutive pieces, from one thread at a time
+            but not always from the caller's; it must be done with a piece when it returns.
+    Raises: ContextChangedError, UnreadableSourceError for a source; LayerFormatError, PathEscapeError for what a
+            layer may not hold; ValueError where the order is not canonical; whatever ``sink`` raises.
+    """
+    digests = {}
+    with Output(sink) as output:
+        for entry in _checked(changeset):
+            output.add(render_header(entry))
+            if entry.kind is Kind.FILE:
+                digests[entry.path] = _add_content(entry, output)
+                output.add(PADDING[entry.size % BLOCK])
+        output.add(END_OF_ARCHIVE)
+        return WrittenLayer(Digest(output.finish()), output.size, digests)
+
+
+def _checked(changeset: Sequence[Entry]) -> Iterator[Entry]:
+    """Give the entries, each link as its first file is, and refuse what is not in canonical order."""
+    previous = ""
+    blocked: str | None = None
+    files: dict[str, Entry] = {}
+    linked = {entry.target for entry in changeset if entry.kind is Kind.HARDLINK}
+    for entry in changeset:
+        key = sort_key(entry)
+        if key <= previous:
+            raise ValueError(f"{entry.path!r} is not in canonical order, or comes twice")
+        # In this order, what stands below a path follows it at once.
+        if blocked is not None and key.startswith(blocked):
+            raise ValueError(f"{entry.path!r} stands below something that is no directory")
+        previous = key
+        kind = entry.kind
+        blocked = None if kind is Kind.DIRECTORY or kind is Kind.WHITEOUT or kind is Kind.OPAQUE else key + "\0"
+        if kind is Kind.FILE and entry.path in linked:
+            files[entry.path] = entry
+        yield _link_of(entry, files) if kind is Kind.HARDLINK else entry
+
+
+def _link_of(link: Entry, files: Mapping[str, Entry]) -> Entry:
+    """A link and its first file are one inode; tools that set the mode of both must not change it."""
+    first = files.get(link.target)
+    if first is None:
+        raise ValueError(f"the hard link {link.path!r} comes before its first file {link.target!r}")
+    return link._replace(mode=first.mode, mtime=first.mtime, xattrs=())
+
+
+def _add_content(entry: Entry, output: Output) -> bytes:
+    source = entry.source
+    if isinstance(source, str):
+        if entry.size >= _LARGE:
+            return read_large(entry, source, output.buffer, output.add_buffer)
+        data, digest = read_small(entry, source)
+        output.add(data)
+        return digest
+    if source is None or len(source) != entry.size:
+        raise ValueError(f"{entry.path!r} has no content of {entry.size} bytes")
+    output.add(source)
+    return _digest_of(entry, source)
+
+
+def _digest_of(entry: Entry, content: bytes) -> bytes:
+    digest = hashlib.sha256(content).digest()
+    if entry.digest is not None and entry.digest != digest:
+        raise ContextChangedError(f"the content of {entry.path!r} does not have the digest it was given with")
+    return digest

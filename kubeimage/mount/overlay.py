@@ -1,0 +1,154 @@
+"""Merged rootfs by the kernel's overlayfs, for root and for ordinary users.
+
+The mount is made by the RUN's own processes: `OverlayMount.prefix` unshares a mount namespace (an ordinary user's in a
+user namespace), mounts there, and turns into the command. So nobody has to unmount, and nothing can be left mounted.
+
+Lower directories are named by links of a few bytes, relative to the folder that the mount is made from: all options
+together must fit into one page, and a store's path may hold colons and commas.
+
+Source: Linux, overlayfs.rst; mount(2), on the size of options.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from kubeimage.errors import MountError
+from kubeimage.image.digest import Digest
+from kubeimage.layer.entry import Entry, Kind
+from kubeimage.mount.lower import MergedLayers, uncovered
+from kubeimage.mount.merge import copy_merged, translated
+from kubeimage.mount.survey import survey_upper
+from kubeimage.mount.tools import WAYS_OUT, find_tool, try_command
+from kubeimage.protocols import SnapshotStore
+
+MOST_OPTIONS = 4095
+"""Bytes that mount(2) takes: a page with its NUL."""
+
+# Since 2.39 util-linux mounts by fsconfig(2), which takes 256 bytes of lower directories where mount(2) takes a page.
+_SCRIPT = 'cd -- "$1" && LIBMOUNT_FORCE_MOUNT2=always "$2" -t overlay -o "$3" overlay m && shift 3 && exec "$@"'
+# Renames are copies and links are broken at their first change: so the upper directory tells all by itself. It is
+# thrown away in any case, so nothing of it needs to reach the disk.
+_PLAIN = ("index=off", "metacopy=off")
+_ROOT_ONLY = ("redirect_dir=off",)
+_UNSYNCED = ("volatile",)
+
+
+@dataclass(frozen=True)
+class OverlayMount:
+    """An overlay that a command behind `prefix` finds mounted.
+
+    Shape: ``layers`` are unpacked ones, lowest first. ``scratch`` holds everything else.
+    """
+
+    scratch: str
+    layers: tuple[str, ...]
+    options: tuple[str, ...]
+
+    @property
+    def rootfs(self) -> str:
+        """The mount point; to everybody else it is an empty folder."""
+        return f"{self.scratch}/m"
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """The argv that makes the mount and turns into the command that follows."""
+        as_root = () if os.geteuid() == 0 else ("-U", "-r")
+        unshare = (find_tool("unshare"), *as_root, "-m", "--propagation", "private", "--")
+        return (*unshare, "/bin/sh", "-c", _SCRIPT, "kubeimage-mount", self.scratch, find_tool("mount"), self._text())
+
+    def changes(self) -> list[Entry]:
+        """Read what the upper directory changes on the layers.
+
+        Raises: UnsupportedSourceError, MountError.
+        """
+        return survey_upper(f"{self.scratch}/u", self.layers)
+
+    def keep(self, directory: str) -> None:
+        """Copy the merged tree, as the RUN left it, into ``directory``, which is made.
+
+        Raises: MountError, StoreFullError.
+        """
+        with MergedLayers([*self.layers, f"{self.scratch}/u"]) as merged:
+            copy_merged(merged, directory)
+
+    def _text(self) -> str:
+        # The kernel reads the topmost first.
+        lower = ":".join(f"l/{number}" for number in reversed(range(max(len(self.layers), 1))))
+        return ",".join((f"lowerdir={lower}", "upperdir=u", "workdir=w", *self.options))
+
+
+class OverlayMounter:
+    """Mounts by overlayfs, once a trial has shown how that is possible here."""
+
+    name = "overlay"
+
+    def __init__(self, snapshots: SnapshotStore) -> None:
+        self._snapshots = snapshots
+        self._options: tuple[str, ...] | None = None
+
+    @contextmanager
+    def mount(self, layers: Sequence[Digest]) -> Iterator[OverlayMount]:
+        """Prepare an overlay of ``layers``, lowest first.
+
+        Raises: MountError where this host refuses overlays, or for more layers than fit into the options.
+        """
+        options = self.probe()
+        unpacked = tuple(uncovered([self._snapshots.path(layer) for layer in layers]))
+        with self._snapshots.scratch() as scratch:
+            yield _prepare(scratch, unpacked, options)
+
+    def probe(self) -> tuple[str, ...]:
+        """Find out, by mounting a tiny overlay, with which options it works; once for each mounter.
+
+        Raises: MountError that says why it does not.
+        """
+        if self._options is None:
+            self._options = self._find_options()
+        return self._options
+
+    def _find_options(self) -> tuple[str, ...]:
+        own = _ROOT_ONLY if os.geteuid() == 0 else ("userxattr",)
+        reason: str | None = None
+        # Older kernels do not know all of them.
+        for options in ((*own, *_PLAIN, *_UNSYNCED), (*own, *_PLAIN), own):
+            with self._snapshots.scratch() as scratch:
+                complaint = _try(scratch, options)
+            if complaint is None:
+                return options
+            reason = reason or complaint
+        raise MountError(f"overlay mounts do not work here: {reason}", hint=WAYS_OUT)
+
+
+def _prepare(scratch: str, layers: tuple[str, ...], options: tuple[str, ...]) -> OverlayMount:
+    mount = OverlayMount(scratch, layers, options)
+    with translated("prepare a mount in", scratch):
+        for name in ("e", "l", "u", "w", "m"):
+            os.mkdir(f"{scratch}/{name}")
+        # The root of the upper directory becomes the rootfs's, whatever the umask is.
+        os.chmod(f"{scratch}/u", 0o755)  # noqa: S103
+        # Overlayfs wants one lower directory at least.
+        for number, layer in enumerate(layers or (f"{scratch}/e",)):
+            os.symlink(layer, f"{scratch}/l/{number}")
+    length = len(mount.prefix[-1])
+    if length > MOST_OPTIONS:
+        raise MountError(f"{len(layers)} layers make {length} bytes of mount options, {MOST_OPTIONS} are possible")
+    return mount
+
+
+def _try(scratch: str, options: tuple[str, ...]) -> str | None:
+    """Put a new directory in the place of a lower one, behind a real mount; give what went wrong, or None."""
+    lower, work = f"{scratch}/lower", f"{scratch}/work"
+    with translated("try a mount in", scratch):
+        os.makedirs(f"{lower}/d/old")
+        os.mkdir(work)
+    mount = _prepare(work, (lower,), options)
+    complaint = try_command([*mount.prefix, "/bin/sh", "-c", "rm -r m/d && mkdir m/d && mkdir m/d/new"])
+    if complaint is not None:
+        return complaint
+    found = [(entry.path, entry.kind) for entry in mount.changes()]
+    expected = [("d", Kind.DIRECTORY), ("d/old", Kind.WHITEOUT), ("d/new", Kind.DIRECTORY)]
+    return None if found == expected else "the kernel does not record there what was deleted"

@@ -1,0 +1,42 @@
+"""Commands on the host itself, for hosts that allow no sandbox: only on request, as nothing holds them back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+from kubeimage.errors import SandboxError
+from kubeimage.protocols import Command, CommandResult, Mount
+from kubeimage.run.environment import command_environment
+from kubeimage.run.process import READY, keeper, run_to_end
+
+_SHELL = 'cd -- "$1" && shift && { ' + READY + 'exec /bin/sh -c "$1"; }'
+
+
+class PlainRunner:
+    """Runs commands on the host as the user who builds.
+
+    They see and may change all that the user may, and use the host's network, ``/tmp`` and home folder's neighbours.
+    What a command started is killed with it, unless that left its process group (as daemons do): such a process lives
+    on, and may go on writing to the rootfs.
+    """
+
+    name = "none"
+
+    def __init__(self, host: Mapping[str, str] | None = None) -> None:
+        self._host = os.environ if host is None else host
+
+    def run(self, command: Command, mount: Mount, output: Callable[[bytes], None]) -> CommandResult:
+        """Run ``command`` in the rootfs as its working directory.
+
+        Raises: SandboxError where it cannot be started, or is to have no network.
+        """
+        if not command.network:
+            raise SandboxError(
+                "a RUN without isolation cannot be kept off the network",
+                hint="leave out --network=none, or --isolation=none",
+            )
+        environment = command_environment(mount.rootfs, "/tmp", command.environment, self._host)  # noqa: S108
+        inside = ("/bin/sh", "-c", _SHELL, "kubeimage", mount.rootfs, command.script)
+        argv = (*mount.prefix, *keeper("0", inside))
+        return run_to_end(argv, environment, output, timeout=command.timeout)

@@ -1,0 +1,230 @@
+"""A command's processes: started, listened to, and gone when this is done, however it is done.
+
+Their first process, the keeper, has a pipe of ours as its input. When the pipe's end closes (because the command is to
+stop, or because we were killed) the keeper's watch kills them all. No step of starting them is without a watch: until
+there is one nothing of the command has run, and what was started so far ends by itself.
+
+A command that stands says so with a NUL byte; what came before it is what failed to start it.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+
+from kubeimage.errors import SandboxError
+from kubeimage.protocols import CommandResult
+from kubeimage.run.tail import Tail
+
+# What a user's own mask is must not show in a layer.
+READY = "umask 022; printf '\\0'; "
+"""What a shell says before it turns into the command, and how it makes all hosts alike."""
+
+_PIECE = 1 << 16
+_SETUP_KEPT = 1 << 16
+_POLL = 0.05
+_GRACE = 5.0
+_LARGEST_ARGUMENT = 131_071
+# Fish for the watch's input first: a shell gives background commands none.
+_KEEPER = 'exec 3<&0; { read -r _; kill -9 "$0"; } <&3 & "$@" </dev/null 3<&-; exit $?'
+
+Output = Callable[[bytes], None]
+
+
+def keeper(everybody: str, command: Sequence[str]) -> tuple[str, ...]:
+    """Give the argv of a keeper of ``command``; ``everybody`` is what its watch kills, as kill(1) wants it."""
+    return ("/bin/sh", "-c", _KEEPER, everybody, *command)
+
+
+def run_to_end(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    output: Output,
+    *,
+    timeout: float | None = None,
+    pass_fds: Sequence[int] = (),
+) -> CommandResult:
+    """Run ``argv``, hand over what the command prints as it comes, and return when its processes are gone.
+
+    Shape:  ``argv`` is a keeper, or leads to one; its first process starts a process group.
+    Raises: SandboxError where it did not come to the command; whatever ``output`` raises.
+    """
+    with _started(argv, environment, pass_fds) as process:
+        talk = _Talk(process, output, timeout)
+        talk.listen()
+        status = _reaped(process, killed=talk.timed_out)
+        if not talk.stands and not talk.timed_out:
+            raise SandboxError(_complaint(talk.setup, status))
+        return CommandResult(status, talk.tail.text(), timed_out=talk.timed_out)
+
+
+class _Talk:
+    """What a command says until it ends, or until its time is up."""
+
+    def __init__(self, process: subprocess.Popen[bytes], output: Output, timeout: float | None) -> None:
+        self.tail = Tail()
+        self.setup = b""
+        self.stands = False
+        self.timed_out = False
+        self._process = process
+        self._output = output
+        self._deadline = time.monotonic() + timeout if timeout is not None else None
+
+    def listen(self) -> None:
+        """Pass on all output."""
+        assert self._process.stdout is not None
+        source = self._process.stdout.fileno()
+        os.set_blocking(source, False)
+        with ExitStack() as cleanup:
+            selector = cleanup.enter_context(selectors.DefaultSelector())
+            selector.register(source, selectors.EVENT_READ)
+            death = _watch_death(self._process, selector, cleanup)
+            while not self._is_late():
+                selector.select(self._patience(polling=death is None))
+                gone = _has_ended(self._process)
+                if not self._drain(source) or gone:
+                    break
+
+    def _is_late(self) -> bool:
+        self.timed_out = self._deadline is not None and time.monotonic() >= self._deadline
+        return self.timed_out
+
+    def _patience(self, *, polling: bool) -> float | None:
+        left = max(0.0, self._deadline - time.monotonic()) if self._deadline is not None else None
+        return min(_POLL, left if left is not None else _POLL) if polling else left
+
+    def _drain(self, source: int) -> bool:
+        """Pass on what is there now; False at the end of all output."""
+        while not self._is_late():
+            try:
+                data = os.read(source, _PIECE)
+            except BlockingIOError:
+                return True
+            if not data:
+                return False
+            self._take(data)
+        return True
+
+    def _take(self, data: bytes) -> None:
+        if not self.stands:
+            before, nul, data = data.partition(b"\0")
+            self.setup = (self.setup + before)[:_SETUP_KEPT]
+            self.stands = bool(nul)
+        if data:
+            self.tail.add(data)
+            self._output(data)
+
+
+@contextmanager
+def _started(
+    argv: Sequence[str], environment: Mapping[str, str], pass_fds: Sequence[int]
+) -> Iterator[subprocess.Popen[bytes]]:
+    try:
+        process = subprocess.Popen(
+            argv,
+            env=dict(environment),
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=pass_fds,
+            bufsize=0,
+        )
+    except OSError as error:
+        raise _start_error(error, argv) from error
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Have the watch kill all, and wait for that; whoever outlives it is killed by process group."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()
+    try:
+        if process.returncode is None:
+            _await_end(process)
+    finally:
+        if process.returncode is None:
+            _kill_group(process)
+            process.wait()
+        process.stdout.close()
+
+
+def _await_end(process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _GRACE
+    pause = 0.001
+    while not _has_ended(process) and time.monotonic() < deadline:
+        time.sleep(pause)
+        pause = min(pause * 2, _POLL)
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of the group; its number is nobody else's while its first process is not reaped."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _watch_death(process: subprocess.Popen[bytes], selector: selectors.BaseSelector, cleanup: ExitStack) -> int | None:
+    """Have ``selector`` wake up when the process has ended; None where the kernel is too old for that."""
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except (OSError, AttributeError):
+        return None
+    cleanup.callback(os.close, descriptor)
+    selector.register(descriptor, selectors.EVENT_READ)
+    return descriptor
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the process is a zombie by now; it stays one."""
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError as error:
+        raise SandboxError(
+            "how the command ended cannot be known: this process does not wait for its children",
+            hint="do not ignore SIGCHLD in the program that builds",
+        ) from error
+
+
+def _reaped(process: subprocess.Popen[bytes], *, killed: bool) -> int:
+    """Make an end of the processes, and give the command's exit status, or minus the signal's number.
+
+    A shell reports the signal that ended its command as 128 plus its number.
+    """
+    if killed:
+        _end(process)
+    else:
+        while not _has_ended(process):
+            _await_end(process)
+        _kill_group(process)
+        process.wait()
+    status = process.returncode
+    return 128 - status if status > 128 and _is_signal(status - 128) else status
+
+
+def _is_signal(number: int) -> bool:
+    return number in signal.valid_signals()
+
+
+def _start_error(error: OSError, argv: Sequence[str]) -> SandboxError:
+    longest = max(len(os.fsencode(argument)) for argument in argv)
+    if longest > _LARGEST_ARGUMENT:
+        return SandboxError(
+            f"the RUN's text is {longest} bytes long, and the system hands over {_LARGEST_ARGUMENT} at most",
+            hint="put it into a file of the context, COPY that, and RUN it",
+        )
+    return SandboxError(f"cannot start {argv[0]!r}: {error.strerror}")
+
+
+def _complaint(setup: bytes, status: int) -> str:
+    lines = [line.strip() for line in setup.decode("utf-8", "replace").splitlines() if line.strip()]
+    return f"the RUN could not be started: {lines[0] if lines else f'ended with status {status}'}"

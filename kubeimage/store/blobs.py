@@ -1,0 +1,305 @@
+"""Blobs: immutable files under their digests, trusted by a mark.
+
+A blob whose modification time is exactly 0 has been hashed and is on the disk: only then is the mark set. So whoever
+changes a byte takes the mark off, and a blob without it is hashed before it is trusted. That makes the order of things
+simple: a blob gets its name as soon as it is whole, and survives the death of the process; the disk is waited for once,
+for all new blobs together, when an image is committed. What a power cut spoils before that has no mark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO
+
+from kubeimage.errors import BlobCorruptError, BlobNotFoundError, StoreError
+from kubeimage.image.digest import Digest
+from kubeimage.store import locks
+from kubeimage.store.failures import store_error, translated
+from kubeimage.store.files import NEW_FILE, sync_directory, write_all
+from kubeimage.store.layout import Layout
+from kubeimage.store.session import Session
+
+REBUILD = "run kubeimage fsck --repair, then build or load the image again"
+
+_CHUNK = 1 << 20
+_WRITE_OUT_EVERY = 8 << 20
+_AT_RISK = 2.0
+_SYNC_THREADS = 4
+_MARK = (0, 0)
+
+
+class NewBlob:
+    """A file in the session's folder that is to become a blob."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        with translated("write", path):
+            self._descriptor = os.open(path, NEW_FILE, 0o600)
+        self._size = self._flushed = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append ``data``.
+
+        Raises: StoreFullError, StoreAccessError.
+        """
+        with translated("write", self.path):
+            write_all(self._descriptor, data)
+        self._size += len(data)
+        if self._size - self._flushed >= _WRITE_OUT_EVERY:
+            self._start_writing_out()
+
+    def close(self) -> None:
+        """Close the file.
+
+        Raises: StoreFullError, StoreAccessError.
+        """
+        with translated("write", self.path):
+            os.chmod(self.path, 0o444)
+            os.close(self._descriptor)
+
+    def discard(self) -> None:
+        """Close and remove the file."""
+        with suppress(OSError):
+            os.close(self._descriptor)
+        with suppress(OSError):
+            os.unlink(self.path)
+
+    def _start_writing_out(self) -> None:
+        """Let the disk begin now, so that waiting for it at the end takes less: a hint, which may do nothing."""
+        with suppress(OSError):
+            os.posix_fadvise(self._descriptor, self._flushed, self._size - self._flushed, os.POSIX_FADV_DONTNEED)
+        self._flushed = self._size
+
+
+class Blobs:
+    """The blobs of a store, for one session."""
+
+    def __init__(self, layout: Layout, session: Session, *, hold: bool) -> None:
+        self._layout = layout
+        self._session = session
+        self._holds = hold
+        self._pending: dict[Digest, int] = {}
+        self._oldest_pending = 0.0
+        self._hashed: dict[Digest, tuple[int, int, int]] = {}
+
+    def hold(self, digests: Iterable[Digest]) -> None:
+        """Keep blobs from being collected while the session lasts, as far as the store can be written."""
+        wanted = [digest for digest in digests if not self._session.holds(digest)]
+        if not wanted or not self._holds:
+            return
+        try:
+            with locks.shared(self._layout.gc_lock):
+                self._session.hold(*wanted)
+        except StoreError:
+            # A store that cannot be written can be read; who wants to write finds out at the first write.
+            self._holds = False
+
+    def is_sound(self, digest: Digest, size: int | None = None) -> bool:
+        """Whether the blob is there, is ``size`` long, and has its mark, is new, or proves to have its digest."""
+        status = self._stat(digest)
+        if status is None or not stat.S_ISREG(status.st_mode) or size not in (None, status.st_size):
+            return False
+        if status.st_mtime_ns == 0 or self._pending.get(digest) == status.st_size:
+            return True
+        return self._hashed.get(digest) == _identity(status) or self._verify(digest)
+
+    def size(self, digest: Digest) -> int:
+        """Give the blob's size in bytes.
+
+        Raises: BlobNotFoundError.
+        """
+        status = self._stat(digest)
+        if status is None:
+            raise _missing(digest)
+        return status.st_size
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """Open the blob for reading.
+
+        Raises: BlobNotFoundError, StoreAccessError.
+        """
+        path = self._layout.blob(digest)
+        try:
+            return open(path, "rb")
+        except (FileNotFoundError, NotADirectoryError):
+            raise _missing(digest) from None
+        except OSError as error:
+            raise store_error(error, "read the blob", path) from error
+
+    def read(self, digest: Digest, size: int) -> bytes:
+        """Give the content of a small blob, verified.
+
+        Raises: BlobNotFoundError, BlobCorruptError, StoreAccessError.
+        """
+        with self.open(digest) as file, translated("read the blob", self._layout.blob(digest)):
+            data = file.read(size + 1)
+        if len(data) != size:
+            found = self.size(digest)
+            raise BlobCorruptError(f"the blob {digest} has {found} bytes where {size} are recorded", hint=REBUILD)
+        if Digest.of(data) != digest:
+            raise BlobCorruptError(f"the blob {digest} is damaged: its bytes are {Digest.of(data)}", hint=REBUILD)
+        return data
+
+    @contextmanager
+    def writing(self) -> Iterator[NewBlob]:
+        """Give a new file to write; it is gone afterwards unless it was published.
+
+        Raises: StoreFullError, StoreAccessError.
+        """
+        blob = NewBlob(self._session.new_path())
+        try:
+            yield blob
+        except BaseException:
+            blob.discard()
+            raise
+
+    def publish(self, blob: NewBlob, digest: Digest, size: int) -> None:
+        """Give the written file its name. A blob that is there and has its mark stays; another one is replaced.
+
+        Raises: StoreFullError, StoreAccessError.
+        """
+        blob.close()
+        path = self._layout.blob(digest)
+        with locks.shared(self._layout.gc_lock):
+            self._session.hold(digest)
+            with translated("write the blob", path):
+                if self._is_marked(digest, size):
+                    os.unlink(blob.path)
+                    return
+                os.rename(blob.path, path)
+        self._add_pending(digest, size)
+
+    def put(self, data: bytes) -> Digest:
+        """Keep a small blob.
+
+        Raises: StoreFullError, StoreAccessError.
+        """
+        digest = Digest.of(data)
+        self.hold([digest])
+        if not (self._session.holds(digest) and self.is_sound(digest, len(data))):
+            with self.writing() as blob:
+                blob.write(data)
+                self.publish(blob, digest, len(data))
+        return digest
+
+    def sync(self) -> None:
+        """Wait until all blobs of this session are on the disk, and mark them.
+
+        Raises: StoreFullError, StoreAccessError; BlobNotFoundError for one that somebody removed.
+        """
+        if not self._pending:
+            return
+        pending, self._pending = list(self._pending), {}
+        for first in range(0, len(pending), 64):
+            self._sync(pending[first : first + 64])
+        sync_directory(self._layout.blobs)
+
+    def forget(self, digests: Iterable[Digest]) -> None:
+        """Take note that blobs were removed."""
+        for digest in digests:
+            self._pending.pop(digest, None)
+            self._hashed.pop(digest, None)
+
+    def _add_pending(self, digest: Digest, size: int) -> None:
+        """Remember to wait for the disk; work that took long does not wait for the image to be committed."""
+        now = time.monotonic()
+        if not self._pending:
+            self._oldest_pending = now
+        self._pending[digest] = size
+        if now - self._oldest_pending > _AT_RISK:
+            self.sync()
+
+    def _sync(self, digests: list[Digest]) -> None:
+        descriptors: list[int] = []
+        try:
+            with translated("write out the blobs in", self._layout.blobs):
+                descriptors.extend(map(self._open_descriptor, digests))
+                _sync_all(descriptors)
+                for descriptor in descriptors:
+                    _mark(descriptor)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _open_descriptor(self, digest: Digest) -> int:
+        try:
+            return os.open(self._layout.blob(digest), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise _missing(digest) from None
+
+    def _is_marked(self, digest: Digest, size: int) -> bool:
+        status = self._stat(digest)
+        return status is not None and (status.st_mtime_ns, status.st_size) == (0, size)
+
+    def _stat(self, digest: Digest) -> os.stat_result | None:
+        try:
+            return os.lstat(self._layout.blob(digest))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise store_error(error, "look at the blob", self._layout.blob(digest)) from error
+
+    def _verify(self, digest: Digest) -> bool:
+        """Hash a blob that has no mark; mark it if it is good and nobody changed it meanwhile."""
+        with self.open(digest) as file, translated("read the blob", self._layout.blob(digest)):
+            before = os.fstat(file.fileno())
+            found = hash_file(file)
+            after = os.fstat(file.fileno())
+            if found != digest or _identity(before) != _identity(after):
+                return False
+            try:
+                os.fsync(file.fileno())
+                os.utime(file.fileno(), ns=_MARK)
+            except OSError:
+                self._hashed[digest] = _identity(after)
+        return True
+
+
+def _mark(descriptor: int) -> None:
+    """Set the mark; where the file is another user's, it stays one that is hashed each time it is needed."""
+    with suppress(PermissionError):
+        os.utime(descriptor, ns=_MARK)
+
+
+def hash_file(file: BinaryIO) -> Digest:
+    """Digest all that is left of ``file``."""
+    digest = hashlib.sha256()
+    while piece := file.read(_CHUNK):
+        digest.update(piece)
+    return Digest(digest.hexdigest())
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _missing(digest: Digest) -> BlobNotFoundError:
+    return BlobNotFoundError(f"the blob {digest} is not in the store", hint=REBUILD)
+
+
+def _sync_all(descriptors: list[int]) -> None:
+    """Wait for all files; several waits at once share the filesystem's journal commits."""
+    waiting = iter(list(descriptors))
+    errors: list[OSError] = []
+
+    def work() -> None:
+        for descriptor in waiting:
+            try:
+                os.fsync(descriptor)
+            except OSError as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(min(_SYNC_THREADS, len(descriptors)) - 1)]
+    for thread in threads:
+        thread.start()
+    work()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]

@@ -1,0 +1,87 @@
+"""Whether a snapshot still is what its layer says."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from typing import BinaryIO
+
+from kubeimage.errors import LayerError
+from kubeimage.layer.entry import Entry, Kind
+from kubeimage.layer.reader import Content, iter_contents
+
+_PIECE = 1 << 18
+_TYPES = {
+    Kind.FILE: stat.S_IFREG,
+    Kind.HARDLINK: stat.S_IFREG,
+    Kind.DIRECTORY: stat.S_IFDIR,
+    Kind.SYMLINK: stat.S_IFLNK,
+    Kind.FIFO: stat.S_IFIFO,
+}
+
+
+def first_difference(root: str, tar: BinaryIO) -> str | None:
+    """Say what in the snapshot at ``root`` is not as in its layer's tar; None where all is.
+
+    Raises: OSError where the snapshot cannot be read.
+    """
+    known: set[str] = set()
+    whiteouts: set[str] = set()
+    try:
+        for entry, content in iter_contents(tar):
+            if entry.kind is Kind.WHITEOUT:
+                whiteouts.add(entry.path)
+            elif entry.kind is not Kind.OPAQUE:
+                known.add(entry.path)
+                if what := _difference(os.path.join(root, entry.path), entry, content):
+                    return f"{entry.path!r} {what}"
+    except LayerError as error:
+        return f"the layer cannot be read: {error}"
+    return _first_stranger(root, known, whiteouts)
+
+
+def _difference(path: str, entry: Entry, content: Content | None) -> str | None:
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return "is missing"
+    if stat.S_IFMT(status.st_mode) != _TYPES[entry.kind]:
+        return f"is no {entry.kind.value}"
+    if entry.kind is Kind.SYMLINK:
+        return None if os.readlink(path) == entry.target else "points elsewhere"
+    if stat.S_IMODE(status.st_mode) != entry.mode:
+        return f"has the mode {stat.S_IMODE(status.st_mode):o} instead of {entry.mode:o}"
+    return None if content is None or _holds(path, content) else "has another content"
+
+
+def _holds(path: str, content: Content) -> bool:
+    with open(path, "rb") as file:
+        while piece := content.read(_PIECE):
+            if file.read(len(piece)) != piece:
+                return False
+        return not file.read(1)
+
+
+def _first_stranger(root: str, known: Iterable[str], whiteouts: set[str]) -> str | None:
+    """Find what the layer does not have: all but its entries, the directories they imply, and its whiteouts."""
+    expected = set(known)
+    parents = {path.rpartition("/")[0] for path in expected | whiteouts}
+    while parents := {parent for parent in parents if parent} - expected:
+        expected |= parents
+        parents = {path.rpartition("/")[0] for path in parents}
+    for folder, directories, files in os.walk(root):
+        for name in (*directories, *files):
+            path = os.path.relpath(os.path.join(folder, name), root)
+            if path not in expected and not (path in whiteouts and _is_whiteout(os.path.join(root, path))):
+                return f"{path!r} is not in the layer"
+    return next((f"the whiteout of {path!r} is missing" for path in sorted(whiteouts) if not _hides(root, path)), None)
+
+
+def _is_whiteout(path: str) -> bool:
+    status = os.lstat(path)
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def _hides(root: str, path: str) -> bool:
+    return os.path.lexists(os.path.join(root, path))

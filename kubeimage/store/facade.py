@@ -1,0 +1,136 @@
+"""A store that is open: its parts, and the session that they share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from kubeimage.errors import StoreError
+from kubeimage.image.digest import Digest
+from kubeimage.store.blobs import Blobs
+from kubeimage.store.images import DirectoryImageStore
+from kubeimage.store.index import Entries
+from kubeimage.store.layers import DirectoryLayerStore
+from kubeimage.store.layout import Layout
+from kubeimage.store.session import Session
+
+if TYPE_CHECKING:
+    from kubeimage.store.fsck import Finding
+    from kubeimage.store.gc import CacheRecords, Collector, GarbageReport
+    from kubeimage.store.snapshots import DirectorySnapshotStore, Form
+
+
+class Store:
+    """An image store in a directory, open until ``close``.
+
+    It belongs to one thread; who builds in several opens it in each. Opening reads one small file.
+    """
+
+    def __init__(self, layout: Layout, *, hold: bool, cache: CacheRecords | None = None) -> None:
+        self._layout = layout
+        self._session = Session(layout)
+        self._working = hold
+        self._cache = cache
+        self._blobs = Blobs(layout, self._session, hold=hold)
+
+    @classmethod
+    def open(
+        cls, root: str, *, create: bool = True, hold: bool | None = None, cache: CacheRecords | None = None
+    ) -> Self:
+        """Open the store at ``root``; where there is none, ``create`` makes it, else it looks empty.
+
+        Shape:  with ``hold``, which is as ``create`` is unless it is given, what is found is verified and kept from
+                being removed by others until the store is closed. ``cache`` is what lies in ``cache_folder(root)``.
+        Raises: StoreVersionError for a newer store; StoreAccessError, StoreFullError.
+        """
+        layout = Layout(os.path.abspath(root))
+        store = cls(layout, hold=create if hold is None else hold, cache=cache)
+        if not layout.is_complete() and create:
+            store._make()
+        return store
+
+    def _make(self) -> None:
+        try:
+            self._session.folder()
+        except BaseException:
+            self._session.close()
+            raise
+
+    @property
+    def root(self) -> str:
+        """The absolute path of the store."""
+        return self._layout.root
+
+    @cached_property
+    def layers(self) -> DirectoryLayerStore:
+        """The layers' tars."""
+        return DirectoryLayerStore(self._blobs)
+
+    @cached_property
+    def images(self) -> DirectoryImageStore:
+        """The images under their names."""
+        return DirectoryImageStore(
+            self._layout, self._session, self._blobs, working=self._working, remove=self._remove_entries
+        )
+
+    @cached_property
+    def snapshots(self) -> DirectorySnapshotStore:
+        """The unpacked layers, in the form that this user's mounts understand."""
+        return self.snapshots_in(None)
+
+    def snapshots_in(self, form: Form | None) -> DirectorySnapshotStore:
+        """Give the unpacked layers in one form: ``user`` for overlays mounted with userxattr."""
+        from kubeimage.store.snapshots import DirectorySnapshotStore
+
+        return DirectorySnapshotStore(self._layout, self._session, self._blobs, form)
+
+    def collect_garbage(self, *, keep_cache: bool = True, dry_run: bool = False) -> GarbageReport:
+        """Remove what neither an image nor a running session of anybody else refers to, nor the cache if it is kept.
+
+        Raises: StoreError, StoreAccessError.
+        """
+        return self._collector.collect(keep_cache=keep_cache, dry_run=dry_run)
+
+    def check(self, *, repair: bool = False) -> list[Finding]:
+        """Verify every digest, size and reference; with ``repair``, remove and rebuild what can be safely.
+
+        Raises: StoreAccessError.
+        """
+        from kubeimage.store.fsck import check
+
+        return check(self._layout, self._session, self._blobs, self._cache, repair=repair)
+
+    def close(self) -> None:
+        """End the session: nothing is held any more, nothing of it is left in ``ingest/``."""
+        try:
+            # Blobs that never made it into an image are only worth their mark; without it they will be hashed.
+            with suppress(StoreError):
+                self._blobs.sync()
+        finally:
+            self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _remove_entries(self, change: Callable[[Entries], Entries]) -> list[Digest]:
+        return self._collector.remove_entries(change)
+
+    @cached_property
+    def _collector(self) -> Collector:
+        from kubeimage.store.gc import Collector
+
+        return Collector(self._layout, self._session, self._blobs, self._cache)
+
+
+def cache_folder(root: str) -> str:
+    """Give the folder in the store at ``root`` for what can be lost at any time."""
+    return Layout(os.path.abspath(root)).cache

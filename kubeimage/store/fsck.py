@@ -1,0 +1,293 @@
+"""Checks a whole store: every digest, size and reference, snapshots against layers, the build cache, leftovers.
+
+Builds go on meanwhile; a check that repairs makes them wait at their next step that touches the store.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+from kubeimage.errors import BlobCorruptError, BlobNotFoundError, DigestFormatError, StoreError
+from kubeimage.image.canonical import JsonObject
+from kubeimage.image.digest import Digest
+from kubeimage.image.oci import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descriptor
+from kubeimage.store import index, layout, locks, manifests
+from kubeimage.store.blobs import Blobs, hash_file
+from kubeimage.store.comparison import first_difference
+from kubeimage.store.failures import store_error, translated
+from kubeimage.store.files import remove_tree, replace_file, write_new_file
+from kubeimage.store.gc import CacheRecords
+from kubeimage.store.index import Entries
+from kubeimage.store.layout import Layout
+from kubeimage.store.session import Session, leftovers, live_leases, remove_leftover
+from kubeimage.store.snapshots import iter_snapshots
+
+_AGAIN = "run kubeimage fsck --repair"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Shape: ``damage`` False for what merely takes room, or will be made again when it is needed.
+    """
+
+    what: str
+    where: str
+    advice: str
+    damage: bool = True
+    repaired: bool = False
+
+
+@runtime_checkable
+class CheckedCache(CacheRecords, Protocol):
+    """A build cache that can check itself."""
+
+    def check(self, layers: set[Digest], *, repair: bool) -> Iterable[tuple[str, str, bool]]:
+        """Give the path of each bad record, what is wrong with it, and whether that is damage.
+
+        ``layers`` are those that are there and good; ``repair`` removes the records.
+        """
+        ...
+
+
+def check(where: Layout, session: Session, blobs: Blobs, cache: CacheRecords | None, *, repair: bool) -> list[Finding]:
+    """Check the store, and repair what can be repaired safely; nothing to find where there is no store.
+
+    Raises: StoreAccessError.
+    """
+    if not (where.is_complete() or os.path.exists(where.marker)):
+        return []
+    checker = _Checker(where, session, blobs, cache, repair=repair)
+    if repair:
+        session.folder()
+    with (locks.exclusive if repair else locks.shared)(where.gc_lock):
+        return list(checker.run())
+
+
+class _Checker:
+    def __init__(
+        self, where: Layout, session: Session, blobs: Blobs, cache: CacheRecords | None, *, repair: bool
+    ) -> None:
+        self._layout = where
+        self._session = session
+        self._blobs = blobs
+        self._cache = cache
+        self._repair = repair
+        self._sizes: dict[Digest, int] = {}
+        self._bad: dict[Digest, str] = {}
+        self._needed: set[Digest] = live_leases(where)
+
+    def run(self) -> Iterator[Finding]:
+        yield from self._check_files()
+        entries, finding = self._read_index()
+        if finding is not None:
+            yield finding
+        self._hash_blobs()
+        yield from self._check_images(entries)
+        yield from self._check_blobs()
+        yield from self._check_snapshots()
+        yield from self._check_cache()
+        yield from self._check_unneeded()
+        yield from self._check_leftovers()
+
+    def _done(self, finding: Finding) -> Finding:
+        return replace(finding, repaired=self._repair)
+
+    def _check_files(self) -> Iterator[Finding]:
+        data = layout.read_if_there(self._layout.marker)
+        try:
+            version = json.loads(data or b"")["imageLayoutVersion"]
+        except (ValueError, KeyError, TypeError):
+            version = None
+        if version != "1.0.0":
+            if self._repair:
+                self._replace(self._layout.marker, layout.OCI_LAYOUT)
+            what = "is missing" if data is None else "is damaged"
+            advice = f"{_AGAIN}: it is written again"
+            yield self._done(Finding(f"the mark of an image layout {what}", self._layout.marker, advice))
+
+    def _read_index(self) -> tuple[Entries, Finding | None]:
+        try:
+            return index.read_entries(self._layout), None
+        except StoreError as error:
+            advice = f"{_AGAIN}: it is put aside, and the images are listed again, without their names"
+            finding = self._done(Finding(error.message, self._layout.index, advice))
+        entries = [manifest.to_json() for manifest in self._iter_manifests()]
+        if self._repair:
+            if os.path.lexists(self._layout.index):
+                aside = f"{self._layout.index}.damaged"
+                with translated("put aside", self._layout.index):
+                    os.replace(self._layout.index, aside)
+            self._replace(self._layout.index, index.encode_entries(entries))
+        return entries, finding
+
+    def _iter_manifests(self) -> Iterator[Descriptor]:
+        """Find the manifests among the blobs."""
+        for digest in sorted(self._iter_digests()):
+            size = self._blobs.size(digest)
+            if size > 1 << 22:
+                continue
+            descriptor = Descriptor(MEDIA_TYPE_MANIFEST, digest, size)
+            try:
+                manifests.read_manifest(self._blobs, descriptor)
+            except (BlobCorruptError, BlobNotFoundError):
+                continue
+            yield descriptor
+
+    def _iter_digests(self) -> Iterator[Digest]:
+        with translated("list the blobs in", self._layout.blobs):
+            names = os.listdir(self._layout.blobs)
+        for name in names:
+            try:
+                yield Digest.parse(f"sha256:{name}")
+            except DigestFormatError:
+                continue
+
+    def _hash_blobs(self) -> None:
+        for digest in self._iter_digests():
+            path = self._layout.blob(digest)
+            try:
+                with open(path, "rb") as file:
+                    found = hash_file(file)
+                    self._sizes[digest] = file.tell()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._bad[digest] = store_error(error, "read", path).message
+                continue
+            if found != digest:
+                self._bad[digest] = f"the blob {digest} is damaged: its bytes are {found}"
+
+    def _check_images(self, entries: Entries) -> Iterator[Finding]:
+        broken = []
+        for entry in entries:
+            descriptor = index.descriptor_of(entry)
+            what = "its entry is no descriptor" if descriptor is None else self._problem_of(entry, descriptor)
+            if descriptor is not None:
+                self._needed |= manifests.digests_of(self._blobs, descriptor)
+            if what is None:
+                continue
+            broken.append(entry)
+            name = index.reference_of(entry) or entry.get("digest")
+            advice = f"build or load it again; {_AGAIN} to take the name away"
+            yield self._done(Finding(f"the image {name} is broken: {what}", self._layout.index, advice))
+        yield from self._check_names([entry for entry in entries if entry not in broken])
+        if broken and self._repair:
+            index.change_entries(self._layout, self._session, lambda now: [one for one in now if one not in broken])
+
+    def _problem_of(self, entry: JsonObject, descriptor: Descriptor) -> str | None:
+        for blob in manifests.blobs_of(self._blobs, descriptor):
+            if (what := self._problem_with(blob)) is not None:
+                return what
+        if index.image_of(entry) is None:
+            return None
+        try:
+            return self._problem_inside(entry, descriptor)
+        except (BlobCorruptError, BlobNotFoundError) as error:
+            return error.message
+
+    def _problem_with(self, blob: Descriptor) -> str | None:
+        if blob.digest in self._bad:
+            return self._bad[blob.digest]
+        size = self._sizes.get(blob.digest)
+        if size is None:
+            return f"the blob {blob.digest} is missing"
+        return None if size == blob.size else f"the blob {blob.digest} has {size} bytes where {blob.size} are recorded"
+
+    def _problem_inside(self, entry: JsonObject, descriptor: Descriptor) -> str | None:
+        """Look whether config, manifest and index say the same."""
+        for manifest in manifests.iter_manifests(self._blobs, descriptor):
+            config = manifests.read_manifest(self._blobs, manifest).config
+            try:
+                manifests.read_image(self._blobs, manifest)
+            except (BlobCorruptError, BlobNotFoundError):
+                raise
+            except StoreError:
+                # Compressed layers cannot be used in place, but they are as they should be.
+                continue
+            written = index.image_id_of(entry)
+            if written not in (None, config.digest) and descriptor.media_type != MEDIA_TYPE_INDEX:
+                return f"its entry gives the image id {written}, the manifest {config.digest}"
+        return None
+
+    def _check_names(self, entries: Entries) -> Iterator[Finding]:
+        seen: set[tuple[str, str]] = set()
+        for entry in entries:
+            reference = index.reference_of(entry)
+            key = (str(reference), json.dumps(entry.get("platform"), sort_keys=True))
+            if reference is not None and key in seen:
+                advice = f"the first one counts; give the name anew with kubeimage tag {reference.familiar()} …"
+                yield Finding(f"two images are called {reference}", self._layout.index, advice, damage=False)
+            seen.add(key)
+
+    def _check_blobs(self) -> Iterator[Finding]:
+        for digest, what in sorted(self._bad.items()):
+            path = self._layout.blob(digest)
+            # What has no mark was never waited for: a power cut may spoil it, and nobody trusts it.
+            damage = digest in self._needed or _has_mark(path)
+            if self._repair:
+                self._blobs.forget([digest])
+                remove_tree(path)
+            yield self._done(Finding(what, path, f"{_AGAIN} to remove it", damage=damage))
+
+    def _check_snapshots(self) -> Iterator[Finding]:
+        for snapshot in iter_snapshots(self._layout):
+            gone = snapshot.diff_id not in self._sizes or snapshot.diff_id in self._bad
+            if gone or not snapshot.current:
+                what = "its layer is gone" if gone else "it was made before this machine was started"
+                damage = False
+            else:
+                difference = self._difference(snapshot.diff_id, snapshot.path)
+                if difference is None:
+                    continue
+                what, damage = difference, True
+            if self._repair:
+                remove_tree(snapshot.path)
+            advice = f"{_AGAIN} to remove it; it is unpacked again when it is needed"
+            yield self._done(Finding(f"the unpacked layer is not as it was: {what}", snapshot.path, advice, damage))
+
+    def _difference(self, diff_id: Digest, path: str) -> str | None:
+        try:
+            with self._blobs.open(diff_id) as tar:
+                return first_difference(path, tar)
+        except OSError as error:
+            return f"it cannot be read: {error}"
+
+    def _check_cache(self) -> Iterator[Finding]:
+        if isinstance(self._cache, CheckedCache):
+            good = self._sizes.keys() - self._bad.keys()
+            for path, what, damage in self._cache.check(set(good), repair=self._repair):
+                advice = f"{_AGAIN} to remove it; the step is done again when it is needed"
+                yield self._done(Finding(what, path, advice, damage))
+
+    def _check_unneeded(self) -> Iterator[Finding]:
+        cached = self._cache.layers() if self._cache is not None else set()
+        unneeded = self._sizes.keys() - self._bad.keys() - self._needed - cached
+        if unneeded:
+            size = sum(self._sizes[digest] for digest in unneeded)
+            what = f"{len(unneeded)} blobs ({size} bytes) belong to no image"
+            yield Finding(what, self._layout.blobs, "kubeimage prune frees the room", damage=False)
+
+    def _check_leftovers(self) -> Iterator[Finding]:
+        for path in leftovers(self._layout):
+            if self._repair:
+                remove_leftover(path)
+            advice = "the next build removes it"
+            yield self._done(Finding("what a process left that died", path, advice, damage=False))
+
+    def _replace(self, path: str, data: bytes) -> None:
+        written = self._session.new_path()
+        write_new_file(written, data)
+        replace_file(written, path)
+
+
+def _has_mark(path: str) -> bool:
+    try:
+        return os.lstat(path).st_mtime_ns == 0
+    except OSError:
+        return False

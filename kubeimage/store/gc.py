@@ -1,0 +1,211 @@
+"""Garbage: what neither an image, nor a running session, nor (if it is kept) the build cache refers to.
+
+While garbage is looked for and taken out of sight, ``gc.lock`` is held alone, so nobody starts to rely on any of it.
+Deleting takes longer; that happens afterwards, in the session's own folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+from kubeimage.errors import DigestFormatError, StoreFullError
+from kubeimage.image.digest import Digest
+from kubeimage.store import index, locks, manifests
+from kubeimage.store.blobs import Blobs
+from kubeimage.store.failures import store_error, translated
+from kubeimage.store.files import remove_tree, tree_size
+from kubeimage.store.index import Entries
+from kubeimage.store.layout import Layout
+from kubeimage.store.session import Session, leftovers, live_leases, remove_leftover
+from kubeimage.store.snapshots import iter_snapshots
+
+GarbageKind = Literal["blob", "snapshot", "cache", "leftover"]
+
+
+class CacheRecords(Protocol):
+    """What the store must know about the build cache in its ``cache/``."""
+
+    def layers(self) -> set[Digest]:
+        """Give the layers that records lead to."""
+        ...
+
+
+class Garbage(NamedTuple):
+    """Something that nothing refers to. Units: ``size`` in bytes of all files, each counted once."""
+
+    kind: GarbageKind
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class GarbageReport:
+    """What was removed, or would be."""
+
+    items: tuple[Garbage, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The bytes of all items together."""
+        return sum(item.size for item in self.items)
+
+    def size_of(self, kind: GarbageKind) -> int:
+        """The bytes of all items of one kind."""
+        return sum(item.size for item in self.items if item.kind == kind)
+
+
+class _Candidate(NamedTuple):
+    kind: GarbageKind
+    name: str
+    path: str
+
+
+class Collector:
+    """Removes from a store what nothing refers to.
+
+    What this very session holds is no obstacle: who collects relies on nothing any more.
+    """
+
+    def __init__(self, layout: Layout, session: Session, blobs: Blobs, cache: CacheRecords | None) -> None:
+        self._layout = layout
+        self._session = session
+        self._blobs = blobs
+        self._cache = cache
+
+    def collect(self, *, keep_cache: bool, dry_run: bool) -> GarbageReport:
+        """Remove all garbage, or with ``dry_run`` only find it.
+
+        Raises: StoreError, StoreAccessError.
+        """
+        left = [_Candidate("leftover", os.path.basename(path), path) for path in leftovers(self._layout)]
+        if dry_run:
+            with locks.shared(self._layout.gc_lock):
+                entries = self._without_dangling(index.read_entries(self._layout))
+                found = self._find(entries, keep_cache=keep_cache)
+                return _report([*left, *found])
+        report = _report(left)
+        for candidate in left:
+            remove_leftover(candidate.path)
+        return GarbageReport(report.items + self._collect(keep_cache=keep_cache))
+
+    def remove_entries(self, change: Callable[[Entries], Entries]) -> list[Digest]:
+        """Change the index, and remove the blobs that were needed for what is gone; the build cache keeps its own.
+
+        Raises: whatever ``change`` raises; StoreError, StoreFullError, StoreAccessError.
+        """
+        garbage: set[Digest] = set()
+
+        def change_and_find(before: Entries) -> Entries:
+            after = change(before)
+            gone = self._needed_by([entry for entry in before if entry not in after])
+            garbage.update(gone - self._needed(after, keep_cache=True))
+            return after
+
+        trash = self._session.new_path()
+        with locks.exclusive(self._layout.gc_lock):
+            index.change_entries(self._layout, self._session, change_and_find)
+            there = sorted(digest for digest in garbage if os.path.lexists(self._layout.blob(digest)))
+            candidates = [_Candidate("blob", digest.hex, self._layout.blob(digest)) for digest in there]
+            candidates += self._find_snapshots(lambda digest: digest not in garbage)
+            self._take_away(candidates, trash)
+        remove_tree(trash)
+        return there
+
+    def _collect(self, *, keep_cache: bool) -> tuple[Garbage, ...]:
+        try:
+            trash = self._session.new_path()
+        except StoreFullError:
+            # Not even room for a folder: then others have to wait while things are deleted where they are.
+            return self._collect_in_place(keep_cache=keep_cache)
+        with locks.exclusive(self._layout.gc_lock):
+            index.change_entries(self._layout, self._session, self._without_dangling)
+            found = self._find(index.read_entries(self._layout), keep_cache=keep_cache)
+            moved = self._take_away(found, trash)
+        report = _report(moved)
+        remove_tree(trash)
+        return report.items
+
+    def _collect_in_place(self, *, keep_cache: bool) -> tuple[Garbage, ...]:
+        with locks.exclusive(self._layout.gc_lock):
+            found = self._find(index.read_entries(self._layout), keep_cache=keep_cache)
+            report = _report(found)
+            for candidate in found:
+                remove_tree(candidate.path)
+        return report.items
+
+    def _without_dangling(self, entries: Entries) -> Entries:
+        """Leave out our images that have no name, unless a session relies on one."""
+        held = {str(digest) for digest in self._leases()}
+        return [one for one in entries if not index.is_dangling(one) or one.get("digest") in held]
+
+    def _find(self, entries: Entries, *, keep_cache: bool) -> list[_Candidate]:
+        """Find the garbage, in an order that never leaves a cache record without its layer."""
+        leased = self._leases()
+        needed = self._needed(entries, keep_cache=keep_cache)
+        found = [] if keep_cache else self._find_cache()
+        for digest in self._iter_blobs():
+            if digest not in needed:
+                found.append(_Candidate("blob", digest.hex, self._layout.blob(digest)))
+        for snapshot in iter_snapshots(self._layout):
+            if snapshot.diff_id not in leased and not (snapshot.current and snapshot.diff_id in needed):
+                found.append(_Candidate("snapshot", snapshot.diff_id.hex, snapshot.path))
+        return found
+
+    def _find_cache(self) -> list[_Candidate]:
+        path = self._layout.cache
+        return [_Candidate("cache", "cache", path)] if os.path.isdir(path) and os.listdir(path) else []
+
+    def _find_snapshots(self, is_needed: Callable[[Digest], bool]) -> Iterator[_Candidate]:
+        for snapshot in iter_snapshots(self._layout):
+            if not is_needed(snapshot.diff_id):
+                yield _Candidate("snapshot", snapshot.diff_id.hex, snapshot.path)
+
+    def _iter_blobs(self) -> Iterator[Digest]:
+        with translated("list the blobs in", self._layout.blobs):
+            names = sorted(os.listdir(self._layout.blobs)) if os.path.isdir(self._layout.blobs) else []
+        for name in names:
+            with suppress(DigestFormatError):
+                yield Digest.parse(f"sha256:{name}")
+
+    def _needed(self, entries: Entries, *, keep_cache: bool) -> set[Digest]:
+        # Leases are read before the index is relied on: a session names an image first and ends afterwards.
+        needed = self._leases() | self._needed_by(entries)
+        if keep_cache and self._cache is not None:
+            needed |= self._cache.layers()
+        return needed
+
+    def _needed_by(self, entries: Entries) -> set[Digest]:
+        needed: set[Digest] = set()
+        for entry in entries:
+            descriptor = index.descriptor_of(entry)
+            if descriptor is not None and descriptor.digest not in needed:
+                needed |= manifests.digests_of(self._blobs, descriptor)
+        return needed
+
+    def _leases(self) -> set[Digest]:
+        return live_leases(self._layout, but=self._session.name)
+
+    def _take_away(self, candidates: Iterable[_Candidate], trash: str) -> list[_Candidate]:
+        """Move candidates into the folder ``trash``, and give them where they are then."""
+        moved = []
+        with translated("make the folder", trash):
+            os.mkdir(trash, 0o700)
+        for number, candidate in enumerate(candidates):
+            there = os.path.join(trash, str(number))
+            try:
+                os.rename(candidate.path, there)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise store_error(error, "remove", candidate.path) from error
+            moved.append(candidate._replace(path=there))
+        self._blobs.forget(Digest(one.name) for one in moved if one.kind == "blob")
+        return moved
+
+
+def _report(candidates: Iterable[_Candidate]) -> GarbageReport:
+    return GarbageReport(tuple(Garbage(one.kind, one.name, tree_size(one.path)) for one in candidates))

@@ -1,0 +1,178 @@
+"""``index.json``: which image has which name. Replacing that file is the one commit point of a store.
+
+Entries are kept as the JSON they are, so that what other tools wrote into them survives our changes.
+
+Source: OCI image-spec v1.1, image-index.md, and annotations.md for ``org.opencontainers.image.ref.name``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from kubeimage.errors import KubeimageError, ReferenceFormatError, StoreError
+from kubeimage.image import canonical
+from kubeimage.image.canonical import JsonObject
+from kubeimage.image.config import Image
+from kubeimage.image.digest import Digest
+from kubeimage.image.oci import (
+    ANNOTATION_FULL_NAME,
+    ANNOTATION_REF_NAME,
+    MEDIA_TYPE_INDEX,
+    MEDIA_TYPE_MANIFEST,
+    Descriptor,
+    platform_to_json,
+)
+from kubeimage.image.reference import Reference
+from kubeimage.store import locks
+from kubeimage.store.files import replace_file, write_new_file
+from kubeimage.store.layout import Layout, read_if_there
+from kubeimage.store.session import Session
+
+ANNOTATION_IMAGE_ID = "io.kubeimage.image.id"
+"""The config's digest, so that a list of all images opens no manifest."""
+
+_MEDIA_TYPES = {MEDIA_TYPE_MANIFEST, MEDIA_TYPE_INDEX}
+
+Entries = list[JsonObject]
+
+
+def read_entries(layout: Layout) -> Entries:
+    """Give the entries of all images; none where there is no store.
+
+    Raises: StoreError for a damaged index; StoreAccessError.
+    """
+    data = read_if_there(layout.index)
+    if data is None:
+        if layout.is_complete():
+            raise _damaged(layout, "it is missing")
+        return []
+    return parse_entries(layout, data)
+
+
+def parse_entries(layout: Layout, data: bytes) -> Entries:
+    """Give the entries in ``data``.
+
+    Raises: StoreError for a damaged index.
+    """
+    try:
+        entries = canonical.decode(data).get("manifests")
+    except ValueError as error:
+        raise _damaged(layout, str(error)) from error
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise _damaged(layout, "its 'manifests' is not a list of descriptors")
+    return entries
+
+
+def change_entries(layout: Layout, session: Session, change: Callable[[Entries], Entries]) -> None:
+    """Replace the entries by what ``change`` makes of them; where that is the same, write nothing.
+
+    Raises: StoreError, StoreFullError, StoreAccessError; whatever ``change`` raises.
+    """
+    written = session.new_path()
+    with locks.exclusive(layout.index_lock):
+        before = read_entries(layout)
+        after = change(before)
+        if after != before:
+            write_new_file(written, encode_entries(after))
+            replace_file(written, layout.index)
+
+
+def encode_entries(entries: Entries) -> bytes:
+    """Give the content of ``index.json``."""
+    return canonical.encode({"schemaVersion": 2, "mediaType": MEDIA_TYPE_INDEX, "manifests": entries})
+
+
+def make_entry(image: Image, manifest: Descriptor, reference: Reference | None) -> JsonObject:
+    """Make the entry that says that ``reference`` names ``image``."""
+    annotations = {ANNOTATION_IMAGE_ID: str(image.id)}
+    if reference is not None:
+        annotations |= _names(reference)
+    return {**manifest.to_json(), "annotations": annotations, "platform": platform_to_json(image.platform)}
+
+
+def rename_entry(entry: JsonObject, reference: Reference) -> JsonObject:
+    """Make the same entry with another name."""
+    return {**entry, "annotations": {**(entry.get("annotations") or {}), **_names(reference)}}
+
+
+def _names(reference: Reference) -> dict[str, str]:
+    return {ANNOTATION_REF_NAME: reference.familiar(), ANNOTATION_FULL_NAME: str(reference)}
+
+
+def image_of(entry: JsonObject) -> Descriptor | None:
+    """Give the manifest or image index that the entry points at, None where it is something else."""
+    descriptor = descriptor_of(entry)
+    return descriptor if descriptor is not None and descriptor.media_type in _MEDIA_TYPES else None
+
+
+def descriptor_of(entry: JsonObject) -> Descriptor | None:
+    """Give what the entry points at, whatever that is; None for what is no descriptor."""
+    try:
+        return Descriptor.from_json(entry)
+    except (KeyError, TypeError, ValueError, AttributeError, KubeimageError):
+        return None
+
+
+def image_id_of(entry: JsonObject) -> Digest | None:
+    """Give the image id that is written in the entry."""
+    try:
+        return Digest.parse(_annotation(entry, ANNOTATION_IMAGE_ID))
+    except KubeimageError:
+        return None
+
+
+def is_dangling(entry: JsonObject) -> bool:
+    """Whether this is an image of ours that has no name."""
+    return bool(_annotation(entry, ANNOTATION_IMAGE_ID)) and not _annotation(entry, ANNOTATION_REF_NAME)
+
+
+def reference_of(entry: JsonObject) -> Reference | None:
+    """Give the name in the entry, None where there is none that can be understood.
+
+    Another tool that gives an entry another name changes the short one only, so that one decides.
+    """
+    short, full = _annotation(entry, ANNOTATION_REF_NAME), _annotation(entry, ANNOTATION_FULL_NAME)
+    try:
+        if full:
+            reference = Reference.parse(full)
+            if short in ("", full, reference.familiar()):
+                return reference
+        return Reference.parse(short) if short else None
+    except ReferenceFormatError:
+        return None
+
+
+def find_entries(entries: Iterable[JsonObject], reference: Reference) -> Entries:
+    """Give the entries that ``reference`` means: by name, or by the manifest's digest where it has one."""
+    if reference.digest is None:
+        return [entry for entry in entries if is_named(entry, reference)]
+    pinned = [entry for entry in entries if entry.get("digest") == str(reference.digest)]
+    return [entry for entry in pinned if _is_same_repository(reference_of(entry), reference)]
+
+
+def is_named(entry: JsonObject, reference: Reference) -> bool:
+    """Whether the entry has that name."""
+    # Parsing the names of a thousand entries takes longer than reading them; few need it.
+    last = reference.repository.rpartition("/")[2]
+    if last not in _annotation(entry, ANNOTATION_REF_NAME) and last not in _annotation(entry, ANNOTATION_FULL_NAME):
+        return False
+    return reference_of(entry) == reference
+
+
+def _is_same_repository(found: Reference | None, wanted: Reference) -> bool:
+    if found is None or (found.domain, found.repository) != (wanted.domain, wanted.repository):
+        return False
+    return not wanted.tag or found.tag == wanted.tag
+
+
+def _annotation(entry: JsonObject, name: str) -> str:
+    annotations = entry.get("annotations")
+    value = annotations.get(name) if isinstance(annotations, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _damaged(layout: Layout, why: str) -> StoreError:
+    return StoreError(
+        f"the list of images {layout.index} is damaged: {why}",
+        hint="kubeimage fsck --repair puts it aside and lists the images that are there, without their names",
+    )

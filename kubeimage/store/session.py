@@ -1,0 +1,203 @@
+"""One writing session: a private folder below ``ingest/``, and a lease that says what the session relies on.
+
+The lease is locked for as long as the session lives, so a folder whose lease can be locked is left over from a process
+that died. Nobody needs another lock to make a session or to remove what is left of one:
+
+- who makes a session makes the folder, then the lease, locks it, and looks whether it is still there; if not, somebody
+  took the young folder for a leftover, and it starts again;
+- who removes a leftover locks its lease, and removes the lease last.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from kubeimage.image.digest import Digest
+from kubeimage.store import locks
+from kubeimage.store.failures import translated
+from kubeimage.store.files import remove_tree, write_all
+from kubeimage.store.layout import Layout, make_files, make_folders
+
+LEASE = "lease"
+
+
+class Session:
+    """The folder and the lease of this process; made when first needed, gone with ``close``."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._folder: str | None = None
+        self._lease = -1
+        self._held: set[Digest] = set()
+        self._count = 0
+
+    @property
+    def name(self) -> str | None:
+        """The name of the folder, where there is one yet."""
+        return os.path.basename(self._folder) if self._folder else None
+
+    def folder(self) -> str:
+        """Give the session's folder. The first call makes the store, where there is none, and removes leftovers.
+
+        Raises: StoreFullError, StoreAccessError.
+        """
+        if self._folder is None:
+            complete = self._layout.is_complete()
+            if not complete:
+                make_folders(self._layout)
+            self._folder = self._start()
+            if not complete:
+                make_files(self._layout, self.new_path)
+            remove_leftovers(self._layout)
+        return self._folder
+
+    def new_path(self) -> str:
+        """Give the path of a file or folder in the session's folder that is not there yet."""
+        self._count += 1
+        return os.path.join(self.folder(), str(self._count))
+
+    @contextmanager
+    def scratch(self) -> Iterator[str]:
+        """Give an empty private folder, removed afterwards whatever is in it."""
+        path = self.new_path()
+        with translated("make the folder", path):
+            os.mkdir(path, 0o700)
+        try:
+            yield path
+        finally:
+            remove_tree(path)
+
+    def hold(self, *digests: Digest) -> None:
+        """Keep ``digests`` from being collected until the session ends; the caller holds ``gc.lock``, shared.
+
+        Raises: StoreFullError, StoreAccessError.
+        """
+        new = [digest for digest in digests if digest not in self._held]
+        if new:
+            folder = self.folder()
+            with translated("write the lease in", folder):
+                write_all(self._lease, "".join(f"{digest.hex}\n" for digest in new).encode())
+            self._held.update(new)
+
+    def holds(self, digest: Digest) -> bool:
+        """Whether the lease lists ``digest``."""
+        return digest in self._held
+
+    def close(self) -> None:
+        """Remove the folder and give up the lease."""
+        if self._folder is not None:
+            _remove(self._folder)
+            locks.release(self._lease)
+        self._folder, self._lease = None, -1
+        self._held.clear()
+
+    def _start(self) -> str:
+        with translated("make a folder in", self._layout.ingest):
+            os.makedirs(self._layout.ingest, mode=0o700, exist_ok=True)
+            while (folder := self._try_to_start()) is None:
+                pass
+        return folder
+
+    def _try_to_start(self) -> str | None:
+        folder = os.path.join(self._layout.ingest, os.urandom(8).hex())
+        lease = os.path.join(folder, LEASE)
+        os.mkdir(folder, 0o700)
+        try:
+            descriptor = os.open(lease, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            os.rmdir(folder)
+            raise
+        if locks.try_exclusive(descriptor) and os.path.exists(lease):
+            self._lease = descriptor
+            return folder
+        os.close(descriptor)
+        return None
+
+
+def live_leases(layout: Layout, *, but: str | None = None) -> set[Digest]:
+    """Give what all running sessions rely on, leaving out the session whose folder is called ``but``.
+
+    Raises: StoreAccessError: what a lease says must be known before anything is removed.
+    """
+    held: set[Digest] = set()
+    for name in _sessions(layout):
+        lease = os.path.join(layout.ingest, name, LEASE)
+        if name != but and not _is_free(lease):
+            with (
+                translated("read the lease", lease),
+                suppress(FileNotFoundError),
+                open(lease, encoding="ascii") as file,
+            ):
+                held.update(Digest(line.rstrip("\n")) for line in file)
+    return held
+
+
+def leftovers(layout: Layout) -> list[str]:
+    """Give the folders below ``ingest/`` whose processes are dead."""
+    paths = [os.path.join(layout.ingest, name) for name in _sessions(layout)]
+    return [path for path in paths if _is_free(os.path.join(path, LEASE))]
+
+
+def remove_leftovers(layout: Layout) -> None:
+    """Remove what dead processes left below ``ingest/``, as far as that is possible."""
+    for path in leftovers(layout):
+        remove_leftover(path)
+
+
+def remove_leftover(path: str) -> bool:
+    """Remove the folder of a dead process; tell whether it is gone."""
+    try:
+        with _opened(os.path.join(path, LEASE)) as lease:
+            return locks.try_exclusive(lease) and _remove(path)
+    except FileNotFoundError:
+        # A session that has just begun and has no lease yet notices that its folder is gone, and makes another.
+        return remove_tree(path)
+    except OSError:
+        return False
+
+
+def _remove(folder: str) -> bool:
+    """Remove a session's folder, its lease last: a folder with something in it but no lease is nobody's."""
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            if name != LEASE:
+                remove_tree(os.path.join(folder, name))
+    with suppress(OSError):
+        os.unlink(os.path.join(folder, LEASE))
+    return remove_tree(folder)
+
+
+def _sessions(layout: Layout) -> list[str]:
+    try:
+        return sorted(os.listdir(layout.ingest))
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
+
+
+def _is_free(lease: str) -> bool:
+    """Whether nobody holds the lease. Where that cannot be known, as on a faked filesystem, somebody does."""
+    try:
+        with _opened(lease) as descriptor:
+            return locks.try_exclusive(descriptor) and _cannot_be_locked(lease)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
+def _cannot_be_locked(lease: str) -> bool:
+    with _opened(lease) as descriptor:
+        return not locks.try_exclusive(descriptor)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

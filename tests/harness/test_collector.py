@@ -1,0 +1,309 @@
+"""Kubefiles as pytest collects and runs them: items, options of pytest's own, and what a person sees."""
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from harness.trees import File
+
+GOOD = {"app/Kubefile": "FROM scratch\nCOPY a.txt etc\nCMD run a\n", "app/a.txt": "hello\n"}
+CHECKS = [
+    "parse",
+    "lint",
+    "build",
+    "layer-limit",
+    "cache-continuity",
+    "cmd-args-merge",
+    "reproducible",
+    "oci-valid",
+    "no-leaks",
+]
+
+
+def test_each_check_is_an_item_and_all_pass(project, run) -> None:
+    project(GOOD)
+
+    result = run("--kubefile=app/Kubefile", "-v")
+
+    result.assert_outcomes(passed=len(CHECKS))
+    result.stdout.fnmatch_lines([f"app/Kubefile::{name} PASSED*" for name in CHECKS])
+
+
+def test_items_are_collected_from_a_test_path_too(project, run) -> None:
+    project(GOOD)
+
+    result = run("app/Kubefile", "--collect-only", "-q")
+
+    assert result.outlines[: len(CHECKS)] == [f"app/Kubefile::{name}" for name in CHECKS]
+
+
+def test_one_check_is_run_by_its_node_id(project, run) -> None:
+    project(GOOD)
+
+    result = run("app/Kubefile::reproducible", "-v")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["app/Kubefile::reproducible PASSED*"])
+
+
+def test_a_folder_of_kubefiles_is_not_collected_unless_it_is_asked_for(project, run) -> None:
+    project({**GOOD, "test_it.py": "def test_it(): pass"})
+
+    result = run(".")
+
+    result.assert_outcomes(passed=1)
+
+
+def test_only_the_kubefile_runs_where_no_test_path_is_given(project, run) -> None:
+    project({**GOOD, "test_it.py": "def test_it(): pass"})
+
+    alone, beside = run("--kubefile=app", "-k", "parse"), run("--kubefile=app", "test_it.py", "-k", "parse or it")
+
+    alone.assert_outcomes(passed=1, deselected=len(CHECKS) - 1)
+    assert beside.parseoutcomes()["passed"] >= 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "passed"),
+    [(["-k", "lint or parse"], 2), (["-k", "not build"], 8), (["-m", "kubefile"], 9), (["-m", "not kubefile"], 0)],
+    ids=["two", "all but one", "all", "none"],
+)
+def test_items_are_selected_by_name_and_marker(project, run, arguments: list[str], passed: int) -> None:
+    project(GOOD)
+
+    result = run("--kubefile=app", *arguments)
+
+    result.assert_outcomes(passed=passed, deselected=len(CHECKS) - passed)
+
+
+def test_a_syntax_error_reads_like_a_compilers_message(project, run) -> None:
+    project({"Kubefile": "FORM scratch\n\nCOPY a\n"})
+
+    result = run("--kubefile=Kubefile", "-rs")
+
+    result.assert_outcomes(failed=1, skipped=len(CHECKS) - 1)
+    result.stdout.fnmatch_lines(
+        [
+            "*_ Kubefile::parse _*",
+            "error[[]E0201[]]: unknown instruction FORM (did you mean FROM?)",
+            "  --> Kubefile:1:1",
+            "1 | FORM scratch",
+            "  | ^^^^",
+            "error[[]E02??[]]: COPY *",
+            "  --> Kubefile:3:1",
+            "SKIPPED*Kubefile:1: Kubefile::parse says why",
+            "FAILED Kubefile::parse - error[[]E0201[]]: unknown instruction FORM*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*collector.py*")
+
+
+def test_a_failed_build_is_told_once_and_the_others_say_where(project, run) -> None:
+    project({"app/Kubefile": "FROM scratch\nCOPY a.txt b.txt etc\n", "app/a.txt": ""})
+
+    result = run("--kubefile=app", "-rs")
+
+    # parse, lint, layer-limit and no-leaks hold for a build that failed as well.
+    result.assert_outcomes(passed=4, failed=1, skipped=4)
+    result.stdout.fnmatch_lines(
+        [
+            "error[[]E0302[]]: *b.txt*",
+            "  --> app/Kubefile:2:*",
+            "2 | COPY a.txt b.txt etc",
+            "SKIPPED [[]4[]] app/Kubefile:1: app/Kubefile::build says why",
+        ]
+    )
+
+
+def test_without_the_build_item_the_first_one_that_needs_it_says_why(project, run) -> None:
+    project({"app/Kubefile": "FROM scratch\nCOPY b.txt etc\n"})
+
+    result = run("--kubefile=app", "--deselect=app/Kubefile::build", "-rs")
+
+    result.assert_outcomes(passed=4, failed=1, skipped=3, deselected=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*_ Kubefile::cache-continuity _*",
+            "error[[]E0302[]]: *",
+            "SKIPPED*: app/Kubefile::cache-continuity says why",
+        ]
+    )
+
+
+def test_a_check_alone_says_itself_why_it_cannot_begin(project, run) -> None:
+    project({"Kubefile": "COPY a b\n"})
+
+    result = run("Kubefile::reproducible")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["error[[]E02??[]]: *FROM*"])
+
+
+def test_the_full_trace_is_there_for_who_asks(project, run) -> None:
+    project({"Kubefile": "FORM scratch\n"})
+
+    result = run("Kubefile::parse", "--full-trace")
+
+    result.stdout.fnmatch_lines(["*KubefileError*", "*parser.py*"])
+
+
+def test_the_last_failures_run_again(project, run) -> None:
+    project({"app/Kubefile": "FROM scratch\nCOPY a.txt etc\n"})
+    run("--kubefile=app")
+
+    result = run("--kubefile=app", "--lf", "-v")
+
+    result.assert_outcomes(failed=1, deselected=len(CHECKS) - 1)
+    result.stdout.fnmatch_lines(["app/Kubefile::build FAILED*"])
+
+
+def test_pytest_stops_at_the_first_failure(project, run) -> None:
+    project({"Kubefile": "FORM scratch\n"})
+
+    run("--kubefile=Kubefile", "-x").assert_outcomes(failed=1)
+
+
+def test_junit_has_a_case_a_check_with_place_and_message(project, run, pytester: pytest.Pytester) -> None:
+    project({"app/Kubefile": "FROM scratch\nCOPY b.txt etc\n"})
+
+    run("--kubefile=app", "--junit-xml=out.xml", "-o", "junit_family=xunit1")
+
+    cases = {case.get("name"): case for case in ET.parse(pytester.path / "out.xml").iter("testcase")}
+    assert sorted(cases) == sorted(CHECKS)
+    assert {case.get("classname") for case in cases.values()} == {"app.Kubefile"}
+    assert (cases["build"].get("file"), cases["build"].get("line")) == ("app/Kubefile", "0")
+    failure = cases["build"].find("failure")
+    assert failure is not None
+    assert failure.get("message", "").startswith("error[E0302]: ")
+    assert failure.text is not None
+    assert "2 | COPY b.txt etc" in failure.text
+
+
+def test_advice_is_a_warning_at_its_line(project, run) -> None:
+    project({"Kubefile": 'FROM scratch\nCMD ["kubectl", "apply"]\n'})
+
+    result = run("Kubefile::lint")
+
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(["Kubefile::lint", "*Kubefile:2: KubefileWarning: W??: *"])
+
+
+def test_strict_lint_fails_on_advice(project, run) -> None:
+    project({"Kubefile": 'FROM scratch\nCMD ["kubectl", "apply"]\n'})
+
+    result = run("Kubefile::lint", "--kubefile-strict-lint")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["warning[[]W??[]]: *", "  --> Kubefile:2:*"])
+
+
+def test_warnings_as_errors_fail_without_a_traceback(project, run) -> None:
+    project({"Kubefile": 'FROM scratch\nCMD ["kubectl", "apply"]\n'})
+
+    result = run("Kubefile::lint", "-W", "error")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*basic.py*")
+
+
+def test_what_was_built_is_listed_at_the_end(project, run) -> None:
+    project(GOOD)
+
+    result = run("--kubefile=app", "-k", "build")
+
+    result.stdout.fnmatch_lines(
+        [
+            "*= cluster images =*",
+            "app/Kubefile: ????????????, 1 layer, * bytes, 0 of 1 steps from the cache, built with *",
+        ]
+    )
+
+
+def test_a_kubefile_that_cannot_be_read_is_an_error_of_parse(project, run, pytester: pytest.Pytester) -> None:
+    (pytester.path / "Kubefile").symlink_to("Kubefile")
+
+    result = run("--kubefile=Kubefile")
+
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert result.ret != 0
+
+
+def test_a_bug_in_a_check_is_shown_with_its_traceback(project, run) -> None:
+    project({**GOOD, "conftest.py": HOOK.format(body="raise RuntimeError('a bug')")})
+
+    result = run("app/Kubefile::mine")
+
+    result.stdout.fnmatch_lines([">   *raise RuntimeError*", "E   RuntimeError: a bug"])
+
+
+HOOK = """
+def check_mine(case):
+    {body}
+
+def pytest_kubefile_checks(config):
+    return {{"mine": check_mine}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "lines"),
+    [
+        (
+            "assert case.image.rootfs['etc/a.txt'].size < 3, 'a.txt is too large'",
+            ["error[[]E0900[]]: a.txt is too large"],
+        ),
+        (
+            "from kubeimage.errors import CheckError; raise CheckError('no', hint='say yes')",
+            ["error[[]E0900[]]: no", "hint: say yes"],
+        ),
+        ("assert False", ["error[[]E0900[]]: assert False", "  --> app/Kubefile:1:1"]),
+    ],
+    ids=["assert", "CheckError", "bare assert"],
+)
+def test_a_check_of_a_conftest_fails_in_the_same_form(project, run, body: str, lines: list[str]) -> None:
+    project({**GOOD, "conftest.py": HOOK.format(body=body)})
+
+    result = run("app/Kubefile::mine")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(lines)
+    result.stdout.no_fnmatch_line("*conftest.py*")
+
+
+def test_an_installed_check_is_found_by_its_entry_point(project, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint
+
+    import harness.collector
+
+    entry = EntryPoint("mine", "harness.checks.basic:check_parse", harness.collector.ENTRY_POINTS)
+    broken = EntryPoint("broken", "harness.nowhere:check", harness.collector.ENTRY_POINTS)
+    found = [entry]
+    monkeypatch.setattr(harness.collector, "entry_points", lambda group: found)
+    project(GOOD)
+
+    harness.collector._installed_checks.cache_clear()
+    good = run("app/Kubefile::mine")
+    found.append(broken)
+    harness.collector._installed_checks.cache_clear()
+    bad = run("app/Kubefile::mine")
+    harness.collector._installed_checks.cache_clear()
+
+    good.assert_outcomes(passed=1)
+    bad.stdout.fnmatch_lines(["*the check 'broken' (harness.nowhere:check) cannot be loaded: No module*"])
+
+
+def test_failures_are_kept_where_the_option_says(project, run, pytester: pytest.Pytester) -> None:
+    project({"app/Kubefile": "FROM scratch\nCOPY b.txt etc\n", "app/tool": File("x", 0o755)})
+
+    result = run("--kubefile=app", "--kubefile-save-failures=app/out")
+
+    saved = Path(pytester.path, "app/out/app-Kubefile-build")
+    result.stdout.fnmatch_lines([f"saved: {saved}"])
+    assert (saved / "Kubefile").read_text() == "FROM scratch\nCOPY b.txt etc\n"
+    assert (saved / "context/tool").stat().st_mode & 0o777 == 0o755
+    assert not (saved / "context/out").exists()
+    assert (
+        (saved / "report.txt").read_text().endswith("\nagain: pytest --kubefile-backend=memory app/Kubefile::build\n")
+    )

@@ -1,0 +1,72 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubeimage.cli.output import format_json, format_size, format_table, harmless, shorten
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (9_949, "9.9 kB"),
+        (9_951, "10 kB"),
+        (12_288, "12 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1.0 MB"),
+        (1_340_000_000, "1.3 GB"),
+        (10**19, "10000 PB"),
+    ],
+)
+def test_sizes_are_written_as_people_say_them(size: int, text: str) -> None:
+    assert format_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\tb größe 日本語", "a\tb größe 日本語"),
+        ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07x\x1b]8;;http://a\x1b\\y", "xy"),
+        ("\x1bcreset\x1b(B", "reset"),
+        ("a\x08b\x9b31m\x00", "a\ufffdb\ufffd31m\ufffd"),
+        ("cut off \x1b[31", "cut off \ufffd[31"),
+        ("\u202eright to left", "\ufffdright to left"),
+        ("\udcff", "\ufffd"),
+    ],
+    ids=["plain", "colour", "title", "short", "controls", "half", "direction", "surrogate"],
+)
+def test_nothing_is_left_that_a_terminal_obeys(text: str, shown: str) -> None:
+    assert harmless(text) == shown
+
+
+@given(st.text())
+def test_whatever_is_printed_is_printable(text: str) -> None:
+    assert all(char == "\t" or (ord(char) >= 0x20 and char != "\x7f") for char in harmless(text))
+
+
+@given(st.recursive(st.none() | st.text(), st.lists, max_leaves=5))
+def test_json_holds_no_control_character_and_reads_back(value: object) -> None:
+    text = format_json(value, indent=None)
+
+    assert json.loads(text) == value
+    assert harmless(text) == text
+
+
+def test_columns_are_as_wide_as_what_stands_in_them() -> None:
+    table = format_table(("NAME", "SIZE"), [("a", "1 B"), ("日本", "2\tB"), ("e\u0301tude:v1", "\x1b[1m3 B")])
+
+    assert table == "NAME      SIZE\na         1 B\n日本      2 B\ne\u0301tude:v1  3 B"
+
+
+def test_a_table_without_rows_is_its_header() -> None:
+    assert format_table(("NAME", "IMAGE ID"), []) == "NAME  IMAGE ID"
+
+
+@pytest.mark.parametrize(("text", "shown"), [("abc", "abc"), ("abcd", "ab…"), ("a\nbc", "a\ufffd…")])
+def test_long_texts_are_cut(text: str, shown: str) -> None:
+    assert shorten(text, 3) == shown

@@ -1,0 +1,66 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.kubeimage.cli.conftest import MakeContext, Run
+
+
+@pytest.fixture
+def store(run: Run, make_context: MakeContext, root: Path) -> Path:
+    """A store with an image, and with one that lost its name."""
+    run("build", "-q", "-t", "app:v1", make_context({"Kubefile": "FROM scratch\nCOPY a .\n", "a": "1" * 5000}))
+    run("build", "-q", "-t", "app:v1", make_context({"a": "2" * 5000}))
+    return root
+
+
+def damage(root: Path) -> Path:
+    """Change a byte of the largest blob."""
+    blob = max((root / "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+    data = bytearray(blob.read_bytes())
+    data[600] ^= 1
+    blob.chmod(0o644)
+    blob.write_bytes(data)
+    return blob
+
+
+def test_a_sound_store_has_no_findings(store: Path, run: Run) -> None:
+    run("prune", "--keep-cache")
+    result = run("fsck")
+
+    assert (result.stdout, result.stderr) == ("", "the store is sound\n")
+    assert run("fsck", "--format=json").stdout == "[]\n"
+
+
+def test_damage_is_found_and_fails(store: Path, run: Run) -> None:
+    blob = damage(store)
+
+    result = run("fsck", status=1)
+    findings = json.loads(run("fsck", "--format=json", status=1).stdout)
+
+    assert f"  --> {blob}\nhint: " in result.stdout
+    assert result.stderr.endswith(" damaged\n")
+    assert str(blob) in [finding["where"] for finding in findings if finding["damage"] and not finding["repaired"]]
+
+
+def test_prune_says_what_it_would_free_and_then_frees_it(store: Path, run: Run) -> None:
+    before = sorted(path.name for path in (store / "blobs/sha256").iterdir())
+    would = json.loads(run("prune", "--dry-run", "--format=json").stdout)
+
+    listed = run("prune")
+
+    after = sorted(path.name for path in (store / "blobs/sha256").iterdir())
+    assert (would["dry_run"], would["size"]) == (True, sum(item["size"] for item in would["items"]))
+    assert sorted(item["name"] for item in would["items"] if item["kind"] == "blob") == sorted({*before} - {*after})
+    assert listed.stdout.startswith("KIND ")
+    assert listed.stderr.startswith("freed ")
+    assert run("prune").stderr == "freed 0 B, 0 items\n"
+    assert run("fsck").stdout == ""
+
+
+def test_a_kept_cache_still_hits(store: Path, run: Run, make_context: MakeContext) -> None:
+    run("prune", "--keep-cache")
+
+    result = run("build", "-t", "app:v1", "--progress=json", make_context({}))
+
+    assert [event["cached"] for event in map(json.loads, result.stderr.splitlines()) if "cached" in event] == [True]

@@ -1,0 +1,48 @@
+"""What a directory on disk looks like, as data."""
+
+import os
+import stat
+
+import pytest
+
+from kubeimage.layer.disk import is_kept_xattr
+
+
+@pytest.fixture(scope="session")
+def scan():
+    """Look at everything below a directory: path -> (type, mode, content or target, xattrs); opens what is closed."""
+    return _scan
+
+
+def _scan(root):
+    found = {}
+    todo = [""]
+    while todo:
+        here = todo.pop()
+        for name in os.listdir(os.path.join(root, here)):
+            path = os.path.join(here, name)
+            full = os.path.join(root, path)
+            status = os.lstat(full)
+            if stat.S_ISDIR(status.st_mode):
+                todo.append(path)
+            if not stat.S_ISLNK(status.st_mode) and os.geteuid() != 0:
+                os.chmod(full, stat.S_IMODE(status.st_mode) | 0o700)
+            found[path] = _describe(full, status)
+    return found
+
+
+def _describe(full, status):
+    mode = stat.S_IMODE(status.st_mode)
+    xattrs = {
+        name: os.getxattr(full, name, follow_symlinks=False)
+        for name in os.listxattr(full, follow_symlinks=False)
+        if is_kept_xattr(name)
+    }
+    if stat.S_ISLNK(status.st_mode):
+        return "symlink", 0o777, os.readlink(full), xattrs
+    if stat.S_ISREG(status.st_mode):
+        with open(full, "rb") as file:
+            return "file", mode, file.read(), xattrs
+    if stat.S_ISCHR(status.st_mode):
+        return "device", mode, status.st_rdev, xattrs
+    return "directory" if stat.S_ISDIR(status.st_mode) else "fifo", mode, None, xattrs

@@ -1,0 +1,188 @@
+r"""The code blocks of the documentation run.
+
+A page's blocks run in order, in one empty folder that holds a copy of ``fixtures/`` and starts with an empty store:
+
+- ``sh``: a script for ``sh -eu``, in a process of its own: folder changes don't outlive the block. Lines ``# -> TEXT``
+  say what it prints: each is a line of its output, in this order; ``…`` stands for anything. A block that makes a venv
+  sets a machine up from the network: people and CI run it, not this test.
+- ``python``: a whole test file, which passes under pytest. ``python conftest.py`` is written to that name, and stays.
+
+Other blocks (``kubefile``, ``toml``, ``text``) are for reading.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from kubeimage.kubefile import CODES, parse
+from tests.e2e.program import copy_projects
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+_BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"\]\((?!https?:|#)(?P<target>[^)#]+)")
+_EXPECTED = re.compile(r"^.*# -> (?P<line>.*)$", re.MULTILINE)
+
+
+class Block(NamedTuple):
+    """A fenced block. Shape: ``info`` is what follows the backticks; ``line`` is where the text starts."""
+
+    info: str
+    text: str
+    line: int
+
+    @property
+    def sets_up(self) -> bool:
+        """Whether the block sets up a machine."""
+        return self.info == "sh" and self.text.startswith("python3 -m venv ")
+
+    @property
+    def runs(self) -> bool:
+        """Whether the block runs here."""
+        return self.info in ("sh", "python") and not self.sets_up
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """Find the fenced blocks of a page."""
+    text = page.read_text()
+    for found in _BLOCK.finditer(text):
+        yield Block(found["info"].strip(), found["text"], text.count("\n", 0, found.start()) + 2)
+
+
+def pages_with_code() -> list[Path]:
+    """Give the pages that have something to run."""
+    return [page for page in PAGES if any(block.runs for block in blocks(page))]
+
+
+def name_of(page: Path) -> str:
+    """Give a page's path as people know it."""
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Path:
+    """Give a folder with the example projects, and the two programs on a PATH of their own."""
+    copy_projects(tmp_path / "work/fixtures")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("kubeimage", "pytest"):
+        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {name} "$@"\n')
+        (programs / name).chmod(0o755)
+    return tmp_path / "work"
+
+
+def run(command: list[str], workplace: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in the folder, with nothing of this process's settings."""
+    environment = {
+        "PATH": f"{workplace.parent}/bin:{os.environ['PATH']}",
+        "HOME": str(workplace.parent),
+        "KUBEIMAGE_ROOT": str(workplace.parent / "store"),
+        "PYTHONPATH": str(ROOT),
+        "LANG": "C.UTF-8",
+        # Without the plugin's entry point, a source tree has the plugin all the same.
+        **({} if is_installed() else {"PYTEST_PLUGINS": "harness.plugin"}),
+    }
+    return subprocess.run(
+        command,
+        cwd=workplace,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def is_installed() -> bool:
+    """Whether pytest finds the plugin by its entry point."""
+    from importlib.metadata import entry_points
+
+    return "harness.plugin" in entry_points(group="pytest11").names
+
+
+def run_block(block: Block, workplace: Path) -> str:
+    """Run a block, check that it succeeds, and give what it printed."""
+    if block.info == "sh":
+        command = ["sh", "-eu", "-c", block.text]
+    else:
+        path = workplace / f"test_line_{block.line}.py"
+        path.write_text(block.text)
+        command = ["pytest", "-q", "-p", "no:cacheprovider", path.name]
+    ended = run(command, workplace)
+    assert ended.returncode == 0, f"the block at line {block.line} ended with {ended.returncode}:\n{ended.stdout}"
+    return ended.stdout
+
+
+def missing_line(expected: list[str], output: str) -> str | None:
+    """Give the first expected line that does not follow the ones before it; None if all do."""
+    lines = iter(output.splitlines())
+    for wanted in expected:
+        pattern = re.compile(".*".join(map(re.escape, wanted.strip().split("…"))))
+        if not any(pattern.fullmatch(line.strip()) for line in lines):
+            return wanted
+    return None
+
+
+@pytest.mark.parametrize("page", pages_with_code(), ids=name_of)
+def test_the_code_of_a_page_runs(page: Path, workplace: Path) -> None:
+    run(["sh", "-eu", "-c", "kubeimage build -q -t rootfs:v1 fixtures/rootfs"], workplace)
+
+    for block in blocks(page):
+        if block.info == "python conftest.py":
+            (workplace / "conftest.py").write_text(block.text)
+        elif block.runs:
+            output = run_block(block, workplace)
+            expected = [found["line"] for found in _EXPECTED.finditer(block.text)]
+            assert missing_line(expected, output) is None, f"the block at line {block.line} printed:\n{output}"
+
+
+@pytest.mark.parametrize(
+    ("expected", "missing"),
+    [
+        (["b"], None),
+        (["a", "c"], None),
+        (["c", "a"], "a"),
+        (["a", "a"], "a"),
+        (["d…"], "d…"),
+        (["…nd", "c"], None),
+    ],
+    ids=["one", "in order", "out of order", "more than there are", "not there", "dots"],
+)
+def test_expected_lines_are_found_in_order(expected: list[str], missing: str | None) -> None:
+    assert missing_line(expected, "a\nb and\nb\nb and\nc\n") == missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = {found["target"] for found in _LINK.finditer(page.read_text())}
+
+    assert [target for target in sorted(targets) if not (page.parent / target).exists()] == []
+
+
+def test_kubefiles_in_the_docs_are_valid() -> None:
+    shown = [(page, block) for page in PAGES for block in blocks(page) if block.info == "kubefile"]
+
+    assert len(shown) > 0
+    for page, block in shown:
+        parse(block.text, file=f"{name_of(page)}:{block.line}")
+
+
+def test_the_reference_lists_every_code_of_the_language() -> None:
+    rows = dict(re.findall(r"^\| (E\d{4}|W\d\d) \| (.*) \|$", (ROOT / "docs/kubefile.md").read_text(), re.MULTILINE))
+
+    assert rows == CODES
+
+
+def test_the_two_commands_are_single_chains_and_ci_runs_the_second() -> None:
+    commands = [block.text.rstrip("\n") for block in blocks(ROOT / "README.md") if block.sets_up]
+
+    assert [command.count("\n") for command in commands] == [0, 0]
+    assert commands[1] in (ROOT / ".ci/run").read_text().splitlines()
