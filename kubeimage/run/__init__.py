@@ -1,4 +1,4 @@
-"""Commands run on a mounted rootfs: in a sandbox, or plainly on the host. With ``mount``, the only caller of subprocess.
+"""Commands run on a mounted rootfs: in a sandbox, or plainly on the host.
 
 The processes of a RUN, as `kubeimage.run.process` starts them:
 

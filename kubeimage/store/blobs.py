@@ -59,14 +59,16 @@ class NewBlob:
 
         Raises: StoreFullError, StoreAccessError.
         """
+        descriptor, self._descriptor = self._descriptor, -1
         with translated("write", self.path):
+            os.close(descriptor)
             os.chmod(self.path, 0o444)
-            os.close(self._descriptor)
 
     def discard(self) -> None:
         """Close and remove the file."""
-        with suppress(OSError):
-            os.close(self._descriptor)
+        if self._descriptor >= 0:
+            with suppress(OSError):
+                os.close(self._descriptor)
         with suppress(OSError):
             os.unlink(self.path)
 
@@ -90,15 +92,23 @@ class Blobs:
 
     def hold(self, digests: Iterable[Digest]) -> None:
         """Keep blobs from being collected while the session lasts, as far as the store can be written."""
+        if self._holds:
+            try:
+                self.hold_surely(digests)
+            except StoreError:
+                # A store that cannot be written can be read; who wants to write finds out at the first write.
+                self._holds = False
+
+    def hold_surely(self, digests: Iterable[Digest]) -> None:
+        """Keep blobs from being collected while the session lasts.
+
+        Raises: StoreFullError, StoreAccessError.
+        """
         wanted = [digest for digest in digests if not self._session.holds(digest)]
-        if not wanted or not self._holds:
-            return
-        try:
+        if wanted:
+            self._session.folder()
             with locks.shared(self._layout.gc_lock):
                 self._session.hold(*wanted)
-        except StoreError:
-            # A store that cannot be written can be read; who wants to write finds out at the first write.
-            self._holds = False
 
     def is_sound(self, digest: Digest, size: int | None = None) -> bool:
         """Whether the blob is there, is ``size`` long, and has its mark, is new, or proves to have its digest."""
@@ -137,11 +147,11 @@ class Blobs:
 
         Raises: BlobNotFoundError, BlobCorruptError, StoreAccessError.
         """
-        with self.open(digest) as file, translated("read the blob", self._layout.blob(digest)):
-            data = file.read(size + 1)
-        if len(data) != size:
-            found = self.size(digest)
+        found = self.size(digest)
+        if found != size:
             raise BlobCorruptError(f"the blob {digest} has {found} bytes where {size} are recorded", hint=REBUILD)
+        with self.open(digest) as file, translated("read the blob", self._layout.blob(digest)):
+            data = file.read()
         if Digest.of(data) != digest:
             raise BlobCorruptError(f"the blob {digest} is damaged: its bytes are {Digest.of(data)}", hint=REBUILD)
         return data
@@ -181,8 +191,8 @@ class Blobs:
         Raises: StoreFullError, StoreAccessError.
         """
         digest = Digest.of(data)
-        self.hold([digest])
-        if not (self._session.holds(digest) and self.is_sound(digest, len(data))):
+        self.hold_surely([digest])
+        if not self.is_sound(digest, len(data)):
             with self.writing() as blob:
                 blob.write(data)
                 self.publish(blob, digest, len(data))

@@ -81,6 +81,8 @@ class Collector:
 
         Raises: StoreError, StoreAccessError.
         """
+        if not os.path.isdir(self._layout.blobs):
+            return GarbageReport()
         left = [_Candidate("leftover", os.path.basename(path), path) for path in leftovers(self._layout)]
         if dry_run:
             with locks.shared(self._layout.gc_lock):
@@ -166,7 +168,7 @@ class Collector:
 
     def _iter_blobs(self) -> Iterator[Digest]:
         with translated("list the blobs in", self._layout.blobs):
-            names = sorted(os.listdir(self._layout.blobs)) if os.path.isdir(self._layout.blobs) else []
+            names = sorted(os.listdir(self._layout.blobs))
         for name in names:
             with suppress(DigestFormatError):
                 yield Digest.parse(f"sha256:{name}")

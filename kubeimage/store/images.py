@@ -49,6 +49,7 @@ class DirectoryImageStore:
         Raises: BlobNotFoundError, BlobCorruptError for a layer; StoreFullError, StoreAccessError.
         """
         names = list(dict.fromkeys(_as_name(reference) for reference in references))
+        self._blobs.hold_surely(layer.diff_id for layer in image.layers)
         self._check_layers(image)
         self._blobs.put(image.config)
         data = image.manifest.to_bytes()
@@ -136,8 +137,7 @@ class DirectoryImageStore:
         return self._remove(change)
 
     def _check_layers(self, image: Image) -> None:
-        """Make sure that every layer is there, whole, and will not be removed before the image is committed."""
-        self._blobs.hold(layer.diff_id for layer in image.layers)
+        """Make sure that every layer is there and whole."""
         for layer in image.layers:
             self._check_layer(layer.diff_id, layer.size)
 
@@ -153,7 +153,7 @@ class DirectoryImageStore:
             self._blobs.hold([descriptor.digest])
         image = manifests.read_image(self._blobs, descriptor)
         if self._working:
-            self._blobs.hold([image.id])
+            self._blobs.hold([image.id, *(layer.diff_id for layer in image.layers)])
             self._check_layers(image)
         return image
 

@@ -17,14 +17,14 @@ _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 def shared(path: str) -> Iterator[None]:
     """Hold the lock at ``path`` together with others; wait while somebody holds it alone.
 
-    In a store that cannot be written nobody can hold it alone either: there it is held by doing nothing.
+    Where the store cannot be written and nobody has ever made the lock, it is held by doing nothing.
     Raises: StoreAccessError.
     """
     try:
-        descriptor = _open(path)
+        descriptor = _open_for_reader(path)
     except OSError as error:
-        if error.errno not in _READ_ONLY:
-            raise store_error(error, "open the lock", path) from error
+        raise store_error(error, "open the lock", path) from error
+    if descriptor is None:
         yield
         return
     with _held(descriptor, fcntl.LOCK_SH, path):
@@ -62,6 +62,17 @@ def release(descriptor: int) -> None:
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)
+
+
+def _open_for_reader(path: str) -> int | None:
+    try:
+        return _open(path)
+    except OSError as error:
+        if error.errno not in _READ_ONLY:
+            raise
+    with suppress(OSError):
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return None
 
 
 def _open(path: str) -> int:

@@ -46,7 +46,7 @@ def read_image(blobs: Blobs, descriptor: Descriptor) -> Image:
     if strange is not None:
         raise StoreError(
             f"the image {descriptor.digest} has layers of type {strange}; only uncompressed ones can be used in place",
-            hint="copy it with: skopeo copy --dest-decompress",
+            hint="buildah push --disable-compression NAME oci:DIR:NAME writes layers as they are",
         )
     config = blobs.read(manifest.config.digest, manifest.config.size)
     try:

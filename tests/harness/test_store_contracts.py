@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,18 +40,13 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
     if request.param == "memory":
         yield memory_stores()
         return
-    with Patcher() if request.param == "pyfakefs" else _real():
+    with Patcher() if request.param == "pyfakefs" else nullcontext():
         root = "/stores/one" if request.param == "pyfakefs" else str(tmp_path / "store")
         records = CacheRecords(cache_folder(root))
         with Store.open(root, cache=records) as store:
             yield directory_stores(store, records)
             assert [one for one in store.check() if one.damage and "missing" not in one.what] == []
         assert os.listdir(os.path.join(root, "ingest")) == []
-
-
-class _real:
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_: object) -> None: ...
 
 
 @pytest.fixture
