@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
+from types import TracebackType
 from typing import Generic, TypeVar
 
 from harness.backends import Place
@@ -19,7 +20,7 @@ from harness.warning import KubefileWarning
 from harness.workshop import Job, Workshop
 from kubeimage.api import Backends, BuildOptions, BuildResult, plan_build, read_kubefile
 from kubeimage.builder.plan import BuildPlan
-from kubeimage.errors import BuildArgError, KubeimageError, Location
+from kubeimage.errors import BuildArgError, Diagnostic, KubeimageError, Location
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import Kubefile, parse
@@ -37,6 +38,7 @@ class _Once(Generic[T]):
         self._work = work
         self._value: T | None = None
         self.error: KubeimageError | None = None
+        self._trace: TracebackType | None = None
         self._done = False
 
     def get(self) -> T:
@@ -44,10 +46,11 @@ class _Once(Generic[T]):
             try:
                 self._value = self._work()
             except KubeimageError as error:
-                self.error = error
+                self.error, self._trace = error, error.__traceback__
             self._done = True
         if self.error is not None:
-            raise self.error.with_traceback(None)
+            # Raised again and again, it would gather every place that asked.
+            raise self.error.with_traceback(self._trace)
         assert self._value is not None
         return self._value
 
@@ -145,10 +148,12 @@ class Case:
         """Make an empty folder that is removed at the end of the context."""
         return self.workshop.scratch()
 
-    def warn(self, message: str, location: Location | None = None) -> None:
+    def warn(self, diagnostic: Diagnostic) -> None:
         """Warn about the Kubefile, in pytest's summary of warnings."""
-        file, line = (location.file, location.line) if location is not None else (self.path, 1)
-        warnings.warn_explicit(message, KubefileWarning, filename=file, lineno=line)
+        location = diagnostic.location or Location(self.path, 1)
+        hint = f" ({diagnostic.hint})" if diagnostic.hint else ""
+        warning = KubefileWarning(f"{diagnostic.code}: {diagnostic.message}{hint}", diagnostic)
+        warnings.warn_explicit(warning, KubefileWarning, filename=location.file, lineno=location.line)
 
     def blame(self, error: BaseException) -> str | None:
         """Name the check whose business ``error`` is, None for an error of the asking check itself."""

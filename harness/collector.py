@@ -92,8 +92,7 @@ class CheckItem(pytest.Item):
             self.check(self.case)
         except KubeimageError as error:
             if reporter := self._reporter(error):
-                reason = f"see {reporter}, which says why"
-                raise pytest.skip.Exception(reason, _use_item_location=True) from error
+                raise pytest.skip.Exception(f"{reporter} says why", _use_item_location=True) from error
             raise
         finally:
             self._describe_build()

@@ -5,6 +5,7 @@ A run without a Kubefile must not pay for this plugin, so whatever needs kubeima
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 _CASE_FIXTURE = "_kubefile_case"
+_COLLECTED = pytest.StashKey[set[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,6 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     settings = read_settings(config)
     config.stash[SETTINGS] = settings
+    config.stash[_COLLECTED] = set()
     if settings.kubefiles:
         config.args[:] = [*([] if settings.only else config.args), *settings.kubefiles]
     _check_values(settings)
@@ -106,13 +109,27 @@ def pytest_collection(session: pytest.Session) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> KubefileFile | None:
     """Collect a Kubefile that was named, by option or as a test path."""
-    if not parent.session.isinitpath(file_path):
+    named = str(file_path) in parent.config.stash[SETTINGS].kubefiles
+    if not named and not (parent.session.isinitpath(file_path) and is_kubefile_name(file_path.name)):
         return None
-    if str(file_path) not in parent.config.stash[SETTINGS].kubefiles and not is_kubefile_name(file_path.name):
-        return None
+    parent.config.stash[_COLLECTED].add(str(file_path))
     from harness.collector import KubefileFile
 
     return KubefileFile.from_parent(parent, path=file_path)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to leave out a Kubefile that was named.
+
+    A folder among the test paths stands for the Kubefiles in it, and pytest does not go into all of its folders.
+    """
+    stash = session.config.stash
+    missing = [path for path in stash[SETTINGS].kubefiles if path not in stash[_COLLECTED]]
+    if missing and not (session.shouldfail or session.shouldstop):
+        raise pytest.UsageError(
+            f"--kubefile: pytest does not go into the folder of {missing[0]} (see norecursedirs); "
+            "leave out the test path that it lies below"
+        )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -126,8 +143,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _ids(subjects: list[Subject], config: pytest.Config) -> list[str]:
-    import os
-
     hidden: str | None = getattr(pytest, "HIDDEN_PARAM", None)
     if len(subjects) == 1 and hidden is not None:
         return [hidden]
@@ -137,13 +152,17 @@ def _ids(subjects: list[Subject], config: pytest.Config) -> list[str]:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what the Kubefiles are built with, and what stands in for base images."""
     settings = config.stash[SETTINGS]
-    if not settings.kubefiles and not settings.bases:
+    if not (settings.kubefiles or settings.bases or any(map(_names_kubefile, config.args))):
         return []
     from kubeimage import __version__
 
     where = settings.root or "a store that goes with the run"
     lines = [f"kubeimage: {__version__}, backend {settings.backend}, in {where}"]
     return lines + [f"kubeimage: {source} stands in for the base image {name}" for name, source in settings.bases]
+
+
+def _names_kubefile(argument: str) -> bool:
+    return is_kubefile_name(os.path.basename(argument.partition("::")[0]))
 
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:

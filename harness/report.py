@@ -22,7 +22,7 @@ def report_text(error: BaseException, case: Case) -> str | None:
     if isinstance(error, KubeimageError):
         return format_error(error)
     if isinstance(error, KubefileWarning):
-        return str(error)
+        return format_diagnostics([error.diagnostic]) if error.diagnostic is not None else str(error)
     if isinstance(error, AssertionError):
         message = str(error) or "the check does not hold"
         return format_diagnostics([Diagnostic(CheckError.code, message, Location(case.path, 1))])

@@ -177,11 +177,12 @@ def _step_key(parent: Digest, step: Step, collector: SourceCollector) -> CacheKe
 def _build_and_watch(job: Job) -> Outcome:
     before = take_snapshot(job.context)
     with job.open() as backends:
-        outcome = Outcome(mounter=backends.mounter.name, runner=backends.runner.name)
         try:
-            outcome = replace(outcome, result=build(job.kubefile, job.context, backends, job.options))
+            outcome = Outcome(result=build(job.kubefile, job.context, backends, job.options))
         except KubeimageError as error:
-            outcome = replace(outcome, error=error)
+            outcome = Outcome(error=error)
+        # What auto chose is known when it had to choose.
+        outcome = replace(outcome, mounter=backends.mounter.name, runner=backends.runner.name)
     return replace(outcome, leaks=tuple(find_leaks(before, job.context, job.root)))
 
 

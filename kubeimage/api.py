@@ -148,6 +148,16 @@ def plan_build(kubefile: Kubefile, images: ImageStore, options: BuildOptions) ->
     return make_plan(kubefile, find_base(kubefile, images, options), options)
 
 
+def check_build(kubefile: Kubefile, context: str, root: str | None, options: BuildOptions) -> None:
+    """Find out whether a build can begin, without writing anything: a store that is not there is not made.
+
+    Raises: ContextNotFoundError, and what ``plan_build`` raises.
+    """
+    with open_backends(root, create=False) as backends:
+        backends.collector(context)
+        plan_build(kubefile, backends.images, options)
+
+
 def find_base(kubefile: Kubefile, images: ImageStore, options: BuildOptions) -> Image | None:
     """Give the image that FROM names, None for scratch.
 
@@ -226,6 +236,7 @@ __all__ = [
     "BuildOptions",
     "BuildResult",
     "build",
+    "check_build",
     "default_root",
     "find_base",
     "find_image",

@@ -30,6 +30,7 @@ from kubeimage.protocols import ImageRecord, ImageStore, LayerStore
 from kubeimage.store import Store, cache_folder
 from kubeimage.store.fsck import Finding
 from kubeimage.store.gc import GarbageReport
+from kubeimage.store.layout import Layout
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _IMAGE_ID = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
@@ -198,6 +199,8 @@ def prune_store(root: str, *, keep_cache: bool = False, dry_run: bool = False) -
 
     Raises: StoreVersionError, StoreAccessError.
     """
+    if not Layout(os.path.abspath(root)).is_complete():
+        return GarbageReport()
     with _open_store(root) as store:
         return store.collect_garbage(keep_cache=keep_cache, dry_run=dry_run)
 

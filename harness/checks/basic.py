@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from harness.case import Case
-from kubeimage.errors import KubefileError
+from kubeimage.errors import Diagnostic, KubefileError, Location
 from kubeimage.kubefile import lint
+
+_BUILD_WARNING = "build"
 
 
 def check_parse(case: Case) -> None:
@@ -24,8 +26,7 @@ def check_lint(case: Case) -> None:
     if advice and case.settings.strict_lint:
         raise KubefileError(advice)
     for one in advice:
-        hint = f" ({one.hint})" if one.hint else ""
-        case.warn(f"{one.code}: {one.message}{hint}", one.location)
+        case.warn(one)
 
 
 def check_build(case: Case) -> None:
@@ -33,7 +34,6 @@ def check_build(case: Case) -> None:
 
     Raises: what keeps it from being built.
     """
-    for message in case.result.warnings:
-        case.warn(message)
-    for key in case.undeclared_build_args:
-        case.warn(f"the build argument {key} is left out here: no ARG declares it")
+    left_out = [f"the build argument {key} is left out here: no ARG declares it" for key in case.undeclared_build_args]
+    for message in (*case.result.warnings, *left_out):
+        case.warn(Diagnostic(_BUILD_WARNING, message, Location(case.path, 1), severity="warning"))

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kubeimage.context.ignore import IGNORE_FILE, NO_RULES, IgnoreRules
-from kubeimage.context.names import AUTH_LIST, auth_list_warnings, check_name, looks_secret, secret_warnings
+from kubeimage.context.names import AUTH_LIST, are_plain, auth_list_warnings, check_name, looks_secret, secret_warnings
 from kubeimage.context.placement import PlacedTree, Placement, directories_above, merge, place
 from kubeimage.context.sources import SourceFinder
 from kubeimage.context.tree import Node
@@ -83,6 +83,7 @@ class MemoryContext:
             if path:
                 folder, _, name = path.rpartition("/")
                 self._names[folder].append(name)
+        self._is_plain = are_plain([name for names in self._names.values() for name in names])
         self._rules = NO_RULES
         listed = self._items.get(IGNORE_FILE)
         if isinstance(listed, File):
@@ -128,17 +129,22 @@ class MemoryContext:
         inodes: dict[str, Hashable] = {}
         for path, image_path in self._below(placement):
             item = self._items[path]
-            name = path.rpartition("/")[2]
-            if name == AUTH_LIST and type(item) is not Directory:
-                auth_lists.append(path)
+            if not self._is_plain and self._is_left_out(path, auth_lists, secrets):
                 continue
-            check_name(name, path)
-            if looks_secret(name) and type(item) is not Directory:
-                secrets.append(path)
             if path in self._inodes:
                 inodes[image_path] = self._inodes[path]
             entries.append(_entry(path, image_path, item, request))
         return PlacedTree(placement, entries, inodes)
+
+    def _is_left_out(self, path: str, auth_lists: list[str], secrets: list[str]) -> bool:
+        name, is_directory = path.rpartition("/")[2], path in self._names
+        if name == AUTH_LIST and not is_directory:
+            auth_lists.append(path)
+            return True
+        check_name(name, path)
+        if looks_secret(name) and not is_directory:
+            secrets.append(path)
+        return False
 
     def _below(self, placement: Placement) -> Iterator[tuple[str, str]]:
         """Give each path that is copied with its place, in canonical order."""

@@ -30,6 +30,7 @@ def build(session: Session, request: BuildRequest) -> None:
     with open_progress(mode) as progress:
         for advice in lint(kubefile):
             progress.advise(advice)
+        api.check_build(kubefile, request.context, session.root, options)
         with api.open_backends(
             session.root, mount=request.mount, isolation=request.isolation, notice=progress.note
         ) as backends:

@@ -24,6 +24,7 @@ from kubeimage.cli.session import Session
 from kubeimage.errors import CommandError, Diagnostic, KubeimageError, UsageError
 from kubeimage.report import format_error
 
+_WIDEST_LINE = 2000
 _TRAILING_FULL_STOP = re.compile(r"\.(?=$| \()")
 
 
@@ -90,7 +91,7 @@ def _translate_os(error: OSError) -> KubeimageError:
 def _lay_out(error: KubeimageError, session: Session) -> str:
     if session.as_json:
         return "\n".join(format_json(_to_json(one, error), indent=None) for one in error.diagnostics)
-    return harmless_lines(format_error(error))
+    return harmless_lines(format_error(error), width=_WIDEST_LINE)
 
 
 def _to_json(diagnostic: Diagnostic, error: KubeimageError) -> dict[str, object]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 
-from rich.console import Console
-from rich.progress import Progress as RichProgress
-from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Column
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
 from rich.text import Text
 
 from kubeimage.cli.progress import PlainProgress
@@ -19,18 +19,18 @@ class LiveProgress(PlainProgress):
     def __init__(self, console: Console | None = None) -> None:
         super().__init__(lambda _line: None)
         self._console = console or Console(stderr=True, highlight=False)
-        self._live = RichProgress(
-            SpinnerColumn(),
-            TextColumn(
-                "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
-            ),
-            TimeElapsedColumn(),
+        self._spinner = Spinner("dots")
+        self._running = ""
+        self._since = 0.0
+        # The terminal is drawn anew ten times a second, not at each step: 128 cached steps take no time.
+        self._live = Live(
+            get_renderable=self._render,
             console=self._console,
+            refresh_per_second=10,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._task: TaskID | None = None
         self._live.start()
 
     def say(self, line: str, style: str = "") -> None:
@@ -42,21 +42,25 @@ class LiveProgress(PlainProgress):
     def start(self, label: str) -> None:
         """Tell that a step begins, and show it as running."""
         super().start(label)
-        self._task = self._live.add_task(label, total=None)
+        self._running, self._since = label, time.monotonic()
 
     def finish(self, ending: str, style: str) -> None:
         """Tell how the step ended; it runs no more."""
-        self._stop_task()
+        self._running = ""
         super().finish(ending, style)
 
     def close(self) -> None:
         """Give the terminal back."""
         super().close()
-        self._stop_task()
+        self._running = ""
         with suppress(OSError):
             self._live.stop()
 
-    def _stop_task(self) -> None:
-        if self._task is not None:
-            self._live.remove_task(self._task)
-            self._task = None
+    def _render(self) -> RenderableType:
+        if not self._running:
+            return Text("")
+        elapsed = f" {time.monotonic() - self._since:.0f} s"
+        label = Text(self._running)
+        label.truncate(max(self._console.width - len(elapsed) - 3, 1), overflow="ellipsis")
+        self._spinner.update(text=label.append(elapsed, "dim"))
+        return self._spinner

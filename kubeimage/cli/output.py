@@ -33,14 +33,14 @@ def harmless(text: str) -> str:
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", _ESCAPES.sub("", text))
 
 
-def harmless_lines(text: str) -> str:
-    """Give ``text``, of several lines, without what a terminal would obey rather than show."""
-    return "\n".join(map(harmless, text.split("\n")))
+def harmless_lines(text: str, *, width: int | None = None) -> str:
+    """Give ``text``, of several lines, without what a terminal would obey rather than show; cut to ``width``."""
+    return "\n".join(harmless(line) if width is None else shorten(line, width) for line in text.split("\n"))
 
 
 def shorten(text: str, width: int) -> str:
     """Cut ``text`` to ``width`` characters, made harmless."""
-    shown = harmless(text[: width + 1])
+    shown = harmless(text)
     return shown if len(shown) <= width else f"{shown[: width - 1]}…"
 
 

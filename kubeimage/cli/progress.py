@@ -209,13 +209,7 @@ class PlainProgress:
             return
         self._cached += event.cached
         self._done += not event.cached
-        words = ["cached"] if event.cached else []
-        words.append(
-            f"sha256:{event.layer.diff_id.short} {format_size(event.layer.size)}" if event.layer else "no change"
-        )
-        if event.why_missed:
-            words.append(f"({shorten(shorten_digests(event.why_missed), _WIDEST_STEP)})")
-        self.finish(" ".join(words), "green" if event.cached else "")
+        self.finish(_ending_of(event), "green" if event.cached else "")
 
     def _warn(self, event: Warned) -> None:
         self.say(f"warning: {harmless(event.message)}", "yellow")
@@ -227,6 +221,15 @@ class PlainProgress:
         self.say(f"{self._cached} cached, {self._done} done; {layers}, {format_size(event.image.size)}")
         for name in event.references:
             self.say(f"saved as {name}")
+
+
+def _ending_of(event: StepFinished) -> str:
+    layer = event.layer
+    made = f"sha256:{layer.diff_id.short} {format_size(layer.size)}" if layer is not None else "no change"
+    if event.cached:
+        return f"cached: {made}"
+    why = shorten(shorten_digests(event.why_missed or ""), _WIDEST_STEP)
+    return f"{made} ({why})" if why else made
 
 
 def _place(location: Location) -> str:

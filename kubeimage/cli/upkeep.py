@@ -37,7 +37,7 @@ def fsck(session: Session, *, repair: bool, form: str) -> int:
 
 
 def _lay_out(finding: Finding) -> str:
-    kind = "repaired" if finding.repaired else "damage" if finding.damage else "leftover"
+    kind = "repaired" if finding.repaired else "damage" if finding.damage else "note"
     lines = [f"{kind}: {harmless(finding.what)}", f"  --> {harmless(finding.where)}"]
     return "\n".join(lines if finding.repaired else [*lines, f"hint: {harmless(finding.advice)}"])
 
@@ -45,8 +45,10 @@ def _lay_out(finding: Finding) -> str:
 def _sum_up(findings: Sequence[Finding]) -> str:
     damaged = sum(finding.damage and not finding.repaired for finding in findings)
     repaired = sum(finding.repaired for finding in findings)
-    told = [f"{damaged} damaged"] if damaged else ["the store is sound"]
-    return ", ".join([*told, f"{repaired} repaired"] if repaired else told)
+    notes = len(findings) - damaged - repaired
+    told = [f"{damaged} damaged" if damaged else "the store is sound"]
+    told += [f"{repaired} repaired"] if repaired else []
+    return ", ".join([*told, count(notes, "note")] if notes else told)
 
 
 @click.command()

@@ -50,39 +50,51 @@ class ContentHasher:
     def digest(self, path: str, identity: FileIdentity | None) -> bytes:
         """Give the sha256 of the content of the file at ``path``, which must be the one of ``identity`` throughout.
 
+        Another name or another mode changes the ctime and not the content: then a second look must find the same.
         Raises: ContextChangedError, UnreadableSourceError.
         """
+        before, content, after = self._read(path)
+        expected = before if identity is None else identity
+        if before == after == expected:
+            return content
+        same_file = expected._replace(ctime_ns=0) == before._replace(ctime_ns=0) == after._replace(ctime_ns=0)
+        if not same_file or self._read(path)[1] != content:
+            raise changed(path)
+        return content
+
+    def _read(self, path: str) -> tuple[FileIdentity, bytes, FileIdentity]:
+        """Read the whole file, and say what it was before and after."""
         try:
             descriptor = os.open(path, _FLAGS)
             try:
-                return self._digest_open(descriptor, path, identity)
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode):
+                    raise changed(path)
+                count, content = self._digest_open(descriptor, status.st_size)
+                after = os.fstat(descriptor)
             finally:
                 os.close(descriptor)
         except OSError as error:
             raise unreadable(path, error) from error
-
-    def _digest_open(self, descriptor: int, path: str, identity: FileIdentity | None) -> bytes:
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode) or identity not in {None, identity_of(before)}:
+        if count != status.st_size:
             raise changed(path)
-        content = hashlib.sha256()
-        if before.st_size < _BUFFER_SIZE:
-            # One byte more than there should be, so that growth is seen as well as the end.
-            data = os.read(descriptor, before.st_size + 1)
-            content.update(data)
-            count = len(data)
-        else:
-            count = self._digest_large(descriptor, content)
-        if count != before.st_size or identity_of(os.fstat(descriptor)) != identity_of(before):
-            raise changed(path)
-        return content.digest()
+        return identity_of(status), content, identity_of(after)
 
-    def _digest_large(self, descriptor: int, content: hashlib._Hash) -> int:
+    def _digest_open(self, descriptor: int, size: int) -> tuple[int, bytes]:
+        """Give how many bytes there were, and their sha256."""
+        if size >= _BUFFER_SIZE:
+            return self._digest_large(descriptor)
+        # One byte more than there should be, so that growth is seen as well as the end.
+        data = os.read(descriptor, size + 1)
+        return len(data), hashlib.sha256(data).digest()
+
+    def _digest_large(self, descriptor: int) -> tuple[int, bytes]:
         if self._buffer is None:
             self._buffer = memoryview(bytearray(_BUFFER_SIZE))
+        content = hashlib.sha256()
         total = 0
         with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as stream:
             while count := stream.readinto(self._buffer):
                 content.update(self._buffer[:count])
                 total += count
-        return total
+        return total, content.digest()

@@ -190,10 +190,13 @@ def _decode(owner: bytes, data: bytes) -> dict[str, _Record]:
     body = memoryview(data)[start:]
     if data[: len(_MAGIC)] != _MAGIC or hashlib.sha256(body).digest() != data[len(_MAGIC) : start]:
         return {}
-    count, owner_size, names_size = _HEAD.unpack_from(body)
-    names_at = _HEAD.size + owner_size
-    records_at = names_at + names_size
-    if body[_HEAD.size : names_at] != owner or len(body) != records_at + count * _RECORD.size or not count:
+    try:
+        count, owner_size, names_size = _HEAD.unpack_from(body)
+        names_at = _HEAD.size + owner_size
+        records_at = names_at + names_size
+        if not count or body[_HEAD.size : names_at] != owner:
+            return {}
+        names = str(body[names_at:records_at], "utf-8").split("\0")
+        return dict(zip(names, _RECORD.iter_unpack(body[records_at:]), strict=True))
+    except (struct.error, ValueError):
         return {}
-    names = str(body[names_at:records_at], "utf-8").split("\0")
-    return dict(zip(names, _RECORD.iter_unpack(body[records_at:]), strict=True))

@@ -33,6 +33,8 @@ def read_small(entry: Entry, path: str) -> tuple[bytes, bytes]:
         try:
             expected = entry.identity or _identity(os.fstat(descriptor))
             data = os.read(descriptor, entry.size + 1)
+            if len(data) < entry.size:
+                data = _read_on(descriptor, data, entry.size + 1)
             status = os.fstat(descriptor)
         finally:
             os.close(descriptor)
@@ -43,6 +45,13 @@ def read_small(entry: Entry, path: str) -> tuple[bytes, bytes]:
         _check_again(entry, path, expected, status, digest if len(data) == entry.size else None)
     _check_digest(entry, path, digest)
     return data, digest
+
+
+def _read_on(descriptor: int, data: bytes, size: int) -> bytes:
+    """Some network file systems give less than there is."""
+    while len(data) < size and (more := os.read(descriptor, size - len(data))):
+        data += more
+    return data
 
 
 def read_large(entry: Entry, path: str, buffer: Callable[[], memoryview], add: Callable[[memoryview], None]) -> bytes:

@@ -8,6 +8,9 @@ from __future__ import annotations
 from kubeimage.errors import LayerFormatError, PathEscapeError
 from kubeimage.layer.entry import WHITEOUT_PREFIX
 
+LONGEST_PATH = 4095
+"""What Linux takes in one call, without the final NUL."""
+
 _ODD_STARTS = ("", ".", "/")
 
 
@@ -19,6 +22,8 @@ def check_path(path: str) -> None:
     # Nearly all paths are plain; what follows looks at components only where a dot or a slash makes it necessary.
     if path[:1] in _ODD_STARTS or "/." in path or "//" in path or path[-1] == "/" or "\0" in path:
         _check_components(path)
+    if len(path) > LONGEST_PATH:
+        raise LayerFormatError(f"a path of {len(path)} characters is longer than Linux takes: {path[:60]!r}...")
 
 
 def parent_of(path: str) -> str:

@@ -6,9 +6,12 @@ below a symlink is an attack: neither is a layer.
 
 from __future__ import annotations
 
-from kubeimage.errors import LayerFormatError
+from kubeimage.errors import LayerFormatError, LayerTooLargeError
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.names import ancestors, check_path, parent_of
+
+_MOST_IMPLIED = 256 << 20
+"""Characters in the names of directories that only other names imply: a short tar can imply very many."""
 
 
 class Namespace:
@@ -18,6 +21,7 @@ class Namespace:
         self._directories: set[str] = {""}
         # Everything else by its name in the tar (a whiteout's is its marker's), and where its content begins.
         self._leaves: dict[str, tuple[Entry, int]] = {}
+        self._implied = 0
 
     def add_directory(self, path: str) -> None:
         """Take a directory; it may come again, or after what stands in it."""
@@ -57,6 +61,9 @@ class Namespace:
             if ancestor not in self._directories:
                 self._refuse_leaf(ancestor, path)
                 self._directories.add(ancestor)
+                self._implied += len(ancestor)
+        if self._implied > _MOST_IMPLIED:
+            raise LayerTooLargeError(f"the layer implies more directories than anybody has, the last for {path!r}")
 
     def _refuse_leaf(self, ancestor: str, path: str) -> None:
         if ancestor in self._leaves:

@@ -211,7 +211,7 @@ class _Archive:
             check_path(name)
             entry = Entry(name, kind, mode, size, "", mtime, xattrs)
         elif kind is Kind.DIRECTORY:
-            if name in ("", ".") and text[0] == ".":
+            if name == "." or (not name and text[:1] == "."):
                 return None
             check_path(name)
             self.namespace.add_directory(name)

@@ -27,11 +27,12 @@ READY = "umask 022; printf '\\0'; "
 
 _PIECE = 1 << 16
 _SETUP_KEPT = 1 << 16
-_POLL = 0.05
+_POLL = 0.02
 _GRACE = 5.0
 _LARGEST_ARGUMENT = 131_071
-# Fish for the watch's input first: a shell gives background commands none.
-_KEEPER = 'exec 3<&0; { read -r _; kill -9 "$0"; } <&3 & "$@" </dev/null 3<&-; exit $?'
+# The input moves to 3 first, since a shell gives background commands none. What the shell itself says ("Killed") is
+# not the command's output.
+_KEEPER = 'exec 3<&0 2>/dev/null; { read -r _; kill -9 "$0"; } <&3 & (exec "$@" </dev/null 2>&1 3<&-); exit $?'
 
 Output = Callable[[bytes], None]
 
@@ -57,10 +58,10 @@ def run_to_end(
     with _started(argv, environment, pass_fds) as process:
         talk = _Talk(process, output, timeout)
         talk.listen()
-        status = _reaped(process, killed=talk.timed_out)
-        if not talk.stands and not talk.timed_out:
-            raise SandboxError(_complaint(talk.setup, status))
-        return CommandResult(status, talk.tail.text(), timed_out=talk.timed_out)
+    status = _status(process)
+    if not talk.stands and not talk.timed_out:
+        raise SandboxError(_complaint(talk.setup, status))
+    return CommandResult(status, talk.tail.text(), timed_out=talk.timed_out)
 
 
 class _Talk:
@@ -76,7 +77,7 @@ class _Talk:
         self._deadline = time.monotonic() + timeout if timeout is not None else None
 
     def listen(self) -> None:
-        """Pass on all output."""
+        """Pass on all output until the first process ends, or the time does."""
         assert self._process.stdout is not None
         source = self._process.stdout.fileno()
         os.set_blocking(source, False)
@@ -84,11 +85,12 @@ class _Talk:
             selector = cleanup.enter_context(selectors.DefaultSelector())
             selector.register(source, selectors.EVENT_READ)
             death = _watch_death(self._process, selector, cleanup)
-            while not self._is_late():
+            gone = False
+            while not gone and not self._is_late():
                 selector.select(self._patience(polling=death is None))
                 gone = _has_ended(self._process)
-                if not self._drain(source) or gone:
-                    break
+                if source in selector.get_map() and not self._drain(source):
+                    selector.unregister(source)
 
     def _is_late(self) -> bool:
         self.timed_out = self._deadline is not None and time.monotonic() >= self._deadline
@@ -154,8 +156,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             _await_end(process)
     finally:
         if process.returncode is None:
-            _kill_group(process)
-            process.wait()
+            _reap(process)
         process.stdout.close()
 
 
@@ -167,10 +168,32 @@ def _await_end(process: subprocess.Popen[bytes]) -> None:
         pause = min(pause * 2, _POLL)
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the group; its number is nobody else's while its first process is not reaped."""
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of the process group, and wait until there is none.
+
+    Its number is nobody else's while its first process is not reaped.
+    """
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + _GRACE
+    with suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            if not _lives(process.pid):
+                break
+            time.sleep(0.001)
+
+
+def _lives(group: int) -> bool:
+    """Whether a process of the group still runs; whoever inherited its dead may take long to wait for them."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
+                state, _, of_group = file.read().rpartition(b")")[2].split()[:3]
+                if int(of_group) == group and state not in b"ZX":
+                    return True
+    return False
 
 
 def _watch_death(process: subprocess.Popen[bytes], selector: selectors.BaseSelector, cleanup: ExitStack) -> int | None:
@@ -195,24 +218,13 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
         ) from error
 
 
-def _reaped(process: subprocess.Popen[bytes], *, killed: bool) -> int:
-    """Make an end of the processes, and give the command's exit status, or minus the signal's number.
+def _status(process: subprocess.Popen[bytes]) -> int:
+    """Give the command's exit status, or minus the number of the signal that ended it.
 
     A shell reports the signal that ended its command as 128 plus its number.
     """
-    if killed:
-        _end(process)
-    else:
-        while not _has_ended(process):
-            _await_end(process)
-        _kill_group(process)
-        process.wait()
-    status = process.returncode
-    return 128 - status if status > 128 and _is_signal(status - 128) else status
-
-
-def _is_signal(number: int) -> bool:
-    return number in signal.valid_signals()
+    status: int = process.returncode
+    return 128 - status if status - 128 in signal.valid_signals() else status
 
 
 def _start_error(error: OSError, argv: Sequence[str]) -> SandboxError:

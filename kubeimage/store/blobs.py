@@ -92,7 +92,7 @@ class Blobs:
 
     def hold(self, digests: Iterable[Digest]) -> None:
         """Keep blobs from being collected while the session lasts, as far as the store can be written."""
-        if self._holds:
+        if self._holds and os.path.isdir(self._layout.blobs):
             try:
                 self.hold_surely(digests)
             except StoreError:

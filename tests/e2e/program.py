@@ -124,7 +124,7 @@ def snapshot(root: Path) -> dict[str, tuple[int, int, int]]:
             folders[:] = [name for name in folders if name != "ingest"]
         for name in files:
             status = os.lstat(os.path.join(folder, name))
-            found[os.path.join(here, name)] = (status.st_mode, status.st_size, status.st_mtime_ns)
+            found[os.path.normpath(os.path.join(here, name))] = (status.st_mode, status.st_size, status.st_mtime_ns)
     return found
 
 

@@ -90,10 +90,11 @@ def test_a_syntax_error_reads_like_a_compilers_message(project, run) -> None:
             "  --> Kubefile:1:1",
             "1 | FORM scratch",
             "  | ^^^^",
+            "hint: *",
+            "",
             "error[[]E02??[]]: COPY *",
             "  --> Kubefile:3:1",
             "SKIPPED*Kubefile:1: Kubefile::parse says why",
-            "FAILED Kubefile::parse - error[[]E0201[]]: unknown instruction FORM*",
         ]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
@@ -120,7 +121,7 @@ def test_a_failed_build_is_told_once_and_the_others_say_where(project, run) -> N
 def test_without_the_build_item_the_first_one_that_needs_it_says_why(project, run) -> None:
     project({"app/Kubefile": "FROM scratch\nCOPY b.txt etc\n"})
 
-    result = run("--kubefile=app", "--deselect=app/Kubefile::build", "-rs")
+    result = run("--kubefile=app", "-rs", "--deselect=app/Kubefile::build")
 
     result.assert_outcomes(passed=4, failed=1, skipped=3, deselected=1)
     result.stdout.fnmatch_lines(
@@ -146,7 +147,7 @@ def test_the_full_trace_is_there_for_who_asks(project, run) -> None:
 
     result = run("Kubefile::parse", "--full-trace")
 
-    result.stdout.fnmatch_lines(["*KubefileError*", "*parser.py*"])
+    result.stdout.fnmatch_lines(["*parser.py*"])
 
 
 def test_the_last_failures_run_again(project, run) -> None:
@@ -184,7 +185,7 @@ def test_junit_has_a_case_a_check_with_place_and_message(project, run, pytester:
 def test_advice_is_a_warning_at_its_line(project, run) -> None:
     project({"Kubefile": 'FROM scratch\nCMD ["kubectl", "apply"]\n'})
 
-    result = run("Kubefile::lint")
+    result = run("Kubefile::lint", "-W", "default")
 
     result.assert_outcomes(passed=1, warnings=1)
     result.stdout.fnmatch_lines(["Kubefile::lint", "*Kubefile:2: KubefileWarning: W??: *"])
@@ -205,6 +206,7 @@ def test_warnings_as_errors_fail_without_a_traceback(project, run) -> None:
     result = run("Kubefile::lint", "-W", "error")
 
     result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["warning[[]W??[]]: *", "  --> Kubefile:2:*"])
     result.stdout.no_fnmatch_line("*basic.py*")
 
 
@@ -235,7 +237,7 @@ def test_a_bug_in_a_check_is_shown_with_its_traceback(project, run) -> None:
 
     result = run("app/Kubefile::mine")
 
-    result.stdout.fnmatch_lines([">   *raise RuntimeError*", "E   RuntimeError: a bug"])
+    result.stdout.fnmatch_lines([">   *raise RuntimeError*", "E *RuntimeError: a bug"])
 
 
 HOOK = """

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from click.testing import CliRunner, Result
@@ -9,7 +10,12 @@ from click.testing import CliRunner, Result
 from kubeimage.cli import program
 
 Run = Callable[..., Result]
-MakeContext = Callable[[Mapping[str, str | bytes]], Path]
+
+
+class MakeContext(Protocol):
+    """Makes a build context of ``files``, or adds them to one."""
+
+    def __call__(self, files: Mapping[str, str | bytes], name: str = "context") -> Path: ...
 
 
 @pytest.fixture

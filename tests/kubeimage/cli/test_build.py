@@ -176,7 +176,7 @@ BAD_KUBEFILES = {
     "empty": ("", 2, "E0204"),
     "COPY of one name": ("FROM scratch\nCOPY a\n", 2, "E0203"),
     "line of a mebibyte": ("FROM scratch\nCOPY " + "a" * 2**20 + " b\n", 1, "E0302"),
-    "word of a mebibyte": ("A" * 2**20 + "\n", 2, "E0201"),
+    "word of a mebibyte": ("FROM scratch\n" + "A" * 2**20 + "\n", 2, "E0201"),
     "NUL": ("FROM scratch\nCOPY a\0b .\n", 2, "E0241"),
     "no such base": ("FROM nowhere:v1\nCOPY a .\n", 1, "E0402"),
     "no such source": ("FROM scratch\nCOPY nothing .\n", 1, "E0302"),
@@ -245,12 +245,12 @@ def test_a_plan_says_what_would_hit_and_why_the_rest_would_not(run: Run, make_co
 
     result = run("plan", context)
 
-    header, *rows = result.stdout.splitlines()
-    assert header.split() == ["STEP", "OUTCOME", "INSTRUCTION", "LAYER", "DETAIL"]
-    assert re.fullmatch(r"1     hit      COPY a \.     [0-9a-f]{12} 2\.0 kB  1 path: a", rows[0])
-    assert rows[1:] == [
-        "2     run      COPY d etc                         file etc/d/2 changed; 4 paths: etc/d, etc/d/1, etc/d/2, …",
-        "3     note     CMD x",
+    rows = [re.split(" {2,}", re.sub("[0-9a-f]{12}", "DIGEST", line)) for line in result.stdout.splitlines()]
+    assert rows == [
+        ["STEP", "OUTCOME", "INSTRUCTION", "LAYER", "DETAIL"],
+        ["1", "hit", "COPY a .", "DIGEST 2.0 kB", "1 path: a"],
+        ["2", "run", "COPY d etc", "file etc/d/2 changed; 4 paths: etc/d, etc/d/1, etc/d/2, …"],
+        ["3", "note", "CMD x"],
     ]
 
 

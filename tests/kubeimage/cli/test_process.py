@@ -1,17 +1,26 @@
 """What only a real process can show: signals, broken outputs, exit statuses."""
 
+import json
 import os
+import pty
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 KUBEIMAGE = (sys.executable, "-m", "kubeimage")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+
+
+def start(command: Sequence[str | Path]) -> subprocess.Popen[str]:
+    """Start the program, to talk to it while it runs."""
+    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.fixture
@@ -26,7 +35,7 @@ def pipe(tmp_path: Path) -> Path:
 def waiting(pipe: Path) -> Iterator[subprocess.Popen[str]]:
     """Start a program that waits for its Kubefile, and hand it out once it does."""
     command = [*KUBEIMAGE, "lint", str(pipe)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with start(command) as process:
         writer = open_when_read(pipe, process)
         try:
             yield process
@@ -86,6 +95,7 @@ def test_a_reader_that_goes_away_ends_the_program_without_a_word(stream: str, tm
         ended = subprocess.run(
             [*KUBEIMAGE, "lint", tmp_path],
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: broken},  # type: ignore[call-overload]
+            env=ENVIRONMENT,
             text=True,
             check=False,
         )
@@ -97,7 +107,9 @@ def test_a_reader_that_goes_away_ends_the_program_without_a_word(stream: str, tm
 
 def test_an_output_that_takes_no_more_is_an_error() -> None:
     with open("/dev/full", "wb") as full:
-        ended = subprocess.run([*KUBEIMAGE, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        ended = subprocess.run(
+            [*KUBEIMAGE, "--help"], stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True, check=False
+        )
 
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[0] == "error[E0001]: no space left on device"
@@ -107,17 +119,102 @@ def test_closed_standard_streams_are_no_problem(tmp_path: Path) -> None:
     (tmp_path / "Kubefile").write_text("FROM scratch\nCOPY a .\n")
     command = f'"{sys.executable}" -m kubeimage lint "{tmp_path}" <&- >&- 2>&-'
 
-    assert subprocess.run(["sh", "-c", command], check=False).returncode == 0
+    assert subprocess.run(["sh", "-c", command], env=ENVIRONMENT, check=False).returncode == 0
 
 
 def test_names_that_the_output_cannot_encode_are_shown_escaped() -> None:
     ended = subprocess.run(
-        [*KUBEIMAGE, "inspect", "größe\udcff"],
-        env={**os.environ, "PYTHONIOENCODING": "ascii", "KUBEIMAGE_ROOT": "/nonexistent"},
+        [*KUBEIMAGE, "inspect", "日本\udcff"],
+        env={**ENVIRONMENT, "PYTHONIOENCODING": "latin-1", "KUBEIMAGE_ROOT": "/nonexistent"},
         capture_output=True,
         check=False,
     )
 
     assert ended.returncode == 2
     assert ended.stderr.startswith(b"error[E0103]: ")
-    assert ended.stderr.isascii()
+    assert b"'\\u65e5\\u672c\\udcff'" in ended.stderr
+
+
+def test_an_interrupted_run_leaves_no_process_and_no_file(tmp_path: Path) -> None:
+    word = f"{os.getpid()}.0{time.monotonic_ns() % 10**9}"
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context/Kubefile").write_text(f"FROM scratch\nRUN echo begun; sleep {word}\n")
+    store = tmp_path / "store"
+    command: list[str | Path] = [
+        *KUBEIMAGE,
+        "--root",
+        store,
+        "build",
+        "-t",
+        "x",
+        "--progress=json",
+        tmp_path / "context",
+    ]
+    with start(command) as process:
+        assert process.stderr is not None
+        told = [json.loads(line) for line in read_until(process.stderr, '"begun"')]
+        process.send_signal(signal.SIGINT)
+
+        out, rest = process.communicate(timeout=20)
+
+    assert [event["event"] for event in told if event["event"] != "note"] == ["build_started", "step_started", "output"]
+    assert (process.returncode, out) == (130, "")
+    assert json.loads(rest) == {"event": "interrupted", "message": "interrupted"}
+    assert os.listdir(store / "ingest") == []
+    assert command_lines_with(word) == []
+
+
+def read_until(stream: IO[str], word: str) -> Iterator[str]:
+    """Give the lines up to the first one that holds ``word``."""
+    for line in stream:
+        yield line
+        if word in line:
+            return
+    raise AssertionError(f"never said {word}")
+
+
+def command_lines_with(word: str) -> list[bytes]:
+    """Find the processes that have ``word`` in their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(path.read_bytes())
+    return [line for line in found if word.encode() in line]
+
+
+def test_a_failed_run_shows_its_line_and_its_last_output(tmp_path: Path) -> None:
+    (tmp_path / "Kubefile").write_text("FROM scratch\nRUN echo one; echo two >&2; exit 7\n")
+    command: list[str | Path] = [*KUBEIMAGE, "--root", tmp_path / "store", "build", "-t", "x", "."]
+
+    ended = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+
+    progress, _, error = ended.stderr.partition("error")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert progress.endswith("  | one\n  | two\n")
+    assert error.splitlines() == [
+        "[E0710]: RUN ended with exit status 7",
+        "  --> ./Kubefile:2:1",
+        "2 | RUN echo one; echo two >&2; exit 7",
+        "  | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^",
+        "last output (2 lines):",
+        "  one",
+        "  two",
+    ]
+
+
+def test_a_terminal_gets_the_log_and_its_cursor_back(tmp_path: Path) -> None:
+    (tmp_path / "Kubefile").write_text("FROM scratch\nCOPY Kubefile .\n")
+    ours, theirs = pty.openpty()
+    with open(ours, "rb", buffering=0) as screen, open(theirs, "wb", buffering=0) as terminal:
+        ended = subprocess.run(
+            [*KUBEIMAGE, "--root", tmp_path / "store", "build", "-t", "x", tmp_path],
+            env={**ENVIRONMENT, "TERM": "xterm-256color"},
+            stdout=subprocess.PIPE,
+            stderr=terminal,
+            check=True,
+        )
+        shown = screen.read(100_000)
+
+    assert ended.stdout.startswith(b"sha256:")
+    assert b"[1/1] COPY Kubefile .\r\n" in shown
+    assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h") == 1

@@ -189,8 +189,9 @@ def test_saving_keeps_what_another_kubefile_copies(kept: Path, context: Path) ->
 
 
 def test_a_failed_build_keeps_what_it_read(kept: Path, context: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), index(kept, context) as interrupted:
-        interrupted.record("a", OLD, DIGEST)
+    interrupted = index(kept, context)
+    interrupted.record("a", OLD, DIGEST)
+    with pytest.raises(KeyboardInterrupt), interrupted:
         raise KeyboardInterrupt
 
     assert index(kept, context).lookup("a", OLD) == DIGEST

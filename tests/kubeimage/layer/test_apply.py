@@ -337,7 +337,7 @@ def test_a_snapshot_for_root_has_a_trusted_xattr(root):
 
 @pytest.mark.skipif(AS_ROOT, reason="root may set trusted xattrs")
 def test_a_snapshot_that_an_ordinary_user_cannot_make_is_refused(root):
-    with pytest.raises(StoreAccessError, match="'d' below .*not permitted"):
+    with pytest.raises(StoreAccessError, match=r"'d' below .*not permitted"):
         unpack_snapshot(root, tar(directory("d"), opaque("d")), userxattr=False)
 
 

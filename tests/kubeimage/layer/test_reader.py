@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeimage.errors import KubeimageError, LayerFormatError, LayerTooLargeError, PathEscapeError
+from kubeimage.layer import namespace
 from kubeimage.layer.entry import Entry, Kind, directory, file, opaque, symlink, whiteout
 from kubeimage.layer.pax import render_records
 from kubeimage.layer.reader import Limits, iter_contents, iter_entries
@@ -105,7 +106,7 @@ FOREIGN = {
     "pax time": (pax(mtime=b"12.999") + header(), file("a", b"")._replace(mtime=12)),
     "negative pax time": (pax(mtime=b"-12.5") + header(), file("a", b"")._replace(mtime=-13)),
     "negative whole pax time": (pax(mtime=b"-12.000") + header(), file("a", b"")._replace(mtime=-12)),
-    "unknown pax keys": (pax(ctime=b"1", LIBARCHIVE__xattr__user__a="YQ".encode(), x=b"y") + header(), file("a", b"")),
+    "unknown pax keys": (pax(ctime=b"1", LIBARCHIVE__xattr__user__a=b"YQ", x=b"y") + header(), file("a", b"")),
     "xattrs": (
         pax(SCHILY__xattr__user__b=b"\0", SCHILY__xattr__user__a=b"") + header(),
         file("a", b"")._replace(xattrs=(("user.a", b""), ("user.b", b"\0"))),
@@ -190,6 +191,8 @@ HOSTILE = {
     "hard link to a whiteout": (LayerFormatError, header(b".wh.x") + header(b"a", b"1", link=b".wh.x")),
     "hard link with content": (LayerFormatError, header(b"b") + member(b"a", b"x", b"1", link=b"b")),
     "empty name": (LayerFormatError, header(b"")),
+    "empty name of a directory": (LayerFormatError, header(b"", b"5")),
+    "path longer than any": (LayerFormatError, pax(path=b"a/" * 2048 + b"a") + header()),
     "empty name inside": (LayerFormatError, header(b"a//b")),
     "dot inside": (LayerFormatError, header(b"a/./b")),
     "root as a file": (LayerFormatError, header(b".")),
@@ -303,6 +306,14 @@ def test_more_content_than_allowed_is_refused_before_it_is_read():
 
     with pytest.raises(LayerTooLargeError, match="more than the 1000 bytes"):
         read(tar, max_bytes=1000)
+
+
+def test_a_short_tar_that_implies_very_many_directories_is_refused(monkeypatch):
+    monkeypatch.setattr(namespace, "_MOST_IMPLIED", 3_000)
+    tar = b"".join(header(b"%d/" % number + b"a/" * 40 + b"b") for number in range(10)) + END
+
+    with pytest.raises(LayerTooLargeError, match="implies"):
+        read(tar)
 
 
 def test_contents_can_be_read_in_part_or_not_at_all():

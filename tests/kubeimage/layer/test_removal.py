@@ -15,7 +15,7 @@ def test_what_is_not_there_is_removed_already(tmp_path):
     [
         lambda path: path.write_text("x"),
         lambda path: path.symlink_to("nowhere"),
-        lambda path: os.mkfifo(path),
+        os.mkfifo,
         lambda path: path.mkdir(),
         lambda path: path.mkdir(0),
     ],

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from kubeimage.layer.apply import apply_changeset
 from kubeimage.layer.diff import diff_trees
-from kubeimage.layer.entry import Entry, Kind, directory, file, symlink
+from kubeimage.layer.entry import Entry, FileIdentity, Kind, directory, file, symlink, whiteout
 from kubeimage.layer.reader import iter_contents
 from kubeimage.layer.removal import remove_tree
 from kubeimage.layer.tree import Tree
@@ -244,6 +244,34 @@ def test_what_tools_pack_is_read(tmp_path, scan, packer):
 
     tree.add(tree["d/f"]._replace(path="d/link"))
     assert on_disk(found) == on_disk(tree)
+
+
+def test_pyfakefs_can_stand_under_all_of_it(fs):
+    """The harness runs the real parts on a fake file system; what it cannot fake would touch the real one."""
+    fs.create_file("/context/small", contents=b"s" * 1000)
+    fs.create_file("/context/large", contents=b"l" * 2_000_000)
+    fs.create_dir("/root")
+    changeset = [
+        directory("d", 0o555),
+        Entry("d/large", Kind.FILE, 0o4755, 2_000_000, source="/context/large", identity=identity("/context/large")),
+        Entry("d/link", Kind.HARDLINK, target="d/large"),
+        Entry("d/small", Kind.FILE, size=1000, source="/context/small", identity=identity("/context/small")),
+        symlink("s", "d/small"),
+    ]
+
+    apply_changeset("/root", pack(changeset))
+    apply_changeset("/root", pack([directory("d", 0o555), whiteout("d/small")]))
+
+    assert sorted(os.listdir("/root/d")) == ["large", "link"]
+    assert os.stat("/root/d/link").st_mode & 0o7777 == 0o4755
+    assert os.readlink("/root/s") == "d/small"
+    remove_tree("/root")
+    assert not os.path.exists("/root")
+
+
+def identity(path):
+    status = os.stat(path)
+    return FileIdentity(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
 
 
 def test_a_large_file_takes_the_way_through_disk_unchanged(tmp_path, scan):

@@ -261,6 +261,16 @@ def test_a_file_without_identity_must_have_the_size_that_was_said(tmp_path):
     assert write(source(path, identity=None)) == write(file("f", b"x" * SMALL))
 
 
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
+def test_a_file_that_comes_in_small_pieces_is_read_whole(tmp_path, monkeypatch, size):
+    path = tmp_path / "f"
+    path.write_bytes(b"x" * size)
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, wanted: read(descriptor, min(wanted, 100)))
+
+    assert write(source(path)) == write(file("f", b"x" * size))
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
 def test_an_unreadable_file_is_named(tmp_path, size):

@@ -1,0 +1,143 @@
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.contracts import one_file
+from kubeimage.store import Store
+from kubeimage.store.layout import Layout
+from kubeimage.store.session import LEASE, Session, leftovers, live_leases, remove_leftover
+
+InAKilledChild = Callable[[Callable[[], object]], None]
+
+
+def sessions(root: str) -> list[str]:
+    return sorted(os.listdir(Path(root, "ingest")))
+
+
+def test_a_session_leaves_nothing(root: str, store: Store) -> None:
+    store.layers.put(one_file(b"1"))
+    with store.snapshots.scratch() as folder:
+        Path(folder, "x").mkdir()
+        assert len(sessions(root)) == 1
+
+    store.close()
+
+    assert sessions(root) == []
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_session(
+    root: str, in_a_killed_child: InAKilledChild
+) -> None:
+    def work() -> None:
+        session = Session(Layout(root))
+        Path(session.folder(), "half-written").write_text("…")
+
+    in_a_killed_child(work)
+    assert len(sessions(root)) == 1
+
+    with Store.open(root) as store:
+        store.layers.put(one_file(b"2"))
+        assert [os.path.join(root, "ingest", name) for name in sessions(root)] == [store._session.folder()]
+
+
+def test_a_running_session_is_not_taken_for_a_leftover(root: str, store: Store, another: Store) -> None:
+    store.layers.put(one_file(b"1"))
+    another.layers.put(one_file(b"2"))
+
+    assert leftovers(Layout(root)) == []
+    assert len(sessions(root)) == 2
+
+
+def test_leases_say_what_running_sessions_rely_on(root: str, store: Store, another: Store) -> None:
+    one, two = store.layers.put(one_file(b"1")), another.layers.put(one_file(b"2"))
+
+    assert live_leases(Layout(root)) == {one.diff_id, two.diff_id}
+    assert live_leases(Layout(root), but=store._session.name) == {two.diff_id}
+    another.close()
+    assert live_leases(Layout(root)) == {one.diff_id}
+
+
+def test_the_lease_of_a_dead_process_counts_for_nothing(root: str, in_a_killed_child: InAKilledChild) -> None:
+    in_a_killed_child(lambda: Store.open(root).layers.put(one_file(b"1")))
+
+    assert live_leases(Layout(root)) == set()
+    assert len(leftovers(Layout(root))) == 1
+
+
+@pytest.mark.parametrize("content", [[], ["1"]])
+def test_a_folder_without_a_lease_is_left_over(root: str, store: Store, content: list[str]) -> None:
+    folder = Path(root, "ingest", "0123")
+    folder.mkdir()
+    for name in content:
+        (folder / name).mkdir()
+
+    assert leftovers(Layout(root)) == [str(folder)]
+    assert remove_leftover(str(folder))
+
+
+def test_a_session_that_loses_its_young_folder_makes_another(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody may take a folder for a leftover between its making and the locking of its lease."""
+    Store.open(root).close()
+    make, made = os.mkdir, []
+
+    def mkdir(path: str, mode: int = 0o777) -> None:
+        make(path, mode)
+        made.append(path)
+        if len(made) == 1:
+            os.rmdir(path)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    session = Session(Layout(root))
+
+    assert session.folder() == made[1]
+    session.close()
+
+
+def test_leftovers_that_forbid_it_are_removed_all_the_same(root: str, in_a_killed_child: InAKilledChild) -> None:
+    def work() -> None:
+        folder = Session(Layout(root)).folder()
+        Path(folder, "closed", "inner").mkdir(parents=True)
+        Path(folder, "closed", "inner", "file").write_text("…")
+        Path(folder, "closed", "inner").chmod(0o500)
+        Path(folder, "closed").chmod(0)
+        Path(folder, "link").symlink_to(root)
+
+    in_a_killed_child(work)
+    with Store.open(root) as store:
+        store.layers.put(one_file(b"1"))
+
+    assert sessions(root) == []
+    assert os.path.exists(os.path.join(root, "index.json"))
+
+
+def test_a_sleeping_process_keeps_its_session(root: str, store: Store) -> None:
+    """Only death frees a lock: a stopped build may go on tomorrow."""
+    ready, say = os.pipe()
+    child = os.fork()
+    if child == 0:
+        Session(Layout(root)).folder()
+        os.write(say, b"1")
+        signal.pause()
+        os._exit(0)
+    os.read(ready, 1)
+    os.kill(child, signal.SIGSTOP)
+    try:
+        store.layers.put(one_file(b"1"))
+        assert len(sessions(root)) == 2
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(ready)
+        os.close(say)
+    assert len(leftovers(Layout(root))) == 1
+
+
+def test_where_locks_do_not_work_nothing_is_left_over(root: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.layers.put(one_file(b"1"))
+    monkeypatch.setattr("kubeimage.store.locks.try_exclusive", lambda _: True)
+
+    assert leftovers(Layout(root)) == []
+    assert os.path.exists(os.path.join(store._session.folder(), LEASE))
