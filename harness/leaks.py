@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from kubeimage.protocols import Mounter
 from kubeimage.store.layout import Layout
 from kubeimage.store.session import leftovers
 
@@ -42,6 +43,12 @@ def find_leaks(before: Snapshot, context: str, root: str | None) -> list[str]:
         *(f"the process {pid} ({_name(pid)})" for pid in sorted(after.children - before.children)),
         *(_below(root) if root is not None else ()),
     ]
+
+
+def find_mounts(mounter: Mounter) -> list[str]:
+    """Say what a mounter that keeps count has still mounted."""
+    mounted: int = getattr(mounter, "mounted", 0)
+    return [f"{mounted} mounted in memory"] if mounted else []
 
 
 def _below(root: str) -> Iterator[str]:

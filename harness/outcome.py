@@ -68,7 +68,8 @@ def describe(outcome: Outcome) -> dict[str, str]:
         "layers": f"{count} layer{'s' if count != 1 else ''}",
         "size": f"{result.image.size:,} bytes",
         "cache": f"{result.cache_hits} of {result.cache_hits + result.cache_misses} steps from the cache",
-        "backend": f"{outcome.mounter} and {outcome.runner}",
+        # Where nothing ran, auto never had to choose.
+        "backend": f"{outcome.mounter} and {outcome.runner}" if outcome.mounter != "auto" else "nothing",
     }
 
 

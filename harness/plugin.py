@@ -187,6 +187,5 @@ def _built(reporter: pytest.TerminalReporter) -> Iterator[str]:
     for report in reporter.getreports("passed"):
         properties = dict(report.user_properties)
         if "image_id" in properties:
-            yield "{0}: {image_id}, {layers}, {size}, {cache}, built with {backend}".format(
-                report.nodeid.rpartition("::")[0], **properties
-            )
+            name = report.nodeid.rpartition("::")[0]
+            yield "{0}: {image_id}, {layers}, {size}, {cache}, RUN by {backend}".format(name, **properties)

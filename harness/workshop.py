@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
 from harness.backends import DirectoryPlace, GivenPlace, Place, make_place
-from harness.leaks import find_leaks, take_snapshot
+from harness.leaks import find_leaks, find_mounts, take_snapshot
 from harness.options import Settings
 from harness.outcome import Outcome
 from kubeimage.api import Backends, BuildOptions, build, plan_build
@@ -183,7 +183,8 @@ def _build_and_watch(job: Job) -> Outcome:
             outcome = Outcome(error=error)
         # What auto chose is known when it had to choose.
         outcome = replace(outcome, mounter=backends.mounter.name, runner=backends.runner.name)
-    return replace(outcome, leaks=tuple(find_leaks(before, job.context, job.root)))
+        mounted = find_mounts(backends.mounter)
+    return replace(outcome, leaks=(*mounted, *find_leaks(before, job.context, job.root)))
 
 
 def _read_outcome(path: str, plan: BuildPlan, backends: Backends) -> Outcome | None:

@@ -12,7 +12,7 @@ from harness.case import Case
 from harness.checks.failed import CheckFailedError
 from kubeimage.image import canonical
 from kubeimage.image.config import Image
-from kubeimage.kubefile import Arg, Cmd, Kubefile, expand, looks_secret
+from kubeimage.kubefile import Arg, Cmd, Kubefile, expand
 
 
 def check_cmd_args_merge(case: Case) -> None:
@@ -60,7 +60,7 @@ def _inherited_arguments(base: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _own_arguments(case: Case) -> dict[str, str]:
-    """Give the value that each ARG has at the end of the file; a secret's is in no image."""
+    """Give the value that each ARG has at the end of the file."""
     values: dict[str, str] = {}
     for argument in (one for one in case.kubefile.instructions if isinstance(one, Arg)):
         for key, default in argument.pairs:
@@ -71,7 +71,7 @@ def _own_arguments(case: Case) -> dict[str, str]:
                 values.pop(key, None)
             else:
                 values[key] = value
-    return {key: value for key, value in values.items() if not looks_secret(key)}
+    return values
 
 
 def _labels(config: Mapping[str, Any]) -> dict[str, str]:

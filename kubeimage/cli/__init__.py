@@ -15,8 +15,8 @@ from typing import NoReturn
 import click
 
 from kubeimage._version import __version__
-from kubeimage.cli.program import Interrupted, LazyCommand, Program
-from kubeimage.cli.session import common_options
+from kubeimage.cli.program import LazyCommand, Program
+from kubeimage.cli.session import Interrupted, common_options
 
 COMMANDS = {
     "build": LazyCommand("kubeimage.cli.build:build", "Build an image from a Kubefile and a context."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 
 import click
 
@@ -63,6 +62,8 @@ def write_whole(path: str, text: str) -> None:
         with open(path, "w", encoding="utf-8") as stream:
             stream.write(text)
         return
+    import tempfile
+
     target = os.path.realpath(path)
     handle, unfinished = tempfile.mkstemp(prefix=f".{os.path.basename(target)}.", dir=os.path.dirname(target))
     try:

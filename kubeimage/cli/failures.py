@@ -19,8 +19,7 @@ import traceback
 import click
 
 from kubeimage.cli.output import diagnostic_to_json, format_json, give_up, harmless_lines
-from kubeimage.cli.program import Interrupted
-from kubeimage.cli.session import Session
+from kubeimage.cli.session import Interrupted, Session
 from kubeimage.errors import CommandError, Diagnostic, KubeimageError, UsageError
 from kubeimage.report import format_error
 

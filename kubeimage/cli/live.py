@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from kubeimage.cli.progress import PlainProgress
+from kubeimage.cli.plain import PlainProgress
 
 
 class LiveProgress(PlainProgress):

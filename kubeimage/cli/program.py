@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -19,14 +18,6 @@ class LazyCommand(NamedTuple):
 
     target: str
     help: str
-
-
-class Interrupted(KeyboardInterrupt):
-    """The process was asked to stop by a signal other than that of Ctrl-C."""
-
-    def __init__(self, number: int = signal.SIGINT) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 class Program(click.Group):

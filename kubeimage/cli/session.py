@@ -1,13 +1,22 @@
-"""What the options that every command has ask for."""
+"""One call of the program: the options that every command has, and the wish to stop it."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+
+class Interrupted(KeyboardInterrupt):
+    """The process was asked to stop by a signal other than that of Ctrl-C."""
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class Session:

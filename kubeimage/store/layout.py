@@ -120,13 +120,14 @@ def read_if_there(path: str) -> bytes | None:
 def _check_version(data: bytes, path: str) -> None:
     try:
         version = json.loads(data)["storeVersion"]
-        newer = version > STORE_VERSION
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError):
+        version = None
+    if not isinstance(version, int) or version < 1:
         raise StoreError(
             f"{path} does not say which form the store has: {data[:80]!r}",
             hint='if kubeimage made this store, write {"storeVersion": 1} into that file and run kubeimage fsck',
-        ) from error
-    if newer:
+        )
+    if version > STORE_VERSION:
         raise StoreVersionError(
             f"the store at {os.path.dirname(path)} has form {version}, made by a newer kubeimage; "
             f"this one knows forms up to {STORE_VERSION}",

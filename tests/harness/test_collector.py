@@ -218,7 +218,7 @@ def test_what_was_built_is_listed_at_the_end(project, run) -> None:
     result.stdout.fnmatch_lines(
         [
             "*= cluster images =*",
-            "app/Kubefile: ????????????, 1 layer, * bytes, 0 of 1 steps from the cache, built with *",
+            "app/Kubefile: ????????????, 1 layer, * bytes, 0 of 1 steps from the cache, RUN by *",
         ]
     )
 

@@ -6,8 +6,7 @@ import click
 import pytest
 
 from kubeimage.cli.failures import report_failure
-from kubeimage.cli.program import Interrupted
-from kubeimage.cli.session import Session
+from kubeimage.cli.session import Interrupted, Session
 from kubeimage.errors import BaseImageError, CommandError, Diagnostic, KubefileError, Location, UsageError
 
 BUG_HINT = "hint: run it again with --debug in front, and report the traceback together with the command\n"

@@ -15,7 +15,7 @@ from typing import IO
 import pytest
 
 KUBEIMAGE = (sys.executable, "-m", "kubeimage")
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 def start(command: Sequence[str | Path]) -> subprocess.Popen[str]:

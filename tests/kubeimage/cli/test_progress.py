@@ -18,8 +18,11 @@ from kubeimage.builder.events import (
     Warned,
 )
 from kubeimage.builder.plan import BuildOptions, BuildPlan, make_plan
+from kubeimage.cli.jsonlines import JsonProgress
 from kubeimage.cli.live import LiveProgress
-from kubeimage.cli.progress import JsonProgress, LineSplitter, Muffled, PlainProgress, Progress, QuietProgress
+from kubeimage.cli.plain import PlainProgress
+from kubeimage.cli.progress import Progress, QuietProgress
+from kubeimage.cli.streams import LineSplitter, Muffled
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import History, Layer
 from kubeimage.image.platform import Platform

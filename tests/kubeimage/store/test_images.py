@@ -2,7 +2,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -241,9 +241,12 @@ def test_a_thousand_images_are_listed_without_opening_one(
     store.images.put(image, [Reference.parse(f"app:{number}") for number in range(1000)])
     opened: list[str] = []
     really_open = open
-    monkeypatch.setattr(
-        "builtins.open", lambda path, *rest, **named: (opened.append(path), really_open(path, *rest, **named))[1]
-    )
+
+    def spying_open(path: str, mode: str = "r") -> IO[Any]:
+        opened.append(path)
+        return really_open(path, mode)
+
+    monkeypatch.setattr("builtins.open", spying_open)
 
     records = store.images.records()
 

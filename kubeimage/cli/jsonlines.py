@@ -1,0 +1,90 @@
+"""Progress as one JSON object a line, for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kubeimage.builder.events import (
+    BuildFinished,
+    BuildStarted,
+    Event,
+    StepFinished,
+    StepOutput,
+    StepStarted,
+    Warned,
+)
+from kubeimage.builder.plan import Step
+from kubeimage.cli.output import diagnostic_to_json, format_json
+from kubeimage.cli.streams import LineSplitter
+from kubeimage.errors import Diagnostic
+
+
+class JsonProgress:
+    """Tells each event, piece of advice, note and line of output as an object with the key ``event``."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._lines = LineSplitter()
+        self._running: Step | None = None
+
+    def __call__(self, event: Event, /) -> None:
+        """Tell what has happened."""
+        match event:
+            case BuildStarted():
+                self._tell("build_started", steps=event.total, base=event.base, base_layers=event.base_layers)
+            case StepStarted():
+                self._running = event.step
+                self._tell("step_started", **_step_to_json(event.step))
+            case StepOutput():
+                self._print(self._lines.feed(event.data))
+            case StepFinished():
+                self._print(self._lines.finish())
+                self._running = None
+                self._tell("step_finished", **_finished_to_json(event))
+            case Warned():
+                step = event.step
+                fields = _step_to_json(step) if step is not None else {"step": None}
+                self._tell("warning", message=event.message, **fields)
+            case BuildFinished():
+                self._tell(
+                    "build_finished",
+                    image_id=str(event.image.id),
+                    manifest=str(event.manifest),
+                    references=list(event.references),
+                    layers=len(event.image.layers),
+                    size=event.image.size,
+                )
+
+    def advise(self, advice: Diagnostic) -> None:
+        """Tell advice about the Kubefile."""
+        self._tell("advice", **diagnostic_to_json(advice))
+
+    def note(self, message: str) -> None:
+        """Tell a remark."""
+        self._tell("note", message=message)
+
+    def close(self) -> None:
+        """Tell the last words of a RUN that did not end its line."""
+        self._print(self._lines.finish())
+
+    def _print(self, lines: list[str]) -> None:
+        for line in lines:
+            self._tell("output", step=self._running.number if self._running else None, text=line)
+
+    def _tell(self, event: str, **fields: Any) -> None:
+        self._write(format_json({"event": event, **fields}, indent=None))
+
+
+def _step_to_json(step: Step) -> dict[str, Any]:
+    return {"step": step.number, "text": step.text, "file": step.location.file, "line": step.location.line}
+
+
+def _finished_to_json(event: StepFinished) -> dict[str, Any]:
+    return {
+        **_step_to_json(event.step),
+        "cached": event.cached,
+        "layer": str(event.layer.diff_id) if event.layer else None,
+        "size": event.layer.size if event.layer else None,
+        "why_missed": event.why_missed,
+    }

@@ -1,0 +1,119 @@
+"""Progress as plain lines, for people and for logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kubeimage.builder.events import (
+    BuildFinished,
+    BuildStarted,
+    Event,
+    StepFinished,
+    StepOutput,
+    StepStarted,
+    Warned,
+)
+from kubeimage.builder.plan import Step
+from kubeimage.cli.output import count, format_size, harmless, shorten, shorten_digests
+from kubeimage.cli.streams import LineSplitter
+from kubeimage.errors import Diagnostic, Location
+from kubeimage.report import format_diagnostics
+
+_OUTPUT_PREFIX = "  | "
+_WIDEST_STEP = 120
+
+
+class PlainProgress:
+    """Lines for people and for logs."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._lines = LineSplitter()
+        self._total = 0
+        self._cached = 0
+        self._done = 0
+
+    def __call__(self, event: Event, /) -> None:
+        """Tell what has happened."""
+        match event:
+            case BuildStarted():
+                self._total = event.total
+                below = f" ({count(event.base_layers, 'layer')})" if event.base_layers else ""
+                self.say(f"FROM {harmless(event.base)}{below}")
+            case StepStarted():
+                self.start(self._label(event.step))
+            case StepOutput():
+                self._print(self._lines.feed(event.data))
+            case StepFinished():
+                self._print(self._lines.finish())
+                self._finish(event)
+            case Warned():
+                self._warn(event)
+            case BuildFinished():
+                self._sum_up(event)
+
+    def advise(self, advice: Diagnostic) -> None:
+        """Show advice as the compiler-like message that it is."""
+        for line in format_diagnostics([advice]).split("\n"):
+            self.say(harmless(line), "yellow" if line.startswith("warning") else "")
+
+    def note(self, message: str) -> None:
+        """Show a remark."""
+        self.say(f"note: {harmless(message)}", "dim")
+
+    def close(self) -> None:
+        """Show the last words of a RUN that did not end its line."""
+        self._print(self._lines.finish())
+
+    def say(self, line: str, style: str = "") -> None:  # noqa: ARG002  the live twin uses it
+        """Callable[[str], None] a line that stays."""
+        self._write(line)
+
+    def start(self, label: str) -> None:
+        """Tell that a step begins."""
+        self.say(label)
+
+    def finish(self, ending: str, style: str) -> None:
+        """Tell how a step ended, where there is something to tell."""
+        if ending:
+            self.say(f"      {ending}", style)
+
+    def _label(self, step: Step) -> str:
+        return f"[{step.number}/{self._total}] {shorten(step.text, _WIDEST_STEP)}"
+
+    def _print(self, lines: list[str]) -> None:
+        for line in lines:
+            # What a terminal would show of a line that was written over itself.
+            self.say(_OUTPUT_PREFIX + harmless(line.rstrip("\r").rpartition("\r")[2]))
+
+    def _finish(self, event: StepFinished) -> None:
+        if not event.step.makes_layer:
+            self.finish("", "")
+            return
+        self._cached += event.cached
+        self._done += not event.cached
+        self.finish(_ending_of(event), "green" if event.cached else "")
+
+    def _warn(self, event: Warned) -> None:
+        self.say(f"warning: {harmless(event.message)}", "yellow")
+        if event.step is not None:
+            self.say(f"  --> {harmless(_place(event.step.location))}")
+
+    def _sum_up(self, event: BuildFinished) -> None:
+        layers = count(len(event.image.layers), "layer")
+        self.say(f"{self._cached} cached, {self._done} done; {layers}, {format_size(event.image.size)}")
+        for name in event.references:
+            self.say(f"saved as {name}")
+
+
+def _ending_of(event: StepFinished) -> str:
+    layer = event.layer
+    made = f"sha256:{layer.diff_id.short} {format_size(layer.size)}" if layer is not None else "no change"
+    if event.cached:
+        return f"cached: {made}"
+    why = shorten(shorten_digests(event.why_missed or ""), _WIDEST_STEP)
+    return f"{made} ({why})" if why else made
+
+
+def _place(location: Location) -> str:
+    return f"{location.file}:{location.line}:{location.column}"

@@ -1,0 +1,49 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from harness.checks.failed import CheckFailedError
+from harness.checks.inheritance import check_cmd_args_merge
+from kubeimage.image.config import Image
+from kubeimage.image.document import Arguments, Commands
+
+TEXT = "FROM base:1\nARG A=1,B=${A}2\nARG C\nCMD x\nCMD own\nCMD own\n"
+BASE = "FROM scratch\nARG A=0,E=5\nCMD x\nCMD y\nCMD x\n"
+
+
+@pytest.fixture
+def case(make_case, tmp_path):
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/Kubefile").write_text(BASE)
+    return make_case(TEXT, bases=(("base:1", str(tmp_path / "base")),), build_args=("A=7",))
+
+
+def test_what_the_builder_merges_is_what_the_design_says(case) -> None:
+    check_cmd_args_merge(case)
+
+    assert case.image.image.cmd == Commands(("x", "y", "x"), ("x", "own", "own"))
+    assert case.image.args == {"A": "7", "B": "72", "E": "5"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cmd": Commands(("x", "y"), ("x", "own", "own"))}, "the image's cmd are not"),
+        ({"cmd": Commands(("x", "y", "x"), ("own", "x", "own"))}, "the image's cmd are not"),
+        ({"args": Arguments({"A": "0", "E": "5"}, {"A": "1", "B": "12"})}, "the image's args are not"),
+        ({"args": Arguments({"A": "0", "E": "5"}, {"A": "7", "B": "72", "C": ""})}, "the image's args are not"),
+        ({"labels": {"more": "1"}}, "the image's labels are not"),
+    ],
+    ids=["lost repeat", "order", "ignored build argument", "unset argument", "label"],
+)
+def test_an_image_that_merges_otherwise_is_caught(case, change, message: str) -> None:
+    image: Image = replace(case.image.image, **change)
+    altered = SimpleNamespace(
+        plan=case.plan, kubefile=case.kubefile, options=case.options, result=SimpleNamespace(image=image)
+    )
+
+    with pytest.raises(CheckFailedError, match=message) as raised:
+        check_cmd_args_merge(altered)
+
+    assert [line.split(":")[0].strip() for line in raised.value.details] == ["expected", "found"]

@@ -1,0 +1,106 @@
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.backends import DirectoryPlace
+from harness.building import KubeBuild
+from harness.checks.failed import CheckFailedError
+from harness.checks.oci import _layout_problems, _schema_problems, check_oci_valid
+from harness.fakes.stores import MemoryLayerStore
+from harness.options import Settings
+from harness.workshop import Workshop
+from kubeimage.api import Backends
+from kubeimage.image import canonical
+
+jsonschema = pytest.importorskip("jsonschema")
+
+TEXT = "FROM scratch\nCOPY a .\nCMD x\n"
+
+
+def test_a_built_image_is_valid(make_case) -> None:
+    check_oci_valid(make_case(TEXT, {"a": "1"}))
+
+
+class DamagedLayers(MemoryLayerStore):
+    """Gives each layer with one more byte."""
+
+    def open(self, diff_id):
+        return io.BytesIO(super().open(diff_id).read() + b"\0")
+
+
+def test_a_layer_that_is_not_what_its_digest_says_is_caught(make_case) -> None:
+    def change(backends: Backends) -> Backends:
+        damaged = DamagedLayers()
+        vars(damaged).update(vars(backends.layers))
+        return replace(backends, layers=damaged)
+
+    with pytest.raises(CheckFailedError, match="other tools could not read the image") as raised:
+        check_oci_valid(make_case(TEXT, {"a": "1"}, change=change))
+
+    assert [line.partition(": ")[2][:8] for line in raised.value.details] == ["its byte", "it has 2"]
+
+
+GOOD = {
+    "config": {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}},
+    "index": {"schemaVersion": 2, "manifests": []},
+    "layout": {"imageLayoutVersion": "1.0.0"},
+    "manifest": {
+        "schemaVersion": 2,
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": "sha256:" + "0" * 64, "size": 2},
+        "layers": [
+            {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": "sha256:" + "0" * 64, "size": 0}
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_the_least_that_the_spec_asks_for_is_valid(name: str) -> None:
+    assert list(_schema_problems(jsonschema, name, canonical.encode(GOOD[name]))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "problem"),
+    [
+        ("config", {"os": 3}, "config: os: 3 is not of type 'string'"),
+        ("config", {"created": "yesterday"}, "config: created: 'yesterday' does not match"),
+        ("config", {"rootfs": {"type": "layers", "diff_ids": ["abc"]}}, "config: rootfs.diff_ids.0: 'abc'"),
+        ("config", {"config": {"Labels": {"a": 1}}}, "config: config.Labels.a: 1 is not of type 'string'"),
+        ("config", {"history": [{"empty_layer": "yes"}]}, "config: history.0.empty_layer: 'yes' is not"),
+        ("index", {"schemaVersion": 1}, "index: schemaVersion: 2 was expected"),
+        ("index", {"manifests": [{"digest": "x"}]}, "index: manifests.0: "),
+        ("layout", {"imageLayoutVersion": "2"}, "layout: imageLayoutVersion: '1.0.0' was expected"),
+        ("manifest", {"mediaType": "text/plain"}, "manifest: mediaType: "),
+        (
+            "manifest",
+            {"layers": [{**GOOD["manifest"]["layers"][0], "size": -1}]},
+            "manifest: layers.0.size: -1 is less",
+        ),  # type: ignore[index]
+        ("manifest", {"config": GOOD["manifest"]["layers"][0]}, "manifest: config.mediaType: "),  # type: ignore[index]
+        ("manifest", {"annotations": {"a": None}}, "manifest: annotations.a: None is not"),
+    ],
+)
+def test_what_the_spec_forbids_is_told_with_its_place(name: str, change: dict[str, object], problem: str) -> None:
+    found = list(_schema_problems(jsonschema, name, canonical.encode({**GOOD[name], **change})))
+
+    assert found
+    assert found[0].startswith(problem)
+
+
+@pytest.mark.parametrize(("data", "problem"), [(b"{", "config: "), (b"[]", "config: expected a JSON object")])
+def test_what_is_no_json_object_is_told(data: bytes, problem: str) -> None:
+    assert next(_schema_problems(jsonschema, "config", data)).startswith(problem)
+
+
+def test_a_layout_on_disk_is_read_as_other_tools_do(tmp_path: Path) -> None:
+    image = KubeBuild(Workshop(Settings(), str(tmp_path)))(TEXT, {"a": "1"})
+    assert isinstance(image.place, DirectoryPlace)
+    root = image.place.root
+    whole = _layout_problems(jsonschema, root, image.image)
+    blob = Path(root, "blobs/sha256", image.id.hex)
+    blob.unlink()
+
+    assert whole == []
+    assert _layout_problems(jsonschema, root, image.image) == [f"blobs/sha256/{image.id.hex} is not there"]

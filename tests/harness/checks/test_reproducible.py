@@ -1,0 +1,75 @@
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from harness.checks.failed import CheckFailedError
+from harness.checks.reproducible import _compare, check_reproducible
+from harness.trees import File, Folder, HardLink, Link
+
+TEXT = "FROM scratch\nCOPY a etc\nRUN anything\n"
+
+
+def test_a_project_is_reproducible(make_case) -> None:
+    context = {"a/x": "1", "a/y": HardLink("a/x"), "a/z": Link("x"), "a/d": Folder(0o700), "a/d/e": File("2", 0o4755)}
+
+    check_reproducible(make_case(TEXT, context, effect=lambda tree: tree.write("made", "always the same")))
+
+
+def fail(make_case, *effects) -> CheckFailedError:
+    calls = itertools.chain(effects)
+    with pytest.raises(CheckFailedError) as raised:
+        check_reproducible(make_case(TEXT, {"a": "1"}, effect=lambda tree: next(calls)(tree)))
+    return raised.value
+
+
+def test_a_command_that_writes_something_else_each_time_is_named(make_case) -> None:
+    error = fail(make_case, lambda tree: tree.write("stamp", "10:00"), lambda tree: tree.write("stamp", "10:01!"))
+
+    assert error.message.startswith("built twice, two layers: sha256:")
+    assert error.location is not None
+    assert (error.location.line, error.location.text) == (3, "RUN anything")
+    assert error.details == ("  stamp: another content (5 bytes, then 6)",)
+    assert error.hint is not None
+    assert "the time" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "detail"),
+    [
+        (lambda tree: tree.write("x", ""), lambda tree: tree.write("x", "", 0o600), "  x: mode 644, then 600"),
+        (lambda tree: tree.symlink("a", "x"), lambda tree: tree.symlink("b", "x"), "  x: target 'a', then 'b'"),
+        (lambda tree: tree.mkdir("x"), lambda tree: tree.write("x", ""), "  x: a directory, then a file"),
+        (lambda tree: tree.mkdir("x"), lambda tree: None, "  x: only in the first"),
+        (lambda tree: None, lambda tree: tree.mkdir("x"), "  x: only in the second"),
+    ],
+    ids=["mode", "target", "kind", "nothing at the second", "nothing at the first"],
+)
+def test_every_kind_of_difference_is_told(make_case, first, second, detail: str) -> None:
+    assert fail(make_case, first, second).details == (detail,)
+
+
+def test_many_differences_are_cut_short(make_case) -> None:
+    def write_many(tree) -> None:
+        for number in range(20):
+            tree.write(str(number), "")
+
+    error = fail(make_case, write_many, lambda tree: None)
+
+    assert (len(error.details), error.details[-1]) == (9, "  and more")
+
+
+def test_images_that_differ_in_their_config_alone_show_where(make_case) -> None:
+    case = make_case(TEXT, {"a": "1"}, effect=lambda tree: None)
+    other = replace(case.result, image=replace(case.image.image, created="1970-01-01T00:00:00Z"))
+
+    with case.open() as backends, pytest.raises(CheckFailedError, match="two images with the same layers") as raised:
+        _compare(case.result, other, backends.layers, backends.layers)
+
+    assert raised.value.details == ("  created: None, then '1970-01-01T00:00:00Z'",)
+
+
+def test_nothing_of_the_second_build_stays(make_case, tmp_path) -> None:
+    check_reproducible(make_case(TEXT, {"a": "1"}, effect=lambda tree: None))
+
+    assert list((tmp_path / "run/scratch").iterdir()) == []

@@ -1,0 +1,281 @@
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.contracts import APP, OTHER, make_image, one_file
+from kubeimage.cache import CacheRecords, DirectoryBuildCache
+from kubeimage.cachekey import CacheKey
+from kubeimage.errors import StoreError
+from kubeimage.image.digest import Digest
+from kubeimage.layer.entry import canonical_order, directory, file, symlink
+from kubeimage.protocols import CachedStep, StoredLayer
+from kubeimage.store import Store, cache_folder
+
+BlobPath = Callable[[Digest], Path]
+Flip = Callable[..., None]
+OpenStore = Callable[[], Store]
+KEY = CacheKey(None, (("kind", "RUN"), ("command", "make")), (("a", "file 644 1 ab"),))
+TREE = canonical_order([directory("etc"), file("etc/conf", b"a: 1\n"), symlink("link", "etc/conf")])
+
+
+@pytest.fixture
+def layer(root: str, open_store: OpenStore) -> StoredLayer:
+    """The layer of an image that is called app:v1, is in the cache, and is unpacked."""
+    with open_store() as store:
+        stored = store.layers.put(TREE)
+        store.images.put(make_image([stored]), [APP])
+        store.snapshots.path(stored.diff_id)
+        cache = DirectoryBuildCache(CacheRecords(cache_folder(root)), store.layers)
+        cache.record(KEY, CachedStep(stored))
+        return stored
+
+
+def damages(store: Store) -> list[str]:
+    return [finding.what for finding in store.check() if finding.damage]
+
+
+def is_clean_after_repair(store: Store) -> bool:
+    assert all(finding.repaired for finding in store.check(repair=True) if finding.damage)
+    return not damages(store)
+
+
+@pytest.mark.usefixtures("layer")
+def test_a_whole_store_has_no_findings(store: Store) -> None:
+    assert store.check() == []
+
+
+def test_a_flipped_byte_is_found_whatever_its_times_say(
+    store: Store, layer: StoredLayer, blob_path: BlobPath, flip: Flip
+) -> None:
+    flip(blob_path(layer.diff_id), keep_times=True)
+
+    findings = [finding for finding in store.check() if finding.damage]
+    assert str(blob_path(layer.diff_id)) in [finding.where for finding in findings]
+    assert all("fsck --repair" in finding.advice for finding in findings)
+    assert any("image registry.cn-qingdao.aliyuncs.com/sealer-io/app:v1 is broken" in one.what for one in findings)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_bit_flipped_anywhere_is_found(store: Store, layer: StoredLayer, data: st.DataObject) -> None:
+    """In blobs, index, records and snapshots; those of the locks and of the cache's lock hold nothing."""
+    files = sorted(path for path in Path(store.root).rglob("*") if _matters(path))
+    path = data.draw(st.sampled_from(files))
+    before = path.read_bytes()
+    bit = data.draw(st.integers(0, len(before) * 8 - 1))
+    damaged = bytearray(before)
+    damaged[bit // 8] ^= 1 << bit % 8
+    _overwrite(path, damaged)
+
+    try:
+        assert is_found(store) or _means_the_same(before, bytes(damaged), path)
+    finally:
+        _overwrite(path, before)
+
+
+def is_found(store: Store) -> bool:
+    try:
+        return bool(damages(store))
+    except StoreError:
+        return True
+
+
+def _matters(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink() and path.stat().st_size > 0 and "ingest" not in path.parts
+
+
+def _overwrite(path: Path, content: bytes | bytearray) -> None:
+    status = path.stat()
+    path.chmod(0o644)
+    path.write_bytes(content)
+    path.chmod(status.st_mode & 0o777)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _means_the_same(before: bytes, after: bytes, path: Path) -> bool:
+    """A name in the index may become another name, an annotation's key another key: nothing can tell."""
+    if path.name != "index.json":
+        return False
+    return _without_names(json.loads(before)) == _without_names(json.loads(after))
+
+
+def _without_names(index: object) -> object:
+    assert isinstance(index, dict)
+    return [{**one, "annotations": None} for one in index.get("manifests", [])]
+
+
+def test_repair_takes_the_name_from_a_broken_image(
+    store: Store, layer: StoredLayer, blob_path: BlobPath, flip: Flip
+) -> None:
+    good = make_image([store.layers.put(one_file(b"good"))])
+    store.images.put(good, [OTHER])
+    flip(blob_path(layer.diff_id))
+
+    assert is_clean_after_repair(store)
+    assert [record.reference for record in store.images.records()] == [OTHER]
+    assert store.images.get(OTHER) == good
+
+
+def test_a_repaired_store_can_be_built_into_again(
+    store: Store, layer: StoredLayer, blob_path: BlobPath, flip: Flip
+) -> None:
+    flip(blob_path(layer.diff_id))
+    store.check(repair=True)
+
+    store.images.put(make_image([store.layers.put(TREE)]), [APP])
+
+    assert store.images.get(APP) == make_image([layer])
+
+
+@pytest.mark.parametrize("which", ["layer", "config", "manifest"])
+def test_a_missing_blob_is_found(store: Store, layer: StoredLayer, blob_path: BlobPath, which: str) -> None:
+    image = make_image([layer])
+    digest = {"layer": layer.diff_id, "config": image.id, "manifest": Digest.of(image.manifest.to_bytes())}[which]
+    blob_path(digest).unlink()
+
+    assert any(f"the blob {digest} is missing" in what for what in damages(store))
+    assert is_clean_after_repair(store)
+    store.collect_garbage(keep_cache=False)
+    assert store.check() == []
+
+
+def test_a_wrong_size_in_a_manifest_is_found(store: Store, layer: StoredLayer, blob_path: BlobPath) -> None:
+    data = make_image([layer]).manifest.to_bytes().replace(f'"size":{layer.size}'.encode(), b'"size":7')
+    digest = store._blobs.put(data)
+    index = Path(store.root, "index.json")
+    value = json.loads(index.read_text())
+    value["manifests"][0] |= {"digest": str(digest), "size": len(data)}
+    index.write_text(json.dumps(value))
+
+    assert any(f"has {layer.size} bytes where 7 are recorded" in what for what in damages(store))
+
+
+def test_a_config_that_names_other_layers_is_found(store: Store, layer: StoredLayer) -> None:
+    other = make_image([store.layers.put(one_file(b"other"))])
+    data = make_image([layer]).manifest.to_bytes().replace(str(make_image([layer]).id).encode(), str(other.id).encode())
+    store._blobs.put(other.config)
+    data = data.replace(f'"size":{len(make_image([layer]).config)}'.encode(), f'"size":{len(other.config)}'.encode())
+    digest = store._blobs.put(data)
+    index = Path(store.root, "index.json")
+    value = json.loads(index.read_text())
+    value["manifests"][0] |= {"digest": str(digest), "size": len(data)}
+    index.write_text(json.dumps(value))
+
+    assert any("rootfs.diff_ids are not the manifest's layers" in what for what in damages(store))
+
+
+def test_an_id_in_the_index_that_is_not_the_images_is_found(store: Store, layer: StoredLayer) -> None:
+    index = Path(store.root, "index.json")
+    index.write_text(index.read_text().replace(make_image([layer]).id.hex, "0" * 64))
+
+    assert any("gives the image id" in what for what in damages(store))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{"])
+def test_a_lost_index_is_made_again_without_names(store: Store, layer: StoredLayer, content: bytes | None) -> None:
+    index = Path(store.root, "index.json")
+    index.unlink()
+    if content is not None:
+        index.write_bytes(content)
+
+    assert len(damages(store)) == 1
+    assert is_clean_after_repair(store)
+    assert store.images.find(make_image([layer]).id.hex) == make_image([layer])
+    assert Path(f"{index}.damaged").exists() == (content is not None)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        pytest.param(lambda root: (root / "etc/conf").write_bytes(b"a: 2\n"), id="content"),
+        pytest.param(lambda root: (root / "etc/conf").write_bytes(b"a: 1\n\n"), id="longer"),
+        pytest.param(lambda root: (root / "etc/conf").write_bytes(b""), id="empty"),
+        pytest.param(lambda root: (root / "etc/conf").chmod(0o666), id="mode"),
+        pytest.param(lambda root: (root / "etc/conf").unlink(), id="missing"),
+        pytest.param(lambda root: (root / "etc/more").touch(), id="a stranger"),
+        pytest.param(lambda root: (root / "more").mkdir(), id="a strange directory"),
+        pytest.param(lambda root: [(root / "link").unlink(), (root / "link").symlink_to("x")], id="target"),
+        pytest.param(lambda root: [(root / "link").unlink(), (root / "link").touch()], id="type"),
+        pytest.param(lambda root: (root / "etc").chmod(0o777), id="mode of a directory"),
+    ],
+)
+def test_a_changed_snapshot_is_found_and_made_again(
+    store: Store, layer: StoredLayer, harm: Callable[[Path], object]
+) -> None:
+    path = Path(store.snapshots.path(layer.diff_id))
+    harm(path)
+
+    assert [what.partition(":")[0] for what in damages(store)] == ["the unpacked layer is not as it was"]
+    assert is_clean_after_repair(store)
+    assert (Path(store.snapshots.path(layer.diff_id)) / "etc/conf").read_bytes() == b"a: 1\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"{}\n", b"\0" * 100, b'{"version":1,"layer":null,"check":"00"}\n'])
+@pytest.mark.usefixtures("layer")
+def test_a_damaged_cache_record_is_found_and_removed(store: Store, content: bytes) -> None:
+    record = Path(CacheRecords(cache_folder(store.root)).path(KEY))
+    record.write_bytes(content)
+
+    assert len(damages(store)) == 1
+    assert is_clean_after_repair(store)
+    assert not record.exists()
+
+
+@pytest.mark.usefixtures("layer")
+def test_a_changed_field_of_a_cache_record_is_found(store: Store) -> None:
+    record = Path(CacheRecords(cache_folder(store.root)).path(KEY))
+    record.write_bytes(record.read_bytes().replace(b"make", b"fake"))
+
+    assert damages(store) == ["the cache record cannot be used: its fields are not those of its key"]
+
+
+def test_garbage_is_no_damage(store: Store, open_store: OpenStore) -> None:
+    with open_store() as other:
+        other.layers.put(one_file(b"unused"))
+
+    findings = store.check()
+
+    assert [(finding.damage, finding.advice) for finding in findings] == [(False, "kubeimage prune frees the room")]
+
+
+def test_what_a_power_cut_spoilt_before_it_was_committed_is_no_damage(store: Store, blob_path: BlobPath) -> None:
+    blob_path(Digest.of(b"never written")).write_bytes(bytes(100))
+
+    assert [finding.damage for finding in store.check()] == [False]
+    assert is_clean_after_repair(store)
+
+
+def test_a_check_changes_nothing(store: Store, layer: StoredLayer, blob_path: BlobPath, flip: Flip) -> None:
+    flip(blob_path(layer.diff_id))
+    Path(store.root, "oci-layout").unlink()
+    before = {path: path.lstat().st_mtime_ns for path in Path(store.root).rglob("*")}
+
+    assert not any(finding.repaired for finding in store.check())
+
+    assert {path: path.lstat().st_mtime_ns for path in Path(store.root).rglob("*")} == before
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"imageLayoutVersion": "2"}'])
+@pytest.mark.usefixtures("layer")
+def test_the_mark_of_an_image_layout_is_written_again(store: Store, content: bytes | None) -> None:
+    mark = Path(store.root, "oci-layout")
+    mark.unlink()
+    if content is not None:
+        mark.write_bytes(content)
+
+    assert is_clean_after_repair(store)
+    assert json.loads(mark.read_bytes()) == {"imageLayoutVersion": "1.0.0"}
+
+
+def test_two_images_of_one_name_are_pointed_out(store: Store, layer: StoredLayer) -> None:
+    index = Path(store.root, "index.json")
+    value = json.loads(index.read_text())
+    value["manifests"] *= 2
+    index.write_text(json.dumps(value))
+
+    assert [(one.damage, "two images are called" in one.what) for one in store.check()] == [(False, True)]
