@@ -16,7 +16,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.document import MAX_LAYERS, Arguments, Commands, History, Layer
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
-from kubeimage.kubefile import Copy, Instruction, Kubefile, Run, Scope, Visible, looks_secret
+from kubeimage.kubefile import Copy, From, Instruction, Kubefile, Run, Scope, Visible, looks_secret
 from kubeimage.protocols import Command, CopyRequest
 
 SCRATCH = "scratch"
@@ -115,7 +115,7 @@ class BuildPlan:
     def first_key(self) -> CacheKey:
         """The cache key that all others stand on: the base's layers, in order, and the platform."""
         layers = self.base.layers if self.base is not None else ()
-        fields = [("platform", str(self.options.target))]
+        fields = [("kind", From.keyword), ("platform", str(self.options.target))]
         fields += [(f"base layer {number}", str(layer.diff_id)) for number, layer in enumerate(layers, 1)]
         return CacheKey(None, tuple(fields))
 

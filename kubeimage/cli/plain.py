@@ -66,7 +66,7 @@ class PlainProgress:
         self._print(self._lines.finish())
 
     def say(self, line: str, style: str = "") -> None:  # noqa: ARG002  the live twin uses it
-        """Callable[[str], None] a line that stays."""
+        """Write a line that stays."""
         self._write(line)
 
     def start(self, label: str) -> None:

@@ -41,13 +41,11 @@ class Namespace:
         self._leaves[name] = entry, offset
 
     def resolve(self, path: str, target: str) -> tuple[Entry, int]:
-        """Give what the hard link ``path`` is, and where its content begins: a link to a FILE, or another symlink."""
+        """Give what the hard link ``path`` is, and where its content begins: a link to the FILE, or the same again."""
         check_path(target)
         if target not in self._leaves:
             raise LayerFormatError(f"the hard link {path!r} leads to {target!r}, which does not come before it")
         first, offset = self._leaves[target]
-        if first.kind is Kind.HARDLINK:
-            first, offset = self._leaves[first.target]
         if first.kind is Kind.FILE:
             return Entry(path, Kind.HARDLINK, first.mode, target=first.path, mtime=first.mtime), offset
         return first._replace(path=path), offset

@@ -200,7 +200,7 @@ class _Archive:
         raw, flag, mode, size, mtime, link = header
         text = name = _decode(raw)
         kind = Kind.FILE
-        if flag != b"0" or text[-1:] == "/":
+        if flag != b"0":
             kind = _kind_of(header, text)
             name = text.rstrip("/") or text if kind is Kind.DIRECTORY else text
         while name[:2] == "./":

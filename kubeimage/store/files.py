@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from kubeimage.errors import StoreAccessError
 from kubeimage.store.failures import translated
@@ -40,11 +40,11 @@ def write_new_file(path: str, data: bytes, *, durable: bool = True) -> None:
 def replace_file(written: str, path: str) -> None:
     """Put the durable file ``written`` at ``path``, whole or not at all, and make that durable as well.
 
-    Raises: StoreFullError, StoreAccessError.
+    Raises: StoreFullError, StoreAccessError; after the replacement only where the disk fails.
     """
-    with translated("replace", path):
+    with translated("replace", path), _opened_directory(os.path.dirname(path)) as directory:
         os.replace(written, path)
-    sync_directory(os.path.dirname(path))
+        os.fsync(directory)
 
 
 def sync_directory(path: str) -> None:
@@ -52,12 +52,17 @@ def sync_directory(path: str) -> None:
 
     Raises: StoreFullError, StoreAccessError.
     """
-    with translated("write out", path):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    with translated("write out", path), _opened_directory(path) as directory:
+        os.fsync(directory)
+
+
+@contextmanager
+def _opened_directory(path: str) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def tree_size(path: str) -> int:

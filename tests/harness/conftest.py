@@ -6,7 +6,7 @@ import pytest
 
 # Imported once: pytester takes away after each run whatever modules that run was the first to import.
 import harness.collector
-import harness.hypothesis_entry
+import harness.hypothesis_entry  # noqa: F401
 from harness.trees import Content, write_tree
 
 Run = Callable[..., pytest.RunResult]

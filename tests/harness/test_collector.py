@@ -282,7 +282,7 @@ def test_an_installed_check_is_found_by_its_entry_point(project, run, monkeypatc
     entry = EntryPoint("mine", "harness.checks.basic:check_parse", harness.collector.ENTRY_POINTS)
     broken = EntryPoint("broken", "harness.nowhere:check", harness.collector.ENTRY_POINTS)
     found = [entry]
-    monkeypatch.setattr(harness.collector, "entry_points", lambda group: found)
+    monkeypatch.setattr(harness.collector, "entry_points", lambda **_kwargs: found)
     project(GOOD)
 
     harness.collector._installed_checks.cache_clear()

@@ -22,9 +22,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
 def test_a_running_session_is_no_leak_and_a_dead_ones_folder_is(place: tuple[str, str]) -> None:
     context, root = place
     before = take_snapshot(context)
-    with Store.open(root) as store:
-        with store.snapshots.scratch():
-            alive = find_leaks(before, context, root)
+    with Store.open(root) as store, store.snapshots.scratch():
+        alive = find_leaks(before, context, root)
     os.makedirs(f"{root}/ingest/dead")
     Path(root, "ingest/dead/lease").touch()
 

@@ -30,7 +30,7 @@ class EffectRunner:
     effect: Effect
     name: str = "test"
 
-    def run(self, command: Command, mount: Mount, output: Callable[[bytes], None]) -> CommandResult:
+    def run(self, _command: Command, mount: Mount, _output: Callable[[bytes], None]) -> CommandResult:
         self.effect(tree_of(mount))
         return CommandResult(0)
 

@@ -31,7 +31,7 @@ def test_edits_miss_from_their_first_reader_on(make_case) -> None:
 
 
 def test_the_context_itself_stays_as_it_is(make_case, tmp_path: Path) -> None:
-    case = make_case(TEXT, CONTEXT, effect=lambda tree: None)
+    case = make_case(TEXT, CONTEXT, effect=lambda _tree: None)
     before = {path: path.lstat() for path in sorted((tmp_path / "app").rglob("*"))}
 
     check_cache_continuity(case)
@@ -43,7 +43,7 @@ def test_the_context_itself_stays_as_it_is(make_case, tmp_path: Path) -> None:
 class ForgetfulCache(MemoryBuildCache):
     """A cache that has never anything."""
 
-    def lookup(self, key):
+    def lookup(self, _key):
         return None
 
 
@@ -52,7 +52,7 @@ def test_a_cache_that_misses_an_unchanged_step_is_caught(make_case) -> None:
         return replace(backends, cache=ForgetfulCache(backends.layers))
 
     with pytest.raises(CheckError, match="built again, nothing changed, this step is not in the cache") as raised:
-        check_cache_continuity(make_case(TEXT, CONTEXT, effect=lambda tree: None, change=change))
+        check_cache_continuity(make_case(TEXT, CONTEXT, effect=lambda _tree: None, change=change))
 
     assert raised.value.location is not None
     assert raised.value.location.line == 2
@@ -73,8 +73,10 @@ def test_a_key_that_depends_on_more_than_the_content_is_caught(make_case) -> Non
     def kind_for(context: str) -> type[ContextCollector]:
         return UmaskCollector if context.endswith("/context") else ContextCollector
 
-    with pytest.raises(CheckError, match="in a copy of the context, .* not in the cache: file etc/a changed") as raised:
-        check_cache_continuity(make_case(TEXT, CONTEXT, effect=lambda tree: None, change=change))
+    with pytest.raises(
+        CheckError, match=r"in a copy of the context, .* not in the cache: file etc/a changed"
+    ) as raised:
+        check_cache_continuity(make_case(TEXT, CONTEXT, effect=lambda _tree: None, change=change))
 
     assert raised.value.location is not None
     assert raised.value.location.line == 2
@@ -99,7 +101,7 @@ def test_a_key_that_overlooks_a_change_is_caught(make_case) -> None:
         return replace(backends, collector=TrustingCollector)
 
     with pytest.raises(CheckFailedError, match=r"after an edit of a, this step hits the cache") as raised:
-        check_cache_continuity(make_case(TEXT, CONTEXT, effect=lambda tree: None, change=change))
+        check_cache_continuity(make_case(TEXT, CONTEXT, effect=lambda _tree: None, change=change))
 
     assert raised.value.location is not None
     assert raised.value.location.line == 2

@@ -82,7 +82,7 @@ def test_a_mount_in_memory_that_stays_is_told(make_case) -> None:
     case = make_case(
         TEXT,
         {"a": "1"},
-        effect=lambda tree: None,
+        effect=lambda _tree: None,
         change=lambda backends: replace(backends, mounter=LeakyMounter(backends.layers)),
     )
 

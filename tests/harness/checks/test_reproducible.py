@@ -1,4 +1,3 @@
-import itertools
 from dataclasses import replace
 
 import pytest
@@ -17,9 +16,13 @@ def test_a_project_is_reproducible(make_case) -> None:
 
 
 def fail(make_case, *effects) -> CheckFailedError:
-    calls = itertools.chain(effects)
+    calls = iter(effects)
+
+    def effect(tree) -> None:
+        next(calls)(tree)
+
     with pytest.raises(CheckFailedError) as raised:
-        check_reproducible(make_case(TEXT, {"a": "1"}, effect=lambda tree: next(calls)(tree)))
+        check_reproducible(make_case(TEXT, {"a": "1"}, effect=effect))
     return raised.value
 
 
@@ -40,8 +43,8 @@ def test_a_command_that_writes_something_else_each_time_is_named(make_case) -> N
         (lambda tree: tree.write("x", ""), lambda tree: tree.write("x", "", 0o600), "  x: mode 644, then 600"),
         (lambda tree: tree.symlink("a", "x"), lambda tree: tree.symlink("b", "x"), "  x: target 'a', then 'b'"),
         (lambda tree: tree.mkdir("x"), lambda tree: tree.write("x", ""), "  x: a directory, then a file"),
-        (lambda tree: tree.mkdir("x"), lambda tree: None, "  x: only in the first"),
-        (lambda tree: None, lambda tree: tree.mkdir("x"), "  x: only in the second"),
+        (lambda tree: tree.mkdir("x"), lambda _tree: None, "  x: only in the first"),
+        (lambda _tree: None, lambda tree: tree.mkdir("x"), "  x: only in the second"),
     ],
     ids=["mode", "target", "kind", "nothing at the second", "nothing at the first"],
 )
@@ -54,13 +57,13 @@ def test_many_differences_are_cut_short(make_case) -> None:
         for number in range(20):
             tree.write(str(number), "")
 
-    error = fail(make_case, write_many, lambda tree: None)
+    error = fail(make_case, write_many, lambda _tree: None)
 
     assert (len(error.details), error.details[-1]) == (9, "  and more")
 
 
 def test_images_that_differ_in_their_config_alone_show_where(make_case) -> None:
-    case = make_case(TEXT, {"a": "1"}, effect=lambda tree: None)
+    case = make_case(TEXT, {"a": "1"}, effect=lambda _tree: None)
     other = replace(case.result, image=replace(case.image.image, created="1970-01-01T00:00:00Z"))
 
     with case.open() as backends, pytest.raises(CheckFailedError, match="two images with the same layers") as raised:
@@ -70,6 +73,6 @@ def test_images_that_differ_in_their_config_alone_show_where(make_case) -> None:
 
 
 def test_nothing_of_the_second_build_stays(make_case, tmp_path) -> None:
-    check_reproducible(make_case(TEXT, {"a": "1"}, effect=lambda tree: None))
+    check_reproducible(make_case(TEXT, {"a": "1"}, effect=lambda _tree: None))
 
     assert list((tmp_path / "run/scratch").iterdir()) == []

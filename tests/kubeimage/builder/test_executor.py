@@ -76,7 +76,7 @@ def test_a_layer_of_another_base_is_never_used(world) -> None:
     result = world.build("FROM two:v1\nRUN cat b > c\n")
 
     assert hits(result) == "m"
-    assert result.why_missed(1).startswith("base layer 1: sha256:")
+    assert result.why_missed(1).startswith("base layer 1 sha256:")
 
 
 def test_a_hit_whose_layer_is_gone_is_a_miss(world) -> None:

@@ -277,6 +277,25 @@ def test_symlinks_that_are_there_already_are_replaced_and_not_followed(tmp_path,
     }
 
 
+def test_a_whiteout_does_not_reach_through_a_symlink(tmp_path, root):
+    (tmp_path / "outside" / "a").mkdir(parents=True)
+    (tmp_path / "outside" / "a" / "kept").write_text("kept")
+    os.symlink("../outside", f"{root}/l")
+    os.symlink("../outside", f"{root}/m")
+
+    apply_changeset(root, unordered(("l/a/.wh.kept", b""), ("m/a/.wh..wh..opq", b"")))
+
+    assert (tmp_path / "outside" / "a" / "kept").read_text() == "kept"
+
+
+def test_a_whiteout_may_come_after_one_below_it(root, scan):
+    apply_changeset(root, tar(*BELOW))
+
+    apply_changeset(root, unordered(("d/e/.wh.z", b""), ("d/e/.wh..wh..opq", b""), (".wh.d", b""), ("d/n", b"N")))
+
+    assert {path for path in scan(root) if path.startswith("d")} == {"d", "d/e", "d/n"}
+
+
 def test_more_content_than_allowed_is_refused(root):
     assert apply_changeset(root, tar(file("a", b"12"), file("b", b"34")), max_bytes=4) == 4
     with pytest.raises(LayerTooLargeError):

@@ -89,6 +89,7 @@ FOREIGN = {
     "numbers with blanks": (header(mode=b"   644 \0", mtime=b"       5  \0 "), file("a", b"")._replace(mtime=5)),
     "empty numbers": (header(mode=bytes(8), mtime=b" " * 12), file("a", b"", 0)),
     "number without end": (header(mtime=b"000000000012"), file("a", b"")._replace(mtime=10)),
+    "checksum as old tools write it": (header(b"b", checksum=b"  6077\0 "), file("b", b"")),
     "base-256 time": (header(mtime=b"\x80" + (2**40).to_bytes(11, "big")), file("a", b"")._replace(mtime=2**40)),
     "negative base-256 time": (header(mtime=b"\xff" * 12), file("a", b"")._replace(mtime=-1)),
     "gnu long name": (member(b"././@LongLink", LONG + b"\0", b"L") + header(LONG[:100]), file(LONG.decode(), b"")),

@@ -1,0 +1,219 @@
+"""Stores that cannot be written, disks that are full, limits that are reached: one clear error, the store as before."""
+
+import errno
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.contracts import APP, OTHER, make_image, one_file
+from kubeimage.errors import KubeimageError, StoreAccessError, StoreFullError
+from kubeimage.store import Store
+
+OpenStore = Callable[[], Store]
+IMAGE = make_image()
+
+
+def in_a_child(work: Callable[[], object]) -> None:
+    """Do something in another process, for what it does to itself cannot be undone."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Be an ordinary user, where the tests run as root."""
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+    else:
+        yield
+
+
+@pytest.fixture
+def open_path(tmp_path: Path) -> Path:
+    """A folder that every user can get to, which pytest's own is not."""
+    if os.geteuid() == 0:
+        for folder in (tmp_path, *tmp_path.parents[:3]):
+            if folder.owner() == "root" and folder != Path("/tmp"):
+                folder.chmod(folder.stat().st_mode | 0o055)
+    return tmp_path
+
+
+@pytest.fixture
+def read_only(open_path: Path) -> Iterator[str]:
+    """The root of a store with an image, in which nobody but root can write."""
+    root = open_path / "store"
+    with Store.open(str(root)) as store:
+        store.images.put(make_image([store.layers.put(one_file(b"1"))]), [APP])
+    folders = [root, *(path for path in root.rglob("*") if path.is_dir() and path.stat().st_mode & 0o055)]
+    for folder in folders:
+        folder.chmod(0o555)
+    yield str(root)
+    for folder in folders:
+        folder.chmod(0o755)
+
+
+def test_a_store_that_cannot_be_written_can_be_read(read_only: str) -> None:
+    with as_nobody(), Store.open(read_only) as store:
+        image = store.images.get(APP)
+        assert image is not None
+        assert store.layers.has(image.layers[0].diff_id)
+        assert [entry.path for entry in store.layers.entries(image.layers[0].diff_id)] == ["file"]
+        assert store.check() == []
+        assert store.collect_garbage(dry_run=True).items == ()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        pytest.param(lambda store: store.layers.put(one_file(b"2")), id="layer"),
+        pytest.param(lambda store: store.images.put(IMAGE, [OTHER]), id="image"),
+        pytest.param(lambda store: store.images.tag(APP, OTHER), id="tag"),
+        pytest.param(lambda store: store.images.remove(APP), id="remove"),
+        pytest.param(lambda store: store.collect_garbage(), id="prune"),
+        pytest.param(lambda store: store.check(repair=True), id="repair"),
+    ],
+)
+def test_a_store_that_cannot_be_written_says_so(read_only: str, write: Callable[[Store], object]) -> None:
+    with as_nobody(), Store.open(read_only) as store:
+        with pytest.raises(StoreAccessError, match="Permission denied") as caught:
+            write(store)
+        assert caught.value.hint == "use --root or KUBEIMAGE_ROOT to name a folder you can write to"
+
+    with Store.open(read_only, create=False) as store:
+        assert [record.reference for record in store.images.records()] == [APP]
+
+
+def test_a_store_that_cannot_be_made_says_where(open_path: Path) -> None:
+    closed = open_path / "closed"
+    closed.mkdir(mode=0o555)
+
+    with as_nobody(), pytest.raises(StoreAccessError, match=f"{closed}/store"):
+        Store.open(str(closed / "store"))
+
+
+def test_a_store_that_cannot_be_entered_says_so(open_path: Path) -> None:
+    closed = open_path / "closed"
+    Store.open(str(closed / "store")).close()
+    closed.chmod(0)
+    try:
+        with as_nobody(), pytest.raises(StoreAccessError, match="Permission denied"):
+            Store.open(str(closed / "store"))
+    finally:
+        closed.chmod(0o755)
+
+
+def test_a_file_size_limit_is_a_full_store(root: str) -> None:
+    with Store.open(root) as store:
+        store.images.put(IMAGE, [APP])
+
+    def work() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        with Store.open(root) as store, pytest.raises(StoreFullError, match="File too large"):
+            store.layers.put(one_file(b"x" * 3_000_000))
+
+    in_a_child(work)
+
+    with Store.open(root) as store:
+        assert store.check() == []
+        assert store.images.get(APP) == IMAGE
+
+
+def test_a_limit_of_open_files_is_named(root: str) -> None:
+    with Store.open(root) as store:
+        layer = store.layers.put(one_file(b"1"))
+
+        def work() -> None:
+            held = []
+            soft = len(os.listdir("/proc/self/fd")) + 20
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, soft))
+            with pytest.raises(OSError, match="Too many open files"):
+                while True:
+                    held.append(os.open("/dev/null", os.O_RDONLY))
+            for ask in (lambda: store.layers.put(one_file(b"2")), lambda: store.layers.open(layer.diff_id)):
+                with pytest.raises(StoreAccessError, match="Too many open files") as caught:
+                    ask()
+                assert "ulimit -n" in (caught.value.hint or "")
+
+        in_a_child(work)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=60", "tmpfs", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {made.stderr.strip()}")
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+@pytest.mark.needs("mount", "umount")
+def test_a_full_disk_is_named_and_leaves_the_store_as_it_was(small_disk: Path) -> None:
+    root = str(small_disk / "store")
+    with Store.open(root) as store:
+        store.images.put(IMAGE, [APP])
+    before = sorted(small_disk.rglob("*"))
+
+    with Store.open(root) as store, pytest.raises(StoreFullError, match="No space left on device") as caught:
+        store.layers.put(one_file(b"x" * 2_000_000))
+
+    assert "MiB and" in (caught.value.hint or "")
+    assert sorted(small_disk.rglob("*")) == before
+    with Store.open(root) as store:
+        assert store.check() == []
+
+
+@pytest.mark.needs("mount", "umount")
+def test_a_disk_without_inodes_can_be_pruned(small_disk: Path) -> None:
+    root = str(small_disk / "store")
+    with Store.open(root) as store:
+        store.images.put(IMAGE, [APP])
+        with pytest.raises(StoreFullError, match="No space left on device"):
+            for number in range(100):
+                store.layers.put(one_file(str(number).encode()))
+    filler = [small_disk / str(number) for number in range(100)]
+    with pytest.raises(OSError, match="No space") as caught:
+        for path in filler:
+            path.touch()
+    assert caught.value.errno == errno.ENOSPC
+
+    with Store.open(root) as store:
+        report = store.collect_garbage()
+
+        assert report.size > 0
+        assert store.check() == []
+        assert store.images.get(APP) == IMAGE
+
+
+def test_every_translated_error_says_what_to_do(root: str) -> None:
+    from kubeimage.store.failures import store_error
+
+    for code in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EMFILE, errno.EIO):
+        error: KubeimageError = store_error(OSError(code, os.strerror(code)), "write", root)
+        assert os.strerror(code) in error.message
+        assert root in error.message
+        assert error.hint
