@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -35,6 +35,7 @@ from kubeimage.mount.choose import choose_mounter
 from kubeimage.protocols import (
     BuildCache,
     CommandRunner,
+    ImageRecord,
     ImageStore,
     LayerStore,
     Mounter,
@@ -137,7 +138,7 @@ def find_kubefile(context: str) -> str:
         path = os.path.join(context, name)
         if os.path.lexists(path):
             return path
-    raise UsageError(f"no Kubefile in {context!r}", hint="name it with -f")
+    raise UsageError(f"no Kubefile in {context!r}", hint="name the file itself")
 
 
 def plan_build(kubefile: Kubefile, images: ImageStore, options: BuildOptions) -> BuildPlan:
@@ -218,17 +219,28 @@ def find_image(name: str, images: ImageStore, platform: Platform | None = None) 
 
     Raises: ImageNotFoundError with near names; ReferenceFormatError where it can be neither.
     """
-    if _IMAGE_ID.fullmatch(name) and (by_id := images.find(name.removeprefix("sha256:"))) is not None:
+    by_id = images.find(name.removeprefix("sha256:")) if _IMAGE_ID.fullmatch(name) else None
+    if name.startswith("sha256:") and by_id is not None:
         return by_id, None
     reference = Reference.parse(name)
     image = images.get(reference, platform)
     if image is not None:
         return image, reference
-    known = [record.reference.familiar() for record in images.records() if record.reference is not None]
+    if by_id is not None:
+        return by_id, None
+    raise _no_image(name, reference, platform, images.records())
+
+
+def _no_image(
+    name: str, reference: Reference, platform: Platform | None, records: Sequence[ImageRecord]
+) -> ImageNotFoundError:
+    there = sorted({str(record.platform) for record in records if record.reference == reference})
+    if there:
+        return ImageNotFoundError(f"no image {name} for {platform} in the store", hint=f"it is for {', '.join(there)}")
+    known = [record.reference.familiar() for record in records if record.reference is not None]
     near = difflib.get_close_matches(reference.familiar(), known, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "kubeimage images lists what is there"
-    for_platform = f" for {platform}" if platform is not None else ""
-    raise ImageNotFoundError(f"no image {name}{for_platform} in the store", hint=hint)
+    return ImageNotFoundError(f"no image {name} in the store", hint=hint)
 
 
 __all__ = [

@@ -24,7 +24,9 @@ def format_error(error: KubeimageError) -> str:
     text = format_diagnostics(error.diagnostics)
     if isinstance(error, CommandError) and error.output:
         lines = error.output.splitlines()
-        text += f"\nlast output ({len(lines)} lines):\n" + "\n".join(f"  {line}" for line in lines)
+        text += f"\nlast output ({len(lines)} {'line' if len(lines) == 1 else 'lines'}):\n" + "\n".join(
+            f"  {line}" for line in lines
+        )
     return text
 
 

@@ -203,27 +203,44 @@ class _Checker:
         """Look whether config, manifest and index say the same."""
         for manifest in manifests.iter_manifests(self._blobs, descriptor):
             config = manifests.read_manifest(self._blobs, manifest).config
-            try:
-                manifests.read_image(self._blobs, manifest)
-            except (BlobCorruptError, BlobNotFoundError):
-                raise
-            except StoreError:
-                # Compressed layers cannot be used in place, but they are as they should be.
-                continue
+            if (what := self._problem_of_platform(manifest)) is not None:
+                return what
             written = index.image_id_of(entry)
             if written not in (None, config.digest) and descriptor.media_type != MEDIA_TYPE_INDEX:
                 return f"its entry gives the image id {written}, the manifest {config.digest}"
         return None
 
+    def _problem_of_platform(self, manifest: Descriptor) -> str | None:
+        try:
+            image = manifests.read_image(self._blobs, manifest)
+        except (BlobCorruptError, BlobNotFoundError):
+            raise
+        except StoreError:
+            # Compressed layers cannot be used in place, but they are as they should be.
+            return None
+        if manifest.platform is None or manifest.platform.matches(image.platform):
+            return None
+        return f"it is listed for {manifest.platform}, and is for {image.platform}"
+
     def _check_names(self, entries: Entries) -> Iterator[Finding]:
+        """Point out names that are odd: no damage that anybody could prove, for other tools give names too."""
         seen: set[tuple[str, str]] = set()
         for entry in entries:
-            reference = index.reference_of(entry)
+            reference, disagreeing = index.reference_of(entry), index.disagreeing_name(entry)
             key = (str(reference), json.dumps(entry.get("platform"), sort_keys=True))
-            if reference is not None and key in seen:
-                advice = f"the first one counts; give the name anew with kubeimage tag {reference.familiar()} …"
-                yield Finding(f"two images are called {reference}", self._layout.index, advice, damage=False)
+            what = advice = ""
+            if reference is None and not index.is_dangling(entry) and index.image_of(entry) is not None:
+                what = f"the image {entry.get('digest')} has no name"
+                advice = "find it by its id with kubeimage images, and name it with kubeimage tag"
+            elif disagreeing is not None:
+                what = f"an image has two names in one entry: {reference}, which counts, and {disagreeing}"
+                advice = "if another tool renamed it, name it again with kubeimage tag"
+            elif reference is not None and key in seen:
+                what = f"two images are called {reference}"
+                advice = "the first one counts; give the name anew with kubeimage tag"
             seen.add(key)
+            if what:
+                yield Finding(what, self._layout.index, advice, damage=False)
 
     def _check_blobs(self) -> Iterator[Finding]:
         for digest, what in sorted(self._bad.items()):

@@ -142,6 +142,13 @@ def reference_of(entry: JsonObject) -> Reference | None:
         return None
 
 
+def disagreeing_name(entry: JsonObject) -> str | None:
+    """Give the full name in the entry, where it is not the name that counts."""
+    full = _annotation(entry, ANNOTATION_FULL_NAME)
+    reference = reference_of(entry)
+    return full if full and reference is not None and str(reference) != full else None
+
+
 def find_entries(entries: Iterable[JsonObject], reference: Reference) -> Entries:
     """Give the entries that ``reference`` means: by name, or by the manifest's digest where it has one."""
     if reference.digest is None:

@@ -37,12 +37,14 @@ def open_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def _based_store(projects: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("based")
-    Program(folder / "store", folder).build("rootfs:v1", projects / "rootfs")
-    return folder / "store"
+    program = Program(folder / "store", folder)
+    program.build("rootfs:v1", projects / "rootfs")
+    program.build("dashboard:v1", projects / "dashboard")
+    return program.root
 
 
 @pytest.fixture
 def based(kubeimage: Program, _based_store: Path) -> Program:
-    """Give the program with a store that holds rootfs:v1."""
+    """Give the program with a store that holds rootfs:v1 and dashboard:v1."""
     shutil.copytree(_based_store, kubeimage.root, symlinks=True)
     return kubeimage

@@ -7,7 +7,6 @@ from tests.e2e.program import Program, snapshot, tree, write
 
 
 def test_no_base_keeps_the_new_layers_alone(based: Program, projects: Path) -> None:
-    based.build("dashboard:v1", projects / "dashboard")
     based.build("dashboard:thin", projects / "dashboard", "--no-base")
 
     whole, thin = based.inspect("dashboard:v1")["spec"], based.inspect("dashboard:thin")["spec"]

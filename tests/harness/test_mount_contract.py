@@ -1,6 +1,6 @@
 """Every mounter against one contract: overlay (as root, or as the ordinary user who runs this), copy, and memory."""
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,22 +14,31 @@ from kubeimage.run.sandbox import SandboxRunner
 from kubeimage.store import Store
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with Store.open(str(tmp_path_factory.mktemp("store"))) as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def overlay_mounter(store: Store) -> OverlayMounter:
+    return OverlayMounter(store.snapshots)
+
+
 class TestOverlay(MounterContract):
-    @pytest.fixture(scope="class")
-    def parts(self, tmp_path_factory):
-        with Store.open(str(tmp_path_factory.mktemp("store"))) as store:
-            yield RunParts(OverlayMounter(store.snapshots), SandboxRunner({}), store.layers)
+    @pytest.fixture
+    def parts(self, store: Store, overlay_mounter: OverlayMounter) -> RunParts:
+        return RunParts(overlay_mounter, SandboxRunner({}), store.layers)
 
 
 class TestCopy(MounterContract):
-    @pytest.fixture(scope="class")
-    def parts(self, tmp_path_factory):
-        with Store.open(str(tmp_path_factory.mktemp("store"))) as store:
-            yield RunParts(CopyMounter(store.snapshots), SandboxRunner({}), store.layers)
+    @pytest.fixture
+    def parts(self, store: Store) -> RunParts:
+        return RunParts(CopyMounter(store.snapshots), SandboxRunner({}), store.layers)
 
 
 class TestMemory(MounterContract):
     @pytest.fixture
-    def parts(self, tmp_path: Path) -> RunParts:
+    def parts(self) -> RunParts:
         layers = MemoryLayerStore()
         return RunParts(MemoryMounter(layers), ShellInterpreter(), layers)

@@ -108,14 +108,14 @@ def test_a_store_that_several_make_at_once_is_one_store(open_store: OpenStore) -
 
 def test_one_snapshot_is_made_by_several_at_once(root: str, open_store: OpenStore) -> None:
     with open_store() as store:
-        layer = store.layers.put([*one_file(b"1")])
+        layer = store.layers.put(one_file(b"1"))
 
         def work() -> None:
             with open_store() as other:
                 assert Path(other.snapshots.path(layer.diff_id), "file").read_bytes() == b"1"
 
         in_parallel(*[work] * 4)
-        assert store.check()[0].damage is False
+        assert store.check() == []
     assert os.listdir(Path(root, "ingest")) == []
 
 

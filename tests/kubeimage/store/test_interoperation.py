@@ -63,7 +63,8 @@ def test_a_name_that_umoci_gives_is_ours_as_well(root: str) -> None:
 @pytest.mark.needs("skopeo")
 @pytest.mark.usefixtures("image")
 def test_an_image_that_skopeo_copies_in_is_found(root: str, tmp_path: Path) -> None:
-    run("skopeo", "copy", "--insecure-policy", f"oci:{root}:app:v1", f"oci:{tmp_path}/other:v1")
+    names = f"oci:{root}:app:v1", f"oci:{tmp_path}/other:v1"
+    run("skopeo", "copy", "--insecure-policy", "--dest-oci-accept-uncompressed-layers", *names)
 
     with Store.open(f"{tmp_path}/other") as other, Store.open(root) as store:
         copied = other.images.get(Reference.parse("v1"))
