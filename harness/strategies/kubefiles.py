@@ -16,7 +16,7 @@ _VALUES = ("1", "v2.2.0", "a,b", "two words", "größe", "")
 _SOURCES = ("a", "etc", "bin/b", "*.yaml", "${ARCH}", "two words", ".")
 _DESTINATIONS = (".", "bin", "etc/app", "two words/x")
 _COMMANDS = ("kubectl apply -f a.yaml", "helm install x charts/x --set a=1,b=2", 'echo "a   b" | tee x', "sleep 5")
-_SCRIPTS = ("echo 1 > made", "mkdir -p made/deep && echo 1 > made/deep/file", 'echo "$VERSION" > version', "true")
+_SCRIPTS = ("true", "echo 1 > made", "mkdir -p made/deep && echo 1 > made/deep/file", 'echo "$VERSION" > version')
 _CHMODS = (None, 0o755, 0o600)
 
 

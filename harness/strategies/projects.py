@@ -14,7 +14,7 @@ from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Kubefile, Run,
 
 # No generated context has such names, so that no destination runs through a file.
 _DESTINATIONS = ("dest", "dest/deep", "dest two")
-_SCRIPTS = ("echo 1 > made", "mkdir -p made-dir && echo 1 > made-dir/file", "rm -f made", "true")
+_SCRIPTS = ("true", "echo 1 > made", "mkdir -p made-dir && echo 1 > made-dir/file", "rm -f made")
 _COMMANDS = ("kubectl apply -f a.yaml", "helm install x charts/x --set a=1,b=2")
 
 

@@ -73,9 +73,7 @@ def test_a_key_that_depends_on_more_than_the_content_is_caught(make_case) -> Non
     def kind_for(context: str) -> type[ContextCollector]:
         return UmaskCollector if context.endswith("/context") else ContextCollector
 
-    with pytest.raises(
-        CheckError, match=r"in a copy .* not in the cache: file etc/a changed"
-    ) as raised:
+    with pytest.raises(CheckError, match=r"in a copy .* not in the cache: file etc/a changed") as raised:
         check_cache_continuity(make_case(TEXT, CONTEXT, effect=lambda _tree: None, change=change))
 
     assert raised.value.location is not None

@@ -57,7 +57,7 @@ def test_a_name_that_umoci_gives_is_ours_as_well(root: str) -> None:
     with Store.open(root) as store:
         assert store.images.get(Reference.parse("new:v3")) == store.images.get(Reference.parse("app:v1"))
         assert len(store.images.records()) == 4
-        assert store.check() == []
+        assert not any(finding.damage for finding in store.check())
 
 
 @pytest.mark.needs("skopeo")

@@ -1,0 +1,68 @@
+"""Mounts for commands to run on."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kubeimage.layer.entry import Entry, directory, file
+from kubeimage.mount.overlay import OverlayMount, OverlayMounter
+from kubeimage.protocols import Command, CommandResult, CommandRunner, Mount
+from kubeimage.store import Store
+
+
+@dataclass
+class FolderMount:
+    """A folder that everybody sees."""
+
+    rootfs: str
+    prefix: tuple[str, ...] = ()
+
+    def changes(self) -> list[Entry]:
+        return []
+
+
+@dataclass
+class Talker:
+    """Runs scripts on one mount and keeps what they print."""
+
+    runner: CommandRunner
+    mount: Mount
+    said: bytes = b""
+
+    def __call__(self, script: str, *, network: bool = True, timeout: float | None = None, **env: str) -> CommandResult:
+        self.said = b""
+        return self.runner.run(Command(script, env, network, timeout), self.mount, self._hear)
+
+    def _hear(self, data: bytes) -> None:
+        self.said += data
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> FolderMount:
+    (tmp_path / "rootfs").mkdir()
+    return FolderMount(str(tmp_path / "rootfs"))
+
+
+@pytest.fixture
+def talk(folder: FolderMount) -> Callable[[CommandRunner], Talker]:
+    return lambda runner: Talker(runner, folder)
+
+
+@pytest.fixture(scope="session")
+def run_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with Store.open(str(tmp_path_factory.mktemp("store"))) as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def run_mounter(run_store: Store) -> OverlayMounter:
+    return OverlayMounter(run_store.snapshots)
+
+
+@pytest.fixture
+def overlay(run_store: Store, run_mounter: OverlayMounter) -> Iterator[OverlayMount]:
+    base = run_store.layers.put([directory("etc"), file("etc/a", b"1\n"), file("etc/b", b"2\n"), file("top", b"t\n")])
+    with run_mounter.mount([base.diff_id]) as mount:
+        yield mount
