@@ -256,6 +256,13 @@ class Mount(Protocol):
         """
         ...
 
+    def keep(self, directory: str) -> None:
+        """Copy the whole tree, as the RUN left it, into ``directory``, which is made.
+
+        Raises: MountError, StoreFullError.
+        """
+        ...
+
 
 class Mounter(Protocol):
     """Puts layers together into a rootfs."""

@@ -1,10 +1,11 @@
 r"""The code blocks of the documentation run.
 
-A page's blocks run in order, in one empty folder that holds a copy of ``fixtures/`` and starts with an empty store:
+A page's blocks run in order, in one folder that holds a copy of ``fixtures/``, on a store that holds ``rootfs:v1``:
 
 - ``sh``: a script for ``sh -eu``, in a process of its own: folder changes don't outlive the block. Lines ``# -> TEXT``
-  say what it prints: each is a line of its output, in this order; ``…`` stands for anything. A block that makes a venv
-  sets a machine up from the network: people and CI run it, not this test.
+  say what it prints: each is a line of its output, in this order; ``…`` stands for anything, and how many blanks there
+  are makes no difference. A block that makes a venv sets a machine up from the network: people and CI run it, not
+  this test.
 - ``python``: a whole test file, which passes under pytest. ``python conftest.py`` is written to that name, and stays.
 
 Other blocks (``kubefile``, ``toml``, ``text``) are for reading.
@@ -123,12 +124,17 @@ def run_block(block: Block, workplace: Path) -> str:
 
 def missing_line(expected: list[str], output: str) -> str | None:
     """Give the first expected line that does not follow the ones before it; None if all do."""
-    lines = iter(output.splitlines())
+    lines = map(single_blanks, output.splitlines())
     for wanted in expected:
-        pattern = re.compile(".*".join(map(re.escape, wanted.strip().split("…"))))
-        if not any(pattern.fullmatch(line.strip()) for line in lines):
+        pattern = re.compile(".*".join(map(re.escape, single_blanks(wanted).split("…"))))
+        if not any(pattern.fullmatch(line) for line in lines):
             return wanted
     return None
+
+
+def single_blanks(line: str) -> str:
+    """Give a line with one blank wherever there are blanks."""
+    return " ".join(line.split())
 
 
 @pytest.mark.parametrize("page", pages_with_code(), ids=name_of)

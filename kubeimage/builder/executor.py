@@ -163,7 +163,10 @@ class _Build:
         if self.hitting and (hit := self.parts.cache.lookup(key)) is not None:
             return self._hit(step, key, hit)
         why = self._why_missed(key)
-        made = steps.run(step, command, self.rootfs.diff_ids, self.parts, lambda data: self._output(step, data))
+        below, keep_failed = self.rootfs.diff_ids, self.plan.options.keep_failed
+        made = steps.run(
+            step, command, below, self.parts, lambda data: self._output(step, data), keep_failed=keep_failed
+        )
         return self._missed(step, key, made, why)
 
     def _output(self, step: Step, data: bytes) -> None:

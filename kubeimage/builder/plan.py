@@ -27,6 +27,7 @@ class BuildOptions:
     """What a build is asked for beside its Kubefile and context.
 
     Shape: ``platform`` None means this machine's. ``keep_base`` False is ``--no-base``.
+           ``keep_failed`` is a directory, not there yet, that gets the tree which a failed RUN left.
     Units: ``epoch`` is SOURCE_DATE_EPOCH in seconds, or None; ``timeout`` is seconds for each RUN, or None.
     """
 
@@ -40,6 +41,7 @@ class BuildOptions:
     timestamps: Literal["epoch", "preserve"] = "epoch"
     epoch: int | None = None
     timeout: float | None = None
+    keep_failed: str | None = None
 
     @property
     def target(self) -> Platform:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from kubeimage.builder.plan import Step
 from kubeimage.builder.rootfs import Rootfs
@@ -15,7 +15,7 @@ from kubeimage.cachekey import CacheKey, Fields
 from kubeimage.errors import CommandError, CommandTimeoutError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, Kind, canonical_order, directory
-from kubeimage.protocols import Collected, Command, CommandRunner, LayerStore, Mounter, StoredLayer
+from kubeimage.protocols import Collected, Command, CommandResult, CommandRunner, LayerStore, Mounter, StoredLayer
 
 _DEFAULT_DIRECTORY_MODE = 0o755
 
@@ -127,27 +127,31 @@ def run(
     below: Sequence[Digest],
     parts: RunParts,
     output: Callable[[bytes], None],
+    *,
+    keep_failed: str | None = None,
 ) -> Made:
-    """Run a command on the image below, and keep what it changed.
+    """Run a command on the image below, and keep what it changed; a tree that it failed on goes to ``keep_failed``.
 
     Raises: CommandError, MountError, SandboxError.
     """
     with parts.mounter.mount(below) as mount:
         result = parts.runner.run(command, mount, output)
-        if result.timed_out:
-            raise CommandTimeoutError(
-                f"RUN took longer than {command.timeout:g} s and was stopped",
-                status=result.status,
-                output=result.tail,
-                location=step.location,
-                hint="give it more time with --timeout",
-            )
-        if result.status:
-            raise CommandError(
-                f"RUN {_ending(result.status)}", status=result.status, output=result.tail, location=step.location
-            )
+        if result.timed_out or result.status:
+            if keep_failed is not None:
+                mount.keep(keep_failed)
+            raise _failure(step, command, result, keep_failed)
         changes = mount.changes()
         return Made(parts.layers.put(changes), changes) if changes else Made(None)
+
+
+def _failure(step: Step, command: Command, result: CommandResult, kept: str | None) -> CommandError:
+    facts: dict[str, Any] = {"status": result.status, "output": result.tail, "location": step.location}
+    look = f"what it left is in {kept}" if kept is not None else None
+    if result.timed_out:
+        message = f"RUN took longer than {command.timeout:g} s and was stopped"
+        return CommandTimeoutError(message, hint=look or "give it more time with --timeout", **facts)
+    hint = look or "look at what it left: --keep-failed DIR"
+    return CommandError(f"RUN {_ending(result.status)}", hint=hint, **facts)
 
 
 def _ending(status: int) -> str:

@@ -40,6 +40,7 @@ class BuildRequest:
     network: str
     timestamps: str
     timeout: float | None
+    keep_failed: str | None
     progress: str
     quiet: bool
     iidfile: str | None
@@ -63,6 +64,7 @@ class BuildRequest:
             timestamps="preserve" if self.timestamps == "preserve" else "epoch",
             epoch=parse_epoch(environment.get(EPOCH_VARIABLE)),
             timeout=self.timeout,
+            keep_failed=parse_keep_failed(self.keep_failed),
         )
 
     def kubefile_path(self) -> str:
@@ -100,6 +102,20 @@ def parse_build_args(texts: tuple[str, ...], environment: Mapping[str, str]) -> 
             value = environment[key]
         found[key] = value
     return found
+
+
+def parse_keep_failed(path: str | None) -> str | None:
+    """Read the directory that a failed RUN's tree goes to.
+
+    Raises: UsageError where something is there already, or nothing can be made.
+    """
+    if path is None:
+        return None
+    if os.path.lexists(path):
+        raise UsageError(f"--keep-failed: {path!r} is there already", hint="name a directory that can be made")
+    if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+        raise UsageError(f"--keep-failed: {path!r} cannot be made, for it has no parent directory")
+    return os.path.abspath(path)
 
 
 def parse_labels(texts: tuple[str, ...]) -> dict[str, str]:
@@ -222,6 +238,7 @@ def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
         click.option(
             "--timeout", type=float, metavar="SECONDS", callback=_finite, help="Stop a RUN that takes longer."
         ),
+        click.option("--keep-failed", metavar="DIR", help="Copy the tree that a failed RUN left into DIR, to look at."),
         _choice("--progress", "auto", "plain", "json", "quiet", text="How to tell what happens, on standard error."),
         click.option("-q", "--quiet", is_flag=True, help="The same as --progress=quiet."),
         click.option("--iidfile", metavar="FILE", help="Write the image id into this file."),

@@ -150,12 +150,27 @@ def remove_leftovers(layout: Layout) -> None:
 
 def remove_leftover(path: str) -> bool:
     """Remove the folder of a dead process; tell whether it is gone."""
+    with suppress(FileNotFoundError):
+        return _remove_if_free(path)
+    # Without a lease it may be a session that has just begun. Then it is empty, or has a lease when looked at again.
+    with suppress(OSError):
+        os.rmdir(path)
+        return True
+    with suppress(FileNotFoundError):
+        return _remove_if_free(path)
+    return remove_tree(path)
+
+
+def _remove_if_free(path: str) -> bool:
+    """Remove a session's folder, unless somebody holds its lease.
+
+    Raises: FileNotFoundError where it has no lease.
+    """
     try:
         with _opened(os.path.join(path, LEASE)) as lease:
             return locks.try_exclusive(lease) and _remove(path)
     except FileNotFoundError:
-        # A session that has just begun and has no lease yet notices that its folder is gone, and makes another.
-        return remove_tree(path)
+        raise
     except OSError:
         return False
 

@@ -284,3 +284,13 @@ def test_a_secret_argument_enters_no_key_in_clear(world) -> None:
 
     assert hits(one) == hits(two) == "m"
     assert "hunter" not in two.why_missed(2)
+
+
+def test_the_tree_that_a_failed_run_left_can_be_kept(world, tmp_path) -> None:
+    kept = tmp_path / "kept"
+
+    with pytest.raises(CommandError) as caught:
+        world.build("FROM scratch\nCOPY a .\nRUN echo half > b && false\n", FILES, keep_failed=str(kept))
+
+    assert {path.name: path.read_text() for path in kept.iterdir()} == {"a": "A", "b": "half\n"}
+    assert caught.value.hint == f"what it left is in {kept}"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.contracts import one_file
-from kubeimage.store import Store
+from kubeimage.store import Store, locks
 from kubeimage.store.layout import Layout
 from kubeimage.store.session import LEASE, Session, leftovers, live_leases, remove_leftover
 
@@ -94,6 +94,29 @@ def test_a_session_that_loses_its_young_folder_makes_another(root: str, monkeypa
 
     assert session.folder() == made[1]
     session.close()
+
+
+def test_a_session_that_begins_while_its_folder_is_looked_at_is_left_alone(
+    root: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease comes between the look for one and the removal of what seems to be empty."""
+    folder = Path(root, "ingest", "0123")
+    folder.mkdir()
+    lease = folder / LEASE
+    remove, held = os.rmdir, []
+
+    def rmdir(path: str) -> None:
+        if not held:
+            held.append(os.open(lease, os.O_RDWR | os.O_CREAT))
+            assert locks.try_exclusive(held[0])
+        remove(path)
+
+    monkeypatch.setattr(os, "rmdir", rmdir)
+
+    assert not remove_leftover(str(folder))
+    assert lease.exists()
+    os.close(held[0])
+    assert remove_leftover(str(folder))
 
 
 def test_leftovers_that_forbid_it_are_removed_all_the_same(root: str, in_a_killed_child: InAKilledChild) -> None:
