@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -128,6 +128,3 @@ class CheckItem(pytest.Item):
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
         """Give the Kubefile's path, the line that a reader starts at, and the check's name."""
         return self.path, 0, f"{self.parent.name}::{self.name}"
-
-
-CheckFunction = Callable[[Case], None]

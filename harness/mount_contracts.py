@@ -217,6 +217,14 @@ class MounterContract:
             assert [one.path for one in first.changes()] == ["one"]
             assert [one.path for one in second.changes()] == ["two"]
 
+    def test_commands_on_one_mount_follow_each_other(self, parts: RunParts) -> None:
+        """What one command left, the next finds; the changes are those of both."""
+        with parts.mounter.mount(put_layers(parts.layers, BASE)) as mount:
+            run(parts, mount, "rm top && echo 1 > one")
+            run(parts, mount, "test ! -e top && mv one two")
+
+            assert [one.path for one in mount.changes()] == ["top", "two"]
+
     def test_the_stack_that_was_given_stays_as_it_is(self, parts: RunParts) -> None:
         """Mounting turns nothing upside down but its own copy."""
         below = put_layers(parts.layers, BASE)

@@ -63,14 +63,15 @@ def describe(outcome: Outcome) -> dict[str, str]:
     result = outcome.result
     assert result is not None
     count = len(result.image.layers)
-    return {
+    facts = {
         "image_id": result.image.id.short,
         "layers": f"{count} layer{'s' if count != 1 else ''}",
         "size": f"{result.image.size:,} bytes",
         "cache": f"{result.cache_hits} of {result.cache_hits + result.cache_misses} steps from the cache",
-        # Where nothing ran, auto never had to choose.
-        "backend": f"{outcome.mounter} and {outcome.runner}" if outcome.mounter != "auto" else "nothing",
     }
+    if any(one.step.run is not None and not one.cached for one in result.steps):
+        facts["run_by"] = f"RUN by {outcome.mounter} and {outcome.runner}"
+    return facts
 
 
 def _result_to_json(result: BuildResult) -> JsonObject:

@@ -17,7 +17,7 @@ from kubeimage.api import Backends
 from kubeimage.errors import DestinationError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, Kind
-from kubeimage.layer.reader import iter_contents
+from kubeimage.layer.reader import iter_entries
 from kubeimage.layer.tree import Tree
 
 _SHOWN_WHOLE = 4096
@@ -64,12 +64,16 @@ class LayerIndex:
                 self._add(number, layer, backends)
 
     def _add(self, number: int, layer: BuiltLayer, backends: Backends) -> None:
-        entries, offsets = [], {}
+        entries: list[Entry] = []
+        offsets: dict[str, int] = {}
         with backends.layers.open(layer.diff_id) as tar:
-            for entry, content in iter_contents(tar):
+            for entry in iter_entries(tar):
                 entries.append(entry)
-                if content is not None:
+                if entry.kind is Kind.FILE:
+                    # The reader stands behind the header, and has not passed over the content yet.
                     offsets[entry.path] = tar.tell()
+                elif entry.kind is Kind.HARDLINK:
+                    offsets[entry.path] = offsets[entry.target]
         self.entries.append(entries)
         self._offsets.append(offsets)
         self.tree.apply(entries, layer=number)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,10 +26,17 @@ def workshop_of(config: pytest.Config) -> Workshop:
 
         config.stash[WORKSHOP] = Workshop(
             config.stash[SETTINGS],
-            os.path.join(_shared_folder(config), "kubeimage"),
+            _folder(config),
             lambda path: config.hook.pytest_kubefile_backends(config=config, path=path),
         )
     return config.stash[WORKSHOP]
+
+
+def remove_workshop(config: pytest.Config) -> None:
+    """Remove the run's workshop, be it this process's or that of xdist workers."""
+    has_workers = config.getoption("dist", "no") != "no"
+    if WORKSHOP in config.stash or (has_workers and os.path.exists(_folder(config))):
+        workshop_of(config).close()
 
 
 def case_of(config: pytest.Config, subject: Subject) -> Case:
@@ -39,23 +45,23 @@ def case_of(config: pytest.Config, subject: Subject) -> Case:
 
     cases = config.stash.setdefault(_CASES, {})
     if subject not in cases:
-        cases[subject] = Case(workshop_of(config), subject, _shown(config, subject.path))
+        cases[subject] = Case(workshop_of(config), subject, shown_path(config, subject.path))
     return cases[subject]
 
 
-def _shown(config: pytest.Config, path: str) -> str:
+def shown_path(config: pytest.Config, path: str) -> str:
     """Give the path as a person who started pytest sees it."""
     relative = os.path.relpath(path, config.invocation_params.dir)
     return path if relative.startswith("..") else relative
 
 
-def _shared_folder(config: pytest.Config) -> str:
-    """Give pytest's temporary folder for this run, which all xdist workers share.
+def _folder(config: pytest.Config) -> str:
+    """Give a folder in pytest's temporary one for this run, which all xdist workers share.
 
     Items have no fixtures, and so no tmp_path_factory but the one that pytest keeps on its config.
     """
     factory: pytest.TempPathFactory | None = getattr(config, "_tmp_path_factory", None)
     if factory is None:
-        return tempfile.mkdtemp(prefix="kubeimage-pytest-")
+        raise pytest.UsageError("checks of Kubefiles need pytest's tmpdir plugin; leave out -p no:tmpdir")
     base = factory.getbasetemp()
-    return str(base.parent if hasattr(config, "workerinput") else base)
+    return str((base.parent if hasattr(config, "workerinput") else base) / "kubeimage")

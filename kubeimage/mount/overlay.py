@@ -29,7 +29,11 @@ MOST_OPTIONS = 4095
 """Bytes that mount(2) takes: a page with its NUL."""
 
 # Since 2.39 util-linux mounts by fsconfig(2), which takes 256 bytes of lower directories where mount(2) takes a page.
-_SCRIPT = 'cd -- "$1" && LIBMOUNT_FORCE_MOUNT2=always "$2" -t overlay -o "$3" overlay m && shift 3 && exec "$@"'
+# A volatile overlay's work folder is marked until the machine starts anew, lest somebody mounts it after a crash.
+_SCRIPT = (
+    'cd -- "$1" && { [ ! -e w/work/incompat ] || rm -r w/work/incompat; } && '
+    'LIBMOUNT_FORCE_MOUNT2=always "$2" -t overlay -o "$3" overlay m && shift 3 && exec "$@"'
+)
 # Renames are copies and links are broken at their first change: so the upper directory tells all by itself. It is
 # thrown away in any case, so nothing of it needs to reach the disk.
 _PLAIN = ("index=off", "metacopy=off")

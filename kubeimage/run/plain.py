@@ -10,7 +10,7 @@ from kubeimage.protocols import Command, CommandResult, Mount
 from kubeimage.run.environment import command_environment
 from kubeimage.run.process import READY, keeper, run_to_end
 
-_SHELL = 'cd -- "$1" && shift && { ' + READY + 'exec /bin/sh -c "$1"; }'
+_SHELL = 'cd -- "$1" && shift && unset OLDPWD && { ' + READY + 'exec /bin/sh -c "$1"; }'
 
 
 class PlainRunner:

@@ -9,7 +9,7 @@
       cache/                  what the build cache and the stat index keep; it can be lost at any time
       ingest/RANDOM/          one running session: its unfinished files, and
       ingest/RANDOM/lease     the digests that it relies on, one a line; locked while the session lives
-      index.lock  gc.lock     empty files to lock
+      index.lock gc.lock gc.turn   empty files to lock
 
 How something is committed: it is written whole in ``ingest/``, then renamed to its place. A blob has its name at once,
 so it outlives its process, but no mark; it has the mark once it has been waited for, and all new blobs are waited for
@@ -19,9 +19,10 @@ beside them only what ``prune`` removes and a later build uses or replaces.
 
 Who may hold which lock, always in this order, and none longer than it takes:
 
-1. ``gc.lock``, shared: to start relying on a blob, or to publish one, and write its digest into the lease; and to
+1. ``gc.turn``, alone: to queue up for ``gc.lock``, so that who wants that one alone gets it in the end.
+2. ``gc.lock``, shared: to start relying on a blob, or to publish one, and write its digest into the lease; and to
    change ``index.json``. Alone: to look for garbage and take it out of sight (it is deleted later), and to repair.
-2. ``index.lock``, alone: from reading ``index.json`` to replacing it.
+3. ``index.lock``, alone: from reading ``index.json`` to replacing it.
 
 ``ingest/RANDOM/lease`` is locked by its session from beginning to end. Garbage is what neither ``index.json``, nor the
 lease of a running session, nor the build cache (where it is kept) leads to. The kernel frees the locks of a dead

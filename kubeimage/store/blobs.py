@@ -85,14 +85,14 @@ class Blobs:
     def __init__(self, layout: Layout, session: Session, *, hold: bool) -> None:
         self._layout = layout
         self._session = session
-        self._holds = hold
+        self._holds = self._marks = hold
         self._pending: dict[Digest, int] = {}
         self._oldest_pending = 0.0
         self._hashed: dict[Digest, tuple[int, int, int]] = {}
 
     def hold(self, digests: Iterable[Digest]) -> None:
         """Keep blobs from being collected while the session lasts, as far as the store can be written."""
-        if self._holds and os.path.isdir(self._layout.blobs):
+        if self._holds and (self._session.name or os.path.isdir(self._layout.blobs)):
             try:
                 self.hold_surely(digests)
             except StoreError:
@@ -263,11 +263,11 @@ class Blobs:
             after = os.fstat(file.fileno())
             if found != digest or _identity(before) != _identity(after):
                 return False
-            try:
-                os.fsync(file.fileno())
-                os.utime(file.fileno(), ns=_MARK)
-            except OSError:
-                self._hashed[digest] = _identity(after)
+            self._hashed[digest] = _identity(after)
+            if self._marks:
+                with suppress(OSError):
+                    os.fsync(file.fileno())
+                    os.utime(file.fileno(), ns=_MARK)
         return True
 
 

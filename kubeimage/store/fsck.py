@@ -1,6 +1,7 @@
 """Checks a whole store: every digest, size and reference, snapshots against layers, the build cache, leftovers.
 
-Builds go on meanwhile; a check that repairs makes them wait at their next step that touches the store.
+Builds go on meanwhile, and nobody removes what is being checked: the check holds all of it, as a build would. A check
+that repairs makes builds wait at their next step that touches the store.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -63,9 +65,10 @@ def check(where: Layout, session: Session, blobs: Blobs, cache: CacheRecords | N
     if not (where.is_complete() or os.path.exists(where.marker)):
         return []
     checker = _Checker(where, session, blobs, cache, repair=repair)
-    if repair:
-        session.folder()
-    with (locks.exclusive if repair else locks.shared)(where.gc_lock):
+    if not repair:
+        return list(checker.run())
+    session.folder(sweep=False)
+    with locks.alone(where.gc_lock):
         return list(checker.run())
 
 
@@ -80,9 +83,11 @@ class _Checker:
         self._repair = repair
         self._sizes: dict[Digest, int] = {}
         self._bad: dict[Digest, str] = {}
-        self._needed: set[Digest] = live_leases(where)
+        self._needed: set[Digest] = live_leases(where, but=session.name)
 
     def run(self) -> Iterator[Finding]:
+        if not self._repair:
+            self._hold_all()
         yield from self._check_files()
         entries, finding = self._read_index()
         if finding is not None:
@@ -94,6 +99,12 @@ class _Checker:
         yield from self._check_cache()
         yield from self._check_unneeded()
         yield from self._check_leftovers()
+
+    def _hold_all(self) -> None:
+        """Keep what is there from being removed meanwhile; in a store that cannot be written, hope for the best."""
+        with suppress(StoreError):
+            self._session.folder(sweep=False)
+            self._blobs.hold_surely(self._iter_digests())
 
     def _done(self, finding: Finding) -> Finding:
         return replace(finding, repaired=self._repair)

@@ -108,7 +108,7 @@ class Collector:
             return after
 
         trash = self._session.new_path()
-        with locks.exclusive(self._layout.gc_lock):
+        with locks.alone(self._layout.gc_lock):
             index.change_entries(self._layout, self._session, change_and_find)
             there = sorted(digest for digest in garbage if os.path.lexists(self._layout.blob(digest)))
             candidates = [_Candidate("blob", digest.hex, self._layout.blob(digest)) for digest in there]
@@ -123,7 +123,7 @@ class Collector:
         except StoreFullError:
             # Not even room for a folder: then others have to wait while things are deleted where they are.
             return self._collect_in_place(keep_cache=keep_cache)
-        with locks.exclusive(self._layout.gc_lock):
+        with locks.alone(self._layout.gc_lock):
             index.change_entries(self._layout, self._session, self._without_dangling)
             found = self._find(index.read_entries(self._layout), keep_cache=keep_cache)
             moved = self._take_away(found, trash)
@@ -132,7 +132,7 @@ class Collector:
         return report.items
 
     def _collect_in_place(self, *, keep_cache: bool) -> tuple[Garbage, ...]:
-        with locks.exclusive(self._layout.gc_lock):
+        with locks.alone(self._layout.gc_lock):
             found = self._find(index.read_entries(self._layout), keep_cache=keep_cache)
             report = _report(found)
             for candidate in found:

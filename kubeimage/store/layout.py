@@ -25,6 +25,7 @@ _OWN_NAMES = {
     "blobs",
     "cache",
     "gc.lock",
+    "gc.turn",
     "index.json",
     "index.lock",
     "ingest",
@@ -88,7 +89,7 @@ class Layout:
 
     def blob(self, digest: Digest) -> str:
         """Give the path of a blob."""
-        return os.path.join(self.root, "blobs", "sha256", digest.hex)
+        return f"{self.root}/blobs/sha256/{digest.hex}"
 
     def is_complete(self) -> bool:
         """Whether there is a store of a form that can be read; an image layout that another tool made is none yet.

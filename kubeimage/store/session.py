@@ -38,7 +38,7 @@ class Session:
         """The name of the folder, where there is one yet."""
         return os.path.basename(self._folder) if self._folder else None
 
-    def folder(self) -> str:
+    def folder(self, *, sweep: bool = True) -> str:
         """Give the session's folder. The first call makes the store, where there is none, and removes leftovers.
 
         Raises: StoreFullError, StoreAccessError.
@@ -50,7 +50,8 @@ class Session:
             self._folder = self._start()
             if not complete:
                 make_files(self._layout, self.new_path)
-            remove_leftovers(self._layout)
+            if sweep:
+                remove_leftovers(self._layout)
         return self._folder
 
     def new_path(self) -> str:

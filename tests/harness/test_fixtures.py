@@ -46,7 +46,7 @@ def test_a_test_in_the_projects_folder_needs_no_option(project, run) -> None:
     result = run("-v")
 
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["app/tests/test_it.py::test_it PASSED*"])
+    result.stdout.fnmatch_lines(["app/tests/test_it.py::test_it* PASSED*"])
 
 
 def test_the_marker_names_the_kubefile_and_how_to_build_it(project, run) -> None:

@@ -1,6 +1,7 @@
 """Every option, as an option and as an ini setting."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -137,9 +138,16 @@ def test_a_build_argument_that_the_only_kubefile_does_not_declare_is_an_error(pr
 def test_of_many_kubefiles_those_get_a_build_argument_that_declare_it(project, run) -> None:
     project({**APP, "with/Kubefile": ARG, "with/a.txt": ""})
 
-    result = run("--kubefile=.", "--kubefile-build-arg=NAME=a.txt", "-k", "build", "-W", "default")
+    result = run(
+        "--kubefile=.",
+        "--kubefile-build-arg=NAME=a.txt",
+        "-k",
+        "build",
+        "-W",
+        "default::harness.warning.KubefileWarning",
+    )
 
-    result.assert_outcomes(passed=2, deselected=16, warnings=1)
+    result.assert_outcomes(passed=2, deselected=16)
     result.stdout.fnmatch_lines(["*app/Kubefile:1: KubefileWarning: *NAME is left out here: no ARG declares it"])
 
 
@@ -255,7 +263,7 @@ def test_a_store_is_used_and_kept(project, run, pytester: pytest.Pytester) -> No
     first = run("app/Kubefile::build", f"--kubefile-root={root}", backend=None)
     again = run("app/Kubefile::build", "--kubefile-root=kept", backend=None)
 
-    first.stdout.fnmatch_lines([f"kubeimage: *, in {root}", "*0 of 1 steps from the cache*"])
+    first.stdout.fnmatch_lines(["kubeimage: *, in kept", "*0 of 1 steps from the cache*"])
     again.stdout.fnmatch_lines(["*1 of 1 steps from the cache*"])
     assert (root / "oci-layout").exists()
 
@@ -271,7 +279,7 @@ def test_a_store_of_the_run_goes_with_it(project, run, pytester: pytest.Pytester
 def test_a_run_without_a_kubefile_imports_nothing_of_kubeimage(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), *sys.path]))
     pytester.makepyfile(
         "import sys\ndef test_it(): assert not [name for name in sys.modules if name.startswith('kubeimage')]"
     )

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from pyfakefs.fake_filesystem_unittest import Patcher
 
-from harness.contracts import BuildCacheContract, ImageStoreContract, LayerStoreContract
+from harness.cache_contracts import BuildCacheContract
+from harness.contracts import ImageStoreContract, LayerStoreContract
 from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.image.digest import Digest

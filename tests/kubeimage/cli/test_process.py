@@ -196,6 +196,7 @@ def test_a_failed_run_shows_its_line_and_its_last_output(tmp_path: Path) -> None
         "  --> ./Kubefile:2:1",
         "2 | RUN echo one; echo two >&2; exit 7",
         "  | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^",
+        "hint: look at what it left: --keep-failed DIR",
         "last output (2 lines):",
         "  one",
         "  two",

@@ -61,7 +61,7 @@ def test_what_a_killed_build_left_is_gone_with_the_next(tmp_path):
     child.communicate()
     until_gone(root)
 
-    with Store.open(root):
+    with Store.open(root) as store, store.snapshots.scratch():
         pass
 
     assert os.listdir(f"{root}/ingest") == []
@@ -87,13 +87,9 @@ def until_gone(root: str) -> list[str]:
 
 def traces(root: str) -> list[str]:
     """Give the processes that know ``root``, or see something mounted in it."""
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid():
-            for what in ("cmdline", "mountinfo"):
-                if os.fsencode(root) in read(f"/proc/{name}/{what}").replace(b"\\040", b" "):
-                    found.append(f"{name} {what}")
-    return found
+    pids = [name for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+    files = [f"/proc/{pid}/{what}" for pid in pids for what in ("cmdline", "mountinfo")]
+    return [file for file in files if os.fsencode(root) in read(file).replace(b"\\040", b" ")]
 
 
 def read(path: str) -> bytes:

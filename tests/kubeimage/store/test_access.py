@@ -13,7 +13,8 @@ import pytest
 
 from harness.contracts import APP, OTHER, make_image, one_file
 from kubeimage.errors import KubeimageError, StoreAccessError, StoreFullError
-from kubeimage.store import Store
+from kubeimage.store import Store, locks
+from kubeimage.store.layout import Layout
 
 OpenStore = Callable[[], Store]
 IMAGE = make_image()
@@ -61,9 +62,9 @@ def read_only(open_path: Path) -> Iterator[str]:
     root = open_path / "store"
     with Store.open(str(root)) as store:
         store.images.put(make_image([store.layers.put(one_file(b"1"))]), [APP])
-    folders = [root, *(path for path in root.rglob("*") if path.is_dir() and path.stat().st_mode & 0o055)]
-    for folder in folders:
-        folder.chmod(0o555)
+    folders = {path: path.stat().st_mode for path in (root, *root.rglob("*")) if path.is_dir()}
+    for folder, mode in folders.items():
+        folder.chmod(mode & 0o555)
     yield str(root)
     for folder in folders:
         folder.chmod(0o755)
@@ -98,6 +99,16 @@ def test_a_store_that_cannot_be_written_says_so(read_only: str, write: Callable[
 
     with Store.open(read_only, create=False) as store:
         assert [record.reference for record in store.images.records()] == [APP]
+
+
+def test_a_reader_keeps_garbage_collection_waiting_even_where_it_cannot_write(read_only: str) -> None:
+    if os.geteuid():
+        pytest.skip("only root can be two users")
+    with as_nobody(), locks.shared(Layout(read_only).gc_lock):
+        os.seteuid(0)
+        descriptor = os.open(Layout(read_only).gc_lock, os.O_RDWR)
+        assert not locks.try_exclusive(descriptor)
+        os.close(descriptor)
 
 
 def test_a_store_that_cannot_be_made_says_where(open_path: Path) -> None:

@@ -57,6 +57,16 @@ def test_a_blob_that_was_only_touched_is_marked_again(layer: StoredLayer, store:
     assert blob_path(layer.diff_id).stat().st_mtime_ns == 0
 
 
+def test_a_blob_that_was_only_touched_is_left_so_by_who_only_looks(
+    root: str, layer: StoredLayer, blob_path: BlobPath
+) -> None:
+    os.utime(blob_path(layer.diff_id))
+
+    with Store.open(root, create=False) as store:
+        assert store.layers.has(layer.diff_id)
+        assert blob_path(layer.diff_id).stat().st_mtime_ns != 0
+
+
 def test_a_good_blob_is_never_touched(layer: StoredLayer, store: Store, blob_path: BlobPath) -> None:
     before = blob_path(layer.diff_id).stat()
 

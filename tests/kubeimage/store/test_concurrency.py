@@ -109,6 +109,7 @@ def test_a_store_that_several_make_at_once_is_one_store(open_store: OpenStore) -
 def test_one_snapshot_is_made_by_several_at_once(root: str, open_store: OpenStore) -> None:
     with open_store() as store:
         layer = store.layers.put(one_file(b"1"))
+        store.images.put(make_image([layer]), [APP])
 
         def work() -> None:
             with open_store() as other:
@@ -161,3 +162,38 @@ def test_garbage_collection_waits_for_who_publishes(root: str, open_store: OpenS
     assert os.read(said, 9) == b"collected"
     os.close(said)
     os.close(say)
+
+
+def test_who_wants_to_collect_garbage_is_not_overtaken(root: str, open_store: OpenStore) -> None:
+    """The kernel would give a lock that is shared to all who want to share it, and let the other one wait for ever."""
+    open_store().close()
+    layout = Layout(root)
+    said, say = os.pipe()
+
+    def collect() -> None:
+        with locks.alone(layout.gc_lock):
+            os.write(say, b"collects ")
+
+    def build() -> None:
+        with locks.shared(layout.gc_lock):
+            os.write(say, b"builds ")
+
+    with locks.shared(layout.gc_lock):
+        children = [start(collect)]
+        wait_until_held(os.path.join(root, "gc.turn"))
+        children.append(start(build))
+        time.sleep(0.1)
+    for child in children:
+        os.waitpid(child, 0)
+
+    assert os.read(said, 100) == b"collects builds "
+    os.close(said)
+    os.close(say)
+
+
+def wait_until_held(path: str) -> None:
+    free = True
+    while free:
+        descriptor = os.open(path, os.O_RDWR)
+        free = locks.try_exclusive(descriptor)
+        os.close(descriptor)

@@ -129,8 +129,12 @@ def test_a_relative_root_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.
 
 def test_opening_imports_little() -> None:
     """Each of these takes longer to import than a small store takes to answer."""
-    script = "import sys, kubeimage.store, kubeimage.cache; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    script = (
+        "import sys; old = set(sys.modules); import kubeimage.store, kubeimage.cache; print(*set(sys.modules) - old)"
+    )
+    environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
 
     heavy = {"asyncio", "click", "concurrent.futures", "filelock", "rich", "shutil", "subprocess", "tempfile", "yaml"}
     assert heavy.isdisjoint(loaded)

@@ -238,14 +238,18 @@ def test_what_a_power_cut_spoilt_before_it_was_committed_is_no_damage(store: Sto
     assert is_clean_after_repair(store)
 
 
+def times(store: Store) -> dict[Path, int]:
+    return {path: path.lstat().st_mtime_ns for path in Path(store.root).rglob("*") if "ingest" not in path.parts}
+
+
 def test_a_check_changes_nothing(store: Store, layer: StoredLayer, blob_path: BlobPath, flip: Flip) -> None:
     flip(blob_path(layer.diff_id))
     Path(store.root, "oci-layout").unlink()
-    before = {path: path.lstat().st_mtime_ns for path in Path(store.root).rglob("*")}
+    before = times(store)
 
     assert not any(finding.repaired for finding in store.check())
 
-    assert {path: path.lstat().st_mtime_ns for path in Path(store.root).rglob("*")} == before
+    assert times(store) == before
 
 
 @pytest.mark.parametrize("content", [None, b"", b'{"imageLayoutVersion": "2"}'])

@@ -130,7 +130,7 @@ def test_a_build_killed_anywhere_leaves_the_old_image_or_the_new(root: str, open
 
     number = start
     while killed_at(number, work):
-        number += 4
+        number += 5
         assert_whole(open_store, [OLD, NEW])
         with open_store() as store:
             assert build(store) == NEW
@@ -167,7 +167,7 @@ def test_prune_killed_anywhere_leaves_a_whole_store(root: str, open_store: OpenS
             build(store)
         if not killed_at(number, work):
             break
-        number += 3
+        number += 5
         assert_whole(open_store, [NEW, None])
     assert number > 20
 
@@ -191,7 +191,7 @@ def test_a_build_that_the_system_fails_anywhere_says_so(
             failed = True
         if failure.left >= 0:
             break
-        number += 3
+        number += 4
         errors += failed
         # Only a disk that cannot say whether it has the new list can make an error of what is done.
         doubtful = failed and failure.failed == "fsync"

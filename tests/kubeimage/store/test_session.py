@@ -103,7 +103,8 @@ def test_a_session_that_begins_while_its_folder_is_looked_at_is_left_alone(
     folder = Path(root, "ingest", "0123")
     folder.mkdir()
     lease = folder / LEASE
-    remove, held = os.rmdir, []
+    remove = os.rmdir
+    held: list[int] = []
 
     def rmdir(path: str) -> None:
         if not held:

@@ -1,0 +1,271 @@
+"""RUNs that try to get out, to stay, to leak, or to lie about what they changed."""
+
+import contextlib
+import hashlib
+import os
+import socket
+import stat
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from kubeimage.errors import UnsupportedSourceError
+from kubeimage.protocols import Command, CommandResult
+from kubeimage.run.sandbox import SandboxRunner
+
+MARK = "kubeimage-was-here"
+HOST_PLACES = ["/", "/etc", "/usr", "/usr/bin", "/tmp", "/var/tmp", "/dev/shm", "/run", "/root", "/home", "/opt"]
+
+# Each must change nothing on the host and leave nothing behind, whether it fails or not.
+ESCAPES = {
+    "write to /etc": f"echo x > /etc/{MARK}",
+    "write to /usr": f"echo x > /usr/bin/{MARK}",
+    "write to the root": f"echo x > /{MARK}; mkdir /{MARK}",
+    "write to the host's /tmp": f"echo x > /tmp/{MARK}; echo x > /var/tmp/{MARK}",
+    "write to shared memory": f"echo x > /dev/shm/{MARK}",
+    "write to the home folder": 'echo x > "$HOST_HOME/x"; rm -rf "$HOST_HOME"',
+    "write to the context": 'echo x >> "$CONTEXT/Kubefile"; rm -rf "$CONTEXT"',
+    "write to the source folder": f'echo x > "$SOURCES/{MARK}"; chmod 777 "$SOURCES"',
+    "write to the store": 'rm -rf "$STORE"; echo x > "$STORE/index.json"',
+    "write past the overlay": 'for d in u w l m; do echo x > "$SCRATCH/$d/x"; done; chmod -R 777 "$SCRATCH"',
+    "climb out by dots": f"echo x > ../{MARK}; echo x > ../../../../../etc/{MARK}",
+    "climb out by a symlink": f"ln -s /etc/{MARK} l; echo x > l; ln -s / r; echo x > r/usr/{MARK}",
+    "climb out by a chroot": f"chroot /proc/1/root sh -c 'echo x > /{MARK}'; chroot .. sh -c 'echo x > /{MARK}'",
+    "climb out by the first process": f"echo x > /proc/1/root/etc/{MARK}; echo x > /proc/1/cwd/../{MARK}",
+    "change a host file's mode and time": "chmod 777 /etc/passwd /bin/sh; touch /etc/passwd; chown 1 /etc/hosts",
+    "make the host writable": f"mount -o remount,rw /usr; mount -o remount,rw,bind /etc; echo x > /etc/{MARK}",
+    "mount over the host": f"mount -t tmpfs t /etc && echo x > /etc/{MARK}; mount --bind /rootfs /usr",
+    "unmount the walls": "umount -l /rootfs; umount -l /usr; umount -l /proc",
+    "mount in namespaces of one's own": f"unshare -Urm sh -c 'mount -o remount,rw,bind /usr; echo x > /usr/{MARK}'",
+    "mount the disk in namespaces of one's own": "unshare -Urm mount -t ext4 /dev/vda /rootfs; unshare -m true",
+    "enter the host's namespaces": f"nsenter -t 1 -m -u -i -p sh -c 'echo x > /etc/{MARK}'",
+    "make a disk's device": "mknod disk b 254 0 && touch BAD; mknod mem c 1 1 && touch BAD",
+    "kill the builder": 'kill -9 "$BUILDER"; kill -9 "$PPID"; kill -9 1; kill -9 2 -- -1',
+    "kill everybody": "kill -9 -1",
+    "set the kernel's core pattern": "cd /proc/sys/kernel; cat core_pattern | tee core_pattern && touch /rootfs/BAD",
+    "turn the kernel's switches": "for f in sys/vm/swappiness sysrq-trigger; do (: >> /proc/$f) && touch BAD; done",
+    "set the host's name": f"hostname {MARK}; echo {MARK} > /proc/sys/kernel/hostname",
+    "stay as a daemon": "(setsid nohup sh -c 'exec >/dev/null 2>&1; trap \"\" TERM HUP INT; sleep 601' &); sleep 0.05",
+    "stay as a daemon's grandchild": "sh -c 'sh -c \"setsid sleep 601 & setsid sleep 601 &\" &' & wait",
+    "stay in shared memory": "ipcmk -M 4096; ipcmk -Q; ipcmk -S 1",
+    "stay stopped": "sleep 601 & kill -STOP $!; (setsid sh -c 'kill -STOP $$' &); sleep 0.02",
+    "listen for a later": "command -v nc && (nc -l 127.0.0.1 48912 &) ; true",
+    "type into the terminal": "echo x > /dev/tty; echo x > /dev/console; ls /dev/vda && touch BAD",
+    "gain by a setuid program": "cp /bin/sh s; chmod 4755 s; ./s -c 'id -u'; rm s",
+    "fill the environment of those who follow": "export PATH=/evil LD_PRELOAD=/evil; cd /; umask 000",
+}  # fmt: skip
+
+# Each must not print the host's secret.
+LEAKS = {
+    "the environment": "env; set; cat /proc/self/environ",
+    "everybody's environment": "cat /proc/*/environ",
+    "open files": "ls -l /proc/self/fd /proc/1/fd; for n in 3 4 5 6 7 8 9; do cat <&$n; done",
+    "the builder's environment": 'cat "/proc/$BUILDER/environ"',
+    "the home folder": 'cat "$HOST_HOME/secret" /root/.ssh/* /home/*/.ssh/*',
+}
+
+
+@dataclass
+class Host:
+    """What a RUN must leave alone, and where to look for what it left."""
+
+    folders: dict[str, Path]
+    secret: str
+    before: dict[str, str] = field(default_factory=dict)
+
+    def state(self) -> dict[str, str]:
+        found = {f"{place}/{MARK}": "there" for place in HOST_PLACES if os.path.lexists(f"{place}/{MARK}")}
+        found["hostname"] = socket.gethostname()
+        for name in ("/etc/passwd", "/etc/hosts", "/bin/sh"):
+            status = os.stat(name)
+            found[name] = f"{status.st_mode:o} {status.st_uid} {status.st_mtime_ns} {status.st_ctime_ns}"
+        for kind in ("shm", "sem", "msg"):
+            with open(f"/proc/sysvipc/{kind}") as file:
+                found[kind] = str(len(file.readlines()))
+        for folder in self.folders.values():
+            found |= fingerprints(folder)
+        return found
+
+
+@pytest.fixture
+def host(tmp_path, overlay, run_store, monkeypatch):
+    folders = {"CONTEXT": tmp_path / "context", "HOST_HOME": tmp_path / "home", "SOURCES": Path(__file__).parent}
+    for name in ("CONTEXT", "HOST_HOME"):
+        folders[name].mkdir()
+    (folders["CONTEXT"] / "Kubefile").write_text("FROM scratch\n")
+    secret = "s3cr3t-" + os.urandom(8).hex()
+    (folders["HOST_HOME"] / "secret").write_text(secret)
+    monkeypatch.setenv("SECRET", secret)
+    monkeypatch.setenv("HOME", str(folders["HOST_HOME"]))
+    stored = {"BLOBS": Path(run_store.root, "blobs"), "SNAPSHOTS": Path(run_store.root, "snapshots")}
+    host = Host(folders | stored, secret)
+    host.before = host.state()
+    return host
+
+
+@pytest.fixture
+def attempt(host, overlay, run_store):
+    def run(script: str, **environment: str) -> tuple[CommandResult, bytes]:
+        said = bytearray()
+        places = {name: str(path) for name, path in host.folders.items()}
+        places |= {"STORE": run_store.root, "SCRATCH": overlay.scratch, "BUILDER": str(os.getpid()), **environment}
+        result = SandboxRunner().run(Command(script, places, timeout=20), overlay, said.extend)
+        return result, bytes(said)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "script", [pytest.param(script, id=name.replace(" ", "-")) for name, script in ESCAPES.items()]
+)
+def test_the_host_is_as_it_was_and_nothing_stays(script, host, overlay, attempt):
+    result, _ = attempt(script)
+
+    assert not result.timed_out
+    assert host.state() == host.before
+    assert strangers(overlay.scratch) == []
+    assert "BAD" not in [entry.path for entry in overlay.changes()]
+
+
+@pytest.mark.parametrize("script", [pytest.param(script, id=name.replace(" ", "-")) for name, script in LEAKS.items()])
+def test_secrets_of_the_host_are_not_to_be_had(script, host, attempt):
+    _, said = attempt(script)
+
+    assert host.secret.encode() not in said
+
+
+def test_a_socket_of_the_host_cannot_be_reached(tmp_path, attempt):
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s"))
+        server.listen()
+        connect = "import os, socket; socket.socket(socket.AF_UNIX).connect(os.environ['SOCKET'])"
+        result, _ = attempt(f'python3 -c "{connect}"', SOCKET=str(tmp_path / "s"))
+
+    assert result.status != 0
+
+
+def test_no_open_file_of_the_builder_is_inherited(attempt):
+    leaked = os.open(__file__, os.O_RDONLY)
+    os.set_inheritable(leaked, True)
+    try:
+        # `ls` has one more, for the directory that it lists.
+        _, said = attempt("ls /proc/self/fd")
+    finally:
+        os.close(leaked)
+
+    assert said.split() == [b"0", b"1", b"2", b"3"]
+
+
+def test_the_network_stays_out_of_reach_where_there_is_none(overlay):
+    probe = "import socket,sys; s=socket.socket(); s.settimeout(2); s.connect(('127.0.0.1', int(sys.argv[1])))"
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        script = f'python3 -c "{probe}" {server.getsockname()[1]}'
+        alone = SandboxRunner({}).run(Command(script, network=False), overlay, lambda _data: None)
+        together = SandboxRunner({}).run(Command(script), overlay, lambda _data: None)
+
+    assert alone.status != 0
+    assert together.status == 0 or "python3" in together.tail
+
+
+def test_a_setuid_program_in_the_tree_is_out_of_others_reach(overlay, attempt):
+    attempt("cp /bin/sh s; chmod 4755 s")
+
+    assert stat.S_IMODE(os.stat(overlay.scratch).st_mode) == 0o700
+
+
+def test_a_layer_cannot_be_made_to_lie_by_overlay_xattrs(overlay, attempt):
+    script = """
+        for p in user trusted; do
+            setfattr -n $p.overlay.opaque -v y etc
+            setfattr -n $p.overlay.redirect -v /x etc
+        done
+        setfattr -n user.overlay.whiteout -v y top
+        touch etc/a
+    """
+    attempt(script)
+
+    assert overlay.changes() == []
+
+
+def test_a_layer_cannot_be_made_to_lie_by_devices(overlay, attempt):
+    attempt("mknod etc/a c 0 0; mknod new c 0 0; rm -f top; mknod top c 0 0")
+
+    with contextlib.suppress(UnsupportedSourceError):
+        assert [entry.path for entry in overlay.changes()] in ([], ["top"])
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo x > etc/.wh.a", r"'etc/\.wh\.a'.*mark deletions"),
+        ("mkdir etc/.wh..wh..opq", r"mark deletions"),
+        ("mkdir -p deep/.wh.d/x", r"'deep/\.wh\.d'"),
+        ("touch \"$(printf 'caf\\351')\"", "not UTF-8"),
+        ("ln -s \"$(printf 'caf\\351')\" l", "target .* is not UTF-8"),
+        (f"for i in {' '.join(map(str, range(30)))}; do mkdir $N && cd -P $N || exit 0; done; true", "longer"),
+    ],
+    ids=["whiteout", "opaque whiteout", "folder like a whiteout", "name", "target", "path"],
+)  # fmt: skip
+def test_what_no_layer_can_hold_is_refused_by_name(script, message, overlay, attempt):
+    result, said = attempt(script, N="n" * 200)
+
+    assert result.status == 0, said
+    with pytest.raises(UnsupportedSourceError, match=message) as caught:
+        overlay.changes()
+    assert caught.value.hint or "target" in message
+
+
+def test_a_socket_is_refused_by_name(overlay, attempt):
+    result, said = attempt("python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind('etc/s')\"")
+    if result.status:
+        pytest.skip(f"no python3 in the sandbox: {said!r}")
+
+    with pytest.raises(UnsupportedSourceError, match=r"'etc/s', which is a socket"):
+        overlay.changes()
+
+
+def test_looking_at_the_changes_waits_for_no_fifo_and_follows_no_link(overlay, attempt):
+    attempt("mkfifo f; ln -s l l; ln -s /proc/self/mem m; ln -s .. etc/up; truncate -s 1T sparse")
+
+    changes = {entry.path: entry for entry in overlay.changes()}
+
+    assert list(changes) == ["etc", "etc/up", "f", "l", "m", "sparse"]
+    assert changes["sparse"].size == 1 << 40
+
+
+def strangers(scratch: str) -> list[str]:
+    """Give the processes that a RUN on this mount has left."""
+    deadline = time.monotonic() + 2
+    while (found := look_for_strangers(scratch)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return found
+
+
+def look_for_strangers(scratch: str) -> list[str]:
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/mountinfo") as file:
+                if scratch in file.read():
+                    found.append(name)
+    return found
+
+
+def fingerprints(folder: Path) -> dict[str, str]:
+    found = {}
+    for path in [folder, *sorted(folder.rglob("*"))]:
+        if "__pycache__" in path.parts:
+            continue
+        status = path.lstat()
+        content = hashlib.sha256(path.read_bytes()).hexdigest() if stat.S_ISREG(status.st_mode) else ""
+        found[str(path)] = f"{status.st_mode:o} {status.st_uid} {content}"
+    return found
+
+
+if sys.platform != "linux":
+    pytest.skip("sandboxes are Linux's", allow_module_level=True)
