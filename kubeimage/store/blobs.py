@@ -88,7 +88,7 @@ class Blobs:
         self._holds = self._marks = hold
         self._pending: dict[Digest, int] = {}
         self._oldest_pending = 0.0
-        self._hashed: dict[Digest, tuple[int, int, int]] = {}
+        self._hashed: dict[Digest, tuple[int, int, int, int]] = {}
 
     def hold(self, digests: Iterable[Digest]) -> None:
         """Keep blobs from being collected while the session lasts, as far as the store can be written."""
@@ -285,8 +285,8 @@ def hash_file(file: BinaryIO) -> Digest:
     return Digest(digest.hexdigest())
 
 
-def _identity(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_ino, status.st_size, status.st_mtime_ns
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _missing(digest: Digest) -> BlobNotFoundError:

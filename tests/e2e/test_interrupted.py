@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,9 @@ def context(kubeimage: Program, word: str) -> Path:
 
 def start_and_wait_for_run(kubeimage: Program, context: Path) -> subprocess.Popen[str]:
     """Start a build, and come back when its last RUN is at work."""
-    process = kubeimage.start("build", "-t", "slow:v1", "--progress=plain", "--build-arg", "WORD=stay", context)
+    # Whoever runs the tests in the background of a shell has them ignore Ctrl-C; a person's terminal does not.
+    program = replace(kubeimage, prefix=("env", "--default-signal=INT,TERM"))
+    process = program.start("build", "-t", "slow:v1", "--progress=plain", "--build-arg", "WORD=stay", context)
     assert process.stderr is not None
     for line in process.stderr:
         if "begun-42" in line:

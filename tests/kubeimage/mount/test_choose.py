@@ -63,10 +63,8 @@ def test_auto_says_why_it_copies_and_does_not_change_its_mind(snapshots, monkeyp
         pass
 
     assert mounter.name == "copy"
-    assert said == [
-        "RUN works on a copy of its root filesystem (--mount=copy): "
-        "overlay mounts do not work here: unshare: not permitted"
-    ]
+    reason = "overlay mounts do not work here: unshare: not permitted"
+    assert said == [f"RUN works on a copy of its root filesystem (--mount=copy): {reason}"]
 
 
 def test_an_overlay_that_was_asked_for_is_not_replaced(snapshots, monkeypatch):

@@ -16,6 +16,9 @@ from kubeimage.errors import KubeimageError, StoreAccessError, StoreFullError
 from kubeimage.store import Store, locks
 from kubeimage.store.layout import Layout
 
+# Under xdist the process has threads that a child does without.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 OpenStore = Callable[[], Store]
 IMAGE = make_image()
 

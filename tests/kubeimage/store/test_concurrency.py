@@ -14,6 +14,9 @@ from kubeimage.image.reference import Reference
 from kubeimage.store import Store, locks
 from kubeimage.store.layout import Layout
 
+# Under xdist the process has threads that a child does without.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 OpenStore = Callable[[], Store]
 
 

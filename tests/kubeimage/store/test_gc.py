@@ -14,6 +14,9 @@ from kubeimage.protocols import CachedStep, StoredLayer
 from kubeimage.store import Store, cache_folder
 from kubeimage.store.snapshots import DirectorySnapshotStore
 
+# Under xdist the process has threads that a child does without.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 BlobPath = Callable[[Digest], Path]
 OpenStore = Callable[[], Store]
 KEY = CacheKey(None, (("kind", "RUN"), ("command", "make")))

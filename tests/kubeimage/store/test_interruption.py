@@ -18,6 +18,9 @@ from kubeimage.image.config import Image
 from kubeimage.protocols import CachedStep
 from kubeimage.store import Store, cache_folder
 
+# Under xdist the process has threads that a child does without.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 OpenStore = Callable[[], Store]
 Interrupt = Callable[[str, Callable[[], object]], object]
 """Is given the name of a call and the call itself, and does it, or not."""

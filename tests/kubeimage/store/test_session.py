@@ -10,6 +10,9 @@ from kubeimage.store import Store, locks
 from kubeimage.store.layout import Layout
 from kubeimage.store.session import LEASE, Session, leftovers, live_leases, remove_leftover
 
+# Under xdist the process has threads that a child does without.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 InAKilledChild = Callable[[Callable[[], object]], None]
 
 
