@@ -54,6 +54,17 @@ def open_when_read(pipe: Path, process: subprocess.Popen[str]) -> int:
     raise AssertionError(process.communicate())
 
 
+def stopped(process: subprocess.Popen[str], number: int) -> tuple[str, str]:
+    """Send a signal until it is heeded: one that comes right before a read begins to wait is seen only after it."""
+    for _ in range(20):
+        process.send_signal(number)
+        try:
+            return process.communicate(timeout=1)
+        except subprocess.TimeoutExpired:
+            continue
+    raise AssertionError(f"signal {number} is not heeded")
+
+
 @pytest.mark.parametrize(
     ("number", "status", "said"),
     [
@@ -65,9 +76,7 @@ def open_when_read(pipe: Path, process: subprocess.Popen[str]) -> int:
 )
 def test_a_signal_ends_the_program_with_one_line(number: int, status: int, said: str, pipe: Path) -> None:
     with waiting(pipe) as process:
-        process.send_signal(number)
-
-        out, err = process.communicate(timeout=20)
+        out, err = stopped(process, number)
 
     assert (process.returncode, out, err) == (status, "", said)
 
@@ -77,9 +86,7 @@ def test_a_signal_that_the_parent_ignores_stays_ignored(pipe: Path) -> None:
     try:
         with waiting(pipe) as process:
             process.send_signal(signal.SIGHUP)
-            process.send_signal(signal.SIGTERM)
-
-            _, err = process.communicate(timeout=20)
+            _, err = stopped(process, signal.SIGTERM)
     finally:
         signal.signal(signal.SIGHUP, before)
 
