@@ -156,7 +156,7 @@ class Bench:
         wipe = self._wipe
         self.pair(
             "cold COPY of the small files", self.build("small", "--no-cache"),
-            "tar | openssl", self.shell("tar cf - small/tree | openssl dgst -sha256"), target=2.0, before=wipe,
+            "tar to openssl", self.shell("tar cf - small/tree | openssl dgst -sha256"), target=2.0, before=wipe,
         )  # fmt: skip
         self.pair(
             "the same again, unchanged", self.build("small"),
