@@ -152,7 +152,7 @@ class _Build:
             if (hit := cache.lookup(key)) is not None:
                 return self._hit(step, key, hit)
         why = self._why_missed(key)
-        copied = steps.copy(collected, self.rootfs, self.parts.layers)
+        copied = steps.copy(collected, self.rootfs, self.parts.layers, mtime=step.mtime)
         if key is None:
             collector.remember(copied.sources, {one.path: one.digest for one in copied.sources if one.digest})
             key = steps.copy_key(self.key, step.cache_fields(), copied.sources)

@@ -54,12 +54,14 @@ class Step:
     """One instruction behind FROM, with its inputs resolved.
 
     Shape: ``number`` counts from 1. Exactly one of ``copy`` and ``run`` is set where the step may make a layer.
+    Units: ``mtime`` in seconds, of the entries that have no times of their own: SOURCE_DATE_EPOCH, or 0.
     """
 
     number: int
     instruction: Instruction
     copy: CopyRequest | None = None
     run: Command | None = None
+    mtime: int = 0
 
     @property
     def text(self) -> str:
@@ -83,7 +85,8 @@ class Step:
         assert self.run is not None
         network = "host" if self.run.network else "none"
         arguments = [(f"arg {name}", _readable(name, value)) for name, value in sorted(self.run.environment.items())]
-        return (("kind", Run.keyword), ("command", self.run.script), ("network", network), *arguments)
+        times = [("timestamps", str(self.mtime))] if self.mtime else []
+        return (("kind", Run.keyword), ("command", self.run.script), ("network", network), *arguments, *times)
 
 
 def _readable(name: str, value: str) -> str:
@@ -184,11 +187,10 @@ def make_plan(kubefile: Kubefile, base: Image | None, options: BuildOptions) -> 
 
 def _make_step(number: int, instruction: Instruction, visible: Visible, options: BuildOptions) -> Step:
     if isinstance(instruction, Copy):
-        return Step(number, instruction, copy=_copy_request(instruction, visible, options))
+        return Step(number, instruction, copy=_copy_request(instruction, visible, options), mtime=options.epoch or 0)
     if isinstance(instruction, Run):
-        return Step(
-            number, instruction, run=Command(instruction.command, visible.values, options.network, options.timeout)
-        )
+        command = Command(instruction.command, visible.values, options.network, options.timeout)
+        return Step(number, instruction, run=command, mtime=options.epoch or 0)
     return Step(number, instruction)
 
 

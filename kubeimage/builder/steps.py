@@ -64,14 +64,16 @@ def _describe(entry: Entry) -> str:
     return " ".join(words)
 
 
-def copy(collected: Collected, rootfs: Rootfs, layers: LayerStore) -> Copied:
+def copy(collected: Collected, rootfs: Rootfs, layers: LayerStore, *, mtime: int = 0) -> Copied:
     """Write what a COPY brings as a layer; if all of it is there already, make nothing.
 
     The tar is written in any case: reading the sources once is writing it.
+    Units:  ``mtime`` in seconds, of the directories that the destination implies.
     Raises: DestinationError where the destination runs through a file; ContextError.
     """
     landed = _land(collected, rootfs)
-    entries = canonical_order([*_parents(collected, landed, rootfs), *landed])
+    parents = [one._replace(mtime=mtime) for one in _parents(collected, landed, rootfs)]
+    entries = canonical_order([*parents, *landed])
     if not entries:
         return Copied(Made(None), ())
     stored = layers.put(entries)
@@ -140,7 +142,7 @@ def run(
             if keep_failed is not None:
                 mount.keep(keep_failed)
             raise _failure(step, command, result, keep_failed)
-        changes = mount.changes()
+        changes = [entry._replace(mtime=step.mtime) for entry in mount.changes()]
         return Made(parts.layers.put(changes), changes) if changes else Made(None)
 
 

@@ -294,3 +294,13 @@ def test_the_tree_that_a_failed_run_left_can_be_kept(world, tmp_path) -> None:
 
     assert {path.name: path.read_text() for path in kept.iterdir()} == {"a": "A", "b": "half\n"}
     assert caught.value.hint == f"what it left is in {kept}"
+
+
+def test_every_entry_has_the_time_that_is_given(world) -> None:
+    text = "FROM scratch\nCOPY a deep/er\nRUN echo x > y\n"
+
+    image = world.build(text, FILES, epoch=1_700_000_000).image
+
+    times = {entry.mtime for layer in image.layers for entry in world.layers.entries(layer.diff_id)}
+    assert times == {1_700_000_000}
+    assert hits(world.build(text, FILES, epoch=1_700_000_001)) == "mm"
