@@ -6,8 +6,7 @@ Source: the project's design, "Execution".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from kubeimage.builder.plan import Step
 from kubeimage.builder.rootfs import Rootfs
@@ -20,16 +19,14 @@ from kubeimage.protocols import Collected, Command, CommandResult, CommandRunner
 _DEFAULT_DIRECTORY_MODE = 0o755
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(NamedTuple):
     """What a step made: a layer and the entries in it, or nothing."""
 
     layer: StoredLayer | None
     entries: Sequence[Entry] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Copied:
+class Copied(NamedTuple):
     """What a COPY made, and its collected entries with the digests of what was read."""
 
     made: Made
