@@ -62,8 +62,8 @@ class SourceCollector(Protocol):
         """
         ...
 
-    def remember(self, entries: Sequence[Entry], digests: Mapping[str, bytes]) -> None:
-        """Keep the content digests (by path) of files that somebody else has just read."""
+    def remember(self, entries: Sequence[Entry]) -> None:
+        """Keep the digests that ``entries`` have: somebody else has just read their contents."""
         ...
 
 

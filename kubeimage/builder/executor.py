@@ -146,7 +146,7 @@ class _Build:
         why = self._why_missed(key)
         copied = steps.copy(collected, self.rootfs, self.parts.layers, mtime=step.mtime)
         if key is None:
-            collector.remember(copied.sources, {one.path: one.digest for one in copied.sources if one.digest})
+            collector.remember(copied.sources)
             key = steps.copy_key(self.key, step.cache_fields(), copied.sources)
         return self._missed(step, key, copied.made, why)
 

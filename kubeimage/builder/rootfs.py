@@ -51,12 +51,13 @@ class Rootfs:
         from kubeimage.layer.diff import is_same
 
         tree = self._read()
+        if any(entry.path not in tree for entry in entries):
+            return False
         files = {entry.path: entry for entry in entries}
         # The tree knows no hard links: each name is a file of its own.
         wanted = [files[one.target]._replace(path=one.path) if one.kind is Kind.HARDLINK else one for one in entries]
-        below = [tree.get(entry.path) for entry in wanted]
-        pairs = [(entry, found) for entry, found in zip(wanted, below, strict=True) if found is not None]
-        if len(pairs) != len(wanted) or not all(is_same(old, new, same_content=_any) for new, old in pairs):
+        pairs = [(entry, tree[entry.path]) for entry in wanted]
+        if not all(is_same(old, new, same_content=_any) for new, old in pairs):
             return False
         digests = self._content_digests({old.path for _, old in pairs if old.kind is Kind.FILE and old.digest is None})
         return all(new.digest == (old.digest or digests[old.path]) for new, old in pairs if new.kind is Kind.FILE)

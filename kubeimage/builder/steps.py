@@ -13,7 +13,7 @@ from kubeimage.builder.rootfs import Rootfs
 from kubeimage.cachekey import CacheKey, Fields
 from kubeimage.errors import CommandError, CommandTimeoutError
 from kubeimage.image.digest import Digest
-from kubeimage.layer.entry import Entry, Kind, canonical_order, directory
+from kubeimage.layer.entry import Entry, Kind, directory, with_digest
 from kubeimage.protocols import Collected, Command, CommandResult, CommandRunner, LayerStore, Mounter, StoredLayer
 
 _DEFAULT_DIRECTORY_MODE = 0o755
@@ -46,19 +46,16 @@ class RunParts(Protocol):
 
 def copy_key(parent: Digest, fields: Fields, entries: Iterable[Entry]) -> CacheKey:
     """Make the key of a COPY whose files' digests are known."""
-    return CacheKey(parent, fields, tuple((entry.path, _describe(entry)) for entry in entries))
+    return CacheKey(parent, fields, tuple([(entry.path, _describe(entry)) for entry in entries]))
 
 
 def _describe(entry: Entry) -> str:
-    words = [entry.kind.value, f"{entry.mode:o}"]
-    if entry.mtime:
-        words.append(f"mtime {entry.mtime}")
-    if entry.kind is Kind.FILE:
+    kind, times = entry.kind, f" mtime {entry.mtime}" if entry.mtime else ""
+    if kind is Kind.FILE:
         assert entry.digest is not None
-        words += [str(entry.size), entry.digest.hex()]
-    elif entry.target:
-        words.append(entry.target)
-    return " ".join(words)
+        return f"file {entry.mode:o}{times} {entry.size} {entry.digest.hex()}"
+    target = f" {entry.target}" if entry.target else ""
+    return f"{kind.value} {entry.mode:o}{times}{target}"
 
 
 def copy(collected: Collected, rootfs: Rootfs, layers: LayerStore, *, mtime: int = 0) -> Copied:
@@ -70,15 +67,18 @@ def copy(collected: Collected, rootfs: Rootfs, layers: LayerStore, *, mtime: int
     """
     landed = _land(collected, rootfs)
     parents = [one._replace(mtime=mtime) for one in _parents(collected, landed, rootfs)]
-    entries = canonical_order([*parents, *landed])
+    entries = [*parents, *landed]
     if not entries:
         return Copied(Made(None), ())
     stored = layers.put(entries)
-    digests = stored.digests
-    sources = [
-        one._replace(digest=digests.get(there.path)) for one, there in zip(collected.entries, landed, strict=True)
-    ]
-    entries = [one._replace(digest=digests.get(one.path)) for one in entries]
+    known = stored.digests.get
+    landed_then = [with_digest(one, known(one.path)) for one in landed]
+    sources = (
+        landed_then
+        if landed is collected.entries
+        else [with_digest(one, there.digest) for one, there in zip(collected.entries, landed_then, strict=True)]
+    )
+    entries = [*parents, *landed_then]
     return Copied(Made(None) if rootfs.holds(entries) else Made(stored, entries), sources)
 
 
