@@ -14,6 +14,7 @@ from kubeimage.cachekey import CacheKey, Fields
 from kubeimage.errors import CommandError, CommandTimeoutError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, Kind, directory, with_digest
+from kubeimage.layer.names import ancestors
 from kubeimage.protocols import Collected, Command, CommandResult, CommandRunner, LayerStore, Mounter, StoredLayer
 
 _DEFAULT_DIRECTORY_MODE = 0o755
@@ -65,8 +66,7 @@ def copy(collected: Collected, rootfs: Rootfs, layers: LayerStore, *, mtime: int
     Units:  ``mtime`` in seconds, of the directories that the destination implies.
     Raises: DestinationError where the destination runs through a file; ContextError.
     """
-    landed = _land(collected, rootfs)
-    parents = [one._replace(mtime=mtime) for one in _parents(collected, landed, rootfs)]
+    parents, landed = _land(collected, rootfs, mtime)
     entries = [*parents, *landed]
     if not entries:
         return Copied(Made(None), ())
@@ -82,30 +82,20 @@ def copy(collected: Collected, rootfs: Rootfs, layers: LayerStore, *, mtime: int
     return Copied(Made(None) if rootfs.holds(entries) else Made(stored, entries), sources)
 
 
-def _land(collected: Collected, rootfs: Rootfs) -> Sequence[Entry]:
-    """Give the entries where they really land: behind the symlinks of the image below."""
+def _land(collected: Collected, rootfs: Rootfs, mtime: int) -> tuple[list[Entry], Sequence[Entry]]:
+    """Give the directories that the destination implies, and the entries where they land: behind the symlinks below."""
     if not collected.directories:
-        return collected.entries
+        return [], collected.entries
     written = collected.directories[-1]
     real = rootfs.resolve_directory(written)
-    return collected.entries if real == written else [_move(entry, written, real) for entry in collected.entries]
-
-
-def _parents(collected: Collected, landed: Sequence[Entry], rootfs: Rootfs) -> list[Entry]:
-    """Give the directories that the destination implies, with the mode they have below."""
-    if not collected.directories:
-        return []
+    landed = collected.entries if real == written else [_move(entry, written, real) for entry in collected.entries]
     own = {entry.path for entry in landed}
-    real = rootfs.resolve_directory(collected.directories[-1])
-    return [_parent(path, rootfs) for path in _with_parents(real) if path not in own]
-
-
-def _with_parents(path: str) -> list[str]:
-    parts = path.split("/") if path else []
-    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
+    implied = [path for path in (*ancestors(real), real) if path and path not in own]
+    return [_parent(path, rootfs)._replace(mtime=mtime) for path in implied], landed
 
 
 def _parent(path: str, rootfs: Rootfs) -> Entry:
+    """Give a directory with the mode that it has below."""
     below = rootfs.get(path)
     return directory(path, below.mode if below is not None else _DEFAULT_DIRECTORY_MODE)
 
