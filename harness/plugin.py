@@ -24,6 +24,7 @@ from harness.fixtures import (
     image_store,
     kube_build,
     kube_context,
+    kube_fs,
     kubefile,
     layer_store,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "image_store",
     "kube_build",
     "kube_context",
+    "kube_fs",
     "kubefile",
     "layer_store",
 ]
