@@ -12,12 +12,13 @@ import pytest
 
 # Before they are imported: a failing assertion is to say what it compared.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{name}" for name in ("cache", "mounts", "registry", "stores")),
+    *(f"{__name__}.{name}" for name in ("cache", "mounts", "registry", "runner", "stores")),
 )
 
 from harness.contracts.cache import BuildCacheContract  # noqa: E402
 from harness.contracts.mounts import MounterContract, RunParts  # noqa: E402
 from harness.contracts.registry import BasicAuthContract, RegistryContract  # noqa: E402
+from harness.contracts.runner import CommandRunnerContract  # noqa: E402
 from harness.contracts.stores import (  # noqa: E402
     AMD64,
     APP,
@@ -38,6 +39,7 @@ __all__ = [
     "OTHER",
     "BasicAuthContract",
     "BuildCacheContract",
+    "CommandRunnerContract",
     "ImageStoreContract",
     "LayerStoreContract",
     "MounterContract",
