@@ -12,10 +12,11 @@ import pytest
 
 # Before they are imported: a failing assertion is to say what it compared.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{name}" for name in ("cache", "mounts", "registry", "runner", "stores")),
+    *(f"{__name__}.{name}" for name in ("cache", "context", "mounts", "registry", "runner", "stores")),
 )
 
 from harness.contracts.cache import BuildCacheContract  # noqa: E402
+from harness.contracts.context import SourceCollectorContract  # noqa: E402
 from harness.contracts.mounts import MounterContract, RunParts  # noqa: E402
 from harness.contracts.registry import BasicAuthContract, RegistryContract  # noqa: E402
 from harness.contracts.runner import CommandRunnerContract  # noqa: E402
@@ -45,6 +46,7 @@ __all__ = [
     "MounterContract",
     "RegistryContract",
     "RunParts",
+    "SourceCollectorContract",
     "make_image",
     "one_file",
 ]
