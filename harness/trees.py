@@ -10,12 +10,28 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 _FILE_MODE = 0o644
 
 
+class Printer(Protocol):
+    """What Hypothesis and IPython print values with."""
+
+    def text(self, text: str) -> None:
+        """Print a text as it is."""
+        ...
+
+
+class Pasted:
+    """A value that is printed as what can be pasted into a test, and not field by field."""
+
+    def _repr_pretty_(self, printer: Printer, _cycle: bool) -> None:
+        printer.text(repr(self))
+
+
 @dataclass(frozen=True)
-class File:
+class File(Pasted):
     """A file, where its mode matters."""
 
     content: str | bytes = b""
@@ -26,33 +42,48 @@ class File:
         """The content as bytes."""
         return as_bytes(self.content)
 
+    def __repr__(self) -> str:
+        return f"File({self.content!r})" if self.mode == _FILE_MODE else f"File({self.content!r}, {self.mode:#o})"
+
 
 @dataclass(frozen=True)
-class Folder:
+class Folder(Pasted):
     """A folder, where its mode matters."""
 
     mode: int = 0o755
 
+    def __repr__(self) -> str:
+        return f"Folder({self.mode:#o})"
+
 
 @dataclass(frozen=True)
-class Link:
+class Link(Pasted):
     """A symbolic link."""
 
     target: str
 
+    def __repr__(self) -> str:
+        return f"Link({self.target!r})"
+
 
 @dataclass(frozen=True)
-class HardLink:
+class HardLink(Pasted):
     """Another name of the file at ``path``, which is a path of the same tree."""
 
     path: str
 
+    def __repr__(self) -> str:
+        return f"HardLink({self.path!r})"
+
 
 @dataclass(frozen=True)
-class Fifo:
+class Fifo(Pasted):
     """A named pipe."""
 
     mode: int = _FILE_MODE
+
+    def __repr__(self) -> str:
+        return f"Fifo({self.mode:#o})"
 
 
 Content = str | bytes | File | Folder | Link | HardLink | Fifo | None

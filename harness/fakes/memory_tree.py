@@ -149,6 +149,10 @@ class MemoryTree(Mapping[str, Node]):
         start = len(place) + 1 if place else 0
         return sorted(name[start:] for name in self._below(place) if "/" not in name[start:])
 
+    def place(self, path: str) -> str:
+        """Give the place of a path, the symlinks of its directories followed, and its own not."""
+        return self._place(path)
+
     def resolve(self, path: str) -> str:
         """Give the place that a path leads to, all symlinks followed."""
         return self._place(path, follow=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from errno import EEXIST
 from typing import Protocol
 
 from harness.fakes.memory_tree import MemoryTree
@@ -164,6 +165,8 @@ def mv(shell: Shell, arguments: list[str]) -> int:
     """Move files and directories, into the last argument if that is a directory."""
     _, paths = split_options(arguments, "fT", "mv")
     for source, target in _pairs(shell, paths):
+        if shell.tree.place(source) == shell.tree.place(target):
+            raise FileExistsError(EEXIST, "is the same file", target)
         shell.tree.rename(source, target)
     return 0
 

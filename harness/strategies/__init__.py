@@ -1,11 +1,37 @@
-"""Hypothesis strategies for Kubefiles, build contexts, and projects of both that fit together.
+"""Hypothesis strategies for Kubefiles, build contexts, base images, and projects of all of them that fit together.
 
 All are valid by construction; nothing is filtered. The simplest choice comes first, so that what fails shrinks to the
-shortest Kubefile and the smallest context that still do.
+shortest Kubefile and the smallest context that still do, and prints as what can be pasted into a test.
 """
 
 from harness.strategies.contexts import build_contexts
+from harness.strategies.edits import Edit, edits
+from harness.strategies.images import base_images
 from harness.strategies.kubefiles import instructions, kubefiles
-from harness.strategies.projects import Project, projects
+from harness.strategies.projects import Project, build_args, projects
+from harness.strategies.scripts import scripts
+from harness.strategies.texts import (
+    InvalidKubefile,
+    WrittenKubefile,
+    hostile_kubefiles,
+    invalid_kubefiles,
+    written_kubefiles,
+)
 
-__all__ = ["Project", "build_contexts", "instructions", "kubefiles", "projects"]
+__all__ = [
+    "Edit",
+    "InvalidKubefile",
+    "Project",
+    "WrittenKubefile",
+    "base_images",
+    "build_args",
+    "build_contexts",
+    "edits",
+    "hostile_kubefiles",
+    "instructions",
+    "invalid_kubefiles",
+    "kubefiles",
+    "projects",
+    "scripts",
+    "written_kubefiles",
+]

@@ -2,62 +2,132 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from enum import Enum, auto
+
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
 
-from harness.trees import Content, File, Folder, Link
+from harness.trees import Content, Fifo, File, Folder, HardLink, Link
 
-# Names that people give, and some that tools get wrong: a leading dot, blanks, letters beyond ASCII.
-_NAMES = ("a", "b", "c", "app.yaml", "bin", "etc", ".hidden", "two words", "größe", "漢字", "x.tar.gz", "-dash")
-_FILE_MODES = (0o644, 0o755, 0o600, 0o444, 0o4755)
-_FOLDER_MODES = (0o755, 0o700, 0o555, 0o1777)
+# Names that people give, prefixes of each other, and some that tools get wrong: a leading dot, blanks, quotes, signs
+# that a shell or a pattern means something by, letters beyond ASCII, one that no ustar header has room for.
+NAMES = (
+    "a",
+    "b",
+    "a.b",
+    "ab",
+    "app.yaml",
+    ".a",
+    "two words",
+    "größe",
+    "漢字",
+    "x.tar.gz",
+    "-dash",
+    "it's",
+    'say "x"',
+    "a*",
+    "[a]",
+    "$A",
+    "#1",
+    "%2e",
+    "back\\slash",
+    "amd64",
+    "e\N{COMBINING ACUTE ACCENT}",
+    "é",
+    "😀",
+    "l" + "ong" * 60,
+)
+_HOSTILE_NAMES = (".wh.a", ".wh..wh..opq", "imageListWithAuth.yaml", "id_rsa", "new\nline", "\udcff")
+_TEXTS = ("", "1", "2", "two\nlines\n", "x" * 512, "x" * 513, "y" * 1024)
+_BYTES = (b"\0", b"\xff\xfe", bytes(range(256)) * 40)
+FILE_MODES = (0o755, 0o600, 0o640, 0o4755, 0o777)
+FOLDER_MODES = (0o755, 0o700, 0o1777, 0o775)
+# What an ordinary user may not change: a RUN as root could, one as somebody else could not.
+_READ_ONLY_FILES = (0o444, 0o400)
+_READ_ONLY_FOLDERS = (0o555,)
+_DEEPEST = 6
 
 
-def build_contexts(*, min_size: int = 0, max_size: int = 6) -> SearchStrategy[dict[str, Content]]:
-    """Generate build contexts of ``min_size`` to ``max_size`` paths that are no bare folders.
+class _Special(Enum):
+    """What depends on the path or on what is there already."""
 
+    LINK = auto()
+    HARD_LINK = auto()
+    DEEP = auto()
+
+
+def build_contexts(
+    *, min_size: int = 0, max_size: int = 6, read_only: bool = True, hostile: bool = False
+) -> SearchStrategy[dict[str, Content]]:
+    """Generate build contexts of ``min_size`` to ``max_size`` paths, beside folders that only others imply.
+
+    Without ``read_only`` everything can be written to by its owner. Symlinks stay inside the context, or lead nowhere
+    or in circles; with ``hostile`` they lead out of it as well, and there are names that no layer may have.
     Raises: InvalidArgument for sizes that fit no context.
     """
     if not 0 <= min_size <= max_size:
         raise InvalidArgument(f"a context has min_size <= max_size paths, found {min_size=} and {max_size=}")
-    return _contexts(min_size, max_size)
+    return _contexts(min_size, max_size, read_only=read_only, hostile=hostile)
 
 
 @st.composite
-def _contexts(draw: st.DrawFn, min_size: int, max_size: int) -> dict[str, Content]:
+def _contexts(draw: st.DrawFn, min_size: int, max_size: int, *, read_only: bool, hostile: bool) -> dict[str, Content]:
     tree: dict[str, Content] = {}
     folders = [""]
-    taken = {""}
+    files: list[str] = []
+    names = st.sampled_from((*NAMES, *_HOSTILE_NAMES) if hostile else NAMES)
+    plain = _contents(read_only=read_only)
     for number in range(draw(st.integers(min_size, max_size))):
-        folder = draw(st.sampled_from(folders))
-        name = draw(st.sampled_from(_NAMES))
-        path = _free(f"{folder}/{name}" if folder else name, taken, number)
-        taken.add(path)
-        content = draw(_contents())
+        folder = draw(st.sampled_from(folders)) if len(folders) > 1 else ""
+        path = _free(f"{folder}/{draw(names)}" if folder else draw(names), tree, number)
+        content = draw(plain)
+        if content is _Special.LINK:
+            content = Link(draw(_targets(path, hostile=hostile)))
+        elif content is _Special.HARD_LINK:
+            content = HardLink(draw(st.sampled_from(files))) if files else "1"
+        elif content is _Special.DEEP:
+            path += "/d" * _DEEPEST
+            content = Folder()
         if isinstance(content, Folder):
             folders.append(path)
-            # A folder is there for what is in it; the file makes sure that it is not empty.
-            tree[path] = content
-            taken.add(f"{path}/file")
-            tree[f"{path}/file"] = draw(_files())
-        else:
-            tree[path] = content
+        elif isinstance(content, str | bytes | File):
+            files.append(path)
+        assert not isinstance(content, _Special)
+        tree[path] = content
     return tree
 
 
-def _free(path: str, taken: set[str], number: int) -> str:
-    return f"{path}{number}" if path in taken else path
+def _free(path: str, taken: dict[str, Content], number: int) -> str:
+    return f"{path}{number}" if path in taken or any(one.startswith(path + "/") for one in taken) else path
 
 
-def _contents() -> SearchStrategy[Content]:
-    return st.one_of(_files(), st.builds(Folder, st.sampled_from(_FOLDER_MODES)), _links())
+def _contents(*, read_only: bool) -> SearchStrategy[Content | _Special]:
+    return _READ_ONLY_CONTENTS if read_only else _CONTENTS
 
 
-def _files() -> SearchStrategy[Content]:
-    return st.builds(File, st.binary(max_size=20), st.sampled_from(_FILE_MODES))
+def _all_contents(file_modes: Sequence[int], folder_modes: Sequence[int]) -> SearchStrategy[Content | _Special]:
+    texts = st.sampled_from(_TEXTS)
+    return st.one_of(
+        texts,
+        st.builds(File, texts | st.sampled_from(_BYTES), st.sampled_from(file_modes)),
+        st.builds(Folder, st.sampled_from(folder_modes)),
+        st.sampled_from(_Special),
+        st.just(Fifo()),
+    )
 
 
-def _links() -> SearchStrategy[Content]:
-    # What a link says is kept as it is; where it leads matters to nobody who copies the folder around it.
-    return st.builds(Link, st.sampled_from(("a", "nowhere", "b/file")))
+_CONTENTS = _all_contents(FILE_MODES, FOLDER_MODES)
+_READ_ONLY_CONTENTS = _all_contents((*FILE_MODES, *_READ_ONLY_FILES), (*FOLDER_MODES, *_READ_ONLY_FOLDERS))
+
+
+def _targets(path: str, *, hostile: bool) -> SearchStrategy[str]:
+    """Generate what the symlink at ``path`` says: a neighbour, itself, the folder it stands in, nothing."""
+    depth = path.count("/")
+    targets = ["a", "b", "a/b", ".", path.rpartition("/")[2], "nowhere", "./a"]
+    if depth:
+        targets += ["..", "../a"]
+    if hostile:
+        targets += ["/nowhere", "../" * (depth + 1) + "a", "a/../../b", "nowhere/../a"]
+    return st.sampled_from(targets)

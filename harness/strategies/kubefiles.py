@@ -11,13 +11,22 @@ from hypothesis.strategies import SearchStrategy
 from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Kubefile, Run
 
 _BASES = ("scratch", "kubernetes:v1.19.8", "registry.example.com/team/base:2", "${BASE}")
-_KEYS = ("VERSION", "TAG", "A_1")
-_VALUES = ("1", "v2.2.0", "a,b", "two words", "größe", "")
-_SOURCES = ("a", "etc", "bin/b", "*.yaml", "${ARCH}", "two words", ".")
-_DESTINATIONS = (".", "bin", "etc/app", "two words/x")
-_COMMANDS = ("kubectl apply -f a.yaml", "helm install x charts/x --set a=1,b=2", 'echo "a   b" | tee x', "sleep 5")
-_SCRIPTS = ("true", "echo 1 > made", "mkdir -p made/deep && echo 1 > made/deep/file", 'echo "$VERSION" > version')
-_CHMODS = (None, 0o755, 0o600)
+_KEYS = ("VERSION", "TAG", "A_1", "_")
+_VALUES = ("1", "v2.2.0", "a,b", "two words", "größe", "", "$VERSION", "${TAG}-1", "it's", "A=1", "#1", "\\$x")
+_SOURCES = (
+    "a", "etc", "bin/b", "*.yaml", "${ARCH}", "two words", ".", "./b/.", "/a/", "größe/漢字", "#a", "it's", "[a-z]?",
+    "-a", "--exact", "\\$A", "back\\slash", "a/../b", ".hidden", "$VERSION.tar",
+)  # fmt: skip
+_DESTINATIONS = (".", "bin", "etc/app", "two words/x", "/", "./usr/", "a/../b", "$VERSION", "größe")
+_COMMANDS = (
+    "kubectl apply -f a.yaml", "helm install x charts/x --set a=1,b=2", 'echo "a   b" | tee x', "sleep 5", "[ -f x ]",
+    "echo $i # no comment", "two\nlines", "ends in \\",
+)  # fmt: skip
+_SCRIPTS = (
+    "true", "echo 1 > made", "mkdir -p made/deep && echo 1 > made/deep/file", 'echo "$VERSION" > version',
+    "for i in a b; do echo $i; done", "awk '{print $1}' a # no comment", "echo 'größe \\'", '["sh"]', "a=1,b=2 env",
+)  # fmt: skip
+_CHMODS = (None, 0o755, 0o600, 0o4755, 0)
 
 
 def instructions(*, sources: Sequence[str] = _SOURCES) -> SearchStrategy[Instruction]:
@@ -66,7 +75,7 @@ def _arguments() -> SearchStrategy[Instruction]:
     pairs = st.lists(
         st.tuples(st.sampled_from(_KEYS), st.sampled_from(_VALUES)), min_size=1, max_size=2, unique_by=_key
     )
-    return st.builds(Arg, pairs.map(tuple))
+    return st.builds(Arg, pairs.map(tuple) | st.sampled_from(_KEYS).map(lambda key: ((key, None),)))
 
 
 def _key(pair: tuple[str, str]) -> str:

@@ -1,63 +1,200 @@
-"""Projects: a Kubefile with a context that it can be built in."""
+"""Projects: a Kubefile with a context and a base that it can be built in."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
 
+from harness import model
+from harness.model import Image, Request, Work
+from harness.model.tree import is_folder, join, name_of, parent
 from harness.strategies.contexts import build_contexts
-from harness.trees import Content
-from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Kubefile, Run, render
+from harness.strategies.images import PLATFORMS, base_images
+from harness.strategies.scripts import scripts
+from harness.trees import Content, Pasted
+from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Kubefile, Run, parse, render
 
-# No generated context has such names, so that no destination runs through a file.
-_DESTINATIONS = ("dest", "dest/deep", "dest two")
-_SCRIPTS = ("true", "echo 1 > made", "mkdir -p made-dir && echo 1 > made-dir/file", "rm -f made")
-_COMMANDS = ("kubectl apply -f a.yaml", "helm install x charts/x --set a=1,b=2")
+BASE_NAME = "base:1"
+_COMMANDS = ("kubectl apply -f a.yaml", "helm install x charts/x --set a=1,b=2", 'echo "a   b"')
+_DESTINATIONS = (".", "dest", "dest/deep", "dest two", "/dest/", "dest/../etc")
+_KEYS = ("VERSION", "TAG")
+_VALUES = ("1", "2", "a", "a,b", "two words", "größe")
+_CHMODS = (None, None, None, 0o755, 0o700)
 
 
 @dataclass(frozen=True)
-class Project:
-    """A Kubefile and its context. Shape: it builds FROM scratch, without anything but the two."""
+class Project(Pasted):
+    """A Kubefile, its context, and the rest that its image depends on.
+
+    Shape: ``base`` is the image that the store has under `BASE_NAME`; FROM scratch needs none. It prints as what can
+           be pasted into a test.
+    """
 
     kubefile: Kubefile
     context: dict[str, Content]
+    base: Image | None = None
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    platform: str = PLATFORMS[0]
+
+    @classmethod
+    def of(
+        cls,
+        text: str,
+        context: Mapping[str, Content] | None = None,
+        *,
+        base: Image | None = None,
+        build_args: Mapping[str, str] | None = None,
+        platform: str = PLATFORMS[0],
+    ) -> Self:
+        """Make the project of a Kubefile's text."""
+        return cls(parse(text), dict(context or {}), base, build_args or {}, platform)
 
     @property
     def text(self) -> str:
         """The Kubefile's text, to be pasted into a file."""
         return render(self.kubefile)
 
+    @property
+    def request(self) -> Request:
+        """What a build of it is asked for."""
+        return Request(self.kubefile, self.context, self.base, self.build_args, platform=self.platform)
+
+    def with_instructions(self, instructions: Sequence[Instruction]) -> Self:
+        """Give the same project with other instructions."""
+        return replace(self, kubefile=Kubefile(tuple(instructions)))
+
     def __repr__(self) -> str:
-        return f"Project(text={self.text!r}, context={self.context!r})"
+        raw = "r" if "\\" in self.text else ""
+        shown = repr(self.text) if '"""' in self.text else f'{raw}"""\n{self.text}"""'
+        parts = [shown, repr(self.context)]
+        parts += [f"base={self.base!r}"] if self.base is not None else []
+        parts += [f"build_args={dict(self.build_args)!r}"] if self.build_args else []
+        parts += [f"platform={self.platform!r}"] if self.platform != PLATFORMS[0] else []
+        return f"Project.of({', '.join(parts)})"
 
 
-def projects(*, max_size: int = 5, runs: bool = True) -> SearchStrategy[Project]:
+def projects(
+    *,
+    max_size: int = 5,
+    runs: bool = True,
+    max_base_layers: int = 3,
+    platforms: Sequence[str] = PLATFORMS[:1],
+    hostile: bool = False,
+) -> SearchStrategy[Project]:
     """Generate projects of at most ``max_size`` instructions behind FROM; without RUN, if ``runs`` is False.
 
+    They build: sources are in the context, destinations in the image, and each RUN works on what is there. With
+    ``hostile`` most of them fail, each with an error of its own.
     Raises: InvalidArgument for a negative size.
     """
     if max_size < 0:
         raise InvalidArgument(f"a Kubefile has 0 or more instructions behind FROM, found {max_size=}")
-    return build_contexts(min_size=1).flatmap(lambda context: _projects(context, max_size, runs=runs))
+    return _projects(max_size, max_base_layers, tuple(platforms), runs=runs, hostile=hostile)
 
 
-def _projects(context: dict[str, Content], max_size: int, *, runs: bool) -> SearchStrategy[Project]:
-    kinds: list[SearchStrategy[Instruction]] = [_copies(context), st.builds(Cmd, st.tuples(st.sampled_from(_COMMANDS)))]
-    if runs:
-        kinds.append(st.builds(Run, st.sampled_from(_SCRIPTS)))
-    kinds.append(st.sampled_from("12").map(lambda value: Arg((("VERSION", value),))))
-    behind = st.lists(st.one_of(kinds), max_size=max_size)
-    return behind.map(lambda found: Project(Kubefile((From("scratch"), *found)), context))
+def build_args(kubefile: Kubefile) -> SearchStrategy[dict[str, str]]:
+    """Generate build arguments for some of what ``kubefile`` declares."""
+    if not kubefile.declared:
+        return st.just({})
+    return st.dictionaries(st.sampled_from(kubefile.declared), st.sampled_from(_VALUES), max_size=2)
 
 
-def _copies(context: dict[str, Content]) -> SearchStrategy[Instruction]:
-    # Two sources of one name would land in one place.
-    several = st.lists(st.sampled_from(sorted(context)), min_size=1, max_size=3, unique_by=_name).map(tuple)
-    return st.builds(Copy, several, st.sampled_from(_DESTINATIONS))
+@st.composite
+def _projects(
+    draw: st.DrawFn, max_size: int, max_base_layers: int, platforms: tuple[str, ...], *, runs: bool, hostile: bool
+) -> Project:
+    context = draw(build_contexts(min_size=1, read_only=not runs, hostile=hostile))
+    platform = draw(st.sampled_from(platforms))
+    base = None
+    if max_base_layers and draw(st.booleans()):
+        base = draw(base_images(max_layers=max_base_layers, platforms=(platform,)))
+    start: list[Instruction] = [From(BASE_NAME if base else "scratch")]
+    if base and draw(st.booleans()):
+        start = [Arg((("BASE", BASE_NAME),)), From("${BASE}")]
+    project = Project(Kubefile(tuple(start)), context, base, platform=platform)
+    writer = _Writer(project, hostile=hostile)
+    for _ in range(draw(st.integers(0, max_size))):
+        writer.add(draw(writer.instructions(runs=runs)))
+    return writer.project
 
 
-def _name(path: str) -> str:
-    return path.rpartition("/")[2]
+class _Writer:
+    """Writes a project instruction by instruction, knowing what the image looks like so far."""
+
+    def __init__(self, project: Project, *, hostile: bool) -> None:
+        self.project = project
+        self.hostile = hostile
+        self.values: dict[str, str | None] = {}
+        self.work = Work(project.request, frozenset())
+        self.work.plan()
+
+    def instructions(self, *, runs: bool) -> SearchStrategy[Instruction]:
+        kinds: list[SearchStrategy[Instruction]] = [self._copies()]
+        if runs:
+            keys = [key for key, value in self.values.items() if value is not None]
+            kinds.append(scripts(tree=self.work.tree, variables=keys).map(Run))
+        kinds += [_ARGUMENTS, _COMMANDS_OF_A_CLUSTER]
+        return st.one_of(kinds)
+
+    def add(self, instruction: Instruction) -> None:
+        """Add an instruction; one that would fail is left out, unless failing is what is wanted."""
+        if isinstance(instruction, Arg):
+            self.values |= dict(instruction.pairs)
+        try:
+            self.work.do(instruction, self.values)
+        except model.Failed:
+            if not self.hostile:
+                return
+        except model.Unknown:
+            return
+        with suppress(ValueError):
+            # What no Kubefile can say, such as a name with a line end, is in the context all the same.
+            longer = self.project.with_instructions((*self.project.kubefile.instructions, instruction))
+            render(longer.kubefile)
+            self.project = longer
+
+    @st.composite
+    @staticmethod
+    def _copy(draw: st.DrawFn, sources: SearchStrategy[str], destinations: SearchStrategy[str]) -> Copy:
+        chmod = draw(st.sampled_from(_CHMODS))
+        destination = draw(destinations)
+        if draw(st.integers(0, 3)) == 3:
+            return Copy((draw(sources),), destination, exact=True, chmod=chmod)
+        return Copy(tuple(draw(st.lists(sources, min_size=1, max_size=3))), destination, chmod=chmod)
+
+    def _copies(self) -> SearchStrategy[Instruction]:
+        sources = _sources(self.work.context.tree, self.values)
+        own = [path.replace("$", "\\$") for path in self.work.context.tree][:4]
+        folders = [path.replace("$", "\\$") for path in self.work.tree][:8]
+        destinations = [*_DESTINATIONS, *folders, *own, *(f"dest/{name_of(path)}" for path in own)]
+        if self.hostile:
+            destinations += ["../x", "dest/.wh.x", "$UNSET", "imageListWithAuth.yaml"]
+            sources += ["../a", "nothing", "a/..", "$UNSET", "*/*"]
+        return self._copy(st.sampled_from(sources), st.sampled_from(destinations))
+
+
+def _sources(context: Mapping[str, object], values: Mapping[str, str | None]) -> list[str]:
+    """Give ways to name what is in a context: as it is, by patterns that match one or many, through ARGs."""
+    paths = sorted(context, key=lambda one: (len(one), one))
+    found = [path.replace("$", "\\$") for path in paths]
+    for path in paths[:6]:
+        name, folder = name_of(path), parent(path).replace("$", "\\$")
+        found += [join(folder, pattern) for pattern in ("*", name[:1] + "*", "?" + name[1:], f"[{name[:1]}-z]*")]
+        found += [f"./{path}/.", f"{path}/*"] if is_folder(context, path) else [f"/{path}"]  # type: ignore[arg-type]
+        found += [join(folder, f"${{{key}}}") for key, value in values.items() if value == name]
+        found += [join(folder, "${ARCH}")] if name == "amd64" else []
+    return [*found, "."]
+
+
+_ARGUMENTS: SearchStrategy[Instruction] = st.builds(
+    lambda key, value: Arg(((key, value),)), st.sampled_from(_KEYS), st.sampled_from(_VALUES)
+)
+_COMMANDS_OF_A_CLUSTER: SearchStrategy[Instruction] = st.builds(
+    lambda commands: Cmd(tuple(commands)), st.lists(st.sampled_from(_COMMANDS), min_size=1, max_size=2)
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from kubeimage.kubefile.arguments import format_pairs
 from kubeimage.kubefile.arrays import format_array, looks_like_array
@@ -123,6 +123,12 @@ class Kubefile:
         kinds = [type(instruction) for instruction in self.instructions if not isinstance(instruction, Arg)]
         if kinds[:1] != [From] or kinds.count(From) != 1:
             raise ValueError("a Kubefile has exactly one FROM, and nothing but ARG before it")
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """Let Hypothesis and IPython print it as what can be pasted into a test."""
+        text = "".join(f"{one.keyword} {one.value}\n" for one in self.instructions)
+        raw = "r" if "\\" in text else ""
+        printer.text(f"parse({text!r})" if '"""' in text else f'parse({raw}"""\n{text}""")')
 
     @property
     def file(self) -> str:

@@ -1,0 +1,91 @@
+"""Base images: stacks of layers as other builds and other tools leave them."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
+from hypothesis.strategies import SearchStrategy
+
+from harness.model import Image, Layer, Node, apply, complete
+from harness.model.tree import DELETED, OPAQUE, WHITEOUT, Item, is_folder, join, name_of, parent
+from harness.strategies.contexts import FOLDER_MODES, build_contexts
+from harness.trees import File, Folder, HardLink
+
+MOST_LAYERS = 128
+PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x")
+_COMMANDS = ("kubectl apply -f a.yaml", "helm install x charts/x --set a=1,b=2", "sleep 5")
+_DEPTHS = (0, 1, 2, 3, 40, 125, 127, 128)
+_DETAILED = 3
+
+
+def base_images(
+    *, min_layers: int = 0, max_layers: int = MOST_LAYERS, platforms: tuple[str, ...] = PLATFORMS[:1]
+) -> SearchStrategy[Image]:
+    """Generate images to build on, with ``min_layers`` to ``max_layers`` layers.
+
+    A deep one has small layers below, and a few of all kinds on top.
+    Raises: InvalidArgument for numbers that no image has.
+    """
+    if not 0 <= min_layers <= max_layers <= MOST_LAYERS:
+        raise InvalidArgument(
+            f"an image has 0 <= min_layers <= max_layers <= {MOST_LAYERS}, found {min_layers=} and {max_layers=}"
+        )
+    depths = sorted({min(max(depth, min_layers), max_layers) for depth in _DEPTHS})
+    return _images(depths, platforms)
+
+
+@st.composite
+def _images(draw: st.DrawFn, depths: list[int], platforms: tuple[str, ...]) -> Image:
+    depth = draw(st.sampled_from(depths))
+    detailed = min(depth, _DETAILED)
+    layers: list[Layer] = [complete({f"base/{number}": str(number)}) for number in range(depth - detailed)]
+    tree: dict[str, Node] = {}
+    for layer in layers:
+        tree = apply(tree, layer)
+    for _ in range(detailed):
+        layers.append(draw(_layers(tree)))
+        tree = apply(tree, layers[-1])
+    commands = draw(st.lists(st.sampled_from(_COMMANDS), max_size=2))
+    arguments = draw(st.dictionaries(st.sampled_from(("VERSION", "TAG")), st.sampled_from("12"), max_size=1))
+    labels = draw(st.dictionaries(st.sampled_from(("team", "a.b/c")), st.sampled_from(("x", "größe")), max_size=1))
+    return Image(
+        draw(st.sampled_from(platforms)),
+        tuple(layers),
+        tuple(("COPY", f"{number} .") for number in range(depth)),
+        tuple((f"COPY {number} .", True) for number in range(depth)),
+        commands=tuple(commands),
+        arguments=arguments,
+        labels=labels,
+    )
+
+
+@st.composite
+def _layers(draw: st.DrawFn, lower: dict[str, Node]) -> Layer:
+    """Generate a layer that fits on ``lower``: what it deletes is there, and what it adds may stand in its way."""
+    layer: dict[str, Item] = complete(draw(build_contexts(max_size=3, read_only=False)))
+    for path in draw(st.lists(st.sampled_from(sorted(lower)), max_size=2, unique=True)) if lower else []:
+        marker = OPAQUE if is_folder(lower, path) and draw(st.booleans()) else None
+        whiteout = f"{path}/{marker}" if marker else join(parent(path), WHITEOUT + name_of(path))
+        if all(isinstance(layer.get(folder, Folder()), Folder) for folder in _above(whiteout)):
+            for folder in _above(whiteout):
+                layer.setdefault(folder, lower.get(folder, Folder(draw(st.sampled_from(FOLDER_MODES)))))
+            layer[whiteout] = DELETED
+    return _with_links_behind_files(layer) or {"filler": File(b"1")}
+
+
+def _with_links_behind_files(layer: dict[str, Item]) -> dict[str, Item]:
+    """Let the name of a file that comes first in a tar be the file, and the others links to it."""
+    result: dict[str, Item] = {}
+    leaders: dict[str, str] = {}
+    for path in sorted(layer, key=lambda one: one.split("/")):
+        first, item = path, layer[path]
+        while isinstance(item, HardLink):
+            first, item = item.path, layer[item.path]
+        leader = leaders.setdefault(first, path)
+        result[path] = item if leader == path else HardLink(leader)
+    return result
+
+
+def _above(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
