@@ -1,7 +1,6 @@
 """Does what was built agree with what the model says? Generated projects in, model values out.
 
-    with memory_backends_of(project) as backends:
-        assert seen(build_project(project, backends), backends) == expected(model.build(project.request))
+    assert try_project(project, project_backends(project)) == expected(model.build(project.request))
 
 What the builder made is read back with Python's tarfile, not with the builder's own code.
 """
@@ -17,8 +16,9 @@ from harness import model
 from harness.backends import memory_backends
 from harness.fakes import context as fakes
 from harness.fakes.context import MemoryContext
+from harness.model.build import BASE_NAME
 from harness.model.tree import OPAQUE, WHITEOUT, Item, join, name_of, parent
-from harness.strategies.projects import BASE_NAME, Project
+from harness.strategies.projects import Project
 from harness.trees import Content, Fifo, File, Folder, HardLink, Link
 from kubeimage.api import Backends, BuildOptions, BuildResult, build
 from kubeimage.errors import KubeimageError

@@ -64,10 +64,9 @@ class MemoryTree(Mapping[str, Node]):
         """Make a directory; with ``parents`` those above it as well, and none that is there is an error."""
         if parents:
             self._make_parents(path)
-        place = self._place(path, follow=parents)
-        if parents and self._is_directory(place):
+        if parents and self._is_directory(self._place(path, follow=True)):
             return
-        self._new(place, Node(Kind.DIRECTORY, mode), path)
+        self._new(self._place(path), Node(Kind.DIRECTORY, mode), path)
 
     def mkfifo(self, path: str, mode: int = 0o644) -> None:
         """Make a named pipe."""
@@ -182,7 +181,8 @@ class MemoryTree(Mapping[str, Node]):
             above = "/".join(names[:count])
             place = self._place(above, follow=True)
             if place and place not in self._nodes:
-                self._new(place, Node(Kind.DIRECTORY, 0o755), path)
+                # A symlink that leads nowhere stands in the way.
+                self._new(self._place(above), Node(Kind.DIRECTORY, 0o755), path)
             elif not self._is_directory(place):
                 raise _error(ENOTDIR, path)
 

@@ -17,6 +17,7 @@ from harness.trees import Content, Pasted
 from kubeimage.kubefile import Cmd, Copy, From, Instruction, Kubefile, Run
 
 MOST_LAYERS = 128
+BASE_NAME = "base:1"
 
 Key = tuple[object, ...]
 Cache = frozenset[Key]
@@ -60,7 +61,7 @@ class Image(Pasted):
 class Request:
     """What a build is asked for.
 
-    Shape: ``base`` is the image that FROM names, None where the store has none; FROM scratch needs none.
+    Shape: ``base`` is the one image that the store has, under the name `BASE_NAME`; FROM scratch needs none.
     """
 
     kubefile: Kubefile
@@ -137,7 +138,7 @@ class Work:
         self.values = walked[-1][1]
         name = next(arguments.expand(one.name, values) for one, values in walked if isinstance(one, From))
         if name != "scratch":
-            if request.base is None or request.base.platform != request.platform:
+            if request.base is None or name != BASE_NAME or request.base.platform != request.platform:
                 raise Failed("E0402", f"there is no image {name}")
             self.base = request.base
         layers = sum(isinstance(one, Copy | Run) for one, _ in walked)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from harness.model.tree import Node, Tree, join, name_of, parent
 from harness.trees import Fifo, File, Folder, Link
 
-_TOKEN = re.compile(r"\s*(&&|\|\||;|>>|>|(?:'[^']*'|\"[^\"]*\"|[^\s'\";&|>])+)")
+_TOKEN = re.compile(r"\s*(&&|\|\||;|>>|>|(?:'[^']*'|\"[^\"`]*\"|[^\s'\";&|>`])+)")
 _PIECE = re.compile(r"'([^']*)'|\"([^\"]*)\"|([^'\"]+)")
 _VARIABLE = re.compile(r"\$(\w+)")
 _MOST_LINKS = 40

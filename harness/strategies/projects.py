@@ -13,6 +13,7 @@ from hypothesis.strategies import SearchStrategy
 
 from harness import model
 from harness.model import Image, Request, Work
+from harness.model.build import BASE_NAME
 from harness.model.tree import is_folder, join, name_of, parent
 from harness.strategies.contexts import build_contexts
 from harness.strategies.images import PLATFORMS, base_images
@@ -20,7 +21,6 @@ from harness.strategies.scripts import scripts
 from harness.trees import Content, Pasted
 from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Kubefile, Run, parse, render
 
-BASE_NAME = "base:1"
 _COMMANDS = ("kubectl apply -f a.yaml", "helm install x charts/x --set a=1,b=2", 'echo "a   b"')
 _DESTINATIONS = (".", "dest", "dest/deep", "dest two", "/dest/", "dest/../etc")
 _KEYS = ("VERSION", "TAG")
@@ -135,11 +135,12 @@ class _Writer:
         self.work.plan()
 
     def instructions(self, *, runs: bool) -> SearchStrategy[Instruction]:
-        kinds: list[SearchStrategy[Instruction]] = [self._copies()]
+        copies = self._copies()
+        kinds = [copies, _ARGUMENTS, _COMMANDS_OF_A_CLUSTER, copies]
         if runs:
             keys = [key for key, value in self.values.items() if value is not None]
-            kinds.append(scripts(tree=self.work.tree, variables=keys).map(Run))
-        kinds += [_ARGUMENTS, _COMMANDS_OF_A_CLUSTER]
+            scripted = scripts(tree=self.work.tree, variables=keys).map(Run)
+            kinds[1:1] = [scripted] * 3
         return st.one_of(kinds)
 
     def add(self, instruction: Instruction) -> None:

@@ -51,7 +51,7 @@ def by_sh(tree: Mapping[str, Content], script: str) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         # A few steps down, so that nothing of the machine stands beside it.
         root = os.path.join(folder, "x/y/z")
-        write_tree(root, {path: item for path, item in model.apply({}, model.complete(tree)).items()})
+        write_tree(root, dict(model.apply({}, model.complete(tree))))
         old = os.umask(0o022)
         try:
             done = subprocess.run(

@@ -1,13 +1,30 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, find, given, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
+from hypothesis.vendor.pretty import pretty
 
+from harness import trees
 from harness.building import KubeBuild
+from harness.model import Image, build, complete
+from harness.model.sources import Context, collect
+from harness.model.tree import OPAQUE
 from harness.options import Settings
-from harness.strategies import Project, build_contexts, instructions, kubefiles, projects
-from harness.trees import Content, write_tree
+from harness.strategies import (
+    Project,
+    base_images,
+    build_args,
+    build_contexts,
+    edits,
+    instructions,
+    kubefiles,
+    projects,
+    written_kubefiles,
+)
+from harness.strategies.images import PLATFORMS
+from harness.trees import Content, Folder, HardLink, Link, write_tree
 from harness.workshop import Workshop
 from kubeimage.kubefile import Arg, Cmd, Copy, Kubefile, Run, parse, render
 
@@ -44,7 +61,7 @@ def test_contexts_can_be_written(workshop: Workshop, tree: dict[str, Content]) -
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
-@given(project=projects())
+@given(project=projects(max_base_layers=0))
 def test_projects_build(workshop: Workshop, project: Project) -> None:
     image = KubeBuild(workshop)(project.kubefile, project.context)
 
@@ -58,9 +75,10 @@ def test_projects_build(workshop: Workshop, project: Project) -> None:
         lambda: build_contexts(min_size=3, max_size=2),
         lambda: kubefiles(min_size=-1),
         lambda: projects(max_size=-1),
+        lambda: base_images(max_layers=129),
         lambda: instructions(sources=()),
     ],
-    ids=["contexts", "kubefiles", "projects", "instructions"],
+    ids=["contexts", "kubefiles", "projects", "base images", "instructions"],
 )
 def test_bad_arguments_are_refused(make) -> None:
     with pytest.raises(InvalidArgument):
@@ -70,4 +88,88 @@ def test_bad_arguments_are_refused(make) -> None:
 @given(projects(runs=False))
 def test_projects_can_do_without_run(project: Project) -> None:
     assert not any(isinstance(one, Run) for one in project.kubefile.instructions)
-    assert f"text={project.text!r}" in repr(project)
+
+
+NAMES = {
+    name: getattr(trees, name) for name in ("File", "Folder", "Link", "HardLink", "Fifo")
+} | {"Project": Project, "Image": Image}  # fmt: skip
+
+
+@given(projects(platforms=PLATFORMS))
+def test_a_project_prints_as_what_can_be_pasted(project: Project) -> None:
+    pasted = eval(repr(project), NAMES)
+
+    assert pasted == project
+    assert pretty(project) == repr(project)
+
+
+@given(kubefiles())
+def test_a_kubefile_prints_as_what_can_be_pasted(kubefile: Kubefile) -> None:
+    assert eval(pretty(kubefile), {"parse": parse}) == kubefile
+
+
+def matches(project: Project) -> list[int]:
+    """How many paths each source of a project's COPYs means."""
+    context = Context(complete(project.context))
+    found = []
+    for one in project.kubefile.instructions:
+        if isinstance(one, Copy):
+            entries, _ = collect(context, (one.sources, one.destination, one.exact, one.chmod))
+            found.append(len(entries))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("strategy", "wanted"),
+    [
+        (build_contexts(), lambda tree: any(isinstance(one, HardLink) for one in tree.values())),
+        (build_contexts(), lambda tree: any(tree[path] == Link(path) for path in tree)),
+        (build_contexts(), lambda tree: any(path.count("/") > 5 for path in tree)),
+        (build_contexts(), lambda tree: Folder() in tree.values()),
+        (build_contexts(), lambda tree: {"a", "a.b", "ab"} <= tree.keys()),
+        (build_contexts(), lambda tree: any(len(path.encode()) > 100 for path in tree)),
+        (build_contexts(hostile=True), lambda tree: any(".wh." in path for path in tree)),
+        (projects(), lambda project: "*" in project.text and max(matches(project), default=0) > 1),
+        (projects(), lambda project: project.base is not None and "mv" in project.text),
+        (projects(hostile=True), lambda project: build(project.request).error == "E0303"),
+        (base_images(), lambda image: len(image.layers) == 128),
+        (base_images(), lambda image: any(OPAQUE in path for layer in image.layers for path in layer)),
+        (written_kubefiles(), lambda written: "\\\n" in written.text and "# inside" in written.text),
+        (written_kubefiles(), lambda written: "\r\n" in written.text and written.text.startswith("\ufeff")),
+    ],
+    ids=[
+        "hard link", "link to itself", "deep tree", "empty folder", "name prefixes", "long name", "reserved name",
+        "pattern that matches many", "moves in a base", "link that escapes", "128 layers", "opaque", "continuation",
+        "encoding",
+    ],  # fmt: skip
+)  # fmt: skip
+def test_the_nasty_parts_of_the_world_are_found(strategy, wanted) -> None:
+    find(strategy, wanted, settings=settings(max_examples=20_000, database=None, phases=[Phase.generate]))
+
+
+@given(projects(), st.data())
+def test_an_edit_is_one_change_and_still_builds(project: Project, data: st.DataObject) -> None:
+    what, changed, path = data.draw(edits(project))
+
+    assert build(changed.request).error is None
+    different = [
+        one for one in ("kubefile", "context", "base", "build_args") if getattr(project, one) != getattr(changed, one)
+    ]
+    assert set(different) <= ({"context"} if path else {"kubefile", "base", "build_args"})
+    assert what
+
+
+@given(kubefiles(), st.data())
+def test_build_args_are_for_what_is_declared(kubefile: Kubefile, data: st.DataObject) -> None:
+    assert set(data.draw(build_args(kubefile))) <= set(kubefile.declared)
+
+
+def test_a_failing_project_shrinks_to_what_matters() -> None:
+    found = find(
+        projects(),
+        lambda project: any("mv" in one.command for one in project.kubefile.instructions if isinstance(one, Run)),
+        settings=settings(max_examples=20_000, database=None),
+    )
+
+    assert len(found.kubefile.instructions) <= 3
+    assert len(found.context) <= 2

@@ -1,0 +1,16 @@
+"""How many examples a property gets, by what one of them costs; and strategies that several properties use."""
+
+from hypothesis import HealthCheck, settings
+
+from harness.strategies import edits, projects
+
+
+def examples(factor: float) -> settings:
+    """So many times the profile's number."""
+    number = max(3, round(settings.default.max_examples * factor))
+    return settings(max_examples=number, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+def edited_projects(**options):
+    """Give a project and one change to it."""
+    return projects(**options).flatmap(lambda project: edits(project).map(lambda edit: (project, edit)))

@@ -1,0 +1,90 @@
+"""What the build cache may answer: hits are a prefix, and a hit is what a build without it would make."""
+
+from hypothesis import given
+
+from harness import model
+from harness.agreement import build_project, expected, project_backends, try_project
+from harness.model.sources import Context, collect
+from harness.strategies import Edit, Project
+from tests.properties.examples import edited_projects, examples
+
+Edited = tuple[Project, Edit]
+
+
+@examples(2)
+@given(edited_projects())
+def test_after_an_edit_those_steps_hit_that_the_model_says(edited: Edited) -> None:
+    project, (_, changed, _) = edited
+    backends = project_backends(project)
+    build_project(project, backends)
+    cache = model.build(project.request).cache
+
+    seen = try_project(changed, project_backends(changed, backends))
+
+    assert seen == expected(model.build(changed.request, cache))
+
+
+@examples(2)
+@given(edited_projects())
+def test_a_build_after_an_edit_is_what_a_clean_one_makes(edited: Edited) -> None:
+    project, (_, changed, _) = edited
+    backends = project_backends(project)
+    build_project(project, backends)
+
+    after = build_project(changed, project_backends(changed, backends))
+
+    assert after.image.id == build_project(changed, project_backends(changed)).image.id
+
+
+@examples(1)
+@given(edited_projects())
+def test_hits_are_a_prefix(edited: Edited) -> None:
+    project, (_, changed, _) = edited
+    backends = project_backends(project)
+    build_project(project, backends)
+
+    result = build_project(changed, project_backends(changed, backends))
+
+    hits = [one.cached for one in result.steps if one.step.makes_layer]
+    assert hits == sorted(hits, reverse=True)
+    assert all((one.why_missed is None) == one.cached for one in result.steps if one.step.makes_layer)
+
+
+@examples(1)
+@given(edited_projects())
+def test_an_edit_to_a_file_misses_from_the_first_instruction_that_reads_it(edited: Edited) -> None:
+    project, (_, changed, path) = edited
+    if path is None:
+        return
+    backends = project_backends(project)
+    before = build_project(project, backends)
+
+    result = build_project(changed, project_backends(changed, backends))
+
+    reads = [_takes_other(project, changed, one.step.copy) for one in before.steps]
+    first = reads.index(True) if True in reads else len(reads)
+    assert all(one.cached for one in result.steps[:first] if one.step.makes_layer)
+    assert not any(one.cached for one in result.steps[first:])
+
+
+def _takes_other(project: Project, changed: Project, copy) -> bool:
+    """Whether a COPY takes something else from the changed context than from the first."""
+    if copy is None:
+        return False
+    request = (copy.sources, copy.destination, copy.exact, copy.chmod)
+    old, new = (collect(Context(model.complete(one.context)), request) for one in (project, changed))
+    return old != new
+
+
+@examples(1)
+@given(edited_projects())
+def test_going_back_hits_everything_again(edited: Edited) -> None:
+    project, (_, changed, _) = edited
+    backends = project_backends(project)
+    first = build_project(project, backends)
+    build_project(changed, project_backends(changed, backends))
+
+    again = build_project(project, project_backends(project, backends))
+
+    assert again.image.id == first.image.id
+    assert again.cache_misses == 0
