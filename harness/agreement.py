@@ -10,7 +10,7 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypedDict, Unpack
 
 from harness import model
 from harness.backends import memory_backends
@@ -21,6 +21,7 @@ from harness.model.tree import OPAQUE, WHITEOUT, Item, join, name_of, parent
 from harness.strategies.projects import Project
 from harness.trees import Content, Fifo, File, Folder, HardLink, Link
 from kubeimage.api import Backends, BuildOptions, BuildResult, build
+from kubeimage.builder.events import Observer, ignore
 from kubeimage.errors import KubeimageError
 from kubeimage.image.config import APPLICATION, Image
 from kubeimage.image.digest import Digest
@@ -46,43 +47,37 @@ def expected(outcome: model.Outcome) -> Seen:
     return Seen(outcome.image, None, tuple(step.cached for step in outcome.steps))
 
 
-def build_project(
-    project: Project,
-    backends: Backends,
-    context: str = "",
-    *,
-    use_cache: bool = True,
-    keep_base: bool = True,
-    names: tuple[str, ...] = (),
-) -> BuildResult:
+class How(TypedDict, total=False):
+    """What a build is asked for beside its project. Shape: without ``with_base`` the base is in the store already."""
+
+    use_cache: bool
+    keep_base: bool
+    names: tuple[str, ...]
+    observe: Observer
+    with_base: bool
+
+
+def build_project(project: Project, backends: Backends, context: str = "", **how: Unpack[How]) -> BuildResult:
     """Put the base of a project into the store, and build it.
 
     Raises: KubeimageError.
     """
-    if project.base is not None:
+    if project.base is not None and how.get("with_base", True):
         put_image(project.base, backends, Reference.parse(BASE_NAME))
     options = BuildOptions(
-        references=tuple(Reference.parse(name) for name in names),
+        references=tuple(Reference.parse(name) for name in how.get("names", ())),
         build_args=project.build_args,
         platform=Platform.parse(project.platform),
-        use_cache=use_cache,
-        keep_base=keep_base,
+        use_cache=how.get("use_cache", True),
+        keep_base=how.get("keep_base", True),
     )
-    return build(project.kubefile, context, backends, options)
+    return build(project.kubefile, context, backends, options, how.get("observe", ignore))
 
 
-def try_project(
-    project: Project,
-    backends: Backends,
-    context: str = "",
-    *,
-    use_cache: bool = True,
-    keep_base: bool = True,
-    names: tuple[str, ...] = (),
-) -> Seen:
+def try_project(project: Project, backends: Backends, context: str = "", **how: Unpack[How]) -> Seen:
     """Build a project, and say how it went."""
     try:
-        result = build_project(project, backends, context, use_cache=use_cache, keep_base=keep_base, names=names)
+        result = build_project(project, backends, context, **how)
     except KubeimageError as error:
         return Seen(None, error.diagnostics[0].code)
     return Seen(read_image(result.image, backends.layers), None, tuple(step.cached for step in result.steps))
@@ -115,7 +110,7 @@ def _memory_item(content: Content) -> bytes | str | fakes.Item:
 
 def put_image(image: model.Image, backends: Backends, reference: Reference) -> Digest:
     """Put an image of the model into a store, under a name."""
-    stored = [backends.layers.put(_entries(layer)) for layer in image.layers]
+    stored = [backends.layers.put(entries_of(layer)) for layer in image.layers]
     layers = [Layer(one.diff_id, one.size, *by) for one, by in zip(stored, image.made_by, strict=True)]
     return backends.images.put(
         Image(
@@ -131,7 +126,8 @@ def put_image(image: model.Image, backends: Backends, reference: Reference) -> D
     )
 
 
-def _entries(layer: model.Layer) -> list[Entry]:
+def entries_of(layer: model.Layer) -> list[Entry]:
+    """Give a layer of the model as the changeset that a store writes."""
     return canonical_order(_entry(path, item) for path, item in layer.items())
 
 

@@ -95,10 +95,11 @@ def memory_backends() -> Backends:
     from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
 
     layers = MemoryLayerStore()
+    cache = MemoryBuildCache(layers)
     return Backends(
         layers=layers,
-        images=MemoryImageStore(layers),
-        cache=MemoryBuildCache(layers),
+        images=MemoryImageStore(layers, cache),
+        cache=cache,
         collector=ContextCollector,
         mounter=MemoryMounter(layers),
         runner=ShellInterpreter(),

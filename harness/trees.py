@@ -43,7 +43,8 @@ class File(Pasted):
         return as_bytes(self.content)
 
     def __repr__(self) -> str:
-        return f"File({self.content!r})" if self.mode == _FILE_MODE else f"File({self.content!r}, {self.mode:#o})"
+        mode = "" if self.mode == _FILE_MODE else f", {self.mode:#o}"
+        return f"File({_as_written(self.content)}{mode})"
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,15 @@ Tree = Mapping[str, Content]
 def as_bytes(content: str | bytes) -> bytes:
     """Give a file's content as bytes; text is UTF-8."""
     return content.encode() if isinstance(content, str) else content
+
+
+def _as_written(content: str | bytes) -> str:
+    """Give a content as a person would write it: a long repetition as one."""
+    for size in (1, 2):
+        count = len(content) // size
+        if count > 50 and content[:size] * count == content:
+            return f"{content[:size]!r} * {count}"
+    return repr(content)
 
 
 def clean(path: str) -> str:

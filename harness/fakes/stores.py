@@ -127,13 +127,22 @@ class MemoryImageStore:
         """Take a name away, and the blobs that neither another image nor the build cache needs."""
         self._find_one(reference)
         gone = {blob for name in self._find(reference) for blob in _blobs_of(self._names.pop(name))}
-        needed = {blob for image in self._images() for blob in _blobs_of(image)}
-        if self._cache is not None:
-            needed |= self._cache.layers()
+        garbage = gone - self._needed()
         if self._layers is not None:
-            for blob in gone - needed:
+            for blob in garbage:
                 self._layers.blobs.pop(blob, None)
-        return sorted(gone - needed)
+        return sorted(garbage)
+
+    def prune(self) -> None:
+        """Delete images without a name, and the layers that neither an image nor the build cache needs."""
+        self._nameless.clear()
+        if self._layers is not None:
+            for blob in self._layers.blobs.keys() - self._needed():
+                del self._layers.blobs[blob]
+
+    def _needed(self) -> set[Digest]:
+        cached = self._cache.layers() if self._cache is not None else set()
+        return cached.union(*map(_blobs_of, self._images()))
 
     def _images(self) -> list[Image]:
         return [*self._names.values(), *self._nameless.values()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
@@ -16,6 +18,7 @@ PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x")
 _COMMANDS = ("kubectl apply -f a.yaml", "helm install x charts/x --set a=1,b=2", "sleep 5")
 _DEPTHS = (0, 1, 2, 3, 40, 125, 127, 128)
 _DETAILED = 3
+_NOTHING: Mapping[str, Node] = {}
 
 
 def base_images(
@@ -38,19 +41,19 @@ def base_images(
 def _images(draw: st.DrawFn, depths: list[int], platforms: tuple[str, ...]) -> Image:
     depth = draw(st.sampled_from(depths))
     detailed = min(depth, _DETAILED)
-    layers: list[Layer] = [complete({f"base/{number}": str(number)}) for number in range(depth - detailed)]
+    stack: list[Layer] = [complete({f"base/{number}": str(number)}) for number in range(depth - detailed)]
     tree: dict[str, Node] = {}
-    for layer in layers:
+    for layer in stack:
         tree = apply(tree, layer)
     for _ in range(detailed):
-        layers.append(draw(_layers(tree)))
-        tree = apply(tree, layers[-1])
+        stack.append(draw(layers(lower=tree)))
+        tree = apply(tree, stack[-1])
     commands = draw(st.lists(st.sampled_from(_COMMANDS), max_size=2))
     arguments = draw(st.dictionaries(st.sampled_from(("VERSION", "TAG")), st.sampled_from("12"), max_size=1))
     labels = draw(st.dictionaries(st.sampled_from(("team", "a.b/c")), st.sampled_from(("x", "größe")), max_size=1))
     return Image(
         draw(st.sampled_from(platforms)),
-        tuple(layers),
+        tuple(stack),
         tuple(("COPY", f"{number} .") for number in range(depth)),
         tuple((f"COPY {number} .", True) for number in range(depth)),
         commands=tuple(commands),
@@ -60,8 +63,8 @@ def _images(draw: st.DrawFn, depths: list[int], platforms: tuple[str, ...]) -> I
 
 
 @st.composite
-def _layers(draw: st.DrawFn, lower: dict[str, Node]) -> Layer:
-    """Generate a layer that fits on ``lower``: what it deletes is there, and what it adds may stand in its way."""
+def layers(draw: st.DrawFn, *, lower: Mapping[str, Node] = _NOTHING) -> Layer:
+    """Generate layers that fit on ``lower``: what they delete is there, and what they add may stand in its way."""
     layer: dict[str, Item] = complete(draw(build_contexts(max_size=3, read_only=False)))
     for path in draw(st.lists(st.sampled_from(sorted(lower)), max_size=2, unique=True)) if lower else []:
         marker = OPAQUE if is_folder(lower, path) and draw(st.booleans()) else None

@@ -7,8 +7,14 @@ from harness.strategies import edits, projects
 
 def examples(factor: float) -> settings:
     """So many times the profile's number."""
-    number = max(3, round(settings.default.max_examples * factor))
+    number = max(2, round(settings.default.max_examples * factor))
     return settings(max_examples=number, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+def machine_examples(factor: float) -> settings:
+    """So many times the profile's number of machines, with as many steps as there is time for."""
+    steps = 50 if settings.default.max_examples > 1_000 else 15
+    return settings(examples(factor), stateful_step_count=steps)
 
 
 def edited_projects(**options):

@@ -1,0 +1,154 @@
+"""Where a state machine builds: a store that lives from its first step to its last."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Protocol
+
+from harness.agreement import memory_files
+from harness.backends import memory_backends
+from harness.fakes.context import MemoryContext
+from harness.fakes.files import KubeFs
+from harness.fakes.mounts import MemoryMounter
+from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
+from harness.leaks import find_leaks, take_snapshot
+from harness.trees import Tree, write_tree
+from kubeimage.api import Backends, open_backends
+from kubeimage.cache import CacheRecords
+from kubeimage.maintenance import check_store, prune_store
+from kubeimage.store import Store, cache_folder
+
+
+class MachinePlace(Protocol):
+    """A store, opened for each step anew, as commands do.
+
+    Shape: where it is ``shared``, several may have it open, and none takes away what another one uses.
+    """
+
+    shared: bool
+
+    def open(self, context: Tree) -> AbstractContextManager[tuple[Backends, str]]:
+        """Open the store, and give the path of a context with ``context`` in it."""
+        ...
+
+    def prune(self, *, keep_cache: bool) -> None:
+        """Delete what nobody needs."""
+        ...
+
+    def problems(self) -> list[str]:
+        """Say what is not as it should be after a step."""
+        ...
+
+    def close(self) -> None:
+        """Remove it all."""
+        ...
+
+
+class MemoryPlace:
+    """Stores, mounts and RUN in memory."""
+
+    shared = False
+
+    def __init__(self) -> None:
+        self.backends = memory_backends()
+
+    @contextmanager
+    def open(self, context: Tree) -> Iterator[tuple[Backends, str]]:
+        """Give the backends."""
+        found = MemoryContext(memory_files(context))
+        yield replace(self.backends, collector=lambda _path: found), ""
+
+    def prune(self, *, keep_cache: bool) -> None:
+        """Forget the layers that no image and, if it is kept, no cached step has."""
+        layers, images, cache = self.backends.layers, self.backends.images, self.backends.cache
+        assert isinstance(layers, MemoryLayerStore)
+        assert isinstance(images, MemoryImageStore)
+        assert isinstance(cache, MemoryBuildCache)
+        if not keep_cache:
+            cache.clear()
+        images.prune()
+
+    def problems(self) -> list[str]:
+        """Say what is mounted."""
+        assert isinstance(self.backends.mounter, MemoryMounter)
+        return [f"{self.backends.mounter.mounted} mounted"] if self.backends.mounter.mounted else []
+
+    def close(self) -> None:
+        """Let it go."""
+
+
+class DiskPlace:
+    """The real parts, in a temporary folder."""
+
+    shared = True
+
+    def __init__(self, mount: str = "auto") -> None:
+        self._mount = mount
+        self._folder = tempfile.mkdtemp(prefix="kubeimage-machine-")
+        self.root = os.path.join(self._folder, "store")
+        self._context = os.path.join(self._folder, "context")
+        os.mkdir(self._context)
+        self._before = take_snapshot(self._context)
+
+    @contextmanager
+    def open(self, context: Tree) -> Iterator[tuple[Backends, str]]:
+        """Write the context and open the store."""
+        # One after the other in one place, as an author's folder: the stat index has something to remember.
+        shutil.rmtree(self._context)
+        write_tree(self._context, context)
+        with open_backends(self.root, mount=self._mount) as backends:
+            self._before = take_snapshot(self._context)
+            yield backends, self._context
+
+    def prune(self, *, keep_cache: bool) -> None:
+        """Run ``kubeimage prune``."""
+        prune_store(self.root, keep_cache=keep_cache)
+
+    def problems(self) -> list[str]:
+        """Run ``kubeimage fsck``, and look for mounts, processes and unfinished writes."""
+        damage = [f"{one.what}: {one.where}" for one in check_store(self.root) if one.damage]
+        return damage + find_leaks(self._before, self._context, self.root)
+
+    def close(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self._folder)
+
+
+class FakeFilesPlace:
+    """The real parser, collector, stores and cache, on files in memory."""
+
+    shared = True
+
+    def __init__(self) -> None:
+        self._kube_fs = KubeFs()
+        self._kube_fs.__enter__()
+        self._contexts = 0
+
+    @contextmanager
+    def open(self, context: Tree) -> Iterator[tuple[Backends, str]]:
+        """Write the context and open the store."""
+        self._contexts += 1
+        folder = self._kube_fs.write(context, f"/contexts/{self._contexts}")
+        with self._kube_fs.open() as backends:
+            yield backends, folder
+
+    def prune(self, *, keep_cache: bool) -> None:
+        """Collect garbage."""
+        root = self._kube_fs.root
+        with Store.open(root, create=False, cache=CacheRecords(cache_folder(root))) as store:
+            store.collect_garbage(keep_cache=keep_cache)
+
+    def problems(self) -> list[str]:
+        """Check the store, and look for unfinished writes."""
+        damage = [f"{one.what}: {one.where}" for one in self._kube_fs.check() if one.damage]
+        ingest = os.path.join(self._kube_fs.root, "ingest")
+        return damage + ([f"left in ingest/: {name}" for name in os.listdir(ingest)] if os.path.isdir(ingest) else [])
+
+    def close(self) -> None:
+        """Give the real files back."""
+        self._kube_fs.__exit__(None, None, None)
