@@ -82,6 +82,7 @@ class Project(Pasted):
 def projects(
     *,
     max_size: int = 5,
+    max_files: int = 6,
     runs: bool = True,
     max_base_layers: int = 3,
     platforms: Sequence[str] = PLATFORMS[:1],
@@ -91,11 +92,12 @@ def projects(
 
     They build: sources are in the context, destinations in the image, and each RUN works on what is there. With
     ``hostile`` most of them fail, each with an error of its own.
-    Raises: InvalidArgument for a negative size.
+    Raises: InvalidArgument for a negative size, or a context without files.
     """
     if max_size < 0:
         raise InvalidArgument(f"a Kubefile has 0 or more instructions behind FROM, found {max_size=}")
-    return _projects(max_size, max_base_layers, tuple(platforms), runs=runs, hostile=hostile)
+    contexts = build_contexts(min_size=1, max_size=max_files, read_only=not runs, hostile=hostile)
+    return _projects(contexts, max_size, max_base_layers, tuple(platforms), runs=runs, hostile=hostile)
 
 
 def build_args(kubefile: Kubefile) -> SearchStrategy[dict[str, str]]:
@@ -107,9 +109,16 @@ def build_args(kubefile: Kubefile) -> SearchStrategy[dict[str, str]]:
 
 @st.composite
 def _projects(
-    draw: st.DrawFn, max_size: int, max_base_layers: int, platforms: tuple[str, ...], *, runs: bool, hostile: bool
+    draw: st.DrawFn,
+    contexts: SearchStrategy[dict[str, Content]],
+    max_size: int,
+    max_base_layers: int,
+    platforms: tuple[str, ...],
+    *,
+    runs: bool,
+    hostile: bool,
 ) -> Project:
-    context = draw(build_contexts(min_size=1, read_only=not runs, hostile=hostile))
+    context = draw(contexts)
     platform = draw(st.sampled_from(platforms))
     base = None
     if max_base_layers and draw(st.booleans()):

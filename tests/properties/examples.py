@@ -7,7 +7,7 @@ from harness.strategies import edits, projects
 
 def examples(factor: float) -> settings:
     """So many times the profile's number."""
-    number = max(2, round(settings.default.max_examples * factor))
+    number = max(1, round(settings.default.max_examples * factor))
     return settings(max_examples=number, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 

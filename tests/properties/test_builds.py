@@ -33,13 +33,13 @@ def on_disk(project: Project, mount: str) -> Iterator[tuple[Backends, str]]:
             yield backends, f"{folder}/context"
 
 
-@examples(3)
+@examples(2)
 @given(projects(platforms=PLATFORMS))
 def test_a_build_in_memory_is_what_the_model_says(project: Project) -> None:
     assert try_project(project, project_backends(project)) == expected(model.build(project.request))
 
 
-@examples(3)
+@examples(2)
 @given(projects(hostile=True))
 def test_a_build_fails_where_the_model_says_it_does(project: Project) -> None:
     assert try_project(project, project_backends(project)) == expected(model.build(project.request))

@@ -11,7 +11,7 @@ from tests.properties.examples import edited_projects, examples
 Edited = tuple[Project, Edit]
 
 
-@examples(2)
+@examples(1.5)
 @given(edited_projects())
 def test_after_an_edit_those_steps_hit_that_the_model_says(edited: Edited) -> None:
     project, (_, changed, _) = edited
@@ -24,7 +24,7 @@ def test_after_an_edit_those_steps_hit_that_the_model_says(edited: Edited) -> No
     assert seen == expected(model.build(changed.request, cache))
 
 
-@examples(2)
+@examples(1.5)
 @given(edited_projects())
 def test_a_build_after_an_edit_is_what_a_clean_one_makes(edited: Edited) -> None:
     project, (_, changed, _) = edited
@@ -36,7 +36,7 @@ def test_a_build_after_an_edit_is_what_a_clean_one_makes(edited: Edited) -> None
     assert after.image.id == build_project(changed, project_backends(changed)).image.id
 
 
-@examples(1)
+@examples(0.7)
 @given(edited_projects())
 def test_hits_are_a_prefix(edited: Edited) -> None:
     project, (_, changed, _) = edited
@@ -50,7 +50,7 @@ def test_hits_are_a_prefix(edited: Edited) -> None:
     assert all((one.why_missed is None) == one.cached for one in result.steps if one.step.makes_layer)
 
 
-@examples(1)
+@examples(0.7)
 @given(edited_projects())
 def test_an_edit_to_a_file_misses_from_the_first_instruction_that_reads_it(edited: Edited) -> None:
     project, (_, changed, path) = edited
@@ -76,7 +76,7 @@ def _takes_other(project: Project, changed: Project, copy) -> bool:
     return old != new
 
 
-@examples(1)
+@examples(0.7)
 @given(edited_projects())
 def test_going_back_hits_everything_again(edited: Edited) -> None:
     project, (_, changed, _) = edited

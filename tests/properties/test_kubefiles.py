@@ -30,14 +30,14 @@ def test_what_is_printed_is_parsed_to_the_same(kubefile: Kubefile) -> None:
     assert parse(render(kubefile)) == kubefile
 
 
-@examples(2)
+@examples(1)
 @given(written_kubefiles())
 def test_handwriting_makes_no_difference(written: WrittenKubefile) -> None:
     assert parse(written.text) == written.kubefile
     assert parse(written.text.encode()) == written.kubefile
 
 
-@examples(1)
+@examples(0.5)
 @given(written_kubefiles())
 def test_every_instruction_knows_its_place_in_the_file(written: WrittenKubefile) -> None:
     kubefile = parse(written.text)
@@ -48,7 +48,7 @@ def test_every_instruction_knows_its_place_in_the_file(written: WrittenKubefile)
         assert first.upper().startswith(one.keyword)
 
 
-@examples(1)
+@examples(0.7)
 @given(invalid_kubefiles())
 def test_a_mistake_is_found_whatever_stands_around_it(invalid: InvalidKubefile) -> None:
     complaints = complaints_of(invalid.text)
