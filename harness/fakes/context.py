@@ -86,9 +86,6 @@ class MemoryContext:
                 self._names[folder].append(name)
         self._is_plain = are_plain([name for names in self._names.values() for name in names])
         self._rules = NO_RULES
-        listed = self._items.get(IGNORE_FILE)
-        if isinstance(listed, File):
-            self._rules = IgnoreRules.parse(listed.content.decode())
 
     def look(self, path: str) -> Node | None:
         """Say what stands at ``path``."""
@@ -103,6 +100,7 @@ class MemoryContext:
 
     def collect(self, request: CopyRequest) -> Collected:
         """Find what ``request`` copies."""
+        self._rules = self._read_rules()
         finder = SourceFinder(self, self._rules)
         matches = [match for source in request.sources for match in finder.find(source)]
         placements = place(matches, request)
@@ -122,6 +120,16 @@ class MemoryContext:
 
     def remember(self, entries: Sequence[Entry]) -> None:
         """Keep nothing: reading memory again costs nothing."""
+
+    def _read_rules(self) -> IgnoreRules:
+        listed = self._items.get(IGNORE_FILE)
+        if not isinstance(listed, File):
+            return NO_RULES
+        try:
+            return IgnoreRules.parse(listed.content.decode())
+        except UnicodeDecodeError as error:
+            path = f"{self.label}/{IGNORE_FILE}"
+            raise UnsupportedSourceError(f"{path!r} is not UTF-8: {error.reason} at byte {error.start}") from error
 
     def _tree(
         self, placement: Placement, request: CopyRequest, auth_lists: list[str], secrets: list[str]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from harness.model.failure import Failed
 from harness.model.tree import (
@@ -25,6 +26,7 @@ from harness.model.tree import (
 from harness.trees import File, Folder, HardLink, Link
 
 AUTH_LIST = "imageListWithAuth.yaml"
+IGNORE_LIST = ".kubeignore"
 _MOST_LINKS = 40
 _SPECIAL = "*?[\\"
 
@@ -46,6 +48,32 @@ class Context:
     """A build context: a complete tree, in which a `HardLink` may stand for a file."""
 
     tree: Mapping[str, Item]
+
+    @cached_property
+    def rules(self) -> list[str]:
+        """The lines of ``.kubeignore`` that say something.
+
+        Raises: Failed where it is no text.
+        """
+        listed = self.node(IGNORE_LIST) if IGNORE_LIST in self.tree else None
+        if not isinstance(listed, File):
+            return []
+        try:
+            lines = [line.strip() for line in listed.data.decode().split("\n")]
+        except UnicodeDecodeError:
+            raise Failed("E0304", f"{IGNORE_LIST} is no text") from None
+        return [line for line in lines if line and not line.startswith("#")]
+
+    def ignores(self, path: str) -> bool:
+        """Whether the last rule that fits a path leaves it out; what holds for the folders above is another matter."""
+        for rule in reversed(self.rules):
+            pattern = rule.removeprefix("!")
+            if pattern.endswith("/") and not is_folder(self.tree, path):
+                continue
+            pattern = pattern.removesuffix("/")
+            if matches(pattern, name_of(path)) if "/" not in pattern else _fits_path(pattern, path):
+                return not rule.startswith("!")
+        return False
 
     def node(self, path: str) -> Node:
         """Give what stands at a path."""
@@ -75,14 +103,13 @@ def collect(context: Context, copy: Copy) -> tuple[dict[str, Item], list[str]]:
     matches = [match for source in sources for match in _find(context, source)]
     placed = _place(context, matches, _destination(destination), exact=exact)
     landed: dict[str, tuple[str, Node]] = {}
-    for match, place in placed:
-        for path, at in _walk(context, match, place):
-            node = context.node(path)
-            if at in landed and isinstance(landed[at][1], Folder) is not isinstance(node, Folder):
-                raise Failed("E0307", f"a folder and a file both at {at!r}")
-            if chmod is not None and not isinstance(node, Link):
-                node = replace(node, mode=chmod)
-            landed[at] = path, node
+    for path, at in [found for match, place in placed for found in _walk(context, match, place)]:
+        node = context.node(path)
+        if at in landed and isinstance(landed[at][1], Folder) is not isinstance(node, Folder):
+            raise Failed("E0307", f"a folder and a file both at {at!r}")
+        if chmod is not None and not isinstance(node, Link):
+            node = replace(node, mode=chmod)
+        landed[at] = path, node
     first, place = placed[0]
     folder = place if first.inside else parent(place)
     return _link(context, landed), [*folders_above(folder), folder] if folder else []
@@ -148,7 +175,8 @@ def _search(context: Context, parts: list[str], fits: Callable[[str, str], bool]
 
 
 def _named(context: Context, folders: list[str], part: str, fits: Callable[[str, str], bool]) -> list[str]:
-    return [join(folder, name) for folder in folders for name in context.names(folder) if fits(part, name)]
+    named = [join(folder, name) for folder in folders for name in context.names(folder) if fits(part, name)]
+    return [path for path in named if not context.ignores(path)]
 
 
 def _as_folder(context: Context, path: str) -> Iterator[str]:
@@ -156,7 +184,8 @@ def _as_folder(context: Context, path: str) -> Iterator[str]:
         yield path
     elif isinstance(context.node(path), Link):
         real = _follow(context, path)
-        if real is not None and is_folder(context.tree, real):
+        way = [*folders_above(real), real] if real else []
+        if real is not None and is_folder(context.tree, real) and not any(map(context.ignores, way)):
             yield real
 
 
@@ -226,6 +255,22 @@ def _in_set(members: str, character: str) -> bool:
     return found is not negated
 
 
+def _fits_path(pattern: str, path: str) -> bool:
+    """Whether a whole path fits a pattern with ``/`` in it; ``**`` stands for any number of folders."""
+    return _fit_parts(pattern.removeprefix("/").split("/"), path.split("/"))
+
+
+def _fit_parts(patterns: list[str], parts: list[str]) -> bool:
+    if not patterns or not parts:
+        return not patterns and not parts
+    if patterns == ["**"]:
+        return True
+    if patterns[0] == "**" and _fit_parts(patterns[1:], parts):
+        return True
+    rest = patterns if patterns[0] == "**" else patterns[1:]
+    return (patterns[0] == "**" or matches(patterns[0], parts[0])) and _fit_parts(rest, parts[1:])
+
+
 def _destination(text: str) -> str:
     parts: list[str] = []
     for part in text.split("/"):
@@ -265,8 +310,12 @@ def _exactly(context: Context, found: list[Match], destination: str) -> tuple[Ma
 def _walk(context: Context, match: Match, place: str) -> Iterator[tuple[str, str]]:
     """Give each path that is copied, and its place."""
     paths = below(context.tree, match.path) if match.inside else [match.path, *below(context.tree, match.path)]
+    left_out: set[str] = set()
     for path in sorted(paths, key=lambda one: one.split("/")):
         name = name_of(path)
+        if path != match.path and (parent(path) in left_out or context.ignores(path)):
+            left_out.add(path)
+            continue
         if name == AUTH_LIST and not is_folder(context.tree, path):
             continue
         if name.startswith(WHITEOUT) or not _is_text(name):

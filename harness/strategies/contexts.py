@@ -51,6 +51,14 @@ _READ_ONLY_FOLDERS = (0o555,)
 _DEEPEST = 6
 
 
+_IGNORED: SearchStrategy[list[str]] = st.one_of(
+    st.just([]),
+    st.just([]),
+    st.just([]),
+    st.lists(st.sampled_from(("b", "*.yaml", "/a", "a/", "!a", "**/b", "a/**", ".a", "# a", "*", "!/*")), max_size=3),
+)
+
+
 class _Special(Enum):
     """What depends on the path or on what is there already."""
 
@@ -64,8 +72,9 @@ def build_contexts(
 ) -> SearchStrategy[dict[str, Content]]:
     """Generate build contexts of ``min_size`` to ``max_size`` paths, beside folders that only others imply.
 
-    Without ``read_only`` everything can be written to by its owner. Symlinks stay inside the context, or lead nowhere
-    or in circles; with ``hostile`` they lead out of it as well, and there are names that no layer may have.
+    A few have a ``.kubeignore`` more. Without ``read_only`` everything can be written to by its owner. Symlinks stay
+    inside the context, or lead nowhere or in circles; with ``hostile`` they lead out of it as well, and there are names
+    that no layer may have.
     Raises: InvalidArgument for sizes that fit no context.
     """
     if not 0 <= min_size <= max_size:
@@ -97,6 +106,8 @@ def _contexts(draw: st.DrawFn, min_size: int, max_size: int, *, read_only: bool,
             files.append(path)
         assert not isinstance(content, _Special)
         tree[path] = content
+    if ignored := draw(_IGNORED):
+        tree[".kubeignore"] = "\n".join(ignored)
     return tree
 
 

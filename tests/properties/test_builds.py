@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from harness import model
 from harness.agreement import build_project, expected, project_backends, try_project
@@ -41,6 +41,7 @@ def test_a_build_in_memory_is_what_the_model_says(project: Project) -> None:
 
 @examples(2)
 @given(projects(hostile=True))
+@example(Project.of("FROM scratch\nCOPY a .", {".kubeignore": b"\xff", "a": ""}))
 def test_a_build_fails_where_the_model_says_it_does(project: Project) -> None:
     assert try_project(project, project_backends(project)) == expected(model.build(project.request))
 

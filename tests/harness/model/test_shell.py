@@ -112,6 +112,8 @@ def understood(run, *work) -> Result:
 @given(works())
 @example(({"a": None}, "ln -s . a"))
 @example(({"a": ""}, "mv a a"))
+@example(({"a": Link("b")}, "mkdir -p a"))
+@example(({"a": Link("b")}, "mkdir -p a/c"))
 def test_the_model_and_the_shell_in_memory_agree(work) -> None:
     assert by_interpreter(*work) == understood(by_model, *work)
 
