@@ -11,8 +11,8 @@ from hypothesis.strategies import SearchStrategy
 
 from harness import model
 from harness.strategies.images import PLATFORMS
-from harness.strategies.projects import Project, build_args
-from harness.trees import File, Folder, HardLink, clean
+from harness.strategies.projects import Project
+from harness.trees import File, Folder, HardLink
 from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Run
 
 _NEW_FILES = ("unread", "z", ".z")
@@ -37,15 +37,21 @@ def edits(project: Project) -> SearchStrategy[Edit]:
 
     What is changed still builds. The simplest change is a new file that may be of no interest.
     """
-    kinds: list[_Editor] = [_add, _write, _delete, _chmod, _change_instruction, _drop_instruction, _repeat_instruction]
-    kinds += [_give_arguments, _change_platform, *([_change_base] if project.base else [])]
+    files = [path for path, content in project.context.items() if isinstance(content, str | bytes | File)]
+    behind = len(project.kubefile.instructions) > 1
+    kinds: list[_Editor] = [_add, _delete, _change_platform]
+    kinds += [_write, _chmod, _rename] if files else []
+    kinds += [_change_instruction] * 4 + [_drop_instruction, _repeat_instruction, _swap_instructions] if behind else []
+    kinds += [_give_arguments] * 3 if _arguments(project) else []
+    kinds += [_change_base] * 3 if project.base else []
     return _edits(project, kinds)
 
 
 @st.composite
 def _edits(draw: st.DrawFn, project: Project, kinds: list[_Editor]) -> Edit:
     edit = draw(st.sampled_from(kinds))(draw, project)
-    return edit if _builds(edit.project) else _add(draw, project)
+    # A pattern may match one file too many even with a new one.
+    return next((one for one in (edit, _add(draw, project)) if _builds(one.project)), Edit("nothing", project))
 
 
 def _builds(project: Project) -> bool:
@@ -61,15 +67,16 @@ def _add(draw: st.DrawFn, project: Project) -> Edit:
 
 
 def _write(draw: st.DrawFn, project: Project) -> Edit:
-    files = [path for path, content in project.context.items() if isinstance(content, str | bytes | File)]
-    if not files:
-        return _add(draw, project)
-    path = draw(st.sampled_from(files))
-    old = project.context[path]
-    mode = old.mode if isinstance(old, File) else 0o644
-    data = File(old).data if isinstance(old, str | bytes) else old.data if isinstance(old, File) else b""
-    text = draw(st.sampled_from((bytes(255 - byte for byte in data), data + b"+")))
-    return Edit(f"write to {path!r}", replace(project, context={**project.context, path: File(text, mode)}), path)
+    path, old = draw(_files(project))
+    data = draw(st.sampled_from((bytes(255 - byte for byte in old.data), old.data + b"+")))
+    return Edit(f"write to {path!r}", replace(project, context={**project.context, path: File(data, old.mode)}), path)
+
+
+def _files(project: Project) -> SearchStrategy[tuple[str, File]]:
+    context = {path: content for path, content in project.context.items() if isinstance(content, str | bytes | File)}
+    return st.sampled_from(
+        [(path, content if isinstance(content, File) else File(content)) for path, content in context.items()]
+    )
 
 
 def _delete(draw: st.DrawFn, project: Project) -> Edit:
@@ -81,24 +88,42 @@ def _delete(draw: st.DrawFn, project: Project) -> Edit:
 
 
 def _chmod(draw: st.DrawFn, project: Project) -> Edit:
-    path = draw(st.sampled_from(sorted(project.context)))
-    content = model.complete(project.context)[clean(path)]
-    if not isinstance(content, File):
-        return _add(draw, project)
-    changed = replace(content, mode=content.mode ^ 0o100)
+    path, old = draw(_files(project))
+    changed = File(old.content, old.mode ^ 0o100)
     return Edit(f"chmod {path!r}", replace(project, context={**project.context, path: changed}), path)
 
 
+def _rename(draw: st.DrawFn, project: Project) -> Edit:
+    path, _ = draw(_files(project))
+    context = {path + "~" if one == path else one: content for one, content in project.context.items()}
+    links = {one for one, content in context.items() if isinstance(content, HardLink) and content.path == path}
+    renamed = {one: HardLink(path + "~") if one in links else content for one, content in context.items()}
+    return Edit(f"rename {path!r}", replace(project, context=renamed), path)
+
+
 def _change_instruction(draw: st.DrawFn, project: Project) -> Edit:
-    number, old = draw(st.sampled_from(list(enumerate(project.kubefile.instructions))))
-    return _with_instructions(project, "change", old, number, [_changed(old)])
+    number, old = draw(_instructions(project))
+    changed = draw(st.sampled_from(_changed_copies(old))) if isinstance(old, Copy) else _changed(old)
+    return _with_instructions(project, "change", old, number, [changed])
+
+
+def _instructions(project: Project) -> SearchStrategy[tuple[int, Instruction]]:
+    numbered = enumerate(project.kubefile.instructions)
+    return st.sampled_from([(number, one) for number, one in numbered if not isinstance(one, From)])
+
+
+def _changed_copies(old: Copy) -> list[Instruction]:
+    return [
+        replace(old, destination=f"{old.destination}/other"),
+        replace(old, chmod=0o711 if old.chmod is None else None),
+        replace(old, exact=not old.exact) if len(old.sources) == 1 else replace(old, sources=old.sources[::-1]),
+        replace(old, sources=old.sources[:1]),
+    ]
 
 
 def _changed(old: Instruction) -> Instruction:
     if isinstance(old, Run):
         return Run(f"{old.command} && true")
-    if isinstance(old, Copy):
-        return replace(old, chmod=0o711 if old.chmod is None else None)
     if isinstance(old, Cmd):
         return Cmd((*old.commands, "more"))
     if isinstance(old, Arg):
@@ -107,13 +132,23 @@ def _changed(old: Instruction) -> Instruction:
 
 
 def _drop_instruction(draw: st.DrawFn, project: Project) -> Edit:
-    number, old = draw(st.sampled_from(list(enumerate(project.kubefile.instructions))))
-    return _with_instructions(project, "drop", old, number, [old] if isinstance(old, From) else [])
+    number, old = draw(_instructions(project))
+    return _with_instructions(project, "drop", old, number, [])
 
 
 def _repeat_instruction(draw: st.DrawFn, project: Project) -> Edit:
-    number, old = draw(st.sampled_from(list(enumerate(project.kubefile.instructions))))
-    return _with_instructions(project, "repeat", old, number, [old] if isinstance(old, From) else [old, old])
+    number, old = draw(_instructions(project))
+    return _with_instructions(project, "repeat", old, number, [old, old])
+
+
+def _swap_instructions(draw: st.DrawFn, project: Project) -> Edit:
+    (first, one), (second, other) = draw(_instructions(project)), draw(_instructions(project))
+    changed = list(project.kubefile.instructions)
+    changed[first], changed[second] = other, one
+    base = changed.index(project.kubefile.base)
+    if not all(isinstance(above, Arg) for above in changed[:base]):
+        return _add(draw, project)
+    return Edit(f"swap {one.keyword} and {other.keyword}", project.with_instructions(changed))
 
 
 def _with_instructions(project: Project, what: str, old: Instruction, number: int, new: list[Instruction]) -> Edit:
@@ -122,12 +157,17 @@ def _with_instructions(project: Project, what: str, old: Instruction, number: in
 
 
 def _give_arguments(draw: st.DrawFn, project: Project) -> Edit:
-    given = {key: value for key, value in draw(build_args(project.kubefile)).items() if key != "BASE"}
+    key = draw(st.sampled_from(_arguments(project)))
+    given = {**project.build_args, key: project.build_args.get(key, "") + draw(st.sampled_from(("0", " 1")))}
     return Edit(f"build args {given!r}", replace(project, build_args=given))
 
 
+def _arguments(project: Project) -> list[str]:
+    return [key for key in project.kubefile.declared if key != "BASE"]
+
+
 def _change_platform(draw: st.DrawFn, project: Project) -> Edit:
-    platform = draw(st.sampled_from(PLATFORMS))
+    platform = draw(st.sampled_from([one for one in PLATFORMS if one != project.platform]))
     base = project.base and replace(project.base, platform=platform)
     return Edit(f"platform {platform}", replace(project, platform=platform, base=base))
 

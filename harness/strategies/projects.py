@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -81,6 +80,7 @@ class Project(Pasted):
 
 def projects(
     *,
+    min_size: int = 0,
     max_size: int = 5,
     max_files: int = 6,
     runs: bool = True,
@@ -88,16 +88,16 @@ def projects(
     platforms: Sequence[str] = PLATFORMS[:1],
     hostile: bool = False,
 ) -> SearchStrategy[Project]:
-    """Generate projects of at most ``max_size`` instructions behind FROM; without RUN, if ``runs`` is False.
+    """Generate projects of about ``min_size`` to ``max_size`` instructions behind FROM; without RUN, if not ``runs``.
 
     They build: sources are in the context, destinations in the image, and each RUN works on what is there. With
     ``hostile`` most of them fail, each with an error of its own.
-    Raises: InvalidArgument for a negative size, or a context without files.
+    Raises: InvalidArgument for sizes that fit no Kubefile, or for a context without files.
     """
-    if max_size < 0:
-        raise InvalidArgument(f"a Kubefile has 0 or more instructions behind FROM, found {max_size=}")
+    if not 0 <= min_size <= max_size:
+        raise InvalidArgument(f"a Kubefile has min_size <= max_size instructions, found {min_size=} and {max_size=}")
     contexts = build_contexts(min_size=1, max_size=max_files, read_only=not runs, hostile=hostile)
-    return _projects(contexts, max_size, max_base_layers, tuple(platforms), runs=runs, hostile=hostile)
+    return _projects(contexts, (min_size, max_size), max_base_layers, tuple(platforms), runs=runs, hostile=hostile)
 
 
 def build_args(kubefile: Kubefile) -> SearchStrategy[dict[str, str]]:
@@ -111,7 +111,7 @@ def build_args(kubefile: Kubefile) -> SearchStrategy[dict[str, str]]:
 def _projects(
     draw: st.DrawFn,
     contexts: SearchStrategy[dict[str, Content]],
-    max_size: int,
+    sizes: tuple[int, int],
     max_base_layers: int,
     platforms: tuple[str, ...],
     *,
@@ -128,7 +128,7 @@ def _projects(
         start = [Arg((("BASE", BASE_NAME),)), From("${BASE}")]
     project = Project(Kubefile(tuple(start)), context, base, platform=platform)
     writer = _Writer(project, hostile=hostile)
-    for _ in range(draw(st.integers(0, max_size))):
+    for _ in range(draw(st.integers(*sizes))):
         writer.add(draw(writer.instructions(runs=runs)))
     return writer.project
 
@@ -153,21 +153,31 @@ class _Writer:
         return st.one_of(kinds)
 
     def add(self, instruction: Instruction) -> None:
-        """Add an instruction; one that would fail is left out, unless failing is what is wanted."""
+        """Add an instruction; unless failing is what is wanted, one that would fail is made simpler, or left out."""
         if isinstance(instruction, Arg):
             self.values |= dict(instruction.pairs)
+        if not self._try(instruction) and (simpler := self._simpler(instruction)) is not None:
+            self._try(simpler)
+
+    def _try(self, instruction: Instruction) -> bool:
         try:
-            self.work.do(instruction, self.values)
-        except model.Failed:
-            if not self.hostile:
-                return
-        except model.Unknown:
-            return
-        with suppress(ValueError):
             # What no Kubefile can say, such as a name with a line end, is in the context all the same.
             longer = self.project.with_instructions((*self.project.kubefile.instructions, instruction))
             render(longer.kubefile)
-            self.project = longer
+            self.work.do(instruction, self.values)
+        except (ValueError, model.Unknown):
+            return False
+        except model.Failed:
+            if not self.hostile:
+                return False
+        self.project = longer
+        return True
+
+    def _simpler(self, instruction: Instruction) -> Instruction | None:
+        if isinstance(instruction, Copy):
+            path = min(self.work.context.tree, key=len).replace("$", "\\$")
+            return Copy((path,), "dest", chmod=instruction.chmod)
+        return Run(f"{instruction.command} || true") if isinstance(instruction, Run) else None
 
     @st.composite
     @staticmethod

@@ -19,4 +19,4 @@ def machine_examples(factor: float) -> settings:
 
 def edited_projects(**options):
     """Give a project and one change to it."""
-    return projects(**options).flatmap(lambda project: edits(project).map(lambda edit: (project, edit)))
+    return projects(min_size=3, **options).flatmap(lambda project: edits(project).map(lambda edit: (project, edit)))

@@ -1,17 +1,18 @@
 """What the build cache may answer: hits are a prefix, and a hit is what a build without it would make."""
 
 from hypothesis import given
+from hypothesis import strategies as st
 
 from harness import model
 from harness.agreement import build_project, expected, project_backends, try_project
 from harness.model.sources import Context, collect
-from harness.strategies import Edit, Project
+from harness.strategies import Edit, Project, projects
 from tests.properties.examples import edited_projects, examples
 
 Edited = tuple[Project, Edit]
 
 
-@examples(1.5)
+@examples(3)
 @given(edited_projects())
 def test_after_an_edit_those_steps_hit_that_the_model_says(edited: Edited) -> None:
     project, (_, changed, _) = edited
@@ -24,7 +25,7 @@ def test_after_an_edit_those_steps_hit_that_the_model_says(edited: Edited) -> No
     assert seen == expected(model.build(changed.request, cache))
 
 
-@examples(1.5)
+@examples(1)
 @given(edited_projects())
 def test_a_build_after_an_edit_is_what_a_clean_one_makes(edited: Edited) -> None:
     project, (_, changed, _) = edited
@@ -88,3 +89,21 @@ def test_going_back_hits_everything_again(edited: Edited) -> None:
 
     assert again.image.id == first.image.id
     assert again.cache_misses == 0
+
+
+@examples(0.7)
+@given(projects(min_size=3), st.integers(0, 3))
+def test_after_a_step_whose_layer_is_lost_nothing_hits(project: Project, number: int) -> None:
+    backends = project_backends(project)
+    first = build_project(project, backends)
+    made = [one.layer.diff_id if one.layer else None for one in first.steps if one.step.makes_layer]
+    lost = next((diff_id for diff_id in made[number:] if diff_id), None)
+    if lost is None:
+        return
+    del backends.layers.blobs[lost]
+
+    again = build_project(project, backends)
+
+    hits = [one.cached for one in again.steps if one.step.makes_layer]
+    assert hits == [place < made.index(lost) for place in range(len(made))]
+    assert again.image.id == first.image.id
