@@ -110,7 +110,11 @@ class MemoryImageStore:
     def find(self, image_id: str) -> Image | None:
         """Give the image whose id starts with ``image_id``, if it is the only one."""
         found = {image.id: image for image in self._images() if image.id.hex.startswith(image_id)}
-        return next(iter(found.values())) if len(found) == 1 and len(image_id) >= _SHORTEST_ID else None
+        if len(found) != 1 or len(image_id) < _SHORTEST_ID:
+            return None
+        (image,) = found.values()
+        self._check(image)
+        return image
 
     def records(self) -> list[ImageRecord]:
         """Every name, sorted."""

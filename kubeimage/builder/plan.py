@@ -204,7 +204,8 @@ def _check_limit(kubefile: Kubefile, base: Image | None, name: str) -> None:
     if below + len(wanted) <= MAX_LAYERS:
         return
     copies = sum(isinstance(one, Copy) for one in wanted)
-    first_over = wanted[max(MAX_LAYERS - below, 0)]
+    # A base that another tool made may be over the limit all by itself.
+    first_over = next(iter(wanted[max(MAX_LAYERS - below, 0) :]), kubefile.base)
     raise LayerLimitError(
         f"an image has at most {MAX_LAYERS} layers, and this one would have {below + len(wanted)}: "
         f"{below} of the base {name}, {copies} of COPY, {len(wanted) - copies} of RUN",

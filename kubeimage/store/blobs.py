@@ -79,6 +79,10 @@ class NewBlob:
         self._flushed = self._size
 
 
+_Identity = tuple[int, int, int, int]
+"""What tells that a file is still the one that was written or hashed: inode, size, times of content and of inode."""
+
+
 class Blobs:
     """The blobs of a store, for one session."""
 
@@ -86,9 +90,9 @@ class Blobs:
         self._layout = layout
         self._session = session
         self._holds = self._marks = hold
-        self._pending: dict[Digest, int] = {}
+        self._pending: dict[Digest, _Identity] = {}
         self._oldest_pending = 0.0
-        self._hashed: dict[Digest, tuple[int, int, int, int]] = {}
+        self._hashed: dict[Digest, _Identity] = {}
 
     def hold(self, digests: Iterable[Digest]) -> None:
         """Keep blobs from being collected while the session lasts, as far as the store can be written."""
@@ -115,9 +119,10 @@ class Blobs:
         status = self._stat(digest)
         if status is None or not stat.S_ISREG(status.st_mode) or size not in (None, status.st_size):
             return False
-        if status.st_mtime_ns == 0 or self._pending.get(digest) == status.st_size:
+        known = _identity(status)
+        if status.st_mtime_ns == 0 or self._pending.get(digest) == known:
             return True
-        return self._hashed.get(digest) == _identity(status) or self._verify(digest)
+        return self._hashed.get(digest) == known or self._verify(digest)
 
     def size(self, digest: Digest) -> int:
         """Give the blob's size in bytes.
@@ -183,7 +188,8 @@ class Blobs:
                     os.unlink(blob.path)
                     return
                 os.rename(blob.path, path)
-        self._add_pending(digest, size)
+                published = os.lstat(path)
+        self._add_pending(digest, _identity(published))
 
     def put(self, data: bytes) -> Digest:
         """Keep a small blob.
@@ -199,13 +205,13 @@ class Blobs:
         return digest
 
     def sync(self) -> None:
-        """Wait until all blobs of this session are on the disk, and mark them.
+        """Wait until all blobs of this session are on the disk, and mark those that nobody wrote to since.
 
         Raises: StoreFullError, StoreAccessError; BlobNotFoundError for one that somebody removed.
         """
         if not self._pending:
             return
-        pending, self._pending = list(self._pending), {}
+        pending, self._pending = list(self._pending.items()), {}
         for first in range(0, len(pending), 64):
             self._sync(pending[first : first + 64])
         sync_directory(self._layout.blobs)
@@ -216,23 +222,24 @@ class Blobs:
             self._pending.pop(digest, None)
             self._hashed.pop(digest, None)
 
-    def _add_pending(self, digest: Digest, size: int) -> None:
+    def _add_pending(self, digest: Digest, identity: _Identity) -> None:
         """Remember to wait for the disk; work that took long does not wait for the image to be committed."""
         now = time.monotonic()
         if not self._pending:
             self._oldest_pending = now
-        self._pending[digest] = size
+        self._pending[digest] = identity
         if now - self._oldest_pending > _AT_RISK:
             self.sync()
 
-    def _sync(self, digests: list[Digest]) -> None:
+    def _sync(self, pending: list[tuple[Digest, _Identity]]) -> None:
         descriptors: list[int] = []
         try:
             with translated("write out the blobs in", self._layout.blobs):
-                descriptors.extend(map(self._open_descriptor, digests))
+                descriptors.extend(self._open_descriptor(digest) for digest, _ in pending)
                 _sync_all(descriptors)
-                for descriptor in descriptors:
-                    _mark(descriptor)
+                for descriptor, (_, written) in zip(descriptors, pending, strict=True):
+                    if _identity(os.fstat(descriptor)) == written:
+                        _mark(descriptor)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -285,7 +292,7 @@ def hash_file(file: BinaryIO) -> Digest:
     return Digest(digest.hexdigest())
 
 
-def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+def _identity(status: os.stat_result) -> _Identity:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 

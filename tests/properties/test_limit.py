@@ -1,6 +1,6 @@
 """The limit of 128 layers, whoever spends them."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness import model
@@ -19,6 +19,7 @@ def deep(base_layers: int, copies: int, runs: int) -> Project:
 
 @examples(0.3)
 @given(total=st.integers(124, 132), runs=st.integers(0, 3), part=st.floats(0, 1))
+@example(total=129, runs=0, part=1.0)
 def test_128_layers_are_built_and_never_more(total: int, runs: int, part: float) -> None:
     base_layers = round(part * (total - runs))
     project = deep(base_layers, total - runs - base_layers, runs)

@@ -50,6 +50,19 @@ def test_a_changed_byte_is_found(layer: StoredLayer, store: Store, blob_path: Bl
     assert not store.layers.has(layer.diff_id)
 
 
+def test_what_somebody_wrote_to_a_new_blob_gets_no_mark(
+    root: str, store: Store, blob_path: BlobPath, flip: Flip
+) -> None:
+    stored = store.layers.put(CHANGESET)
+    assert store.layers.has(stored.diff_id)
+
+    flip(blob_path(stored.diff_id))
+
+    assert not store.layers.has(stored.diff_id)
+    store.close()
+    assert blob_path(stored.diff_id).stat().st_mtime_ns != 0
+
+
 def test_a_blob_that_was_only_touched_is_marked_again(layer: StoredLayer, store: Store, blob_path: BlobPath) -> None:
     os.utime(blob_path(layer.diff_id))
 
