@@ -125,7 +125,7 @@ def main() -> None:
         prepared = [(project, project_backends(project)) for project in chosen]
         gc.freeze()
         profile.runcall(lambda: [build_project(*one) for one in prepared])
-        pstats.Stats(profile).sort_stats(os.environ.get("SORT", "tottime")).print_stats(70)
+        pstats.Stats(profile).sort_stats("tottime").print_stats(40)
         return
     print(f"{len(chosen)} projects with {mean(map(instructions, chosen)):.1f} instructions behind FROM and "
           f"{mean(len(one.context) for one in chosen):.1f} files on average")  # fmt: skip

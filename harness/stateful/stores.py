@@ -15,7 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from harness.agreement import entries_of
 from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
 from harness.model import Layer
-from harness.strategies.images import layers
+from harness.strategies import layers
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.cachekey import CacheKey
 from kubeimage.errors import KubeimageError

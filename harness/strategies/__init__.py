@@ -6,7 +6,7 @@ shortest Kubefile and the smallest context that still do, and prints as what can
 
 from harness.strategies.contexts import build_contexts
 from harness.strategies.edits import Edit, edits
-from harness.strategies.images import base_images
+from harness.strategies.images import base_images, layers
 from harness.strategies.kubefiles import instructions, kubefiles
 from harness.strategies.projects import Project, build_args, projects
 from harness.strategies.scripts import scripts
@@ -31,6 +31,7 @@ __all__ = [
     "instructions",
     "invalid_kubefiles",
     "kubefiles",
+    "layers",
     "projects",
     "scripts",
     "written_kubefiles",

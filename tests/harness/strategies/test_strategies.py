@@ -169,7 +169,7 @@ def test_a_failing_project_shrinks_to_what_matters() -> None:
     found = find(
         projects(),
         lambda project: any("mv" in one.command for one in project.kubefile.instructions if isinstance(one, Run)),
-        settings=settings(max_examples=2_000, database=None),
+        settings=settings(max_examples=1_000, database=None),
         random=Random(1),
     )
 
