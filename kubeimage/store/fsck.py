@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -86,10 +86,8 @@ class _Checker:
         self._needed: set[Digest] = live_leases(where, but=session.name)
 
     def run(self) -> Iterator[Finding]:
-        if not self._repair:
-            self._hold_all()
         yield from self._check_files()
-        entries, finding = self._read_index()
+        entries, finding = self._read_index() if self._repair else self._hold_all()
         if finding is not None:
             yield finding
         self._hash_blobs()
@@ -100,11 +98,19 @@ class _Checker:
         yield from self._check_unneeded()
         yield from self._check_leftovers()
 
-    def _hold_all(self) -> None:
-        """Keep what is there from being removed meanwhile; in a store that cannot be written, hope for the best."""
-        with suppress(StoreError):
-            self._session.folder(sweep=False)
-            self._blobs.hold_surely(self._iter_digests())
+    def _hold_all(self) -> tuple[Entries, Finding | None]:
+        """Read the index, and keep what is there now from being removed before it is checked.
+
+        In a store that cannot be written, hope for the best.
+        """
+        with ExitStack() as stack:
+            with suppress(StoreError):
+                self._session.folder(sweep=False)
+                stack.enter_context(locks.shared(self._layout.gc_lock))
+            found = self._read_index()
+            with suppress(StoreError):
+                self._session.hold(*self._iter_digests())
+            return found
 
     def _done(self, finding: Finding) -> Finding:
         return replace(finding, repaired=self._repair)

@@ -1,7 +1,6 @@
-"""How long the stress tests go on: for a few seconds, or under ``KUBEIMAGE_STRESS=full`` as long as the project promises."""
+"""How long the stress tests go on: a few seconds, or with ``KUBEIMAGE_STRESS=full`` as long as the project promises."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +25,10 @@ def amount() -> Amount:
 
 
 @pytest.fixture(scope="session")
-def projects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, ...]]:
+def projects(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, ...]:
     """Give projects, each with the image id that it has when it is built alone, in a store of its own."""
     folder = tmp_path_factory.mktemp("projects")
-    yield write_projects(folder, Program(folder / "store", folder))
+    return write_projects(folder, Program(folder / "store", folder))
 
 
 @pytest.fixture

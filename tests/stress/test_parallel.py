@@ -85,7 +85,13 @@ def checker(kubeimage: Program) -> Work:
     return lambda count: kubeimage.run("fsck", *(("--repair",) if count % 4 == 3 else ()))
 
 
-def test_nothing_is_lost(kubeimage: Program, projects: tuple[Project, ...], amount: Amount, tmp_path: Path) -> None:
+def test_nothing_is_lost(
+    kubeimage: Program,
+    projects: tuple[Project, ...],
+    amount: Amount,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
     kept = {"kept:v1": projects[0], "base:0": projects[1], "base:1": projects[2], "base:v1": projects[1]}
     for name, project in kept.items():
         kubeimage.build(name, project.context)
@@ -99,7 +105,8 @@ def test_nothing_is_lost(kubeimage: Program, projects: tuple[Project, ...], amou
 
     crowd.run(loops)
 
-    print(dict(crowd.rounds))
+    for name, rounds in crowd.rounds.items():
+        record_property(name, rounds)
     ids = {name: projects[(crowd.rounds[name] - 1) % len(projects)].image_id for name in built}
     ids |= {name: project.image_id for name, project in kept.items() if name != "base:v1"}
     images = json.loads(kubeimage.run("images", "--format=json").stdout)
