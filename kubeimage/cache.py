@@ -328,7 +328,7 @@ def _parse_result(line: bytes, key: str) -> _Result:
     if not isinstance(value, dict) or value.get("version") != _VERSION:
         raise _BadRecordError("its first line is none that this kubeimage writes")
     result = _Result(None) if value.get("layer") is None else _parse_layer(value["layer"])
-    if value.get("check") != _checksum(result, key):
+    if _render_result(result, key) != line[: len(text) + 1]:
         raise _BadRecordError("its checksum is wrong")
     return result
 

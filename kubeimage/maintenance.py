@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from kubeimage.cache import CacheRecords
 from kubeimage.errors import (
@@ -28,6 +29,7 @@ from kubeimage.layer.apply import apply_changeset
 from kubeimage.layer.removal import remove_tree
 from kubeimage.protocols import ImageRecord, ImageStore, LayerStore
 from kubeimage.store import Store, cache_folder
+from kubeimage.store.blobs import REBUILD, hash_file
 from kubeimage.store.fsck import Finding
 from kubeimage.store.gc import GarbageReport
 from kubeimage.store.layout import Layout
@@ -50,9 +52,18 @@ def export_image(image: Image, directory: str, layers: LayerStore) -> int:
             written = 0
             for layer in image.layers:
                 with layers.open(layer.diff_id) as tar:
+                    _verify(tar, layer.diff_id)
                     written += apply_changeset(staging, tar)
             _publish(staging, target, exists=exists)
     return written
+
+
+def _verify(tar: BinaryIO, diff_id: Digest) -> None:
+    """Make sure of the bytes that leave the store: a mark on the file only says that nobody wrote to it."""
+    found = hash_file(tar)
+    if found != diff_id:
+        raise BlobCorruptError(f"the layer {diff_id} is damaged: its bytes are {found}", hint=REBUILD)
+    tar.seek(0)
 
 
 def _check_target(target: str, directory: str) -> bool:

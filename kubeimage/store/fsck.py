@@ -11,9 +11,11 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 from kubeimage.errors import BlobCorruptError, BlobNotFoundError, DigestFormatError, StoreError
+from kubeimage.image import canonical
 from kubeimage.image.canonical import JsonObject
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descriptor
@@ -90,6 +92,8 @@ class _Checker:
         entries, finding = self._read_index() if self._repair else self._hold_all()
         if finding is not None:
             yield finding
+        else:
+            yield from self._check_header(entries)
         self._hash_blobs()
         yield from self._check_images(entries)
         yield from self._check_blobs()
@@ -134,7 +138,7 @@ class _Checker:
         except StoreError as error:
             advice = f"{_AGAIN}: it is put aside, and the images are listed again, without their names"
             finding = self._done(Finding(error.message, self._layout.index, advice))
-        entries = [manifest.to_json() for manifest in self._iter_manifests()]
+        entries = [manifest.to_json() for manifest in self._manifests]
         if self._repair:
             if os.path.lexists(self._layout.index):
                 aside = f"{self._layout.index}.damaged"
@@ -143,11 +147,24 @@ class _Checker:
             self._replace(self._layout.index, index.encode_entries(entries))
         return entries, finding
 
+    def _check_header(self, entries: Entries) -> Iterator[Finding]:
+        value = canonical.decode(layout.read_if_there(self._layout.index) or index.encode_entries(entries))
+        found = value.get("schemaVersion"), value.get("mediaType", MEDIA_TYPE_INDEX)
+        if found != (2, MEDIA_TYPE_INDEX):
+            if self._repair:
+                self._replace(self._layout.index, index.encode_entries(entries))
+            what = f"the list of images is no image index of version 2, but {found[1]!r} of version {found[0]!r}"
+            yield self._done(Finding(what, self._layout.index, f"{_AGAIN} to write it again"))
+
+    @cached_property
+    def _manifests(self) -> list[Descriptor]:
+        """The manifests among the blobs."""
+        return list(self._iter_manifests())
+
     def _iter_manifests(self) -> Iterator[Descriptor]:
-        """Find the manifests among the blobs."""
         for digest in sorted(self._iter_digests()):
             size = self._blobs.size(digest)
-            if size > 1 << 22:
+            if size > manifests.LARGEST_MANIFEST:
                 continue
             descriptor = Descriptor(MEDIA_TYPE_MANIFEST, digest, size)
             try:
@@ -181,23 +198,46 @@ class _Checker:
                 self._bad[digest] = f"the blob {digest} is damaged: its bytes are {found}"
 
     def _check_images(self, entries: Entries) -> Iterator[Finding]:
-        broken = []
+        good: Entries = []
         for entry in entries:
-            descriptor = index.descriptor_of(entry)
-            what = "its entry is no descriptor" if descriptor is None else self._problem_of(entry, descriptor)
-            if descriptor is not None:
-                self._needed |= manifests.digests_of(self._blobs, descriptor)
-            if what is None:
-                continue
-            broken.append(entry)
-            name = index.reference_of(entry) or entry.get("digest")
-            advice = f"build or load it again; {_AGAIN} to take the name away"
-            yield self._done(Finding(f"the image {name} is broken: {what}", self._layout.index, advice))
-        yield from self._check_names([entry for entry in entries if entry not in broken])
-        if broken and self._repair:
-            index.change_entries(self._layout, self._session, lambda now: [one for one in now if one not in broken])
+            self._need(entry)
+            what = self._problem_of(entry)
+            kept = entry if what is None else self._mend(entry)
+            if kept is not None:
+                self._need(kept)
+                good.append(kept)
+            if what is not None:
+                name = index.reference_of(entry) or entry.get("digest")
+                mend, give_up = "to write its entry again", "to take the name away, then build or load it again"
+                advice = f"{_AGAIN} {give_up if kept is None else mend}"
+                yield self._done(Finding(f"the image {name} is broken: {what}", self._layout.index, advice))
+        yield from self._check_names(good)
+        if good != entries and self._repair:
+            index.change_entries(self._layout, self._session, lambda _: good)
 
-    def _problem_of(self, entry: JsonObject, descriptor: Descriptor) -> str | None:
+    def _need(self, entry: JsonObject) -> None:
+        descriptor = index.descriptor_of(entry)
+        if descriptor is not None:
+            self._needed |= manifests.digests_of(self._blobs, descriptor)
+
+    def _mend(self, entry: JsonObject) -> JsonObject | None:
+        """Make an entry of ours anew, where only the entry is damaged and not the image."""
+        image_id, digest = index.image_id_of(entry), entry.get("digest")
+        for manifest in self._manifests if index.is_ours(entry) else ():
+            with suppress(StoreError):
+                image = manifests.read_image(self._blobs, manifest)
+                if image.id == image_id or str(manifest.digest) == digest:
+                    made = index.make_entry(image, manifest, index.reference_of(entry))
+                    if self._problem_of(made) is None:
+                        return made
+        return None
+
+    def _problem_of(self, entry: JsonObject) -> str | None:
+        descriptor = index.descriptor_of(entry)
+        if descriptor is None:
+            return "its entry is no descriptor"
+        if (what := index.problem_of(entry)) is not None:
+            return what
         for blob in manifests.blobs_of(self._blobs, descriptor):
             if (what := self._problem_with(blob)) is not None:
                 return what

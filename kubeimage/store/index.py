@@ -123,7 +123,28 @@ def image_id_of(entry: JsonObject) -> Digest | None:
 
 def is_dangling(entry: JsonObject) -> bool:
     """Whether this is an image of ours that has no name."""
-    return bool(_annotation(entry, ANNOTATION_IMAGE_ID)) and not _annotation(entry, ANNOTATION_REF_NAME)
+    return is_ours(entry) and not _given_names(entry)
+
+
+def is_ours(entry: JsonObject) -> bool:
+    """Whether kubeimage made this entry, and no other tool."""
+    return bool(_annotation(entry, ANNOTATION_IMAGE_ID))
+
+
+def problem_of(entry: JsonObject) -> str | None:
+    """Say what in an entry of ours is not as we write it, whatever it points at."""
+    if not is_ours(entry):
+        return None
+    if image_of(entry) is None:
+        return f"its entry gives the media type {entry.get('mediaType')!r}, which is no image's"
+    if image_id_of(entry) is None:
+        return f"its entry gives the image id {_annotation(entry, ANNOTATION_IMAGE_ID)!r}, which is none"
+    return "its entry has lost one of the two forms of its name" if len(_given_names(entry)) == 1 else None
+
+
+def _given_names(entry: JsonObject) -> list[str]:
+    names = (_annotation(entry, ANNOTATION_REF_NAME), _annotation(entry, ANNOTATION_FULL_NAME))
+    return [name for name in names if name]
 
 
 def reference_of(entry: JsonObject) -> Reference | None:
