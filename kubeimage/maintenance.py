@@ -8,11 +8,12 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from kubeimage.cache import CacheRecords
+from kubeimage.context.statindex import damaged_indexes
 from kubeimage.errors import (
     BlobCorruptError,
     BlobNotFoundError,
@@ -216,5 +217,18 @@ def prune_store(root: str, *, keep_cache: bool = False, dry_run: bool = False) -
         return store.collect_garbage(keep_cache=keep_cache, dry_run=dry_run)
 
 
+class _Cache(CacheRecords):
+    """All that lies in the store's ``cache/``: the build cache, and the stat indexes of build contexts."""
+
+    def check(self, layers: set[Digest], *, repair: bool) -> list[tuple[str, str, bool]]:
+        """Check the stat indexes as well."""
+        damaged = damaged_indexes(os.path.join(self.directory, "contexts"))
+        for path in damaged if repair else ():
+            with suppress(OSError):
+                os.unlink(path)
+        found = super().check(layers, repair=repair)
+        return [*found, *((path, "the stat index of a build context is damaged", True) for path in damaged)]
+
+
 def _open_store(root: str) -> Store:
-    return Store.open(root, create=False, cache=CacheRecords(cache_folder(root)))
+    return Store.open(root, create=False, cache=_Cache(cache_folder(root)))

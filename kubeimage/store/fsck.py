@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,6 +19,7 @@ from kubeimage.image import canonical
 from kubeimage.image.canonical import JsonObject
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descriptor
+from kubeimage.image.reference import Reference
 from kubeimage.store import index, layout, locks, manifests
 from kubeimage.store.blobs import Blobs, hash_file
 from kubeimage.store.comparison import first_difference
@@ -136,9 +137,10 @@ class _Checker:
         try:
             return index.read_entries(self._layout), None
         except StoreError as error:
-            advice = f"{_AGAIN}: it is put aside, and the images are listed again, without their names"
+            advice = f"{_AGAIN}: it is put aside, and the images are listed again with the names it still shows"
             finding = self._done(Finding(error.message, self._layout.index, advice))
-        entries = [manifest.to_json() for manifest in self._manifests]
+        names = index.salvage_names(layout.read_if_there(self._layout.index) or b"")
+        entries = [entry for manifest in self._manifests for entry in self._list(manifest, names)]
         if self._repair:
             if os.path.lexists(self._layout.index):
                 aside = f"{self._layout.index}.damaged"
@@ -146,6 +148,15 @@ class _Checker:
                     os.replace(self._layout.index, aside)
             self._replace(self._layout.index, index.encode_entries(entries))
         return entries, finding
+
+    def _list(self, manifest: Descriptor, names: Mapping[str, Sequence[Reference]]) -> Entries:
+        """Make the entries of an image; one without a name is nobody's, lest it is pruned."""
+        given = names.get(str(manifest.digest), ())
+        with suppress(StoreError):
+            image = manifests.read_image(self._blobs, manifest) if given else None
+            if image is not None:
+                return [index.make_entry(image, manifest, name) for name in given]
+        return [manifest.to_json()]
 
     def _check_header(self, entries: Entries) -> Iterator[Finding]:
         value = canonical.decode(layout.read_if_there(self._layout.index) or index.encode_entries(entries))

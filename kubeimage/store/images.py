@@ -181,6 +181,10 @@ class DirectoryImageStore:
             descriptor = index.image_of(entry)
             if descriptor is not None:
                 yield from manifests.iter_manifests(self._blobs, descriptor)
+            elif (what := index.problem_of(entry)) is not None:
+                raise BlobCorruptError(
+                    f"the list of images is damaged: {what}", hint="kubeimage fsck --repair writes the entry again"
+                )
 
     def _iter_all(self, entries: Iterable[JsonObject]) -> Iterator[tuple[Descriptor, Digest]]:
         """Give each manifest and its image id, which costs no file access where the entry says it."""
