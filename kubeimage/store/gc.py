@@ -110,7 +110,9 @@ class Collector:
 
         def change_and_find(before: Entries) -> Entries:
             after = change(before)
-            gone = self._needed_by([entry for entry in before if entry not in after])
+            # By identity: comparing each entry with all others takes seconds where there are many.
+            kept = {id(entry) for entry in after}
+            gone = self._needed_by([entry for entry in before if id(entry) not in kept])
             garbage.update(gone - self._needed(after, keep_cache=True))
             return after
 

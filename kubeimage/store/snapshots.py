@@ -61,6 +61,16 @@ class DirectorySnapshotStore:
         """Give an empty private directory on the same filesystem, removed afterwards whatever is in it."""
         return self._session.scratch()
 
+    def workspace(self) -> str:
+        """Give an empty private directory on the same filesystem, which lasts until the store is closed.
+
+        Raises: StoreFullError, StoreAccessError.
+        """
+        path = self._session.new_path()
+        with translated("make the folder", path):
+            os.mkdir(path, 0o700)
+        return path
+
     def _make(self, diff_id: Digest, path: str) -> None:
         self._blobs.verify(diff_id)
         with self.scratch() as folder:
