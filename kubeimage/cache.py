@@ -131,10 +131,13 @@ class CacheRecords:
         return None
 
     def layers(self) -> set[Digest]:
-        """Give the layers that records lead to."""
+        """Give the layers that records lead to.
+
+        Raises: OSError for records that cannot be read now: somebody else may be able to, or later.
+        """
         found = set()
         for path in self._iter_paths():
-            with suppress(OSError, ValueError):
+            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
                 found.add(self.read(path).diff_id)
         return {diff_id for diff_id in found if diff_id is not None}
 
@@ -165,9 +168,10 @@ class CacheRecords:
         return None
 
     def _iter_paths(self) -> Iterator[str]:
-        for parent in _names_in(self._keys):
+        """Raises: OSError for folders that cannot be read."""
+        for parent in _names_there(self._keys):
             folder = os.path.join(self._keys, parent)
-            yield from (os.path.join(folder, name) for name in _names_in(folder))
+            yield from (os.path.join(folder, name) for name in _names_there(folder))
 
 
 class DirectoryBuildCache:
@@ -311,6 +315,13 @@ def _names_in(folder: str) -> list[str]:
     try:
         return sorted(os.listdir(folder))
     except OSError:
+        return []
+
+
+def _names_there(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

@@ -344,14 +344,21 @@ class _Checker:
             return f"it cannot be read: {error}"
 
     def _check_cache(self) -> Iterator[Finding]:
-        if isinstance(self._cache, CheckedCache):
-            good = self._sizes.keys() - self._bad.keys()
+        if not isinstance(self._cache, CheckedCache):
+            return
+        good = self._sizes.keys() - self._bad.keys()
+        try:
             for path, what, damage in self._cache.check(set(good), repair=self._repair):
-                advice = f"{_AGAIN} to remove it; the step is done again when it is needed"
+                advice = f"{_AGAIN} to remove it; it is made again when it is needed"
                 yield self._done(Finding(what, path, advice, damage))
+        except OSError as error:
+            what = f"the build cache cannot be read: {error.strerror or error}"
+            yield Finding(what, self._layout.cache, "make it readable, or remove it")
 
     def _check_unneeded(self) -> Iterator[Finding]:
-        cached = self._cache.layers() if self._cache is not None else set()
+        cached: set[Digest] = set()
+        with suppress(OSError):
+            cached = self._cache.layers() if self._cache is not None else cached
         unneeded = self._sizes.keys() - self._bad.keys() - self._needed - cached
         if unneeded:
             size = sum(self._sizes[digest] for digest in unneeded)

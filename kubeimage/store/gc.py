@@ -7,12 +7,13 @@ Deleting takes longer; that happens afterwards, in the session's own folder.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from kubeimage.errors import DigestFormatError, StoreFullError
+from kubeimage.errors import DigestFormatError, StoreError, StoreFullError
 from kubeimage.image.digest import Digest
 from kubeimage.store import index, locks, manifests
 from kubeimage.store.blobs import Blobs
@@ -30,7 +31,10 @@ class CacheRecords(Protocol):
     """What the store must know about the build cache in its ``cache/``."""
 
     def layers(self) -> set[Digest]:
-        """Give the layers that records lead to."""
+        """Give the layers that records lead to.
+
+        Raises: OSError for records that cannot be read now.
+        """
         ...
 
     def locked(self) -> AbstractContextManager[None]:
@@ -88,7 +92,7 @@ class Collector:
 
         Raises: StoreError, StoreAccessError.
         """
-        if not os.path.isdir(self._layout.blobs):
+        if not self._has_blobs():
             return GarbageReport()
         left = [_Candidate("leftover", os.path.basename(path), path) for path in leftovers(self._layout)]
         if dry_run:
@@ -101,9 +105,15 @@ class Collector:
             remove_leftover(candidate.path)
         return GarbageReport(report.items + self._collect(keep_cache=keep_cache))
 
+    def _has_blobs(self) -> bool:
+        with translated("look at", self._layout.blobs), suppress(FileNotFoundError, NotADirectoryError):
+            return stat.S_ISDIR(os.stat(self._layout.blobs).st_mode)
+        return False
+
     def remove_entries(self, change: Callable[[Entries], Entries]) -> list[Digest]:
         """Change the index, and remove the blobs that were needed for what is gone; the build cache keeps its own.
 
+        The change is what was asked for: blobs that cannot be removed stay for ``prune``, which says why.
         Raises: whatever ``change`` raises; StoreError, StoreFullError, StoreAccessError.
         """
         garbage: set[Digest] = set()
@@ -122,9 +132,10 @@ class Collector:
             there = sorted(digest for digest in garbage if os.path.lexists(self._layout.blob(digest)))
             candidates = [_Candidate("blob", digest.hex, self._layout.blob(digest)) for digest in there]
             candidates += self._find_snapshots(lambda digest: digest not in garbage)
-            self._take_away(candidates, trash)
+            with suppress(StoreError):
+                self._take_away(candidates, trash)
         remove_tree(trash)
-        return there
+        return [digest for digest in there if not os.path.lexists(self._layout.blob(digest))]
 
     def _collect(self, *, keep_cache: bool) -> tuple[Garbage, ...]:
         try:
@@ -169,7 +180,8 @@ class Collector:
 
     def _find_cache(self) -> list[_Candidate]:
         path = self._layout.cache
-        return [_Candidate("cache", "cache", path)] if os.path.isdir(path) and os.listdir(path) else []
+        with translated("look into the build cache", path):
+            return [_Candidate("cache", "cache", path)] if os.path.isdir(path) and os.listdir(path) else []
 
     def _find_snapshots(self, is_needed: Callable[[Digest], bool]) -> Iterator[_Candidate]:
         for snapshot in iter_snapshots(self._layout):
@@ -187,7 +199,8 @@ class Collector:
         # Leases are read before the index is relied on: a session names an image first and ends afterwards.
         needed = self._leases() | self._needed_by(entries)
         if keep_cache and self._cache is not None:
-            needed |= self._cache.layers()
+            with translated("read the build cache in", self._layout.cache):
+                needed |= self._cache.layers()
         return needed
 
     def _needed_by(self, entries: Entries) -> set[Digest]:

@@ -34,7 +34,8 @@ def report(error: BaseException, capsys: pytest.CaptureFixture[str], session: Se
         (
             OSError(errno.EMFILE, "Too many open files", "/srv/x"),
             1,
-            "error[E0001]: too many open files: '/srv/x'\nhint: --debug shows where it came from\n",
+            "error[E0001]: too many open files: '/srv/x'\n"
+            "hint: raise the limit with ulimit -n; --debug shows where it came from\n",
         ),
         (
             KeyError("nope"),
