@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
@@ -100,10 +100,7 @@ class Collector:
                 entries = self._without_dangling(index.read_entries(self._layout))
                 found = self._find(entries, keep_cache=keep_cache)
                 return _report([*left, *found])
-        report = _report(left)
-        for candidate in left:
-            remove_leftover(candidate.path)
-        return GarbageReport(report.items + self._collect(keep_cache=keep_cache))
+        return GarbageReport(_remove(left, remove_leftover) + self._collect(keep_cache=keep_cache))
 
     def _has_blobs(self) -> bool:
         with translated("look at", self._layout.blobs), suppress(FileNotFoundError, NotADirectoryError):
@@ -147,18 +144,17 @@ class Collector:
             index.change_entries(self._layout, self._session, self._without_dangling)
             found = self._find(index.read_entries(self._layout), keep_cache=keep_cache)
             moved = self._take_away(found, trash)
-        report = _report(moved)
+        removed = _remove(moved, remove_tree)
         remove_tree(trash)
-        return report.items
+        return removed
 
     def _collect_in_place(self, *, keep_cache: bool) -> tuple[Garbage, ...]:
         with locks.alone(self._layout.gc_lock):
             found = self._find(index.read_entries(self._layout), keep_cache=keep_cache)
-            report = _report(found)
-            for candidate in found:
-                with self._let_alone(candidate):
-                    remove_tree(candidate.path)
-        return report.items
+            with ExitStack() as stack:
+                for candidate in found:
+                    stack.enter_context(self._let_alone(candidate))
+                return _remove(found, remove_tree)
 
     def _without_dangling(self, entries: Entries) -> Entries:
         """Leave out our images that have no name, unless a session relies on one."""
@@ -241,6 +237,13 @@ class Collector:
                 with suppress(OSError):
                     stack.enter_context(self._cache.locked())
             yield
+
+
+def _remove(candidates: Sequence[_Candidate], remove: Callable[[str], bool]) -> tuple[Garbage, ...]:
+    """Remove garbage, and give what is gone: of what stays nothing was freed."""
+    report = _report(candidates)
+    gone = [remove(candidate.path) for candidate in candidates]
+    return tuple(item for item, is_gone in zip(report.items, gone, strict=True) if is_gone)
 
 
 def _report(candidates: Iterable[_Candidate]) -> GarbageReport:
