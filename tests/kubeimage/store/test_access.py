@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from harness.contracts import APP, OTHER, make_image, one_file
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.cachekey import CacheKey
 from kubeimage.errors import KubeimageError, StoreAccessError, StoreFullError
+from kubeimage.layer.removal import remove_tree
 from kubeimage.protocols import CachedStep
 from kubeimage.store import Store, cache_folder, locks
 from kubeimage.store.layout import Layout
@@ -55,13 +57,12 @@ def as_nobody() -> Iterator[None]:
 
 
 @pytest.fixture
-def open_path(tmp_path: Path) -> Path:
-    """A folder that every user can get to, which pytest's own is not."""
-    if os.geteuid() == 0:
-        for folder in (tmp_path, *tmp_path.parents[:3]):
-            if folder.owner() == "root" and folder != Path("/tmp"):
-                folder.chmod(folder.stat().st_mode | 0o055)
-    return tmp_path
+def open_path() -> Iterator[Path]:
+    """A folder that every user can get to; pytest's own are closed, and each pytest that starts closes them again."""
+    folder = tempfile.mkdtemp(dir="/var/tmp", prefix="kubeimage-store-")
+    os.chmod(folder, 0o755)
+    yield Path(folder)
+    remove_tree(folder)
 
 
 @pytest.fixture
