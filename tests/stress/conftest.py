@@ -21,7 +21,7 @@ class Amount:
 @pytest.fixture(scope="session")
 def amount() -> Amount:
     full = os.environ.get("KUBEIMAGE_STRESS") == "full"
-    return Amount(60.0, 500) if full else Amount(1.0, 8)
+    return Amount(60.0, 500) if full else Amount(0.5, 6)
 
 
 @pytest.fixture(scope="session")

@@ -224,6 +224,21 @@ def test_removing_an_image_leaves_what_a_running_build_uses(store: Store, anothe
     assert another.images.get(OTHER) is not None
 
 
+def test_a_base_that_was_found_stays_until_the_build_ends(store: Store, another: Store) -> None:
+    """Also before the first step has asked for any of its layers."""
+    layer = another.layers.put(CHANGESET)
+    another.images.put(make_image([layer]), [APP])
+    another.close()
+    base = store.images.get(APP)
+
+    another.images.remove(APP)
+    assert another.collect_garbage(keep_cache=False).items == ()
+
+    assert base == make_image([layer])
+    store.images.put(make_image([layer], cmd="derived"), [OTHER])
+    assert [finding for finding in store.check() if finding.damage] == []
+
+
 def test_removing_an_image_removes_its_snapshots(store: Store) -> None:
     layer = store.layers.put(one_file(b"1"))
     store.images.put(make_image([layer]), [APP])
