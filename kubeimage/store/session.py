@@ -14,11 +14,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from kubeimage.errors import DigestFormatError, StoreAccessError
 from kubeimage.image.digest import Digest
 from kubeimage.store import locks
 from kubeimage.store.failures import translated
 from kubeimage.store.files import remove_tree, write_all
-from kubeimage.store.layout import Layout, make_files, make_folders
+from kubeimage.store.layout import Layout, make_files, make_folders, read_if_there
 
 LEASE = "lease"
 
@@ -79,8 +80,17 @@ class Session:
         if new:
             folder = self.folder()
             with translated("write the lease in", folder):
-                write_all(self._lease, "".join(f"{digest.hex}\n" for digest in new).encode())
+                self._append("".join(f"{digest.hex}\n" for digest in new).encode())
             self._held.update(new)
+
+    def _append(self, lines: bytes) -> None:
+        """Write all of ``lines`` into the lease, or none."""
+        size = os.fstat(self._lease).st_size
+        try:
+            write_all(self._lease, lines)
+        except OSError:
+            os.ftruncate(self._lease, size)
+            raise
 
     def holds(self, digest: Digest) -> bool:
         """Whether the lease lists ``digest``."""
@@ -128,13 +138,19 @@ def live_leases(layout: Layout, *, but: str | None = None) -> set[Digest]:
     for name in _sessions(layout):
         lease = os.path.join(layout.ingest, name, LEASE)
         if name != but and not _is_free(lease):
-            with (
-                translated("read the lease", lease),
-                suppress(FileNotFoundError),
-                open(lease, encoding="ascii") as file,
-            ):
-                held.update(Digest(line.rstrip("\n")) for line in file)
+            held.update(_read_lease(lease))
     return held
+
+
+def _read_lease(path: str) -> list[Digest]:
+    data = read_if_there(path) or b""
+    try:
+        # A line without an end is only just being written, and nobody relies on it yet.
+        return [Digest.parse(f"sha256:{line.decode('ascii')}") for line in data.split(b"\n")[:-1]]
+    except (DigestFormatError, UnicodeDecodeError) as error:
+        raise StoreAccessError(
+            f"the lease {path} of a running build is damaged", hint="wait until the build has ended, and try again"
+        ) from error
 
 
 def leftovers(layout: Layout) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from harness.contracts import APP, CHANGESET, OTHER, make_image, one_file
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.cachekey import CacheKey
-from kubeimage.errors import StoreFullError
+from kubeimage.errors import StoreAccessError, StoreFullError
 from kubeimage.image.digest import Digest
 from kubeimage.protocols import CachedStep, StoredLayer
 from kubeimage.store import Store, cache_folder
@@ -222,6 +222,25 @@ def test_removing_an_image_leaves_what_a_running_build_uses(store: Store, anothe
     assert store.images.remove(APP) == sorted([manifest, image.id])
     another.images.put(make_image([layer], cmd="other"), [OTHER])
     assert another.images.get(OTHER) is not None
+
+
+@pytest.mark.parametrize("flipped", [0x80, 0x40], ids=["no text", "no digest"])
+def test_a_damaged_lease_of_a_running_build_stops_garbage_collection(
+    root: str, store: Store, another: Store, garbage: StoredLayer, blob_path: BlobPath, flipped: int
+) -> None:
+    """What the build relies on is not known then."""
+    another.layers.has(garbage.diff_id)
+    lease = Path(root, "ingest", str(another._session.name), "lease")
+    data = bytearray(lease.read_bytes())
+    data[5] ^= flipped
+    lease.write_bytes(data)
+
+    with pytest.raises(StoreAccessError, match=r"lease .* is damaged"):
+        store.collect_garbage()
+
+    another.close()
+    assert blob_path(garbage.diff_id).exists()
+    assert len(store.collect_garbage().items) == 1
 
 
 def test_a_base_that_was_found_stays_until_the_build_ends(store: Store, another: Store) -> None:
