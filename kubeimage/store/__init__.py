@@ -23,6 +23,7 @@ Who may hold which lock, always in this order, and none longer than it takes:
 2. ``gc.lock``, shared: to start relying on a blob, or to publish one, and write its digest into the lease; and to
    change ``index.json``. Alone: to look for garbage and take it out of sight (it is deleted later), and to repair.
 3. ``index.lock``, alone: from reading ``index.json`` to replacing it.
+4. ``cache/lock``, alone: while the build cache records something, and to take it out of sight.
 
 ``ingest/RANDOM/lease`` is locked by its session from beginning to end. Garbage is what neither ``index.json``, nor the
 lease of a running session, nor the build cache (where it is kept) leads to. The kernel frees the locks of a dead
