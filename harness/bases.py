@@ -46,6 +46,17 @@ class Bases:
 
         return replace(backends, images=StandInImageStore(backends.images, look_up))
 
+    def advice(self, hint: str | None) -> str | None:
+        """Say what to do where a base image is not there, in place of the builder's ``hint``, if it had one."""
+        if hint is None:
+            return None
+        names = sorted(reference.familiar() for reference in self.sources)
+        there = f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} one already" if names else ""
+        return (
+            "let something stand in for it, --kubefile-base=NAME=DIR, or name the store that has it, "
+            f"--kubefile-root=DIR{'; ' + there if there else ''}"
+        )
+
     def _make(self, reference: Reference, source: str, platform: Platform | None, backends: Backends) -> Image:
         if reference in self.building:
             raise BaseImageError(f"{source} stands in for {reference.familiar()}, and is built FROM it")

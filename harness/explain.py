@@ -40,16 +40,10 @@ def _explain_path(
     if not present:
         yield f"- {path}: expected {wanted}, and not there"
     elif not wanted:
-        yield f"+ {path}: {present}, and not expected; it is from {_origin(rootfs[path])}"
+        yield f"+ {path}: {present}, and not expected; it is from {rootfs[path].layer.origin}"
     else:
-        yield f"~ {path}: expected {wanted}, found {present}; it is from {_origin(rootfs[path])}"
+        yield f"~ {path}: expected {wanted}, found {present}; it is from {rootfs[path].layer.origin}"
         yield from _text_difference(expected.get(path), rootfs[path])
-
-
-def _origin(entry: RootfsEntry) -> str:
-    layer = entry.layer
-    where = f"line {layer.line}" if layer.line is not None else "the base image"
-    return f"{where}: {layer.instruction}"
 
 
 def _text_difference(wanted: object, found: RootfsEntry) -> Iterator[str]:

@@ -115,6 +115,14 @@ class BuiltImage:
         return self._efficiency.score
 
     @property
+    def repeated(self) -> dict[str, tuple[tuple[BuiltLayer, int], ...]]:
+        """The paths that stand in several layers or are deleted again: each with its layers, and its bytes there."""
+        return {
+            path: tuple((self.layers[one.layer], one.size) for one in found)
+            for path, found in self._efficiency.repeated.items()
+        }
+
+    @property
     def wasted(self) -> int:
         """The bytes in files that stand in several layers or are deleted again, as dive measures them."""
         return self._efficiency.wasted

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness import hookspecs
+from harness.arguments import Openings, add_kubefiles
 from harness.fixtures import (
     _kubefile_case,
     build_cache,
@@ -27,8 +28,9 @@ from harness.fixtures import (
     layer_store,
 )
 from harness.kubefiles import is_kubefile_name
-from harness.options import EMPTY, Settings, add_options, read_settings
-from harness.run import SETTINGS, remove_workshop, shown_path
+from harness.options import EMPTY, Settings, add_options
+from harness.run import KNOWN_CHECKS, SETTINGS, remove_workshop, shown_path
+from harness.settings import read_settings
 from harness.subjects import MARKER, Subject, subjects_of
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ __all__ = [
 
 _CASE_FIXTURE = "_kubefile_case"
 _FACTS = ("image_id", "layers", "size", "cache", "run_by")
+_OPENINGS = pytest.StashKey[Openings]()
 _COLLECTED = pytest.StashKey[set[str]]()
 
 
@@ -72,19 +75,18 @@ def pytest_configure(config: pytest.Config) -> None:
     settings = read_settings(config)
     config.stash[SETTINGS] = settings
     config.stash[_COLLECTED] = set()
-    if settings.kubefiles:
-        tests = [] if settings.only else config.args
-        config.args[:] = [*tests, *_beside(tests, settings.kubefiles, str(config.invocation_params.dir))]
+    config.stash[KNOWN_CHECKS] = {}
+    config.stash[_OPENINGS] = add_kubefiles(config, settings.kubefiles, only=settings.only)
     _check_values(settings)
 
 
-def _beside(arguments: list[str], paths: tuple[str, ...], here: str) -> list[str]:
-    """Give the paths that no test path stands for already; pytest before 9 would collect those twice."""
-    given = [os.path.normpath(os.path.join(here, argument)) for argument in arguments if "::" not in argument]
-    return [path for path in paths if not any(path == one or path.startswith(one + os.sep) for one in given)]
-
-
 def _check_values(settings: Settings) -> None:
+    if settings.allowed_lint:
+        from kubeimage.kubefile.codes import Advice
+
+        known = [advice.code for advice in Advice]
+        for code in sorted(settings.allowed_lint.difference(known)):
+            raise pytest.UsageError(f"--kubefile-allow-lint={code}: there is no such advice, but {', '.join(known)}")
     if settings.platform is None and not settings.bases:
         return
     from kubeimage.errors import UsageError
@@ -107,12 +109,32 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         remove_workshop(config)
 
 
-def pytest_collection(session: pytest.Session) -> None:
-    """Check the names of the checks that are to be left out."""
-    if session.config.stash[SETTINGS].skip:
-        from harness.collector import check_skipped
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Check the names of the checks that are to run or to be left out: as soon as can be, and once all are known."""
+    config = session.config
+    if hasattr(config, "workerinput") or not _names_checks(config):
+        return (yield)
+    from harness.catalogue import refuse_unknown
 
-        check_skipped(session.config)
+    refuse_unknown(session)
+    try:
+        return (yield)
+    finally:
+        if known := config.stash[KNOWN_CHECKS]:
+            refuse_unknown(session, known)
+
+
+def _names_checks(config: pytest.Config) -> bool:
+    return bool(config.stash[SETTINGS].skip) or any(
+        "::" in argument and _names_kubefile(argument) for argument in config.args
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Go where a named Kubefile is, be the folder called ``build`` or not."""
+    return config.stash[_OPENINGS].ignores(str(collection_path))
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> KubefileFile | None:
@@ -123,20 +145,17 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> KubefileFi
     parent.config.stash[_COLLECTED].add(str(file_path))
     from harness.collector import KubefileFile
 
-    return KubefileFile.from_parent(parent, path=file_path)
+    return KubefileFile.at(parent, file_path)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse to leave out a Kubefile that was named.
-
-    A folder among the test paths stands for the Kubefiles in it, and pytest does not go into all of its folders.
-    """
+    """Refuse to leave out a Kubefile that was named, as ``--ignore`` or a conftest.py would."""
     stash = session.config.stash
     missing = [path for path in stash[SETTINGS].kubefiles if path not in stash[_COLLECTED]]
     if missing and not (session.shouldfail or session.shouldstop):
         raise pytest.UsageError(
-            f"--kubefile: pytest does not go into the folder of {missing[0]} (see norecursedirs); "
-            "leave out the test path that it lies below"
+            f"--kubefile: pytest does not collect {missing[0]}, though it is named: an option or a conftest.py of "
+            "its folders ignores it"
         )
 
 

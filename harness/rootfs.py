@@ -46,6 +46,12 @@ class BuiltLayer:
         """The instruction that made it, on one line."""
         return f"{self.kind} {self.value}".strip()
 
+    @property
+    def origin(self) -> str:
+        """Where it is from, for people: ``line 3: COPY a b``, or ``the base image: COPY a b``."""
+        where = f"line {self.line}" if self.line is not None else "the base image"
+        return f"{where}: {self.instruction}"
+
     def __str__(self) -> str:
         return f"layer {self.number}: {self.instruction} ({self.diff_id.short}, {self.size} bytes)"
 

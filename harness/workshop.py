@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 from harness.backends import DirectoryPlace, GivenPlace, Place, make_place
 from harness.leaks import find_leaks, find_mounts, take_snapshot
 from harness.options import Settings
-from harness.outcome import Outcome
+from harness.outcome import Outcome, Warned
 from kubeimage.api import Backends, BuildOptions, build, plan_build
+from kubeimage.builder import events
 from kubeimage.builder.plan import BuildPlan, Step
 from kubeimage.builder.steps import copy_key
 from kubeimage.cachekey import CacheKey
@@ -176,15 +177,22 @@ def _step_key(parent: Digest, step: Step, collector: SourceCollector) -> CacheKe
 
 def _build_and_watch(job: Job) -> Outcome:
     before = take_snapshot(job.context)
+    warned: list[Warned] = []
+
+    def observe(event: events.Event) -> None:
+        if isinstance(event, events.Warned):
+            warned.append(Warned(event.message, event.step.number if event.step is not None else None))
+
     with job.open() as backends:
         try:
-            outcome = Outcome(result=build(job.kubefile, job.context, backends, job.options))
+            outcome = Outcome(result=build(job.kubefile, job.context, backends, job.options, observe))
         except KubeimageError as error:
             outcome = Outcome(error=error)
         # What auto chose is known when it had to choose.
         outcome = replace(outcome, mounter=backends.mounter.name, runner=backends.runner.name)
         mounted = find_mounts(backends.mounter)
-    return replace(outcome, leaks=(*mounted, *find_leaks(before, job.context, job.root)))
+    leaks = (*mounted, *find_leaks(before, job.context, job.root))
+    return replace(outcome, warned=tuple(warned), leaks=leaks)
 
 
 def _read_outcome(path: str, plan: BuildPlan, backends: Backends) -> Outcome | None:

@@ -1,5 +1,6 @@
 """Kubefiles as pytest collects and runs them: items, options of pytest's own, and what a person sees."""
 
+import os
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -45,6 +46,19 @@ def test_one_check_is_run_by_its_node_id(project, run) -> None:
 
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["app/Kubefile::reproducible PASSED*"])
+
+
+def test_a_kubefile_outside_the_root_of_the_run_has_a_node_id_of_its_own(project, run, pytester) -> None:
+    project({**GOOD, "lib/Kubefile": "FORM scratch\n", "sub/pytest.ini": "[pytest]\n"})
+    os.chdir(pytester.path / "sub")
+
+    first = run("--kubefile=../app", "--kubefile=../lib", "-k", "parse", "-v")
+    again = run("--kubefile=../app", "--kubefile=../lib", "--lf", "-v")
+    alone = run("../app/Kubefile::lint", "-v")
+
+    first.stdout.fnmatch_lines(["../app/Kubefile::parse PASSED*", "../lib/Kubefile::parse FAILED*"])
+    again.stdout.fnmatch_lines(["../lib/Kubefile::parse FAILED*"])
+    alone.stdout.fnmatch_lines(["../app/Kubefile::lint PASSED*"])
 
 
 def test_a_folder_of_kubefiles_is_not_collected_unless_it_is_asked_for(project, run) -> None:
@@ -115,6 +129,25 @@ def test_a_failed_build_is_told_once_and_the_others_say_where(project, run) -> N
             "2 | COPY a.txt b.txt etc",
             "SKIPPED [[]4[]] app/Kubefile:1: app/Kubefile::build says why",
         ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        ([], "hint: let something stand in for it, --kubefile-base=NAME=DIR, or name the store that has it, *=DIR"),
+        (["--kubefile-base=rootfs:v2=empty"], "hint: *; rootfs:v2 has one already"),
+    ],
+    ids=["none given", "another given"],
+)
+def test_a_base_that_is_not_there_is_told_once_with_what_to_do(project, run, options: list[str], hint: str) -> None:
+    project({"app/Kubefile": "FROM rootfs:v1\n"})
+
+    result = run("--kubefile=app", "-rs", *options)
+
+    result.assert_outcomes(passed=3, failed=1, skipped=5)
+    result.stdout.fnmatch_lines(
+        ["*_ Kubefile::build _*", "error[[]E0402[]]: *rootfs:v1*", "1 | FROM rootfs:v1", "*", hint]
     )
 
 
@@ -272,28 +305,6 @@ def test_a_check_of_a_conftest_fails_in_the_same_form(project, run, body: str, l
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(lines)
     result.stdout.no_fnmatch_line("*conftest.py*")
-
-
-def test_an_installed_check_is_found_by_its_entry_point(project, run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from importlib.metadata import EntryPoint
-
-    import harness.collector
-
-    entry = EntryPoint("mine", "harness.checks.basic:check_parse", harness.collector.ENTRY_POINTS)
-    broken = EntryPoint("broken", "harness.nowhere:check", harness.collector.ENTRY_POINTS)
-    found = [entry]
-    monkeypatch.setattr(harness.collector, "entry_points", lambda **_kwargs: found)
-    project(GOOD)
-
-    harness.collector._installed_checks.cache_clear()
-    good = run("app/Kubefile::mine")
-    found.append(broken)
-    harness.collector._installed_checks.cache_clear()
-    bad = run("app/Kubefile::mine")
-    harness.collector._installed_checks.cache_clear()
-
-    good.assert_outcomes(passed=1)
-    bad.stdout.fnmatch_lines(["*the check 'broken' (harness.nowhere:check) cannot be loaded: No module*"])
 
 
 def test_failures_are_kept_where_the_option_says(project, run, pytester: pytest.Pytester) -> None:

@@ -42,8 +42,18 @@ def test_markers_tells_of_the_marker(run) -> None:
         (["--kubefile-base=ROOTFS=app"], "ERROR: not an image reference: 'ROOTFS': *upper case*"),
         (["--kubefile-max-layers=many"], "ERROR: --kubefile-max-layers=many: it takes a number, as in *=40"),
         (
+            ["--kubefile-max-size=5 apples"],
+            "ERROR: --kubefile-max-size=5 apples: it takes a number of bytes, or *=200MB",
+        ),
+        (
+            ["--kubefile-min-efficiency=95"],
+            "ERROR: --kubefile-min-efficiency=95: it takes a number from 0 to 1, *=0.95",
+        ),
+        (["--kubefile-min-efficiency=high"], "ERROR: --kubefile-min-efficiency=high: it takes a number from 0 to 1, *"),
+        (["--kubefile-allow-lint=W99"], "ERROR: --kubefile-allow-lint=W99: there is no such advice, but W01, *"),
+        (
             ["--kubefile=app", "--kubefile-skip=reproducable"],
-            "ERROR: --kubefile-skip=reproducable: there is no such check, but parse, lint, build, *",
+            "ERROR: --kubefile-skip=reproducable: there is no such check (did you mean reproducible?), but *",
         ),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
@@ -80,14 +90,23 @@ def test_a_kubefile_below_a_test_path_is_collected_once(project, run) -> None:
     run("--kubefile=app/Kubefile", "app").assert_outcomes(passed=10)
 
 
-def test_a_kubefile_that_pytest_would_not_reach_is_never_left_out_in_silence(project, run) -> None:
-    project({**APP, "build/Kubefile": "FROM scratch\n"})
+def test_a_kubefile_in_a_folder_that_pytest_passes_over_is_collected_alone(project, run) -> None:
+    project({"build/in/Kubefile": "FROM scratch\n", "build/test_not.py": "def test(): assert 0", "test_it.py": ""})
 
-    alone, below = run("--kubefile=build", "-k", "parse"), run("--kubefile=build", ".")
+    alone, below = run("--kubefile=build", "-k", "parse"), run("--kubefile=build", ".", "-v")
 
     alone.assert_outcomes(passed=1, deselected=8)
-    assert below.ret == pytest.ExitCode.USAGE_ERROR
-    below.stderr.fnmatch_lines(["ERROR: --kubefile: pytest does not go into the folder of */build/Kubefile *"])
+    below.assert_outcomes(passed=9)
+    below.stdout.fnmatch_lines(["build/in/Kubefile::parse PASSED*"])
+
+
+def test_a_kubefile_that_is_ignored_though_it_is_named_is_a_usage_error(project, run) -> None:
+    project({**APP, "conftest.py": "collect_ignore = ['app']"})
+
+    result = run("--kubefile=app", ".")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --kubefile: pytest does not collect */app/Kubefile, though it is named: *"])
 
 
 def test_paths_of_the_ini_file_are_relative_to_it(project, run, pytester: pytest.Pytester) -> None:
