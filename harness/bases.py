@@ -12,6 +12,7 @@ from harness.options import EMPTY
 from harness.standins import StandInImageStore
 from harness.workshop import Job, Workshop
 from kubeimage.api import Backends, BuildOptions, read_kubefile
+from kubeimage.builder.plan import SCRATCH
 from kubeimage.errors import BaseImageError, KubeimageError
 from kubeimage.image.config import Image
 from kubeimage.image.document import History, Layer
@@ -45,6 +46,14 @@ class Bases:
             return None if source is None else self._make(reference, source, platform, backends)
 
         return replace(backends, images=StandInImageStore(backends.images, look_up))
+
+    def stand_in(self, name: str) -> str | None:
+        """Say what stands in for the base image ``name``; None where it is the real one."""
+        source = self.sources.get(Reference.parse(name)) if self.sources and name != SCRATCH else None
+        if source is None:
+            return None
+        shown = source if source == EMPTY else os.path.relpath(source)
+        return f"{source if shown.startswith(os.pardir) else shown} stands in for {name}"
 
     def advice(self, hint: str | None) -> str | None:
         """Say what to do where a base image is not there, in place of the builder's ``hint``, if it had one."""

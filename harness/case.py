@@ -19,7 +19,7 @@ from harness.subjects import Subject
 from harness.warning import KubefileWarning
 from harness.workshop import Job, Workshop
 from kubeimage.api import Backends, BuildOptions, BuildResult, find_base, plan_build, read_kubefile
-from kubeimage.builder.plan import BuildPlan
+from kubeimage.builder.plan import BuildPlan, base_name
 from kubeimage.errors import BaseImageError, BuildArgError, Diagnostic, KubeimageError, Location
 from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
@@ -120,7 +120,8 @@ class Case:
         outcome = self.__dict__.get("outcome")
         if outcome is None or outcome.result is None:
             return None
-        return describe(outcome)
+        stand_in = self.bases.stand_in(base_name(self.kubefile, self.options))
+        return {**describe(outcome), **({"base": stand_in} if stand_in else {})}
 
     @cached_property
     def image(self) -> BuiltImage:

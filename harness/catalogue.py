@@ -55,14 +55,14 @@ def _callable(name: str, check: Any, where: str) -> Check:
     return function
 
 
-def refuse_unknown(session: pytest.Session, known: Iterable[str] | None = None) -> None:
+def refuse_unknown(config: pytest.Config, known: Iterable[str] | None = None) -> None:
     """Refuse to run or to leave out what is no check; ``known`` are the names of the checks, once all are known.
 
     Without ``known``, before collection: then a conftest file that pytest has not read yet may have more checks.
     Raises: pytest.UsageError that names the checks there are.
     """
-    config = session.config
     if known is None:
+        _installed_checks()
         if any(_unread_conftests(config)):
             return
         known = checks_of(config.hook, config)
@@ -88,7 +88,9 @@ def _unread_conftests(config: pytest.Config) -> Iterator[Path]:
     """Give the conftest files above Kubefiles that were named, but for those that pytest has read."""
     read = {getattr(plugin, "__file__", None) for plugin in config.pluginmanager.get_plugins()}
     paths = [path for argument in config.args if is_kubefile_name(os.path.basename(path := argument.split("::")[0]))]
-    folders = {folder for path in paths for folder in Path(config.invocation_params.dir, path).resolve().parents}
+    folders = {
+        folder for path in paths for folder in Path(os.path.normpath(config.invocation_params.dir / path)).parents
+    }
     for folder in folders:
         conftest = folder / "conftest.py"
         if folder.is_relative_to(config.rootpath) and conftest.exists() and str(conftest) not in read:

@@ -64,13 +64,18 @@ class CheckItem(pytest.Item):
         """Check; where another check is to say what is wrong, skip."""
         from kubeimage.errors import KubeimageError
 
+        line = 1
         try:
             self.check(self.case)
         except KubeimageError as error:
+            location = error.diagnostics[0].location
+            line = location.line if location is not None and location.file == self.case.path else line
             if reporter := self._reporter(error):
                 raise pytest.skip.Exception(f"{reporter} says why", _use_item_location=True) from error
             raise
         finally:
+            # JUnit's own fields for these are gone from the format that pytest writes by default.
+            self.user_properties += [("file", self.parent.nodeid), ("line", line)]
             self._describe_build()
 
     def _reporter(self, error: Exception) -> str | None:

@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 _CASE_FIXTURE = "_kubefile_case"
-_FACTS = ("image_id", "layers", "size", "cache", "run_by")
+_FACTS = ("image_id", "layers", "size", "cache", "run_by", "base")
 _OPENINGS = pytest.StashKey[Openings]()
 _COLLECTED = pytest.StashKey[set[str]]()
 
@@ -109,26 +109,26 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         remove_workshop(config)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Check the names of the checks that are to run or to be left out: as soon as can be, and once all are known."""
-    config = session.config
-    if hasattr(config, "workerinput") or not _names_checks(config):
-        return (yield)
-    from harness.catalogue import refuse_unknown
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Check which checks there are, and the names of those to run or to leave out, before xdist starts its workers."""
+    if _is_about_kubefiles(session.config) and not hasattr(session.config, "workerinput"):
+        from harness.catalogue import refuse_unknown
 
-    refuse_unknown(session)
+        refuse_unknown(session.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Check them again when the conftest files below are known, ahead of pytest's own complaint."""
     try:
         return (yield)
     finally:
-        if known := config.stash[KNOWN_CHECKS]:
-            refuse_unknown(session, known)
+        known = session.config.stash[KNOWN_CHECKS]
+        if known and not hasattr(session.config, "workerinput"):
+            from harness.catalogue import refuse_unknown
 
-
-def _names_checks(config: pytest.Config) -> bool:
-    return bool(config.stash[SETTINGS].skip) or any(
-        "::" in argument and _names_kubefile(argument) for argument in config.args
-    )
+            refuse_unknown(session.config, known)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -179,16 +179,21 @@ def _ids(subjects: list[Subject], config: pytest.Config) -> list[str]:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what the Kubefiles are built with, and what stands in for base images."""
     settings = config.stash[SETTINGS]
-    if not (settings.kubefiles or settings.bases or any(map(_names_kubefile, config.args))):
+    if not (settings.bases or _is_about_kubefiles(config)):
         return []
     from kubeimage import __version__
 
-    where = shown_path(config, settings.root) if settings.root else "a store that goes with the run"
+    kept = settings.root is not None and settings.backend != "memory"
+    where = shown_path(config, settings.root or "") if kept else "a store that goes with the run"
     lines = [f"kubeimage: {__version__}, backend {settings.backend}, in {where}"]
     return lines + [
         f"kubeimage: {source if source == EMPTY else shown_path(config, source)} stands in for the base image {name}"
         for name, source in settings.bases
     ]
+
+
+def _is_about_kubefiles(config: pytest.Config) -> bool:
+    return bool(config.stash[SETTINGS].kubefiles) or any(map(_names_kubefile, config.args))
 
 
 def _names_kubefile(argument: str) -> bool:

@@ -1,10 +1,8 @@
 """Which checks there are: the plugin's, those of settings, installed packages and conftest files, and misspelt ones."""
 
-import os
-import sys
-from pathlib import Path
-
 import pytest
+
+import harness.catalogue
 
 APP = {"app/Kubefile": "FROM scratch\nCOPY a.txt etc\n", "app/a.txt": "hello\n"}
 CONFTEST = (
@@ -88,8 +86,8 @@ PACKAGE = "def check_small(case):\n    assert case.image.size < 100, f'{case.ima
 
 
 @pytest.fixture
-def installed(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
-    """Install a package with entry points, as pip would, and run pytest in a process of its own."""
+def installed(run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
+    """Install a package with entry points, as pip would, and run pytest."""
 
     def install_and_run(entry_points: str, *arguments: str) -> pytest.RunResult:
         site = pytester.path / "site"
@@ -99,11 +97,12 @@ def installed(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-checks\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text(f"[kubeimage.checks]\n{entry_points}\n")
         (info / "RECORD").write_text("")
-        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(Path(__file__).parents[2]), *sys.path]))
-        monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", raising=False)
-        return pytester.runpytest_subprocess("-p", "harness.plugin", "--kubefile-backend=memory", *arguments)
+        monkeypatch.syspath_prepend(str(site))
+        return run(*arguments)
 
-    return install_and_run
+    harness.catalogue._installed_checks.cache_clear()
+    yield install_and_run
+    harness.catalogue._installed_checks.cache_clear()
 
 
 def test_an_installed_package_brings_checks_by_its_entry_points(project, installed) -> None:

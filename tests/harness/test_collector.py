@@ -199,20 +199,26 @@ def test_pytest_stops_at_the_first_failure(project, run) -> None:
     run("--kubefile=Kubefile", "-x").assert_outcomes(failed=1)
 
 
-def test_junit_has_a_case_a_check_with_place_and_message(project, run, pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize("family", ["xunit1", "xunit2"])
+def test_junit_has_a_case_a_check_with_place_and_message(project, run, pytester: pytest.Pytester, family: str) -> None:
     project({"app/Kubefile": "FROM scratch\nCOPY b.txt etc\n"})
 
-    run("--kubefile=app", "--junit-xml=out.xml", "-o", "junit_family=xunit1")
+    run("--kubefile=app", "--junit-xml=out.xml", "-o", f"junit_family={family}")
 
     cases = {case.get("name"): case for case in ET.parse(pytester.path / "out.xml").iter("testcase")}
     assert sorted(cases) == sorted(CHECKS)
     assert {case.get("classname") for case in cases.values()} == {"app.Kubefile"}
-    assert (cases["build"].get("file"), cases["build"].get("line")) == ("app/Kubefile", "0")
+    assert place_of(cases["parse"]) == {"file": "app/Kubefile", "line": "1"}
+    assert place_of(cases["build"]) == {"file": "app/Kubefile", "line": "2"}
     failure = cases["build"].find("failure")
     assert failure is not None
     assert failure.get("message", "").startswith("error[E0302]: ")
     assert failure.text is not None
     assert "2 | COPY b.txt etc" in failure.text
+
+
+def place_of(case: ET.Element) -> dict[str | None, str | None]:
+    return {one.get("name"): one.get("value") for one in case.iter("property")}
 
 
 def test_advice_is_a_warning_at_its_line(project, run) -> None:
