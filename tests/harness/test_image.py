@@ -135,18 +135,6 @@ def test_efficiency_counts_what_is_overwritten(build: Build) -> None:
     assert (twice.efficiency, twice.wasted) == (0.5, 200)
 
 
-def test_reading_a_path_reads_no_other_files_content(image: BuiltImage, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[str] = []
-    index = image._index
-    monkeypatch.setattr(index, "read", lambda path: read.append(path) or b"")
-
-    assert image.rootfs["bin/tool"].size == 10
-    assert "etc/conf" in image.rootfs
-    image.rootfs["usr/lib/x"].read_bytes()
-
-    assert read == ["usr/lib/x"]
-
-
 def test_rootfs_of_two_images_compare(build: Build, image: BuiltImage) -> None:
     assert build(TEXT, CONTEXT, base=BASE).rootfs == image.rootfs
     assert build(TEXT, {**CONTEXT, "tool": "other"}, base=BASE).rootfs != image.rootfs
