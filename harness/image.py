@@ -34,6 +34,13 @@ class BuiltImage:
         self.place = place
         self.result = result
 
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same image, however and wherever it was built."""
+        return self.id == other.id if isinstance(other, BuiltImage) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
     def __repr__(self) -> str:
         return f"<image {self.id.short}, {len(self.layers)} layers, {self.size} bytes>"
 

@@ -201,12 +201,12 @@ def _names_kubefile(argument: str) -> bool:
 
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
-    """Explain how two trees or lists of layers differ."""
-    if op != "==" or "harness.rootfs" not in sys.modules:
+    """Explain how two images, trees or lists of layers differ."""
+    if "harness.rootfs" not in sys.modules:
         return None
     from harness.explain import explain
 
-    return explain(left, right, verbose=config.get_verbosity() > 0)
+    return explain(op, left, right, verbose=config.get_verbosity() > 0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

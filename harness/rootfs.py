@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -103,7 +103,7 @@ class RootfsEntry:
     index: LayerIndex
 
     def __repr__(self) -> str:
-        return f"<{self.path}: {_describe(self)}>"
+        return f"<{self.path}: {describe(self)}>"
 
     def __eq__(self, other: object) -> bool:
         """Whether the same stands there: type, mode, target, attributes and content; not where, nor since when."""
@@ -215,7 +215,8 @@ class Rootfs(Mapping[str, RootfsEntry]):
     def __getitem__(self, path: str) -> RootfsEntry:
         found = self._find(path)
         if found is None:
-            raise KeyError(f"{path}{_suggestion(path, self._index.tree)}")
+            near = near_names(path, self._index.tree, 1) if isinstance(path, str) else []
+            raise KeyError(f"{path} (did you mean {near[0]}?)" if near else path)
         return RootfsEntry(found, self._index)
 
     def __contains__(self, path: object) -> bool:
@@ -266,7 +267,7 @@ def differences(rootfs: Rootfs, expected: Mapping[str, object]) -> Iterator[tupl
     wanted = _cleaned(expected)
     for path in differing_paths(rootfs, expected):
         found = rootfs.get(path)
-        yield path, _describe(wanted[path]) if path in wanted else "", _describe(found) if found is not None else ""
+        yield path, describe(wanted[path]) if path in wanted else "", describe(found) if found is not None else ""
 
 
 def differing_paths(rootfs: Rootfs, expected: Mapping[str, object]) -> Iterator[str]:
@@ -315,7 +316,7 @@ def _has_content(found: RootfsEntry, data: bytes) -> bool:
     return found.size == len(data) and found.read_bytes() == data
 
 
-def _describe(content: object) -> str:
+def describe(content: object) -> str:
     """Say in a few words what stands at a path, or is expected there."""
     if isinstance(content, RootfsEntry):
         return _describe_entry(content)
@@ -364,8 +365,10 @@ def _compile(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(parts), re.DOTALL)
 
 
-def _suggestion(path: str, tree: Tree) -> str:
+def near_names(path: str, paths: Iterable[str], most: int = 3) -> list[str]:
+    """Give the paths that somebody may have meant by ``path``: the same name elsewhere, then names like it."""
     import difflib
 
-    near = difflib.get_close_matches(path, tree, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    name = path.rpartition("/")[2]
+    same = [other for other in paths if other.rpartition("/")[2] == name]
+    return [*dict.fromkeys([*sorted(same, key=len), *difflib.get_close_matches(path, list(paths), n=most)])][:most]
