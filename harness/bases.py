@@ -20,6 +20,7 @@ from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import Kubefile, parse
 
+TAR = ".tar"
 _WHOLE_FOLDER = b"FROM scratch\nCOPY . .\n"
 _NOTHING = b"FROM scratch\n"
 
@@ -47,9 +48,13 @@ class Bases:
 
         return replace(backends, images=StandInImageStore(backends.images, look_up))
 
+    def find(self, name: str) -> str | None:
+        """Give what stands in for the base image ``name``; None where it is the real one."""
+        return self.sources.get(Reference.parse(name)) if self.sources and name != SCRATCH else None
+
     def stand_in(self, name: str) -> str | None:
         """Say what stands in for the base image ``name``; None where it is the real one."""
-        source = self.sources.get(Reference.parse(name)) if self.sources and name != SCRATCH else None
+        source = self.find(name)
         if source is None:
             return None
         shown = source if source == EMPTY else os.path.relpath(source)
@@ -82,9 +87,9 @@ class Bases:
             self.building.pop()
 
     def _bring(self, source: str, platform: Platform, backends: Backends) -> Image:
-        if source.endswith(".tar"):
+        if source.endswith(TAR):
             return _from_tar(source, platform, backends)
-        kubefile, context = _project(source)
+        kubefile, context = project_of(source)
         options = BuildOptions(platform=platform)
         outcome = self.workshop.build(
             Job(kubefile, context or self.workshop.new_folder(), options, lambda: self._opened(backends), self.root)
@@ -100,8 +105,13 @@ class Bases:
         yield self.over(backends)
 
 
-def _project(source: str) -> tuple[Kubefile, str]:
-    """Give the Kubefile and the context of a stand-in; an empty context's path is ``""``."""
+def project_of(source: str) -> tuple[Kubefile, str]:
+    """Give the Kubefile and the context of a stand-in; an empty context's path is ``""``, that of a tar the tar's.
+
+    Raises: KubefileError, UsageError.
+    """
+    if source.endswith(TAR):
+        return parse(_WHOLE_FOLDER, file=f"({source})"), source
     if source == EMPTY:
         return parse(_NOTHING, file=f"({EMPTY})"), ""
     if not os.path.isdir(source):

@@ -103,7 +103,7 @@ class CheckItem(pytest.Item):
             excinfo.traceback = excinfo.traceback.cut(path=__file__)[1:] or excinfo.traceback
             return super().repr_failure(excinfo, style)
         if folder := self.config.stash[SETTINGS].save_failures:
-            text += f"\nsaved: {save_failure(folder, self.nodeid, self.case, text)}"
+            text += f"\n{save_failure(folder, self.nodeid, self.case, text)}"
         return failure_repr(text, excinfo.value, self.reportinfo())
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:

@@ -132,7 +132,8 @@ OPTIONS = (
     ),
     _Option(
         "--kubefile-save-failures",
-        "keep the Kubefile, its context and the report of each check that fails in this folder",
+        "keep the project of each check or test that fails in this folder: Kubefile, context, what stood in for base "
+        "images, the report, and a script that builds it with kubeimage",
         extra={"metavar": "DIR"},
     ),
 )

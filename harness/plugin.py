@@ -200,6 +200,18 @@ def _names_kubefile(argument: str) -> bool:
     return is_kubefile_name(os.path.basename(argument.partition("::")[0]))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep the project of a test that fails, where that is asked for; checks of a Kubefile keep theirs themselves."""
+    report = yield
+    case = getattr(item, "funcargs", {}).get(_CASE_FIXTURE)
+    if report.failed and case is not None and (folder := item.config.stash[SETTINGS].save_failures):
+        from harness.failures import save_failure
+
+        report.sections.append(("Kubefile", save_failure(folder, item.nodeid, case, report.longreprtext)))
+    return report
+
+
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
     """Explain how two images, trees or lists of layers differ."""
     if "harness.rootfs" not in sys.modules:

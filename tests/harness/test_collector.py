@@ -1,12 +1,9 @@
 """Kubefiles as pytest collects and runs them: items, options of pytest's own, and what a person sees."""
 
 import os
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-
-from harness.trees import File
 
 GOOD = {"app/Kubefile": "FROM scratch\nCOPY a.txt etc\nCMD run a\n", "app/a.txt": "hello\n"}
 CHECKS = [
@@ -311,18 +308,3 @@ def test_a_check_of_a_conftest_fails_in_the_same_form(project, run, body: str, l
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(lines)
     result.stdout.no_fnmatch_line("*conftest.py*")
-
-
-def test_failures_are_kept_where_the_option_says(project, run, pytester: pytest.Pytester) -> None:
-    project({"app/Kubefile": "FROM scratch\nCOPY b.txt etc\n", "app/tool": File("x", 0o755)})
-
-    result = run("--kubefile=app", "--kubefile-save-failures=app/out")
-
-    saved = Path(pytester.path, "app/out/app-Kubefile-build")
-    result.stdout.fnmatch_lines([f"saved: {saved}"])
-    assert (saved / "Kubefile").read_text() == "FROM scratch\nCOPY b.txt etc\n"
-    assert (saved / "context/tool").stat().st_mode & 0o777 == 0o755
-    assert not (saved / "context/out").exists()
-    assert (
-        (saved / "report.txt").read_text().endswith("\nagain: pytest --kubefile-backend=memory app/Kubefile::build\n")
-    )
