@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pytest
 
 BACKENDS = ("auto", "overlay", "copy", "memory")
+ISOLATIONS = ("auto", "sandbox", "none")
 EMPTY = "empty"
 
 _IniType = Literal["string", "linelist", "bool", "int", "float"]
@@ -67,6 +68,11 @@ OPTIONS = (
         "what builds: overlay mounts, copies of the root filesystem, or all of it in memory, where RUN knows a small "
         "shell only. auto takes what works on this machine",
         extra={"choices": BACKENDS},
+    ),
+    _Option(
+        "--kubefile-isolation",
+        "how RUN is kept from the machine: in a sandbox, or not at all, which only none does. auto is the sandbox",
+        extra={"choices": ISOLATIONS},
     ),
     _Option(
         "--kubefile-root",
@@ -163,6 +169,7 @@ class Settings:
     build_args: tuple[str, ...] = ()
     platform: str | None = None
     backend: str = "auto"
+    isolation: str = "auto"
     root: str | None = None
     bases: tuple[tuple[str, str], ...] = ()
     max_layers: int | None = None
@@ -183,6 +190,7 @@ class Settings:
             ("--kubefile-context", self.context),
             ("--kubefile-platform", self.platform),
             ("--kubefile-backend", self.backend if self.backend != BACKENDS[0] else None),
+            ("--kubefile-isolation", self.isolation if self.isolation != ISOLATIONS[0] else None),
             ("--kubefile-root", self.root),
             ("--kubefile-max-layers", self.max_layers),
             ("--kubefile-max-size", self.max_size),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.kubefiles import find_kubefiles
-from harness.options import BACKENDS, EMPTY, Settings
+from harness.options import BACKENDS, EMPTY, ISOLATIONS, Settings
 
 _UNITS: dict[str, int] = {
     "b": 1,
@@ -33,6 +33,7 @@ def read_settings(config: pytest.Config) -> Settings:
         build_args=tuple(raw.texts("kubefile_build_arg")),
         platform=raw.text("kubefile_platform"),
         backend=raw.choice("kubefile_backend", BACKENDS),
+        isolation=raw.choice("kubefile_isolation", ISOLATIONS),
         root=raw.path("kubefile_root"),
         bases=tuple(raw.bases()),
         max_layers=raw.count("kubefile_max_layers"),
@@ -67,7 +68,7 @@ class _Raw:
             return given
         try:
             return self._config.getini(name)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, pytest.UsageError) as error:
             # pytest's own words name the setting for a wrong type in TOML, and for nothing else.
             reason = error if name in str(error) else f"{name}: {error}"
             raise pytest.UsageError(str(reason)) from error
@@ -101,9 +102,10 @@ class _Raw:
         try:
             number = float(value)
         except ValueError:
-            number = -1.0
-        if not 0 <= number <= 1:
-            raise pytest.UsageError(f"{_flag(name)}={value}: it takes a number from 0 to 1, as in {_flag(name)}=0.95")
+            number = None
+        if number is None or not 0 <= number <= 1:
+            shown = value if number is None else f"{number:g}"
+            raise pytest.UsageError(f"{_flag(name)}={shown}: it takes a number from 0 to 1, as in {_flag(name)}=0.95")
         return number
 
     def size(self, name: str) -> int | None:

@@ -86,7 +86,7 @@ class Workshop:
 
     def new_place(self, backend: str | None = None) -> Place:
         """Make an empty place of work, of the sort that the run was asked for."""
-        return make_place(backend or self.settings.backend, self.new_folder())
+        return make_place(backend or self.settings.backend, self.new_folder(), self.settings.isolation)
 
     def build(self, job: Job) -> Outcome:
         """Build, or give what another process of this run, or an earlier call, has made of the same content."""
@@ -119,10 +119,10 @@ class Workshop:
         remove_tree(self._folder)
 
     def _make_place(self) -> Place:
-        backend, root = self.settings.backend, self.settings.root
+        backend, root, isolation = self.settings.backend, self.settings.root, self.settings.isolation
         if root is not None and backend != "memory":
-            return DirectoryPlace(root, backend)
-        return make_place(backend, self._folder)
+            return DirectoryPlace(root, backend, isolation)
+        return make_place(backend, self._folder, isolation)
 
     def _given_place(self, path: str) -> Place | None:
         first = self._hook(path)

@@ -163,8 +163,11 @@ def test_the_first_to_report_is_the_same_for_all_processes(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("settings", "kind"),
     [
-        (Settings(root="/somewhere"), "DirectoryPlace(root='/somewhere', mount='auto')"),
-        (Settings(root="/somewhere", backend="copy"), "DirectoryPlace(root='/somewhere', mount='copy')"),
+        (Settings(root="/somewhere"), "DirectoryPlace(root='/somewhere', mount='auto', isolation='auto')"),
+        (
+            Settings(root="/somewhere", backend="copy"),
+            "DirectoryPlace(root='/somewhere', mount='copy', isolation='auto')",
+        ),
         (Settings(root="/somewhere", backend="memory"), "GivenPlace"),
     ],
     ids=["root", "copy", "memory"],
