@@ -17,6 +17,7 @@ import pytest
 
 from harness.checks import CHECKS, OF_A_SETTING, Check, catalogue
 from harness.kubefiles import is_kubefile_name
+from harness.options import option_of
 from harness.run import SETTINGS
 
 ENTRY_POINTS = "kubeimage.checks"
@@ -77,8 +78,7 @@ def refuse_unknown(config: pytest.Config, known: Iterable[str] | None = None) ->
 
 def _no_such_check(name: str, names: list[str]) -> str:
     if name in OF_A_SETTING:
-        option = "--kubefile-" + OF_A_SETTING[name][0].replace("_", "-")
-        return f"there is such a check where {option} sets what it holds to"
+        return f"there is such a check where {option_of(OF_A_SETTING[name][0])} sets what it holds to"
     near = difflib.get_close_matches(name, names, n=1)
     meant = f" (did you mean {near[0]}?)" if near else ""
     return f"there is no such check{meant}, but {', '.join(names)}"

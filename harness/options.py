@@ -18,7 +18,7 @@ _IniType = Literal["string", "linelist", "bool", "int", "float"]
 
 
 @dataclass(frozen=True)
-class _Option:
+class Option:
     """One option. Shape: ``flag`` is its name on the command line; the ini setting has its underscored form."""
 
     flag: str
@@ -28,6 +28,7 @@ class _Option:
 
     @property
     def name(self) -> str:
+        """The name of the ini setting, and of the option where pytest keeps it."""
         return self.flag.removeprefix("--").replace("-", "_")
 
     @property
@@ -40,109 +41,114 @@ class _Option:
 _MANY = {"action": "append"}
 
 OPTIONS = (
-    _Option(
+    Option(
         "--kubefile",
         "collect the checks of this Kubefile; a folder or a glob stands for every Kubefile in it. "
         "Without any test path, nothing else is collected. May be repeated",
         "linelist",
         {**_MANY, "metavar": "PATH"},
     ),
-    _Option(
+    Option(
         "--kubefile-context",
         "the build context; without it, each Kubefile's own folder",
         extra={"metavar": "DIR"},
     ),
-    _Option(
+    Option(
         "--kubefile-build-arg",
         "set an ARG; a bare KEY takes its value from the environment. May be repeated",
         "linelist",
         {**_MANY, "metavar": "KEY[=VALUE]"},
     ),
-    _Option(
+    Option(
         "--kubefile-platform",
         "build for this platform, as in linux/arm64; without it, for this machine's",
         extra={"metavar": "OS/ARCH"},
     ),
-    _Option(
+    Option(
         "--kubefile-backend",
         "what builds: overlay mounts, copies of the root filesystem, or all of it in memory, where RUN knows a small "
         "shell only. auto takes what works on this machine",
         extra={"choices": BACKENDS},
     ),
-    _Option(
+    Option(
         "--kubefile-isolation",
         "how RUN is kept from the machine: in a sandbox, or not at all, which only none does. auto is the sandbox",
         extra={"choices": ISOLATIONS},
     ),
-    _Option(
+    Option(
         "--kubefile-root",
         "build in this image store, where base images are, and keep it; without it, in a store that goes with the run",
         extra={"metavar": "DIR"},
     ),
-    _Option(
+    Option(
         "--kubefile-base",
         "let something stand in for the base image NAME: a folder (built with its Kubefile, or copied whole if it has "
         "none), a Kubefile, a tar of a root filesystem, or the word empty. May be repeated",
         "linelist",
         {**_MANY, "metavar": "NAME=DIR|FILE|empty"},
     ),
-    _Option(
+    Option(
         "--kubefile-max-layers",
         "let the check layer-limit fail above this number of layers",
         "int",
         {"metavar": "N"},
     ),
-    _Option(
+    Option(
         "--kubefile-max-size",
         "add the check size-limit: the layers together have at most this size, as in 200MB or 1.5GiB",
         extra={"metavar": "SIZE"},
     ),
-    _Option(
+    Option(
         "--kubefile-min-efficiency",
         "add the check efficiency: at least this part of the layers' content is not overwritten or deleted again by "
         "a later layer, as in 0.95; measured as dive does",
         "float",
         {"metavar": "PART"},
     ),
-    _Option(
+    Option(
         "--kubefile-allow-lint",
         "let the check lint be silent about this code, as in W06. May be repeated",
         "linelist",
         {**_MANY, "metavar": "CODE"},
     ),
-    _Option(
+    Option(
         "--kubefile-allow-secret",
         "let the check build be silent about files of the build context that look like keys, where this glob matches "
         "their path. May be repeated",
         "linelist",
         {**_MANY, "metavar": "GLOB"},
     ),
-    _Option(
+    Option(
         "--kubefile-allow-leftover",
         "let the check no-leaks be silent about what a build leaves behind, where this glob matches its path, or a "
         "process's name. May be repeated",
         "linelist",
         {**_MANY, "metavar": "GLOB"},
     ),
-    _Option(
+    Option(
         "--kubefile-skip",
         "leave out this check. May be repeated",
         "linelist",
         {**_MANY, "metavar": "CHECK"},
     ),
-    _Option(
+    Option(
         "--kubefile-strict-lint",
         "let the check lint fail on warnings too",
         "bool",
         {"action": "store_true"},
     ),
-    _Option(
+    Option(
         "--kubefile-save-failures",
         "keep the project of each check or test that fails in this folder: Kubefile, context, what stood in for base "
         "images, the report, and a script that builds it with kubeimage",
         extra={"metavar": "DIR"},
     ),
 )
+
+
+def option_of(setting: str) -> str:
+    """Give the option for a field of ``Settings``."""
+    return "--kubefile-" + setting.replace("_", "-")
 
 
 def add_options(parser: pytest.Parser) -> None:

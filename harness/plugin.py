@@ -31,7 +31,7 @@ from harness.kubefiles import is_kubefile_name
 from harness.options import EMPTY, Settings, add_options
 from harness.run import KNOWN_CHECKS, SETTINGS, remove_workshop, shown_path
 from harness.settings import read_settings
-from harness.subjects import MARKER, Subject, subjects_of
+from harness.subjects import MARKER_HELP, Subject, subjects_of
 
 if TYPE_CHECKING:
     from harness.collector import KubefileFile
@@ -67,11 +67,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and let pytest collect the Kubefiles they name."""
-    config.addinivalue_line(
-        "markers",
-        f"{MARKER}(*paths, context=None, build_args=None, platform=None, base=None): the Kubefiles that a test is "
-        "about, and how they are built; paths are relative to the test's file",
-    )
+    config.addinivalue_line("markers", MARKER_HELP)
     settings = read_settings(config)
     config.stash[SETTINGS] = settings
     config.stash[_COLLECTED] = set()

@@ -14,6 +14,10 @@ from harness.options import Settings
 
 MARKER = "kubefile"
 _KEYWORDS = ("context", "build_args", "platform", "base")
+MARKER_HELP = (
+    f"{MARKER}(*paths, context=None, build_args=None, platform=None, base=None): the Kubefiles that a test is "
+    "about, and how they are built; paths are relative to the test's file, else to the root of the run"
+)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Every option, as an option and as an ini setting."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -410,14 +409,3 @@ def test_a_store_of_the_run_goes_with_it(project, run, pytester: pytest.Pytester
     run("app/Kubefile::build", "--basetemp=temp", backend=None).assert_outcomes(passed=1)
 
     assert not (pytester.path / "temp/kubeimage").exists()
-
-
-def test_a_run_without_a_kubefile_imports_nothing_of_kubeimage(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), *sys.path]))
-    pytester.makepyfile(
-        "import sys\ndef test_it(): assert not [name for name in sys.modules if name.startswith('kubeimage')]"
-    )
-
-    pytester.runpytest_subprocess("-p", "harness.plugin", "-p", "no:hypothesispytest").assert_outcomes(passed=1)
