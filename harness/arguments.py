@@ -47,6 +47,7 @@ def add_kubefiles(config: pytest.Config, kubefiles: tuple[str, ...], *, only: bo
     """Put ``kubefiles`` among the test paths, or ``only`` them, and say which folders must be opened for them.
 
     One that lies below a test path is not added: pytest before 9 would collect it twice, later ones drop it.
+    Raises: pytest.UsageError for one that cannot be a test path.
     """
     here = str(config.invocation_params.dir)
     tests = [] if only else config.args
@@ -57,6 +58,12 @@ def add_kubefiles(config: pytest.Config, kubefiles: tuple[str, ...], *, only: bo
         for start in above:
             openings.add(start, path, config.getini("norecursedirs"))
         if not above:
+            if "[" in path:
+                # In a test path it begins the values that a test is run with.
+                raise pytest.UsageError(
+                    f"--kubefile: pytest takes no path with a [ in it: {path}; rename it, or give a folder above it "
+                    "as a test path"
+                )
             added.append(path)
     config.args[:] = [*tests, *added]
     return openings

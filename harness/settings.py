@@ -34,7 +34,7 @@ def read_settings(config: pytest.Config) -> Settings:
         platform=raw.text("kubefile_platform"),
         backend=raw.choice("kubefile_backend", BACKENDS),
         isolation=raw.choice("kubefile_isolation", ISOLATIONS),
-        root=raw.path("kubefile_root"),
+        root=raw.future_folder("kubefile_root"),
         bases=tuple(raw.bases()),
         max_layers=raw.count("kubefile_max_layers"),
         max_size=raw.size("kubefile_max_size"),
@@ -44,7 +44,7 @@ def read_settings(config: pytest.Config) -> Settings:
         allowed_leftovers=tuple(raw.texts("kubefile_allow_leftover")),
         skip=frozenset(raw.texts("kubefile_skip")),
         strict_lint=bool(raw.value("kubefile_strict_lint")),
-        save_failures=raw.path("kubefile_save_failures"),
+        save_failures=raw.future_folder("kubefile_save_failures"),
     )
 
 
@@ -124,11 +124,17 @@ class _Raw:
         text = self.text(name)
         return self._absolute(name, text) if text else None
 
-    def folder(self, name: str) -> str | None:
+    def future_folder(self, name: str) -> str | None:
+        """Give a folder that need not be there yet."""
         path = self.path(name)
+        if path is not None and os.path.lexists(path) and not os.path.isdir(path):
+            raise pytest.UsageError(f"{_flag(name)}={self.text(name)}: {path} is a file, not a folder")
+        return path
+
+    def folder(self, name: str) -> str | None:
+        path = self.future_folder(name)
         if path is not None and not os.path.isdir(path):
-            what = "is a file, not a folder" if os.path.exists(path) else "does not exist"
-            raise pytest.UsageError(f"{_flag(name)}={self.text(name)}: {path} {what}")
+            raise pytest.UsageError(f"{_flag(name)}={self.text(name)}: {path} does not exist")
         return path
 
     def named(self, name: str) -> Iterable[tuple[str, str]]:

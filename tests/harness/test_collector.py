@@ -294,9 +294,9 @@ def pytest_kubefile_checks(config):
         ),
         (
             "from kubeimage.errors import CheckError; raise CheckError('no', hint='say yes')",
-            ["error[[]E0900[]]: no", "hint: say yes"],
+            ["error[[]E0900[]]: no", "1 | FROM scratch", "hint: say yes"],
         ),
-        ("assert False", ["error[[]E0900[]]: assert False", "  --> app/Kubefile:1:1"]),
+        ("assert False", ["error[[]E0900[]]: assert False", "  --> app/Kubefile:1:1", "1 | FROM scratch", "  | ^*"]),
     ],
     ids=["assert", "CheckError", "bare assert"],
 )
