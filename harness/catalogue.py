@@ -39,6 +39,8 @@ def checks_of(hook: Any, config: pytest.Config) -> Mapping[str, Check]:
 def _installed_checks() -> Mapping[str, Check]:
     found: dict[str, Check] = {}
     for entry in entry_points(group=ENTRY_POINTS):
+        # So that a bare assert tells what it compared, as it does in a test.
+        pytest.register_assert_rewrite(entry.module)
         try:
             check = entry.load()
         except (ImportError, AttributeError) as error:

@@ -21,6 +21,7 @@ from harness.backends import DirectoryPlace, GivenPlace, Place, make_place
 from harness.leaks import find_leaks, find_mounts, take_snapshot
 from harness.options import Settings
 from harness.outcome import Outcome, Warned
+from harness.progress import log_event
 from kubeimage.api import Backends, BuildOptions, build, plan_build
 from kubeimage.builder import events
 from kubeimage.builder.plan import BuildPlan, Step
@@ -180,6 +181,7 @@ def _build_and_watch(job: Job) -> Outcome:
     warned: list[Warned] = []
 
     def observe(event: events.Event) -> None:
+        log_event(event)
         if isinstance(event, events.Warned):
             warned.append(Warned(event.message, event.step.number if event.step is not None else None))
 

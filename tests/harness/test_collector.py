@@ -246,6 +246,23 @@ def test_warnings_as_errors_fail_without_a_traceback(project, run) -> None:
     result.stdout.no_fnmatch_line("*basic.py*")
 
 
+def test_the_steps_of_a_build_are_logged_as_they_go(project, run) -> None:
+    project({"Kubefile": "FROM scratch\nCOPY a.txt etc\nRUN echo hello\nCMD x\n", "a.txt": "a"})
+
+    shown, silent = run("Kubefile::build", "--log-cli-level=DEBUG"), run("Kubefile::build")
+
+    shown.stdout.fnmatch_lines(
+        [
+            "INFO *Kubefile:2: COPY a.txt etc",
+            "INFO *Kubefile:2: a layer of 2,560 bytes (never built before)",
+            "INFO *Kubefile:3: RUN echo hello",
+            "DEBUG *Kubefile:3: hello",
+            "INFO *Kubefile:3: no layer (an earlier step missed)",
+        ]
+    )
+    silent.stdout.no_fnmatch_line("*COPY a.txt*")
+
+
 def test_what_was_built_is_listed_at_the_end(project, run) -> None:
     project(GOOD)
 

@@ -102,10 +102,10 @@ def test_what_an_earlier_run_left_goes(saved, pytester: pytest.Pytester) -> None
 def test_a_folder_that_cannot_be_written_hides_no_failure(project, run) -> None:
     project({"app/Kubefile": "FORM scratch\n", "file": ""})
 
-    result = run("app/Kubefile::parse", "--kubefile-save-failures=file")
+    result = run("app/Kubefile::parse", "--kubefile-save-failures=file/in")
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["error[[]E0201[]]: *", "not saved in */file/app-Kubefile-parse: Not a directory"])
+    result.stdout.fnmatch_lines(["error[[]E0201[]]: *", "not saved in */file/in/app-Kubefile-parse: Not a directory"])
 
 
 def test_the_project_of_a_test_that_fails_is_kept(project, run, pytester: pytest.Pytester) -> None:
