@@ -14,6 +14,9 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.layer.entry import Kind
 
+# The layer of what a build finds out by itself, behind those of the instructions.
+_FOUND = "BASE"
+
 
 class Whiteout(NamedTuple):
     """A deletion in a layer. Shape: ``opaque`` where all below ``path`` is deleted, and ``path`` itself stays."""
@@ -87,7 +90,9 @@ class BuiltImage:
     @cached_property
     def layers(self) -> tuple[BuiltLayer, ...]:
         """The layers, lowest first."""
-        own = [one.step.location.line for one in self.result.steps if one.layer is not None]
+        own: list[int | None] = [one.step.location.line for one in self.result.steps if one.layer is not None]
+        if own and self.image.layers[-1].kind == _FOUND:
+            own.append(None)
         lines = [None] * (len(self.image.layers) - len(own)) + own
         return tuple(
             BuiltLayer(number, layer.diff_id, layer.size, layer.kind, layer.value, line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from kubeimage.store.session import leftovers
 
 _Stat = tuple[int, int, int, int]
 _AN_INSTANT = 0.1
-# What pytest and its plugins write into the working directory whenever they like; a build does not.
+# What pytest and its plugins write into the working directory whenever they like, which may be the build context.
 _OF_THE_RUN = (".pytest_cache", ".hypothesis", ".coverage", "__pycache__", ".benchmarks")
 
 
@@ -29,8 +30,9 @@ class Leak(NamedTuple):
 class Snapshot:
     """How things were before a build.
 
-    Shape: ``context`` has the mode, size, times and inode of every path of the build context; ``working_directory``
-           the names in it; ``children`` the process ids that this process has started.
+    Shape: ``context`` has the mode, size, time and inode of every path of the build context, of folders mode and inode
+           alone: what is in one is looked at by itself. ``working_directory`` has the names in it, ``children`` the
+           process ids that this process has started.
     """
 
     context: Mapping[str, _Stat]
@@ -111,13 +113,17 @@ def _unfinished(root: str) -> Iterator[str]:
 
 def _listing(folder: str) -> Iterator[tuple[str, _Stat]]:
     for path, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(_OF_THE_RUN)]
         for name in ["", *names, *(name for name in folders if os.path.islink(os.path.join(path, name)))]:
             place = os.path.join(path, name) if name else path
             try:
                 found = os.lstat(place)
             except FileNotFoundError:
                 continue
-            yield os.path.relpath(place, folder), (found.st_mode, found.st_size, found.st_mtime_ns, found.st_ino)
+            if stat.S_ISDIR(found.st_mode):
+                yield os.path.relpath(place, folder), (found.st_mode, 0, 0, found.st_ino)
+            elif not name.startswith(_OF_THE_RUN):
+                yield os.path.relpath(place, folder), (found.st_mode, found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 def _changes(before: Mapping[str, _Stat], after: Mapping[str, _Stat]) -> Iterator[Leak]:

@@ -1,6 +1,7 @@
 """A built image's rootfs, layers and what is told of them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from harness.options import Settings
 from harness.trees import Content, Fifo, File, Folder, HardLink, Link
 from harness.workshop import Workshop
 from kubeimage.image.digest import Digest
+from kubeimage.image.document import Layer
 
 BASE: dict[str, Content] = {"usr/lib/x": "old", "lib": Link("usr/lib"), "etc/conf": "a\nb\nc\n"}
 CONTEXT: dict[str, Content] = {
@@ -115,6 +117,14 @@ def test_the_layer_of_a_path_names_its_instruction(image: BuiltImage) -> None:
     assert (conf.number, conf.line, conf.kind) == (1, None, "COPY")
     with pytest.raises(KeyError):
         image.layer_of("nothing")
+
+
+def test_a_layer_that_no_instruction_made_takes_no_line_from_those_before_it(image: BuiltImage) -> None:
+    found = Layer(Digest.of(b"found"), 10, "BASE", "rootfs cache")
+
+    longer = BuiltImage(replace(image.image, layers=(*image.image.layers, found)), image.place, image.result)
+
+    assert [layer.line for layer in longer.layers] == [*(layer.line for layer in image.layers), None]
 
 
 def test_an_image_tells_of_itself(image: BuiltImage) -> None:
