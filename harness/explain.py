@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 
 from harness.image import BuiltImage
-from harness.rootfs import BuiltLayer, Rootfs, RootfsEntry, describe, differences, near_names
+from harness.layerindex import BuiltLayer
+from harness.rootfs import Rootfs, RootfsEntry, describe, differences, near_names
 from harness.trees import File
 
 _LISTED = 20

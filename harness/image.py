@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from harness.backends import Place
 from harness.efficiency import Efficiency, measure
-from harness.rootfs import BuiltLayer, LayerIndex, Rootfs
+from harness.layerindex import BuiltLayer, LayerIndex
+from harness.rootfs import Rootfs
 from kubeimage.builder.executor import BuildResult, StepResult
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest

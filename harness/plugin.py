@@ -118,13 +118,20 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Check them again when the conftest files below are known, ahead of pytest's own complaint."""
     try:
-        return (yield)
-    finally:
-        known = session.config.stash[KNOWN_CHECKS]
-        if known and not hasattr(session.config, "workerinput"):
-            from harness.catalogue import refuse_unknown
+        found = yield
+    except pytest.UsageError:
+        _refuse_unknown(session.config)
+        raise
+    _refuse_unknown(session.config)
+    return found
 
-            refuse_unknown(session.config, known)
+
+def _refuse_unknown(config: pytest.Config) -> None:
+    known = config.stash[KNOWN_CHECKS]
+    if known and not hasattr(config, "workerinput"):
+        from harness.catalogue import refuse_unknown
+
+        refuse_unknown(config, known)
 
 
 @pytest.hookimpl(tryfirst=True)

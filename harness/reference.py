@@ -17,8 +17,9 @@ from harness.building import KubeBuild
 from harness.catalogue import ENTRY_POINTS
 from harness.checks import CHECKS, OF_A_SETTING, Check
 from harness.image import BuiltImage
+from harness.layerindex import BuiltLayer
 from harness.options import OPTIONS, Option, option_of
-from harness.rootfs import BuiltLayer, Rootfs, RootfsEntry
+from harness.rootfs import Rootfs, RootfsEntry
 from harness.subjects import MARKER_HELP
 
 _HEAD = """\

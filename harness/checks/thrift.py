@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from harness.case import Case
 from harness.checks.failed import CheckFailedError
 from harness.image import BuiltImage
-from harness.rootfs import BuiltLayer
+from harness.layerindex import BuiltLayer
 from kubeimage.errors import Location
 
 _LISTED = 10
