@@ -117,6 +117,21 @@ def pytest_kubefile_backends(config, path):
     run("--kubefile=Kubefile", "test_it.py", backend=None).assert_outcomes(passed=10)
 
 
+def test_a_conftest_gives_backends_for_what_lies_below_it(project, run) -> None:
+    project(
+        {
+            "app/Kubefile": "FROM scratch\n",
+            "lib/Kubefile": "FROM scratch\n",
+            "app/conftest.py": "def pytest_kubefile_backends(config, path): raise RuntimeError(path)",
+        }
+    )
+
+    result = run("--kubefile=app", "--kubefile=lib", "-k", "build")
+
+    result.assert_outcomes(passed=1, failed=1, deselected=16)
+    result.stdout.fnmatch_lines(["E *RuntimeError: */app/Kubefile"])
+
+
 def test_kube_build_takes_a_scripted_runner_and_recorded_mounts(project, run) -> None:
     project(
         {

@@ -325,6 +325,24 @@ def test_something_stands_in_for_a_base_image(project, run, source: str) -> None
     )
 
 
+def test_a_quiet_report_says_what_stood_in_for_a_base_image_too(project, run) -> None:
+    project({"app/Kubefile": "FROM rootfs:v1\n", "lib/Kubefile": "FROM scratch\n", "base/x": ""})
+
+    result = run("-q", "--kubefile=.", "--kubefile-skip=reproducible", "--kubefile-base=rootfs:v1=base", ".")
+
+    result.stdout.fnmatch_lines(
+        ["app/Kubefile: *, 0 of 0 steps from the cache, base stands in for rootfs:v1", "lib/Kubefile: * from the cache"]
+    )
+
+
+def test_a_store_is_not_spoken_of_where_all_is_in_memory(project, run) -> None:
+    project(APP)
+
+    result = run("app/Kubefile::build", "--kubefile-root=kept")
+
+    result.stdout.fnmatch_lines(["kubeimage: *, backend memory, in a store that goes with the run"])
+
+
 def test_a_tar_stands_in_for_a_base_image(project, run, pytester: pytest.Pytester) -> None:
     import tarfile
 
