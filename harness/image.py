@@ -110,6 +110,7 @@ class BuiltImage:
 
         Raises: KeyError where nothing stands.
         """
+        __tracebackhide__ = True
         return self.rootfs[path].layer
 
     @cached_property

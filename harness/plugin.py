@@ -204,8 +204,18 @@ def _names_kubefile(argument: str) -> bool:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keep the project of a test that fails, where that is asked for; checks of a Kubefile keep theirs themselves."""
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let the builder's errors in a test read well, and keep its project, where that is asked for.
+
+    Checks of a Kubefile do both themselves.
+    """
+    looks_deeper = item.config.getoption("fulltrace") or item.config.getoption("usepdb", default=False)
+    if call.excinfo is not None and "harness.building" in sys.modules and not looks_deeper:
+        from harness.report import shorten
+
+        shorten(call.excinfo)
     report = yield
     case = getattr(item, "funcargs", {}).get(_CASE_FIXTURE)
     if report.failed and case is not None and (folder := item.config.stash[SETTINGS].save_failures):

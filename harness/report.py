@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from types import TracebackType
 
+import pytest
 from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 
 from harness.case import Case
@@ -42,6 +44,28 @@ def _start(case: Case) -> Location:
         return case.kubefile.base.span.location
     except KubeimageError:
         return Location(case.path, 1)
+
+
+def shorten(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    """Let an error of the builder, where a fixture has built for a test, end at the test's own line.
+
+    What follows is how the builder works, which the test is not about; the Kubefile's line and the hint come instead.
+    """
+    error, last = excinfo.value, excinfo.tb
+    if not isinstance(error, KubeimageError):
+        return
+    while last.tb_next is not None and not _is_ours(last.tb_next):
+        last = last.tb_next
+    if last.tb_next is None:
+        return
+    # Whatever pytest cuts from a traceback, it goes back to Python's own.
+    last.tb_next = None
+    if not hasattr(error, "__notes__"):
+        error.add_note(format_error(error).partition("\n")[2])
+
+
+def _is_ours(place: TracebackType) -> bool:
+    return str(place.tb_frame.f_globals.get("__name__")).startswith("harness.")
 
 
 def failure_repr(text: str, error: BaseException, info: ReportInfo) -> ReprExceptionInfo:

@@ -106,6 +106,7 @@ class RootfsEntry:
 
         Raises: IsADirectoryError, or ValueError for what has no content.
         """
+        __tracebackhide__ = True
         if self.is_dir:
             raise IsADirectoryError(f"{self.path} is a directory in the image")
         if not self.is_file:
@@ -117,11 +118,13 @@ class RootfsEntry:
 
         Raises: IsADirectoryError, or ValueError for what has no content.
         """
+        __tracebackhide__ = True
         with self.open() as stream:
             return stream.read()
 
     def read_text(self, encoding: str = "utf-8") -> str:
         """Read a file's content as text."""
+        __tracebackhide__ = True
         return self.read_bytes().decode(encoding)
 
 
@@ -137,6 +140,7 @@ class Rootfs(Mapping[str, RootfsEntry]):
         self._index = index
 
     def __getitem__(self, path: str) -> RootfsEntry:
+        __tracebackhide__ = True
         found = self._find(path)
         if found is None:
             near = near_names(path, self._index.tree, 1) if isinstance(path, str) else []

@@ -263,6 +263,39 @@ def test_kube_build_raises_the_builders_errors(project, run) -> None:
     run("-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
+SLIPS = """
+def test_source(kube_build): kube_build("FROM scratch\\nCOPY gone.txt etc", {"gone.text": ""})
+def test_text(kube_build): kube_build("FORM scratch\\nCOPY a\\n")
+def test_path(kube_build): kube_build("FROM scratch\\nCOPY a .", {"a": ""}).layer_of("b/a")
+def test_content(kube_build): kube_build("FROM scratch\\nCOPY a b", {"a": ""}).rootfs["b"].read_text()
+"""
+
+
+def test_a_slip_in_a_test_is_told_at_its_own_line_and_not_deep_in_the_builder(project, run) -> None:
+    project(author(SLIPS))
+
+    result, whole = run(), run("--full-trace", "-k", "test_source")
+
+    result.stdout.fnmatch_lines(
+        [
+            ">*kube_build(*gone.txt*",
+            "E *SourceNotFoundError: COPY source 'gone.txt' matches nothing in the build context *",
+            "E *--> Kubefile:2:1",
+            "E *2 | COPY gone.txt etc",
+            "E *| ^*",
+            "E *hint: did you mean 'gone.text'?",
+            "test_it.py:3: SourceNotFoundError",
+            "E *1 | FORM scratch",
+            "E *2 | COPY a",
+            "E *KeyError: 'b/a (did you mean a?)'",
+            "E *IsADirectoryError: b is a directory in the image",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*harness/*")
+    result.stdout.no_fnmatch_line("*kubeimage/*.py*")
+    whole.stdout.fnmatch_lines(["*kubeimage/context/*.py*"])
+
+
 def test_the_stores_are_empty_and_fit_each_other(project, run) -> None:
     project(
         author(
