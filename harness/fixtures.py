@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from harness.fakes.registry import FakeRegistry
     from harness.fakes.runner import FakeRunner
     from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
+    from harness.faults import IoFaults
     from harness.image import BuiltImage
     from harness.trees import Tree
     from kubeimage.kubefile import Kubefile
@@ -157,6 +158,18 @@ def kube_fs() -> Iterator[KubeFs]:
 
     with KubeFs() as files:
         yield files
+
+
+@pytest.fixture(scope="session")
+def io_faults() -> type[IoFaults]:
+    """Let one of kubeimage's calls to the system fail: with io_faults(at=3, error=errno.ENOSPC) as faults: ...
+
+    Without ``at`` the calls are only counted, in faults.calls; io_faults.every(errno.EIO) gives one such context after
+    the other, until all calls have failed. The error may be KeyboardInterrupt or signal.SIGKILL as well.
+    """
+    from harness.faults import IoFaults
+
+    return IoFaults
 
 
 def _or_fail(work: Callable[[], T]) -> T:
