@@ -83,8 +83,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         request = self._request()
         fault = self.server.application.begin(request)
-        limit = fault.received if isinstance(fault, Drop) else None
-        body = self._body(limit)
+        try:
+            body = self._body(fault.received if isinstance(fault, Drop) else None)
+        except ValueError:
+            self.send_error(400, "the request's length is no number")
+            return
         response = self.server.application.answer(request, body, fault)
         if response is None:
             self.close_connection = True

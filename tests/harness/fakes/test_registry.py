@@ -204,6 +204,12 @@ def test_it_speaks_tls(tmp_path: Path) -> None:
             urllib.request.urlopen(f"{registry.url}/v2/", timeout=20)
 
 
+def test_a_request_that_is_not_http_is_refused(registry: FakeRegistry) -> None:
+    answer = Client(registry.url).call("GET", "/v2/", headers={"Content-Length": "many"})
+
+    assert answer.status == 400
+
+
 def test_stopping_leaves_no_thread_and_hangs_up() -> None:
     before = threading.active_count()
     registry = FakeRegistry().start()
