@@ -12,7 +12,7 @@ import pytest
 
 # Before they are imported: a failing assertion is to say what it compared.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{name}" for name in ("cache", "context", "mounts", "registry", "runner", "stores")),
+    *(f"{__name__}.{name}" for name in ("cache", "context", "exchange", "mounts", "registry", "runner", "stores")),
 )
 
 from harness.contracts.cache import BuildCacheContract  # noqa: E402

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.contracts import make_image, one_file
-from harness.contracts.registry import OCI_INDEX, OCI_MANIFEST, OCTETS, Client
+from harness.contracts.exchange import OCI_INDEX, OCI_MANIFEST, OCTETS, Client
 from harness.fakes.registry import FakeRegistry
 from harness.fakes.stores import MemoryLayerStore
 from kubeimage.image.digest import Digest
