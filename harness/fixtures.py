@@ -120,7 +120,11 @@ def build_cache(layer_store: MemoryLayerStore) -> MemoryBuildCache:
 
 @pytest.fixture
 def fake_mounts(layer_store: MemoryLayerStore) -> MemoryMounter:
-    """A mounter in memory, over ``layer_store``, that records every mount and unmount."""
+    """A mounter in memory, over ``layer_store``, that records every mount and unmount.
+
+    Tell it to refuse(), to fail_unmount() or to be_busy(), for so many ``times``. kube_build(..., mounts=fake_mounts)
+    lets it mount the layers of that build.
+    """
     from harness.fakes.mounts import MemoryMounter
 
     return MemoryMounter(layer_store)
@@ -128,7 +132,10 @@ def fake_mounts(layer_store: MemoryLayerStore) -> MemoryMounter:
 
 @pytest.fixture
 def fake_runner() -> FakeRunner:
-    """A command runner that does what the test tells it to, and fails at any other command."""
+    """A command runner that does what the test tells it to, and fails at any other command.
+
+    fake_runner.on("make", effect=lambda root: root.write("made", "x"), output="done", status=0), before the build.
+    """
     from harness.fakes.runner import FakeRunner
 
     return FakeRunner()
