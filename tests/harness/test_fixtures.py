@@ -25,6 +25,9 @@ def test_fixtures_are_listed_with_what_they_are(run) -> None:
         "build_cache",
         "fake_mounts",
         "fake_runner",
+        "fake_registry",
+        "kube_fs",
+        "io_faults",
     ):
         result.stdout.re_match_lines([rf"{name}\b.* -- .*fixtures\.py:\d+", r"    [A-Z].*[.>,]$"])
     result.stdout.no_fnmatch_line("*_kubefile_case*")
