@@ -72,6 +72,25 @@ def test_a_dry_run_says_what_would_go_and_removes_nothing(root: str, store: Stor
     assert {item.kind for item in real.items} == {"blob", "snapshot", "cache"}
 
 
+def test_what_stays_elsewhere_under_another_name_is_not_freed(
+    store: Store, garbage: StoredLayer, blob_path: BlobPath, tmp_path: Path
+) -> None:
+    """A copy of the store made of hard links, as backups are."""
+    os.link(blob_path(garbage.diff_id), tmp_path / "backup")
+
+    dry, real = store.collect_garbage(dry_run=True), store.collect_garbage()
+
+    assert (dry, real.size, len(real.items)) == (real, 0, 1)
+
+
+def test_what_cannot_be_removed_is_not_said_to_be_freed(
+    store: Store, garbage: StoredLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kubeimage.store.gc.remove_tree", lambda _: False)
+
+    assert store.collect_garbage().items == ()
+
+
 def unpack(snapshots: DirectorySnapshotStore, layer: StoredLayer) -> str:
     if os.geteuid():
         pytest.skip("an ordinary user cannot make whiteouts everywhere")
