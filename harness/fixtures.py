@@ -6,7 +6,7 @@ files alone: Hypothesis runs one test function many times. Each call of a factor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,9 +18,12 @@ from harness.subjects import Subject, subjects_of
 if TYPE_CHECKING:
     from harness.building import KubeBuild
     from harness.case import Case
+    from harness.fakes.files import KubeFs
     from harness.fakes.mounts import MemoryMounter
+    from harness.fakes.registry import FakeRegistry
     from harness.fakes.runner import FakeRunner
     from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
+    from harness.faults import IoFaults
     from harness.image import BuiltImage
     from harness.trees import Tree
     from kubeimage.kubefile import Kubefile
@@ -117,7 +120,11 @@ def build_cache(layer_store: MemoryLayerStore) -> MemoryBuildCache:
 
 @pytest.fixture
 def fake_mounts(layer_store: MemoryLayerStore) -> MemoryMounter:
-    """A mounter in memory, over ``layer_store``, that records every mount and unmount."""
+    """A mounter in memory, over ``layer_store``, that records every mount and unmount.
+
+    Tell it to refuse(), to fail_unmount() or to be_busy(), for so many ``times``. kube_build(..., mounts=fake_mounts)
+    lets it mount the layers of that build.
+    """
     from harness.fakes.mounts import MemoryMounter
 
     return MemoryMounter(layer_store)
@@ -125,10 +132,51 @@ def fake_mounts(layer_store: MemoryLayerStore) -> MemoryMounter:
 
 @pytest.fixture
 def fake_runner() -> FakeRunner:
-    """A command runner that does what the test tells it to, and fails at any other command."""
+    """A command runner that does what the test tells it to, and fails at any other command.
+
+    fake_runner.on("make", effect=lambda root: root.write("made", "x"), output="done", status=0), before the build.
+    """
     from harness.fakes.runner import FakeRunner
 
     return FakeRunner()
+
+
+@pytest.fixture
+def fake_registry() -> Iterator[FakeRegistry]:
+    """An OCI registry in this process, on 127.0.0.1: push to and pull from fake_registry.host, over plain http.
+
+    Put images into it with put_image(...) or put_layout(...), let it misbehave with on("GET */blobs/*", Status(500)),
+    and see what it was asked in calls() and requests. ``harness.fakes.registry`` has the faults.
+    """
+    from harness.fakes.registry import FakeRegistry
+
+    with FakeRegistry() as registry:
+        yield registry
+
+
+@pytest.fixture
+def kube_fs() -> Iterator[KubeFs]:
+    """A file system in memory with a store on it, for the real parser, collector, store and cache (by pyfakefs).
+
+    kube_fs.build(...) takes what kube_build takes; kube_fs.write({...}) makes a context, kube_fs.check() is fsck, and
+    kube_fs.leave_room(1000) fills the disk. No program can be started: mounts and RUN are in memory too.
+    """
+    from harness.fakes.files import KubeFs
+
+    with KubeFs() as files:
+        yield files
+
+
+@pytest.fixture(scope="session")
+def io_faults() -> type[IoFaults]:
+    """Let one of kubeimage's calls to the system fail: with io_faults(at=3, error=errno.ENOSPC) as faults: ...
+
+    Without ``at`` the calls are only counted, in faults.calls; io_faults.every(errno.EIO) gives one such context after
+    the other, until all calls have failed. The error may be KeyboardInterrupt or signal.SIGKILL as well.
+    """
+    from harness.faults import IoFaults
+
+    return IoFaults
 
 
 def _or_fail(work: Callable[[], T]) -> T:

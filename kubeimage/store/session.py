@@ -14,10 +14,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from kubeimage.errors import DigestFormatError, StoreAccessError
+from kubeimage.errors import DigestFormatError, StoreAccessError, StoreError
 from kubeimage.image.digest import Digest
 from kubeimage.store import locks
-from kubeimage.store.failures import translated
+from kubeimage.store.failures import store_error, translated
 from kubeimage.store.files import remove_tree, write_all
 from kubeimage.store.layout import Layout, make_files, make_folders, read_if_there
 
@@ -98,11 +98,14 @@ class Session:
 
     def close(self) -> None:
         """Remove the folder and give up the lease."""
-        if self._folder is not None:
-            _remove(self._folder)
-            locks.release(self._lease)
+        folder, lease = self._folder, self._lease
         self._folder, self._lease = None, -1
         self._held.clear()
+        if folder is not None:
+            try:
+                _remove(folder)
+            finally:
+                locks.release(lease)
 
     def _start(self) -> str:
         with translated("make a folder in", self._layout.ingest):
@@ -154,15 +157,19 @@ def _read_lease(path: str) -> list[Digest]:
 
 
 def leftovers(layout: Layout) -> list[str]:
-    """Give the folders below ``ingest/`` whose processes are dead."""
+    """Give the folders below ``ingest/`` whose processes are dead.
+
+    Raises: StoreAccessError.
+    """
     paths = [os.path.join(layout.ingest, name) for name in _sessions(layout)]
     return [path for path in paths if _is_free(os.path.join(path, LEASE))]
 
 
 def remove_leftovers(layout: Layout) -> None:
     """Remove what dead processes left below ``ingest/``, as far as that is possible."""
-    for path in leftovers(layout):
-        remove_leftover(path)
+    with suppress(StoreError):
+        for path in leftovers(layout):
+            remove_leftover(path)
 
 
 def remove_leftover(path: str) -> bool:
@@ -208,6 +215,8 @@ def _sessions(layout: Layout) -> list[str]:
         return sorted(os.listdir(layout.ingest))
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
+    except OSError as error:
+        raise store_error(error, "look for sessions in", layout.ingest) from error
 
 
 def _is_free(lease: str) -> bool:
