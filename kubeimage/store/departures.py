@@ -178,8 +178,9 @@ class StoreDeparture:
         coding = self._form.coding
         if self._form.only_raw and kind != "none":
             coding = None
-        if self._format == "docker" and (coding.kind if coding else kind) == "zstd":
-            # Docker's schema 2 has no word for it.
+        is_zstd = (coding.kind if coding else kind) == "zstd"
+        if is_zstd and self._format == "docker" and stored.media_type != layer_type("zstd", "docker"):
+            # Docker's schema 2 has no word for it, though containerd has made one up.
             coding = _GZIP
         if coding is None or coding.kind == kind:
             return stored

@@ -146,9 +146,12 @@ class DirectoryImageStore:
         return None
 
     def _found_in(self, entry: JsonObject) -> Found | None:
-        top = index.image_of(entry)
-        if top is None or top.media_type not in INDEXES:
-            return Found(top, (top,)) if top is not None else None
+        named = index.image_of(entry)
+        if named is None:
+            return None
+        top = Descriptor(named.media_type, named.digest, named.size)
+        if top.media_type not in INDEXES:
+            return Found(top, (top,))
         taken = index.taken_of(entry)
         self._blobs.hold([top.digest])
         listed = manifests.read_index(self._blobs, top).manifests
