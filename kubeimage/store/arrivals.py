@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,6 +12,7 @@ from kubeimage.image.media_types import MANIFESTS, compression_of, is_layer
 from kubeimage.image.oci import Descriptor, Index, parse_document
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.layer.output import PIECE, Output
 from kubeimage.store import index, manifests
 from kubeimage.store.blobs import Blobs, NewBlob
 from kubeimage.store.images import DirectoryImageStore
@@ -20,7 +20,6 @@ from kubeimage.store.records import Variant
 from kubeimage.store.variants import Variants
 from kubeimage.transfer import LARGEST_DOCUMENT, Arrival, Budget
 
-_PIECE = 1 << 20
 _AGAIN = "get the image again; if it stays so, it is damaged where it came from"
 
 
@@ -165,22 +164,23 @@ def _write_verified(descriptor: Descriptor, pieces: Iterator[bytes], file: NewBl
 
     Raises: BlobCorruptError, as soon as there is too much.
     """
-    digest, size = hashlib.sha256(), 0
-    for piece in pieces:
-        size += len(piece)
-        if size > descriptor.size:
-            raise BlobCorruptError(
-                f"the blob {descriptor.digest} has more than its {descriptor.size} bytes", hint=_AGAIN
-            )
-        digest.update(piece)
-        file.write(piece)
+    size = 0
+    with Output(file.write) as output:
+        for piece in pieces:
+            size += len(piece)
+            if size > descriptor.size:
+                raise BlobCorruptError(
+                    f"the blob {descriptor.digest} has more than its {descriptor.size} bytes", hint=_AGAIN
+                )
+            output.add(piece)
+        found = output.finish()
     if size != descriptor.size:
         raise BlobCorruptError(
             f"the blob {descriptor.digest} ended after {size} of {descriptor.size} bytes", hint=_AGAIN
         )
-    if digest.hexdigest() != descriptor.digest.hex:
+    if found != descriptor.digest.hex:
         raise BlobCorruptError(
-            f"the blob {descriptor.digest} was asked for, and what came is sha256:{digest.hexdigest()}", hint=_AGAIN
+            f"the blob {descriptor.digest} was asked for, and what came is sha256:{found}", hint=_AGAIN
         )
 
 
@@ -191,7 +191,7 @@ def _regroup(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         waiting.append(chunk)
         gathered += len(chunk)
-        if gathered >= _PIECE:
+        if gathered >= PIECE:
             yield b"".join(waiting)
             waiting, gathered = [], 0
     if gathered:
