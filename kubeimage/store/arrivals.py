@@ -15,7 +15,7 @@ from kubeimage.image.reference import Reference
 from kubeimage.layer.output import PIECE, Output
 from kubeimage.store import index, manifests
 from kubeimage.store.blobs import Blobs, NewBlob
-from kubeimage.store.images import DirectoryImageStore
+from kubeimage.store.images import DirectoryImageStore, MakeEntry
 from kubeimage.store.records import Variant
 from kubeimage.store.variants import Variants
 from kubeimage.transfer import LARGEST_DOCUMENT, Arrival, Budget
@@ -85,12 +85,29 @@ class StoreImporter:
         Raises: BlobNotFoundError, BlobCorruptError, LayerError, LayerLimitError, PlatformMismatchError,
             StoreFullError, StoreAccessError.
         """
+        return self.commit_all([(data, references)])[0]
+
+    def commit_all(self, images: Sequence[tuple[bytes, Sequence[Reference]]]) -> list[Arrival]:
+        """Verify several images, then give all of them their names at once.
+
+        Raises: as ``commit`` does.
+        """
+        accepted = [self._accept(data) for data, _ in images]
+        self._images.commit_all(
+            [(make_entry, names) for (_, make_entry), (_, names) in zip(accepted, images, strict=True)]
+        )
+        return [arrival for arrival, _ in accepted]
+
+    def _accept(self, data: bytes) -> tuple[Arrival, MakeEntry]:
         document = _parse(data)
-        if not isinstance(document, Index):
-            top = self.put_manifest(data)
-            found = self._verify(top)
-            self._images.commit(lambda name: index.make_entry_of(top, *found, name), references)
-            return Arrival(top, ((found[0], top.digest, found[1]),))
+        if isinstance(document, Index):
+            return self._accept_index(data, document)
+        top = self.put_manifest(data)
+        platform, image_id = self._verify(top)
+        arrival = Arrival(top, ((platform, top.digest, image_id),))
+        return arrival, lambda name: index.make_entry_of(top, platform, image_id, name)
+
+    def _accept_index(self, data: bytes, document: Index) -> tuple[Arrival, MakeEntry]:
         top = Descriptor.of(document.media_type, data)
         taken = [one for one in document.manifests if one.digest in self._arrived]
         images = [one for one in taken if one.media_type in MANIFESTS and manifests.is_for_a_machine(one)]
@@ -101,9 +118,9 @@ class StoreImporter:
             self._check_blobs(other)
         self._blobs.put(data)
         digests = [one.digest for one in taken]
-        self._images.commit(lambda name: index.make_index_entry(top, digests, name), references)
         absent = tuple(one for one in document.manifests if one.digest not in self._arrived)
-        return Arrival(top, arrived, absent, tuple(self._warn_of_sizes(taken)))
+        arrival = Arrival(top, arrived, absent, tuple(self._warn_of_sizes(taken)))
+        return arrival, lambda name: index.make_index_entry(top, digests, name)
 
     def _write(self, descriptor: Descriptor, pieces: Iterator[bytes], file: NewBlob) -> Variant | None:
         if not is_layer(descriptor.media_type) or compression_of(descriptor.media_type) == "none":
