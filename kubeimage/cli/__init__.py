@@ -6,6 +6,7 @@ everything else on standard error. Only click is imported here; a command's modu
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -55,12 +56,18 @@ def program(context: click.Context) -> None:
 
 def main() -> NoReturn:
     """Run the command line of this process, and leave the process."""
+    # The collector would walk the tuples of ten thousand files again and again, and find nothing.
+    gc.set_threshold(50_000, 20, 20)
     _fill_standard_streams()
     for number in (signal.SIGTERM, signal.SIGHUP):
         # A signal that the parent had ignored, as nohup does, stays so.
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupt)
-    program.main(prog_name="kubeimage")
+    try:
+        program.main(prog_name="kubeimage")
+    finally:
+        # The process ends: looking for garbage once more would only take time.
+        gc.freeze()
 
 
 def _fill_standard_streams() -> None:

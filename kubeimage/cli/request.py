@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -24,8 +23,7 @@ EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 _LAST_EPOCH = 253_402_300_799
 
 
-@dataclass(frozen=True)
-class BuildRequest:
+class BuildRequest(NamedTuple):
     """The options and arguments, as they were typed."""
 
     tags: tuple[str, ...]
@@ -82,7 +80,7 @@ class BuildRequest:
         return self.file
 
 
-_FIELDS = frozenset(BuildRequest.__dataclass_fields__)
+_FIELDS = frozenset(BuildRequest._fields)
 
 
 def parse_build_args(texts: tuple[str, ...], environment: Mapping[str, str]) -> dict[str, str]:
