@@ -19,6 +19,7 @@ from harness.fakes.memory_tree import ROOTFS, MemoryTree
 from harness.fakes.shell_commands import PROGRAMS
 from harness.fakes.shell_words import Field, Simple, UnknownShellError, Word, expand, parse_script
 from kubeimage.errors import SandboxError
+from kubeimage.image.platform import Platform
 from kubeimage.protocols import Command, CommandResult, Mount
 
 Output = Callable[[bytes], None]
@@ -67,6 +68,9 @@ class FakeRunner:
         tail = data.decode("utf-8", "replace").rstrip("\n")
         self._rules.insert(0, _Rule(match, effect, CommandResult(status, tail, timed_out), data))
 
+    def check_platform(self, platform: Platform) -> None:
+        """Run for any platform: nothing real is run."""
+
     def run(self, command: Command, mount: Mount, output: Output) -> CommandResult:
         """Do what the first rule that fits says.
 
@@ -97,6 +101,9 @@ class ShellInterpreter:
 
     def __init__(self) -> None:
         self.commands: list[Command] = []
+
+    def check_platform(self, platform: Platform) -> None:
+        """Run for any platform: nothing real is run."""
 
     def run(self, command: Command, mount: Mount, output: Output) -> CommandResult:
         """Run the script of ``command``.

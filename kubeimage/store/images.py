@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from kubeimage.errors import (
@@ -16,7 +17,7 @@ from kubeimage.image.canonical import JsonObject
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import INDEXES
-from kubeimage.image.oci import MEDIA_TYPE_MANIFEST, Descriptor
+from kubeimage.image.oci import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descriptor, Index
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.protocols import ImageRecord
@@ -79,17 +80,49 @@ class DirectoryImageStore:
 
         Raises: BlobNotFoundError, BlobCorruptError for a layer; StoreFullError, StoreAccessError.
         """
+        manifest = self._keep(image)
+        self.commit(lambda name: index.make_entry(image, manifest, name), references)
+        return manifest.digest
+
+    def put_index(self, images: Sequence[Image], references: Sequence[Reference] = ()) -> Digest:
+        """Keep images for several platforms as one index, and name it, once all their layers are on the disk.
+
+        Raises: BlobNotFoundError, BlobCorruptError for a layer; StoreFullError, StoreAccessError.
+        """
+        listed = [replace(self._keep(image), platform=image.platform) for image in images]
+        data = Index(tuple(listed)).to_bytes()
+        self._blobs.put(data)
+        top = Descriptor.of(MEDIA_TYPE_INDEX, data)
+        self.commit(lambda name: index.make_index_entry(top, [one.digest for one in listed], name), references)
+        return top.digest
+
+    def _keep(self, image: Image) -> Descriptor:
+        """Keep an image's config and manifest, and give the manifest's descriptor."""
         self._blobs.hold_surely(layer.descriptor.digest for layer in image.layers)
         for layer in image.layers:
             if layer.blob is None and not self._blobs.is_sound(layer.diff_id, layer.size):
                 self._layers.materialise(layer.diff_id)
         self.check_layers(image)
+        known = self._manifest_that_came(image)
+        if known is not None:
+            return known
         self._blobs.put(image.config)
         data = image.manifest.to_bytes()
-        manifest = Descriptor.of(MEDIA_TYPE_MANIFEST, data)
         self._blobs.put(data)
-        self.commit(lambda name: index.make_entry(image, manifest, name), references)
-        return manifest.digest
+        return Descriptor.of(MEDIA_TYPE_MANIFEST, data)
+
+    def _manifest_that_came(self, image: Image) -> Descriptor | None:
+        """Give the manifest that an image from elsewhere came with: another name for it changes no byte."""
+        blobs = [layer.descriptor.digest for layer in image.layers]
+        if not any(layer.blob for layer in image.layers):
+            return None
+        for descriptor, image_id in self._iter_all(index.read_entries(self._layout)):
+            if image_id == image.id:
+                self._blobs.hold([descriptor.digest, image_id])
+                manifest = manifests.read_manifest(self._blobs, descriptor)
+                if [layer.digest for layer in manifest.layers] == blobs:
+                    return Descriptor(descriptor.media_type, descriptor.digest, descriptor.size)
+        return None
 
     def commit(self, make_entry: MakeEntry, references: Sequence[Reference]) -> None:
         """Wait until all blobs are on the disk, and give each name its entry: nothing is to be seen before.
@@ -207,8 +240,8 @@ class DirectoryImageStore:
         with locks.shared(self._layout.gc_lock):
             index.change_entries(self._layout, self._session, change)
 
-    def remove(self, reference: Reference) -> list[Digest]:
-        """Take a name away, and give the digests of the blobs that went with it.
+    def remove(self, reference: Reference, platform: Platform | None = None) -> list[Digest]:
+        """Take a name away, for one platform or for all, and give the digests of the blobs that went with it.
 
         Those stay that another image, the build cache or a running build needs.
         Raises: ImageNotFoundError.
@@ -218,11 +251,22 @@ class DirectoryImageStore:
             found = index.find_entries(before, reference)
             if not found:
                 raise _not_found(reference)
-            return [entry for entry in before if entry not in found]
+            kept = [self._without(entry, platform) for entry in found] if platform is not None else []
+            if kept == found:
+                raise _not_found(reference, platform)
+            return [entry for entry in before if entry not in found] + [entry for entry in kept if entry is not None]
 
         if not index.find_entries(index.read_entries(self._layout), reference):
             raise _not_found(reference)
         return self._remove(change)
+
+    def _without(self, entry: JsonObject, platform: Platform) -> JsonObject | None:
+        """Give an entry without its image for a platform; None where no image is left."""
+        there = list(self._manifests([entry]))
+        gone = [one for one in there if platform.matches(manifests.platform_of(self._blobs, one))]
+        if len(gone) == len(there):
+            return None
+        return index.without_manifests(entry, there, gone) if gone else entry
 
     def check_layers(self, image: Image) -> None:
         """Make sure that the blob of every layer is there and whole.
@@ -299,8 +343,9 @@ def _as_name(reference: Reference) -> Reference:
     return reference.with_tag(reference.tag)
 
 
-def _not_found(reference: Reference) -> ImageNotFoundError:
-    return ImageNotFoundError(f"no image {reference} in the store", hint="kubeimage images lists what is there")
+def _not_found(reference: Reference, platform: Platform | None = None) -> ImageNotFoundError:
+    which = f"{reference} for {platform}" if platform is not None else reference
+    return ImageNotFoundError(f"no image {which} in the store", hint="kubeimage images lists what is there")
 
 
 def _by_name(record: ImageRecord) -> tuple[bool, str, Platform, Digest]:

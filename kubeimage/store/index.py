@@ -110,6 +110,14 @@ def make_index_entry(top: Descriptor, taken: Iterable[Digest], reference: Refere
     return {**top.to_json(), "annotations": annotations}
 
 
+def without_manifests(entry: JsonObject, there: Iterable[Descriptor], gone: Iterable[Descriptor]) -> JsonObject:
+    """Make the same entry for an index that lacks some of its manifests; the index itself stays as it is."""
+    left = taken_of(entry) or {one.digest for one in there}
+    kept = sorted(left - {one.digest for one in gone})
+    annotations = {**(entry.get("annotations") or {}), ANNOTATION_MANIFESTS: " ".join(map(str, kept))}
+    return {**entry, "annotations": annotations}
+
+
 def taken_of(entry: JsonObject) -> frozenset[Digest] | None:
     """Give the manifests of an index that are there; None where all of them should be."""
     written = _annotation(entry, ANNOTATION_MANIFESTS)

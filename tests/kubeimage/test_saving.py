@@ -416,7 +416,11 @@ def test_a_bomb_is_refused(elsewhere: str, archive: str, pack: Callable[[bytes],
     assert os.listdir(f"{elsewhere}/ingest") == []
 
 
-@pytest.mark.parametrize("data", [b"", b"hello\n", bytes(300), gzip.compress(b"hello"), b"\x1f\x8b\x08broken"])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"hello\n", bytes(300), gzip.compress(b"hello"), b"\x1f\x8b\x08broken"],
+    ids=["empty", "text", "zeros", "compressed text", "broken gzip"],
+)
 def test_what_is_no_archive_is_refused(elsewhere: str, archive: str, data: bytes) -> None:
     Path(archive).write_bytes(data)
 
