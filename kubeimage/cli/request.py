@@ -147,9 +147,7 @@ def parse_platform(text: str | None) -> Platform | None:
     if text is None:
         return None
     if "," in text:
-        raise UsageError(
-            f"--platform takes one platform here, found several: {text!r}", hint="name one after the other"
-        )
+        raise UsageError(f"--platform takes one platform, found several: {text!r}", hint="name one after the other")
     return Platform.parse(text)
 
 

@@ -31,12 +31,12 @@ _ELF = b"\x7fELF"
 _MAGIC = re.compile(r"^magic ([0-9a-f]+)$", re.MULTILINE)
 
 
-def check_platform(platform: Platform, handlers: str = HANDLERS) -> None:
+def check_platform(platform: Platform, handlers: str | None = None) -> None:
     """Make sure that programs for ``platform`` can run on this machine.
 
     Raises: PlatformMismatchError that says what is missing.
     """
-    host = Platform.host()
+    host, handlers = Platform.host(), handlers or HANDLERS
     if host.runs(platform) or platform.architecture in set(_handled(handlers)):
         return
     raise PlatformMismatchError(
