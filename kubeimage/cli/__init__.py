@@ -28,6 +28,8 @@ COMMANDS = {
     "tag": LazyCommand("kubeimage.cli.names:tag", "Give an image another name."),
     "rmi": LazyCommand("kubeimage.cli.names:rmi", "Take names away, and free what only they held."),
     "export": LazyCommand("kubeimage.cli.images:export", "Write an image's files into a folder."),
+    "diff": LazyCommand("kubeimage.cli.pairs:diff", "List the paths that differ between two images."),
+    "merge": LazyCommand("kubeimage.cli.pairs:merge", "Put images on top of each other."),
     "save": LazyCommand("kubeimage.cli.archives:save", "Write an image into a file."),
     "load": LazyCommand("kubeimage.cli.archives:load", "Bring the images of a file into the store."),
     "lint": LazyCommand("kubeimage.cli.lint:lint", "Check a Kubefile without building it."),
