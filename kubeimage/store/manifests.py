@@ -10,6 +10,7 @@ from kubeimage.image import canonical
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import (
+    MEDIA_TYPE_CONFIG,
     MEDIA_TYPE_INDEX,
     MEDIA_TYPE_LAYER,
     MEDIA_TYPE_MANIFEST,
@@ -20,6 +21,9 @@ from kubeimage.image.oci import (
 )
 from kubeimage.image.platform import Platform
 from kubeimage.store.blobs import REBUILD, Blobs
+
+LARGEST_MANIFEST = 4 << 20
+"""What a registry takes, and more than any manifest or index has. Units: bytes."""
 
 _BAD_JSON = (ValueError, KeyError, TypeError, AttributeError, KubeimageError)
 
@@ -91,10 +95,11 @@ def platform_of(blobs: Blobs, descriptor: Descriptor) -> Platform:
 def blobs_of(blobs: Blobs, descriptor: Descriptor) -> Iterator[Descriptor]:
     """Give the blob that a descriptor names, and all that this one needs; what is missing or damaged needs nothing.
 
+    What is of no known type may be a manifest of another kind, or one whose type somebody has spoilt.
     Raises: StoreAccessError: what cannot be read now may need anything.
     """
     yield descriptor
-    if descriptor.media_type not in (MEDIA_TYPE_MANIFEST, MEDIA_TYPE_INDEX):
+    if descriptor.media_type in (MEDIA_TYPE_LAYER, MEDIA_TYPE_CONFIG) or descriptor.size > LARGEST_MANIFEST:
         return
     try:
         value = canonical.decode(blobs.read(descriptor.digest, descriptor.size))
