@@ -7,10 +7,12 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from kubeimage.cache import CacheRecords
+from kubeimage.context.statindex import damaged_indexes
 from kubeimage.errors import (
     BlobCorruptError,
     BlobNotFoundError,
@@ -29,6 +31,7 @@ from kubeimage.layer.apply import apply_changeset
 from kubeimage.layer.removal import remove_tree
 from kubeimage.protocols import ImageRecord, ImageStore, LayerStore
 from kubeimage.store import Store, cache_folder
+from kubeimage.store.blobs import REBUILD, hash_file
 from kubeimage.store.fsck import Finding
 from kubeimage.store.gc import GarbageReport
 from kubeimage.store.layout import Layout
@@ -51,9 +54,18 @@ def export_image(image: Image, directory: str, layers: LayerStore) -> int:
             written = 0
             for layer in image.layers:
                 with layers.open(layer.diff_id) as tar:
+                    _verify(tar, layer.diff_id)
                     written += apply_changeset(staging, tar)
             _publish(staging, target, exists=exists)
     return written
+
+
+def _verify(tar: BinaryIO, diff_id: Digest) -> None:
+    """Make sure of the bytes that leave the store: a mark on the file only says that nobody wrote to it."""
+    found = hash_file(tar)
+    if found != diff_id:
+        raise BlobCorruptError(f"the layer {diff_id} is damaged: its bytes are {found}", hint=REBUILD)
+    tar.seek(0)
 
 
 def _check_target(target: str, directory: str) -> bool:
@@ -226,5 +238,18 @@ def prune_store(root: str, *, keep_cache: bool = False, dry_run: bool = False) -
         return store.collect_garbage(keep_cache=keep_cache, dry_run=dry_run)
 
 
+class _Cache(CacheRecords):
+    """All that lies in the store's ``cache/``: the build cache, and the stat indexes of build contexts."""
+
+    def check(self, layers: set[Digest], *, repair: bool) -> list[tuple[str, str, bool]]:
+        """Check the stat indexes as well."""
+        damaged = damaged_indexes(os.path.join(self.directory, "contexts"))
+        for path in damaged if repair else ():
+            with suppress(OSError):
+                os.unlink(path)
+        found = super().check(layers, repair=repair)
+        return [*found, *((path, "the stat index of a build context is damaged", True) for path in damaged)]
+
+
 def _open_store(root: str) -> Store:
-    return Store.open(root, create=False, cache=CacheRecords(cache_folder(root)))
+    return Store.open(root, create=False, cache=_Cache(cache_folder(root)))

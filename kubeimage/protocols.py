@@ -224,6 +224,13 @@ class SnapshotStore(Protocol):
         """Give an empty private directory on the same filesystem, removed afterwards whatever is in it."""
         ...
 
+    def workspace(self) -> str:
+        """Give an empty private directory on the same filesystem, which lasts until the store is closed.
+
+        Raises: StoreFullError.
+        """
+        ...
+
 
 class Command(NamedTuple):
     """A RUN.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from kubeimage.errors import (
     BlobCorruptError,
@@ -34,6 +34,8 @@ Removal = Callable[[Callable[[Entries], Entries]], list[Digest]]
 
 MakeEntry = Callable[[Reference | None], JsonObject]
 """Makes the entry of the index that shows an image under a name."""
+
+_T = TypeVar("_T")
 
 _SHORTEST_ID = re.compile(r"[0-9a-f]{6,64}")
 
@@ -156,7 +158,10 @@ class DirectoryImageStore:
 
         Raises: BlobNotFoundError, BlobCorruptError where the name leads to a damaged image.
         """
-        found = list(self._manifests(index.find_entries(index.read_entries(self._layout), reference)))
+        return self._look(lambda entries: self._get(entries, reference, platform))
+
+    def _get(self, entries: Entries, reference: Reference, platform: Platform | None) -> Image | None:
+        found = list(self._manifests(index.find_entries(entries, reference)))
         if platform is not None:
             found = platform.choose(found, lambda one: manifests.platform_of(self._blobs, one))
         elif len(found) > 1:
@@ -168,10 +173,11 @@ class DirectoryImageStore:
 
         Raises: BlobNotFoundError, BlobCorruptError where the id leads to a damaged image.
         """
-        if not _SHORTEST_ID.fullmatch(image_id):
-            return None
+        return self._look(lambda entries: self._find(entries, image_id)) if _SHORTEST_ID.fullmatch(image_id) else None
+
+    def _find(self, entries: Entries, image_id: str) -> Image | None:
         found: dict[Digest, Descriptor] = {}
-        for descriptor, known in self._iter_all(index.read_entries(self._layout)):
+        for descriptor, known in self._iter_all(entries):
             if known.hex.startswith(image_id):
                 found.setdefault(known, descriptor)
         return self.read(next(iter(found.values()))) if len(found) == 1 else None
@@ -260,6 +266,18 @@ class DirectoryImageStore:
             raise _not_found(reference)
         return self._remove(change)
 
+    def _look(self, look: Callable[[Entries], _T]) -> _T:
+        """Look for something in the index, and again where its blobs are gone because the index has changed since."""
+        before: tuple[Entries, str] | None = None
+        while True:
+            entries = index.read_entries(self._layout)
+            try:
+                return look(entries)
+            except BlobNotFoundError as error:
+                if before == (entries, error.message):
+                    raise
+                before = entries, error.message
+
     def _without(self, entry: JsonObject, platform: Platform) -> JsonObject | None:
         """Give an entry without its image for a platform; None where no image is left."""
         there = list(self._manifests([entry]))
@@ -302,6 +320,10 @@ class DirectoryImageStore:
             descriptor = index.image_of(entry)
             if descriptor is not None:
                 yield from manifests.iter_manifests(self._blobs, descriptor, index.taken_of(entry))
+            elif (what := index.problem_of(entry)) is not None:
+                raise BlobCorruptError(
+                    f"the list of images is damaged: {what}", hint="kubeimage fsck --repair writes the entry again"
+                )
 
     def _iter_all(self, entries: Iterable[JsonObject]) -> Iterator[tuple[Descriptor, Digest]]:
         """Give each manifest and its image id, which costs no file access where the entry says it."""

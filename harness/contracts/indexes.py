@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.contracts import AMD64, APP, ARM64, MISSING, OTHER, make_image, one_file
+from harness.contracts.stores import AMD64, APP, ARM64, MISSING, OTHER, make_image, one_file
 from kubeimage.errors import BlobNotFoundError, ImageNotFoundError
 from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
