@@ -47,7 +47,7 @@ def write(tar: TarFile, departure: Departure, image: WireManifest, reference: Re
     for blob in image.blobs:
         name = f"{blob.digest.hex}.json" if blob.digest == manifest.config.digest else _layer_name(blob)
         with departure.open_blob(blob) as stream:
-            tar.add_stream(name, stream, blob.size)
+            tar.add_blob(name, stream, blob)
     tar.finish()
 
 

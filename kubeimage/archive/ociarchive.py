@@ -52,7 +52,7 @@ def write(tar: TarFile, departure: Departure, image: WireImage, reference: Refer
         tar.add(_path(digest), data)
     for blob in image.blobs:
         with departure.open_blob(blob) as stream:
-            tar.add_stream(_path(blob.digest), stream, blob.size)
+            tar.add_blob(_path(blob.digest), stream, blob)
     tar.finish()
 
 

@@ -192,11 +192,16 @@ def test_an_image_that_is_not_there_leaves_the_file_as_it_was(
     assert (Path(archive).read_bytes() if os.path.exists(archive) else None) == before
 
 
-def test_a_damaged_layer_leaves_the_file_as_it_was(root: str, built: Any, archive: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("silent", [False, True], ids=["written to", "rotten"])
+def test_a_damaged_layer_leaves_the_file_as_it_was(
+    root: str, built: Any, archive: str, tmp_path: Path, silent: bool
+) -> None:
     Path(archive).write_bytes(b"precious")
     blob = Path(root, "blobs/sha256", built.layers[0].diff_id.hex)
     blob.chmod(0o644)
     blob.write_bytes(b"x" * built.layers[0].size)
+    if silent:
+        os.utime(blob, ns=(0, 0))
 
     with pytest.raises(BlobCorruptError):
         save_image("app:v1", archive, root=root)
