@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from kubeimage.image.config import Image
+from kubeimage.layer.contents import content_digests
 from kubeimage.layer.entry import Entry, Kind
-from kubeimage.layer.reader import iter_contents
 from kubeimage.layer.tree import Tree
 from kubeimage.protocols import LayerStore
 
@@ -86,14 +85,4 @@ class _View:
         return self._stack[self.tree.layer_of(path)].hex
 
     def digests(self, paths: set[str]) -> dict[str, bytes]:
-        """Read the contents of files, each layer's once."""
-        wanted: dict[int, set[str]] = {}
-        for path in paths:
-            wanted.setdefault(self.tree.layer_of(path), set()).add(path)
-        digests = {}
-        for layer, names in wanted.items():
-            with self._layers.open(self._stack[layer]) as tar:
-                for entry, content in iter_contents(tar):
-                    if entry.path in names and content is not None:
-                        digests[entry.path] = hashlib.file_digest(content, "sha256").digest()
-        return digests
+        return content_digests(self.tree, paths, lambda layer: self._layers.open(self._stack[layer]))

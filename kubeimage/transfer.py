@@ -16,9 +16,6 @@ from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
 
-LARGEST_DOCUMENT = 8 << 20
-"""Bytes of a manifest, an index or a config: more is refused before it is read."""
-
 
 @dataclass(frozen=True, slots=True)
 class Budget:

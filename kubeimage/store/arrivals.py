@@ -9,7 +9,7 @@ from kubeimage.errors import BlobCorruptError, BlobNotFoundError, KubeimageError
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import MAX_LAYERS
 from kubeimage.image.media_types import MANIFESTS, compression_of, is_layer
-from kubeimage.image.oci import Descriptor, Index, parse_document
+from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor, Index, parse_document
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.output import PIECE, Output
@@ -18,7 +18,7 @@ from kubeimage.store.blobs import Blobs, NewBlob
 from kubeimage.store.images import DirectoryImageStore, MakeEntry
 from kubeimage.store.records import Variant
 from kubeimage.store.variants import Variants
-from kubeimage.transfer import LARGEST_DOCUMENT, Arrival, Budget
+from kubeimage.transfer import Arrival, Budget
 
 _AGAIN = "get the image again; if it stays so, it is damaged where it came from"
 

@@ -19,12 +19,12 @@ from typing import BinaryIO
 
 from kubeimage.errors import BlobCorruptError, BlobNotFoundError, StoreError
 from kubeimage.image.digest import Digest
+from kubeimage.image.oci import LARGEST_DOCUMENT
 from kubeimage.store import locks
 from kubeimage.store.failures import store_error, translated
 from kubeimage.store.files import NEW_FILE, sync_directory, write_all
 from kubeimage.store.layout import Layout
 from kubeimage.store.session import Session
-from kubeimage.transfer import LARGEST_DOCUMENT
 
 REBUILD = "run kubeimage fsck --repair, then build or load the image again"
 
