@@ -202,6 +202,17 @@ class DirectoryImageStore:
                 return found
         return None
 
+    def manifests_in(self, top: Digest) -> list[Descriptor]:
+        """Give the manifests of an index that are here under any name; none where the index is not.
+
+        Raises: BlobNotFoundError, BlobCorruptError.
+        """
+        found: dict[Digest, Descriptor] = {}
+        for entry in index.read_entries(self._layout):
+            if entry.get("digest") == str(top) and (there := self._found_in(entry)) is not None:
+                found |= {one.digest: one for one in there.manifests}
+        return list(found.values())
+
     def _found_in(self, entry: JsonObject) -> Found | None:
         named = index.image_of(entry)
         if named is None:
