@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kubeimage.builder.events import Observer, ignore
-from kubeimage.builder.executor import BuildResult, Parts, execute
+from kubeimage.builder.executor import BuildResult, Parts, check_runs, execute
 from kubeimage.builder.plan import SCRATCH, BuildOptions, BuildPlan, base_name, make_plan
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.context import ContextCollector, StatIndex
@@ -158,7 +158,7 @@ def check_build(kubefile: Kubefile, context: str, root: str | None, options: Bui
     """
     with open_backends(root, create=False) as backends:
         backends.collector(context)
-        plan_build(kubefile, backends.images, options)
+        check_runs(plan_build(kubefile, backends.images, options), backends.runner)
 
 
 def find_base(kubefile: Kubefile, images: ImageStore, options: BuildOptions) -> Image | None:
@@ -215,6 +215,7 @@ def preview(
 
     collector = backends.collector(context)
     plan = plan_build(kubefile, backends.images, options or BuildOptions())
+    check_runs(plan, backends.runner)
     return forecast(plan, backends.cache, collector)
 
 

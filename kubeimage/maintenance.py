@@ -17,6 +17,7 @@ from kubeimage.errors import (
     BlobCorruptError,
     BlobNotFoundError,
     ImageNotFoundError,
+    LayerError,
     ReferenceFormatError,
     StoreAccessError,
     StoreFullError,
@@ -24,6 +25,7 @@ from kubeimage.errors import (
 )
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
+from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.apply import apply_changeset
 from kubeimage.layer.removal import remove_tree
@@ -124,14 +126,27 @@ class Removed:
     size: int
 
 
-def find_names(names: Sequence[str], images: ImageStore) -> list[Reference]:
+def find_names(names: Sequence[str], images: ImageStore, platform: Platform | None = None) -> list[Reference]:
     """Give the reference that each of ``names`` means, once: itself, or the only name of the image with that id.
 
-    Damaged images can be named as well.
+    Damaged images can be named as well. With a ``platform``, each must have an image for it.
     Raises: ImageNotFoundError, ReferenceFormatError; UsageError for an id with several names, or with none.
     """
     records = images.records()
-    return list(dict.fromkeys(_find_name(name, images, records) for name in names))
+    found = list(dict.fromkeys(_find_name(name, images, records) for name in names))
+    if platform is not None:
+        for reference in found:
+            _check_platform(reference, platform, records)
+    return found
+
+
+def _check_platform(reference: Reference, platform: Platform, records: Sequence[ImageRecord]) -> None:
+    there = [one.platform for one in records if one.reference == reference.with_tag(reference.tag)]
+    if not any(platform.matches(one) for one in there):
+        raise ImageNotFoundError(
+            f"no image {reference.familiar()} for {platform} in the store",
+            hint=f"it is for {', '.join(map(str, there))}",
+        )
 
 
 def _find_name(name: str, images: ImageStore, records: Sequence[ImageRecord]) -> Reference:
@@ -178,24 +193,29 @@ def _only_name(name: str, meant: Sequence[ImageRecord]) -> Reference:
     return found[0]
 
 
-def remove_name(reference: Reference, images: ImageStore) -> Removed:
-    """Take a name away, and delete what only it held.
+def remove_name(reference: Reference, images: ImageStore, platform: Platform | None = None) -> Removed:
+    """Take a name away, for one platform or for all, and delete what only it held.
 
     Raises: ImageNotFoundError, StoreAccessError.
     """
     sizes = _sizes(reference, images)
-    blobs = tuple(images.remove(reference))
+    blobs = tuple(images.remove(reference, platform))
     return Removed(reference, blobs, sum(sizes.get(blob, 0) for blob in blobs))
 
 
 def _sizes(reference: Reference, images: ImageStore) -> dict[Digest, int]:
-    try:
-        image = images.get(reference)
-    except (BlobNotFoundError, BlobCorruptError):
-        return {}
-    if image is None:
-        return {}
-    return {image.id: len(image.config), **{layer.diff_id: layer.size for layer in image.layers}}
+    sizes: dict[Digest, int] = {}
+    for record in images.records():
+        if record.reference == reference:
+            try:
+                image = images.get(reference, record.platform)
+            except (BlobNotFoundError, BlobCorruptError, LayerError):
+                continue
+            if image is not None:
+                sizes[image.id] = len(image.config)
+                sizes |= {layer.diff_id: layer.size for layer in image.layers}
+                sizes |= {layer.descriptor.digest: layer.descriptor.size for layer in image.layers}
+    return sizes
 
 
 def check_store(root: str, *, repair: bool = False) -> list[Finding]:

@@ -24,10 +24,11 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "_version errors",
         "report image",
         "layer cachekey",
-        "protocols",
-        "kubefile context cache mount run store registry discovery",
+        "protocols transfer",
+        "kubefile context cache mount run store archive registry discovery",
         "builder",
         "api maintenance",
+        "saving platforms merging comparing",
         "cli",
         "__main__",
     )
@@ -239,7 +240,10 @@ def test_names_in_all_are_there(name: str) -> None:
     ("start", "unwanted"),
     [
         ("import kubeimage", {"kubeimage.api", "click", "rich", "yaml", "pathspec"}),
-        ("import kubeimage.api", {"click", "rich", "yaml", "pytest", "hypothesis"}),
+        (
+            "import kubeimage.api",
+            {"click", "rich", "yaml", "pytest", "hypothesis", "zstandard", "isal", "gzip", "tarfile"},
+        ),
         ("import harness.plugin", {"hypothesis", "pyfakefs", "rich", "yaml", "kubeimage.api"}),
     ],
     ids=["kubeimage", "kubeimage.api", "harness.plugin"],

@@ -152,7 +152,7 @@ class BuildPlan(NamedTuple):
             labels={**(base.labels if base is not None else {}), **options.labels},
             annotations=annotations,
             image_type=(base.image_type if base is not None else "") if options.keep_base else APPLICATION,
-            created=_rfc3339(options.epoch) if options.epoch is not None else None,
+            created=rfc3339(options.epoch) if options.epoch is not None else None,
         )
 
 
@@ -172,7 +172,7 @@ def make_plan(kubefile: Kubefile, base: Image | None, options: BuildOptions) -> 
     """
     scope = Scope.of(kubefile, options.build_args)
     name = scope.base_name()
-    if base is not None and not options.target.matches(base.platform):
+    if base is not None and not options.target.accepts(base.platform):
         raise PlatformMismatchError(
             f"the base image {name} is for {base.platform}, not for {options.target}",
             location=kubefile.base.span.location,
@@ -213,7 +213,8 @@ def _check_limit(kubefile: Kubefile, base: Image | None, name: str) -> None:
     )
 
 
-def _rfc3339(epoch: int) -> str:
+def rfc3339(epoch: int) -> str:
+    """Write seconds since 1970 as image-spec writes times."""
     from datetime import UTC, datetime
 
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 from kubeimage.errors import BlobCorruptError, BlobNotFoundError, StoreError
 from kubeimage.image.digest import Digest
+from kubeimage.image.oci import LARGEST_DOCUMENT
 from kubeimage.store import locks
 from kubeimage.store.failures import store_error, translated
 from kubeimage.store.files import NEW_FILE, sync_directory, write_all
@@ -161,6 +162,8 @@ class Blobs:
         Raises: BlobNotFoundError, BlobCorruptError, StoreAccessError.
         """
         found = self.size(digest)
+        if found > LARGEST_DOCUMENT:
+            raise BlobCorruptError(f"the blob {digest} has {found} bytes, which no manifest or config has")
         if found != size:
             raise BlobCorruptError(f"the blob {digest} has {found} bytes where {size} are recorded", hint=REBUILD)
         with self.open(digest) as file, translated("read the blob", self._layout.blob(digest)):
