@@ -225,6 +225,7 @@ def _read_error(response: Response, host: str) -> RegistryError:
     codes, said = _read_codes(response)
     status = response.status
     message = f"{host} refuses {response.request.shown}: {status} {said or ''}".rstrip()
+    hint: str | None
     if status in (401, 403):
         hint = f"log in: kubeimage login {host}" if status == 401 else "the account may lack the right to do that"
         return RegistryAuthError(message, status=status, codes=codes, hint=hint)
