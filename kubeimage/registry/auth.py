@@ -49,8 +49,9 @@ def parse_challenges(headers: Sequence[str]) -> list[Challenge]:
     found = []
     for header in headers:
         starts = list(_CHALLENGE.finditer(header))
-        for start, following in zip(starts, [*starts[1:], None], strict=True):
-            text = header[start.end() : following.start() if following else len(header)]
+        ends = [*(start.start() for start in starts[1:]), len(header)]
+        for start, end in zip(starts, ends, strict=False):
+            text = header[start.end() : end]
             parameters = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(text)}
             known = {key: parameters.get(key, "") for key in ("realm", "service", "scope")}
             found.append(Challenge((start["scheme"] or start["bare"]).lower(), **known))

@@ -24,8 +24,10 @@ from kubeimage.errors import CredentialsError
 if TYPE_CHECKING:
     from kubeimage.registry.helper import CredentialHelper
 
-_DOCKER_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
-_DOCKER_HUB_KEY = "https://index.docker.io/v1/"
+DOCKER_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
+"""The names of Docker Hub, which has one account."""
+
+_HUB_KEY = "https://index.docker.io/v1/"
 _TOKEN_USER = "<token>"  # noqa: S105  the name that says that the secret is a token
 
 
@@ -130,12 +132,12 @@ def _find(config: dict[str, Any], path: str, host: str, repository: str) -> Cred
 
 
 def _key(host: str) -> str:
-    return _DOCKER_HUB_KEY if host in _DOCKER_HUB else host
+    return _HUB_KEY if host in DOCKER_HUB else host
 
 
 def _names(host: str) -> list[str]:
     """Give the keys that mean this registry, as old and new tools write them."""
-    hosts = _DOCKER_HUB if host in _DOCKER_HUB else (host,)
+    hosts = DOCKER_HUB if host in DOCKER_HUB else (host,)
     forms = [(scheme, path) for scheme in ("", "https://", "http://") for path in ("", "/", "/v1/", "/v2/")]
     return [_key(host), *(f"{scheme}{one}{path}" for one in hosts for scheme, path in forms)]
 
@@ -178,7 +180,7 @@ def _decode(entry: dict[str, Any], name: str, path: str) -> Credentials | None:
 
 
 def _table(config: dict[str, Any], key: str, path: str) -> dict[str, Any]:
-    table = config.get(key) or {}
+    table = {} if config.get(key) is None else config[key]
     if not isinstance(table, dict):
         raise CredentialsError(f"{path}: {key!r} is not an object")
     return table

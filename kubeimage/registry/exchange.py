@@ -23,7 +23,7 @@ from kubeimage.errors import (
     RegistryNotFoundError,
 )
 from kubeimage.registry.auth import Authenticator, Scopes
-from kubeimage.registry.credentials import CredentialStore
+from kubeimage.registry.credentials import DOCKER_HUB, Credentials
 from kubeimage.registry.http import HttpTransport, Origin, Request, Response, origin_of
 from kubeimage.settings import Settings
 
@@ -64,10 +64,8 @@ class Exchange:
         host: str,
         settings: Settings,
         transport: HttpTransport,
-        credentials: CredentialStore,
+        credentials: Callable[[], Credentials | None],
         retry: Retry | None = None,
-        *,
-        repository: str = "",
     ) -> None:
         self.host = host
         self.retry = retry or Retry()
@@ -75,7 +73,7 @@ class Exchange:
         self._transport = transport
         self._base: str | None = None
         self._lock = threading.Lock()
-        self._auth = Authenticator(host, lambda: credentials.get(host, repository), self._send_once, self._check_realm)
+        self._auth = Authenticator(host, credentials, self._send_once, self._check_realm)
 
     def url(self, path: str) -> str:
         """Give the whole address of ``/v2/`` and so on.
@@ -118,19 +116,23 @@ class Exchange:
         for _ in range(_MOST_REDIRECTS + 1):
             response = self._send_authorized(request, scopes) if request.origin == home else self._send_once(request)
             is_redirect = response.status in _REDIRECTS and "Location" in response.headers
-            if not is_redirect or not _can_repeat(request):
+            if not is_redirect:
                 return response
-            following = self._redirected(request, response)
-            response.drain()
-            request = following
+            with response:
+                request = self._redirected(request, response)
+                response.drain()
         raise RegistryError(f"{self.host} redirects in a circle: {request.shown}")
 
     def _send_authorized(self, request: Request, scopes: Scopes) -> Response:
         sent = self._auth.authorization(scopes)
         response = self._send_once(_with_authorization(request, sent))
-        if response.status != 401 or not _can_repeat(request):
+        if response.status != 401:
             return response
-        answer = self._auth.accept(response, scopes, sent)
+        try:
+            answer = self._auth.accept(response, scopes, sent)
+        except BaseException:
+            response.close()
+            raise
         if answer is None:
             return response
         response.drain()
@@ -198,12 +200,7 @@ def may_pass(error: RegistryError) -> bool:
 
 
 # Docker Hub's name is not where its API is.
-_API_HOSTS = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
-
-
-def _can_repeat(request: Request) -> bool:
-    """Whether the request can be sent once more: not one whose body is made while it is sent."""
-    return request.body is None or request.body.size is not None
+_API_HOSTS = dict.fromkeys(DOCKER_HUB, "registry-1.docker.io")
 
 
 def _with_authorization(request: Request, value: str | None) -> Request:

@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -60,9 +61,9 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True)
 class Body:
-    """What a request sends: ``size`` bytes (None: as many as come), read from the start each time it is sent."""
+    """What a request sends: ``size`` bytes, read from the start each time it is sent."""
 
-    size: int | None
+    size: int
     open: Callable[[], Iterator[bytes | memoryview]]
 
     @classmethod
@@ -121,6 +122,7 @@ class Response:
         self.headers = raw.headers
         self._raw = raw
         self._done = done
+        self._closed = False
 
     @property
     def size(self) -> int | None:
@@ -164,7 +166,10 @@ class Response:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connection; once is enough."""
+        if self._closed:
+            return
+        self._closed = True
         # http.client sets fp to None when the body has ended, and then the connection can carry another request.
         self._done(self._raw.isclosed() and not self._raw.will_close)
         self._raw.close()
@@ -183,6 +188,7 @@ class HttpTransport:
         self._trust = trust
         self._patience = patience or Patience()
         self._idle: dict[Origin, list[http.client.HTTPConnection]] = {}
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -216,6 +222,15 @@ class HttpTransport:
                 return False
             raise
         return True
+
+    def abort(self) -> None:
+        """Let nobody wait any more: what is under way fails, in whichever thread, and nothing new begins."""
+        with self._lock:
+            self._closed = True
+            sockets = list(self._sockets)
+        for sock in sockets:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connections that are kept."""
@@ -251,9 +266,7 @@ class HttpTransport:
         if plain_proxy and proxy is not None:
             _put_headers(connection, proxy.headers)
         _put_headers(connection, request.headers)
-        if request.body is not None and request.body.size is None:
-            connection.putheader("Transfer-Encoding", "chunked")
-        elif request.body is not None:
+        if request.body is not None:
             connection.putheader("Content-Length", str(request.body.size))
         elif request.method in ("POST", "PUT", "PATCH"):
             connection.putheader("Content-Length", "0")
@@ -268,14 +281,6 @@ class HttpTransport:
 
     def _send_body(self, sock: socket.socket, body: Body) -> None:
         sock.settimeout(self._patience.send)
-        if body.size is None:
-            for piece in body.open():
-                if piece:
-                    _send_all(sock, b"%x\r\n" % len(piece))
-                    _send_all(sock, piece)
-                    _send_all(sock, b"\r\n")
-            _send_all(sock, b"0\r\n\r\n")
-            return
         left = body.size
         for piece in body.open():
             view = memoryview(piece)[:left]
@@ -293,10 +298,17 @@ class HttpTransport:
                 connection.sock.settimeout(handshake or self._patience.connect)
                 context = self._trust.context(str(origin))
                 connection.sock = context.wrap_socket(connection.sock, server_hostname=origin.host)
+            self._add(connection.sock)
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _add(self, sock: socket.socket) -> None:
+        with self._lock:
+            if self._closed:
+                raise ConnectionAbortedError("stopped")
+            self._sockets.add(sock)
 
     def _take(self, origin: Origin) -> http.client.HTTPConnection | None:
         while True:

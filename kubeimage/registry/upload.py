@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from kubeimage.errors import RegistryError
-from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
 from kubeimage.registry.client import Repository, Upload
 from kubeimage.registry.exchange import may_pass
@@ -14,9 +13,6 @@ from kubeimage.registry.http import PIECE, Body
 
 Open = Callable[[], BinaryIO]
 Sent = Callable[[int], None]
-
-
-_TO_BE_SENT_AGAIN = {301, 302, 303, 307, 308, 401}
 
 
 def upload_blob(repository: Repository, blob: Descriptor, open_blob: Open, sent: Sent, start: Upload | None) -> None:
@@ -48,36 +44,14 @@ def upload_blob(repository: Repository, blob: Descriptor, open_blob: Open, sent:
             return
 
 
-def upload_stream(repository: Repository, chunks: Iterable[bytes], digest: Callable[[], Digest], sent: Sent) -> bool:
-    """Send a blob while it is being made; ``digest`` gives its digest when all ``chunks`` are taken.
-
-    Tells whether it is there: what is cut off cannot be sent again from here.
-    Raises: RegistryError, but for those that a second try may mend; what ``chunks`` raises.
-    """
-    upload = repository.start_upload() or Upload("")
-    try:
-        upload = repository.append(upload, Body(None, lambda: _counted(chunks, sent)))
-        repository.finish_upload(upload, digest())
-    except RegistryError as error:
-        if not (may_pass(error) or error.status in _TO_BE_SENT_AGAIN):
-            raise
-        return False
-    return True
-
-
-def _counted(chunks: Iterable[bytes], sent: Sent) -> Iterator[bytes]:
-    done = 0
-    for chunk in chunks:
-        yield chunk
-        done += len(chunk)
-        sent(done)
-
-
 def _body(size: int, offset: int, open_blob: Open, sent: Sent) -> Body:
     def pieces() -> Iterator[bytes]:
         with open_blob() as file:
-            file.seek(offset)
-            yield from _counted(iter(lambda: file.read(PIECE), b""), lambda done: sent(offset + done))
+            done = file.seek(offset)
+            while piece := file.read(PIECE):
+                yield piece
+                done += len(piece)
+                sent(done)
 
     return Body(size - offset, pieces)
 
