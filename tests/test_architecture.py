@@ -24,7 +24,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "_version errors",
         "report image",
         "layer cachekey",
-        "protocols",
+        "protocols transfer",
         "kubefile context cache mount run store registry discovery",
         "builder",
         "api maintenance",
@@ -239,7 +239,10 @@ def test_names_in_all_are_there(name: str) -> None:
     ("start", "unwanted"),
     [
         ("import kubeimage", {"kubeimage.api", "click", "rich", "yaml", "pathspec"}),
-        ("import kubeimage.api", {"click", "rich", "yaml", "pytest", "hypothesis"}),
+        (
+            "import kubeimage.api",
+            {"click", "rich", "yaml", "pytest", "hypothesis", "zstandard", "isal", "gzip", "tarfile"},
+        ),
         ("import harness.plugin", {"hypothesis", "pyfakefs", "rich", "yaml", "kubeimage.api"}),
     ],
     ids=["kubeimage", "kubeimage.api", "harness.plugin"],

@@ -174,7 +174,7 @@ def make_plan(kubefile: Kubefile, base: Image | None, options: BuildOptions) -> 
     """
     scope = Scope.of(kubefile, options.build_args)
     name = scope.base_name()
-    if base is not None and not options.target.matches(base.platform):
+    if base is not None and not options.target.accepts(base.platform):
         raise PlatformMismatchError(
             f"the base image {name} is for {base.platform}, not for {options.target}",
             location=kubefile.base.span.location,
