@@ -42,11 +42,10 @@ class Upload:
 class Repository:
     """One repository of one registry."""
 
-    def __init__(self, exchange: Exchange, name: str, *, writable: bool = False, lenders: tuple[str, ...] = ()) -> None:
+    def __init__(self, exchange: Exchange, name: str, *, writable: bool = False) -> None:
         self.name = name
         self.exchange = exchange
-        own = push_scope(name) if writable else pull_scope(name)
-        self._scopes = (own, *(pull_scope(lender) for lender in sorted(set(lenders) - {name})))
+        self._scopes = (push_scope(name) if writable else pull_scope(name),)
 
     def __str__(self) -> str:
         return f"{self.exchange.host}/{self.name}"
@@ -113,9 +112,11 @@ class Repository:
 
         Raises: RegistryError.
         """
-        query = f"?{urlencode({'mount': str(digest), 'from': lender})}" if digest and lender else ""
+        query, scopes = "", self._scopes
+        if digest and lender:
+            query, scopes = f"?{urlencode({'mount': str(digest), 'from': lender})}", (*scopes, pull_scope(lender))
         request = self._request("POST", f"blobs/uploads/{query}")
-        with self.exchange.call(request, self._scopes, wanted=(201, 202)) as response:
+        with self.exchange.call(request, scopes, wanted=(201, 202)) as response:
             response.drain()
             return None if response.status == 201 else self._upload(request, response)
 

@@ -5,7 +5,8 @@ What the registry has is not sent. Layers that are still to be compressed are, w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from kubeimage.errors import RegistryError
@@ -17,81 +18,94 @@ from kubeimage.registry.events import (
     TransferFinished,
     TransferObserver,
     TransferStarted,
-    one_at_a_time,
 )
 from kubeimage.registry.upload import upload_blob
 from kubeimage.registry.workers import run_all
 from kubeimage.transfer import Departure, RawLayer, WireImage
 
 
+@dataclass(frozen=True)
 class Push:
     """One image on its way from a store into a repository.
 
-    Shape: ``lender`` is another repository of the registry from which it may take blobs (blob mount).
+    Shape: ``stop`` ends what other threads do. ``find_lender`` gives another repository of the registry from which it
+           may take blobs (blob mount), or None; it is asked only if blobs are missing.
     """
 
-    def __init__(
-        self,
-        repository: Repository,
-        tag: str,
-        departure: Departure,
-        observe: TransferObserver,
-        stop: Callable[[], None],
-        *,
-        lender: str | None = None,
-    ) -> None:
-        self._repository = repository
-        self._tag = tag
-        self._departure = departure
-        self._observe = one_at_a_time(observe)
-        self._stop = stop
-        self._lender = lender
+    repository: Repository
+    tag: str
+    departure: Departure
+    observe: TransferObserver
+    stop: Callable[[], None]
+    find_lender: Callable[[], str | None]
 
     def run(self) -> WireImage:
         """Send what is not there yet, then give the image its tag.
 
         Raises: RegistryError; StoreError where the image is damaged.
         """
-        name = f"{self._repository}:{self._tag}"
-        self._observe(TransferStarted("push", name, str(self._repository)))
-        raw = self._departure.raw
-        run_all([partial(self._compress_and_send, layer) for layer in raw], self._stop)
-        image = self._departure.finish()
-        sent = {self._departure.blob_of(layer).digest for layer in raw}
-        run_all([partial(self._send, blob) for blob in image.blobs if blob.digest not in sent], self._stop)
+        name = f"{self.repository}:{self.tag}"
+        self.observe(TransferStarted("push", name, str(self.repository)))
+        raw = self.departure.raw
+        lender = self.find_lender() if raw else None
+        run_all([partial(self._compress_and_send, layer, lender) for layer in raw], self.stop)
+        image = self.departure.finish()
+        self._check_absent(image)
+        done = {self.departure.blob_of(layer).digest for layer in raw}
+        missing = self._find_missing([blob for blob in image.blobs if blob.digest not in done])
+        lender = lender or (self.find_lender() if missing else None)
+        run_all([partial(self._send, blob, lender) for blob in missing], self.stop)
         self._put_manifests(image)
-        self._observe(TransferFinished("push", name, image.top.digest))
+        self.observe(TransferFinished("push", name, image.top.digest))
         return image
 
-    def _compress_and_send(self, layer: RawLayer) -> None:
-        for _ in self._departure.compress(layer):
+    def _compress_and_send(self, layer: RawLayer, lender: str | None) -> None:
+        for _ in self.departure.compress(layer):
             pass
-        self._send(self._departure.blob_of(layer))
+        blob = self.departure.blob_of(layer)
+        if not self._is_there(blob):
+            self._send(blob, lender)
 
-    def _send(self, blob: Descriptor) -> None:
-        if self._repository.has_blob(blob.digest, blob.size):
-            self._observe(BlobFinished("push", blob.digest, blob.size, moved=False))
-            return
-        start = self._repository.start_upload(blob.digest, self._lender)
+    def _find_missing(self, blobs: Sequence[Descriptor]) -> list[Descriptor]:
+        missing: list[Descriptor] = []
+
+        def look(blob: Descriptor) -> None:
+            if not self._is_there(blob):
+                missing.append(blob)
+
+        run_all([partial(look, blob) for blob in blobs], self.stop)
+        return missing
+
+    def _is_there(self, blob: Descriptor) -> bool:
+        there = self.repository.has_blob(blob.digest, blob.size)
+        if there:
+            self.observe(BlobFinished("push", blob.digest, blob.size, moved=False))
+        return there
+
+    def _send(self, blob: Descriptor, lender: str | None) -> None:
+        start = self.repository.start_upload(blob.digest, lender)
         if start is not None:
             upload_blob(
-                self._repository,
+                self.repository,
                 blob,
-                lambda: self._departure.open_blob(blob),
-                lambda done: self._observe(BlobProgress("push", blob.digest, done, blob.size)),
+                lambda: self.departure.open_blob(blob),
+                lambda done: self.observe(BlobProgress("push", blob.digest, done, blob.size)),
                 start,
             )
-        self._observe(BlobFinished("push", blob.digest, blob.size, moved=start is not None, mounted=start is None))
+        self.observe(BlobFinished("push", blob.digest, blob.size, moved=start is not None, mounted=start is None))
 
-    def _put_manifests(self, image: WireImage) -> None:
+    def _check_absent(self, image: WireImage) -> None:
+        """Find out whether the registry has those images of an index that the store does not have."""
         for descriptor in image.absent:
-            if self._repository.head_manifest(descriptor.digest) is None:
+            if self.repository.head_manifest(descriptor.digest) is None:
                 raise RegistryError(
-                    f"{self._repository} cannot get the whole index: the store has no image for "
+                    f"{self.repository} cannot get the whole index: the store has no image for "
                     f"{descriptor.platform or descriptor.digest}",
                     hint="pull that platform as well, or push one with --platform",
                 )
+
+    def _put_manifests(self, image: WireImage) -> None:
         if image.is_index:
             for manifest in image.manifests:
-                self._repository.put_manifest(manifest.descriptor.digest, manifest.descriptor.media_type, manifest.data)
-        self._repository.put_manifest(self._tag, image.top.media_type, image.data)
+                self.repository.put_manifest(manifest.descriptor.digest, manifest.descriptor.media_type, manifest.data)
+        self.repository.put_manifest(self.tag, image.top.media_type, image.data)

@@ -12,7 +12,7 @@ from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.registry.client import Repository, check_registry
 from kubeimage.registry.credentials import DOCKER_HUB, Credentials, CredentialStore
-from kubeimage.registry.events import TransferObserver, TransferWarned
+from kubeimage.registry.events import TransferObserver, TransferWarned, one_at_a_time
 from kubeimage.registry.exchange import Exchange, Retry
 from kubeimage.registry.http import HttpTransport, Patience
 from kubeimage.registry.pull import Pull
@@ -50,25 +50,34 @@ class Registries:
 
         Raises: RegistryError, CredentialsError, SettingsError; PlatformMismatchError; what the importer raises.
         """
+        observe = one_at_a_time(observe)
+
+        def pull_from(place: Reference) -> Arrival:
+            return Pull(self._repository(place), reference, platforms, importer, observe, self.stop).run()
+
         *mirrors, last = self._settings.places(reference)
         for mirror in mirrors:
             try:
-                return self._pull(mirror, reference, platforms, importer, observe)
+                return pull_from(mirror)
             except RegistryError as error:
                 if self._stopped.is_set():
                     raise
                 observe(TransferWarned(f"the mirror {mirror.domain} is passed over: {error}"))
-        return self._pull(last, reference, platforms, importer, observe)
+        return pull_from(last)
 
     def push(
-        self, reference: Reference, departure: Departure, observe: TransferObserver, *, lender: str | None = None
+        self,
+        reference: Reference,
+        departure: Departure,
+        observe: TransferObserver,
+        find_lender: Callable[[], str | None] = lambda: None,
     ) -> WireImage:
-        """Send an image to where its name says; ``lender`` is another repository there that has some of its blobs.
+        """Send an image to where its name says; ``find_lender`` gives a repository there that may have its blobs.
 
         Raises: RegistryError, CredentialsError; StoreError where the image is damaged.
         """
-        repository = self._repository(reference, writable=True, lender=lender)
-        return Push(repository, reference.tag, departure, observe, self.stop, lender=lender).run()
+        repository = self._repository(reference, writable=True)
+        return Push(repository, reference.tag, departure, one_at_a_time(observe), self.stop, find_lender).run()
 
     def check(self, host: str, credentials: Credentials) -> None:
         """Find out whether a registry takes these credentials.
@@ -94,22 +103,11 @@ class Registries:
     ) -> None:
         self.close()
 
-    def _pull(
-        self,
-        place: Reference,
-        reference: Reference,
-        platforms: Sequence[Platform],
-        importer: Importer,
-        observe: TransferObserver,
-    ) -> Arrival:
-        return Pull(self._repository(place), reference, platforms, importer, observe, self.stop).run()
-
-    def _repository(self, place: Reference, *, writable: bool = False, lender: str | None = None) -> Repository:
+    def _repository(self, place: Reference, *, writable: bool = False) -> Repository:
         name = place.repository
         if place.domain in DOCKER_HUB and "/" not in name:
             name = f"library/{name}"
-        exchange = self._exchange(place.domain, name)
-        return Repository(exchange, name, writable=writable, lenders=(lender,) if lender else ())
+        return Repository(self._exchange(place.domain, name), name, writable=writable)
 
     def _exchange(
         self, host: str, repository: str = "", credentials: Callable[[], Credentials | None] | None = None

@@ -3,7 +3,6 @@ import pytest
 from harness.fakes.registry import Drop, FakeRegistry, Redirect, Slow, Status, WrongBytes
 from kubeimage.errors import RegistryAuthError, RegistryError
 from kubeimage.registry.auth import Challenge, parse_challenges
-from kubeimage.registry.client import Repository
 from kubeimage.settings import Settings
 
 from .conftest import REPOSITORY, Clients
@@ -175,8 +174,7 @@ def test_a_mount_asks_for_the_right_to_read_the_lender(clients: Clients) -> None
     with FakeRegistry(users=USERS, login="token") as registry:
         digest = registry.put_blob("team/base", BLOB)
         clients.login(registry.host, "anna", "secret")
-        exchange = clients.exchange(registry.host)
-        repository = Repository(exchange, REPOSITORY, writable=True, lenders=("team/base",))
+        repository = clients.repository(registry.host, writable=True)
 
         assert repository.start_upload(digest, "team/base") is None
         assert registry.blobs(REPOSITORY) == {digest: BLOB}
