@@ -15,7 +15,7 @@ from kubeimage.errors import (
     RegistryNotFoundError,
 )
 from kubeimage.image.digest import Digest
-from kubeimage.registry.auth import pull_scope, push_scope
+from kubeimage.registry.auth import Scopes, pull_scope, push_scope
 from kubeimage.registry.exchange import Exchange
 from kubeimage.registry.http import Body, Request, Response
 
@@ -45,7 +45,7 @@ class Repository:
     def __init__(self, exchange: Exchange, name: str, *, writable: bool = False) -> None:
         self.name = name
         self.exchange = exchange
-        self._scopes = (push_scope(name) if writable else pull_scope(name),)
+        self._scopes: Scopes = (push_scope(name) if writable else pull_scope(name),)
 
     def __str__(self) -> str:
         return f"{self.exchange.host}/{self.name}"
