@@ -1,30 +1,25 @@
 """Measure whole builds side by side with peers and physical limits, in one run, as ratios.
 
-    python benchmarks/compare.py [--runs 5] [--scale 1.0] [--folder DIR] [--markdown docs/benchmarks.md]
+    python benchmarks/compare.py [--runs 5] [--scale 1.0] [--folder DIR] [--peers BuildKit,umoci] [--markdown FILE]
 
 Each row pairs one command of kubeimage with a reference that does comparable work on the same bytes, the two in turn
-(A B A B ...), after one warm-up of each. Figures are medians of wall seconds; memory is the largest peak of
-kubeimage's process. A peer that is not installed is left out, and said so.
+(A B A B ...), after one warm-up of each. Figures are medians of wall seconds of whole processes; memory is the largest
+peak of kubeimage's processes. A peer that is not installed, or whose daemon does not run, is left out, and said so.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import random
-import resource
-import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-KUBEIMAGE = [sys.executable, "-m", "kubeimage"]
+from builders import KUBEIMAGE, PEERS, Builder, Kubeimage, can_build
+from inputs import Inputs
+from measuring import PYTHON_ENVIRONMENT, Sample, Side, machine, median, peak, run, run_in_turn
+
 STAT_WALK = """
 import os, sys
 def walk(path):
@@ -34,247 +29,195 @@ def walk(path):
             walk(entry.path)
 walk(sys.argv[1])
 """
+MANY_IMAGES = 1000
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One run of a command. Units: ``wall`` in seconds, ``rss`` in MB."""
+class Row(NamedTuple):
+    """A command of ours beside a reference.
 
-    wall: float
-    rss: float
-
-
-@dataclass(frozen=True)
-class Row:
-    """A command of ours beside a reference. Shape: ``target`` is the ratio to stay below."""
+    Shape: ``target`` is the ratio to stay at or below, None where none was set. ``allowance`` is taken off ours first.
+    """
 
     work: str
-    reference: str
     ours: list[Sample]
+    reference: str
     theirs: list[Sample]
-    target: float
+    target: float | None
+    allowance: float
 
     @property
     def ratio(self) -> float:
         """Median over median."""
-        return median(self.ours) / median(self.theirs)
+        return (median(self.ours) - self.allowance) / median(self.theirs)
 
-
-def median(samples: list[Sample]) -> float:
-    """Give the median wall time."""
-    return statistics.median(sample.wall for sample in samples)
-
-
-def run(command: list[str], environment: dict[str, str]) -> Sample:
-    """Run a command to its end, and measure it from outside."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - start
-    process.stderr.close()
-    if status:
-        sys.exit(f"{' '.join(command)} failed:\n{errors.decode(errors='replace')}")
-    return Sample(wall, usage.ru_maxrss / 1024)
+    def __str__(self) -> str:
+        met = "" if self.target is None else "yes" if self.ratio <= self.target else "no"
+        target = "" if self.target is None else f"{self.target:g}"
+        return (
+            f"| {self.work} | {median(self.ours):.3f} | {self.reference} | {median(self.theirs):.3f} "
+            f"| {self.ratio:.2f} | {target} | {met} | {peak(self.ours):.0f} |"
+        )
 
 
 class Bench:
-    """The inputs, and pairs of commands on them."""
+    """The inputs, the builders, and pairs of commands."""
 
-    def __init__(self, folder: Path, runs: int, scale: float) -> None:
-        self.folder, self.runs, self.scale = folder, runs, scale
-        self.store = folder / "store"
-        self.environment = {**os.environ, "KUBEIMAGE_ROOT": str(self.store)}
+    def __init__(self, folder: Path, runs: int, scale: float, peers: list[str] | None) -> None:
+        self.folder, self.runs = folder, runs
+        self.inputs = Inputs(folder, scale)
+        self.ours = Kubeimage(self.inputs, folder)
         self.rows: list[Row] = []
-
-    def make_inputs(self) -> None:
-        """Write the contexts: many small files, a few big ones, 120 COPYs, 20 RUNs."""
-        random.seed(1)
-        small = self._context("small", ["FROM scratch", "COPY tree tree"])
-        words = " ".join(random.choice(["image", "name", "kind", "spec", "v1"]) for _ in range(20_000)).encode()
-        for number in range(int(500 * self.scale) or 1):
-            folder = small / "tree" / f"d{number // 25:02}" / f"s{number:03}"
-            folder.mkdir(parents=True)
-            for index in range(20):
-                size, start = random.randrange(1024, 8193), random.randrange(80_000)
-                (folder / f"f{index:02}.yaml").write_bytes(
-                    f"# {number}/{index}\n".encode() + words[start : start + size]
-                )
-        big = self._context("big", ["FROM scratch", "COPY data data"])
-        (big / "data").mkdir()
-        for number in range(4):
-            with (big / "data" / f"f{number}").open("wb") as stream:
-                for _ in range(int(256 * self.scale) or 1):
-                    stream.write(random.randbytes(1 << 20))
-        deep = self._context("deep", ["FROM scratch", *(f"COPY f{number:03} d" for number in range(120))])
-        for number in range(120):
-            (deep / f"f{number:03}").write_text(f"{random.random()}\n" * 50)
-        self._context("runs", ["FROM scratch", *(f"RUN echo step {number} > f{number:02}" for number in range(20))])
-        self._context("noops", ["FROM scratch", *(f"RUN : {number}" for number in range(20))])
-        self._context("nothing", ["FROM scratch"])
-
-    def _context(self, name: str, lines: list[str]) -> Path:
-        context = self.folder / name
-        context.mkdir()
-        (context / "Kubefile").write_text("\n".join(lines) + "\n")
-        return context
-
-    def build(self, name: str, *options: str) -> list[str]:
-        """Give our command that builds a context."""
-        return [*KUBEIMAGE, "build", "--progress=quiet", "-t", f"{name}:v1", *options, str(self.folder / name)]
+        self.peers: list[Builder] = []
+        self.left_out: list[str] = []
+        for kind in PEERS:
+            builder = kind(self.inputs, folder)
+            why = builder.missing() if peers is None or kind.name in peers else "not asked for"
+            if why is None:
+                self.peers.append(builder)
+            else:
+                self.left_out.append(f"{kind.name} ({why})")
 
     def pair(
-        self,
-        work: str,
-        ours: list[str],
-        reference: str,
-        theirs: list[str],
-        *,
-        target: float,
-        before: Callable[[], None] = lambda: None,
+        self, work: str, ours: Side, reference: Side, *, target: float | None = None, allowance: float = 0.0
     ) -> None:
         """Run both in turn, and keep the samples."""
-        samples: tuple[list[Sample], list[Sample]] = ([], [])
-        for index in range(self.runs + 1):
-            for which, command in enumerate((ours, theirs)):
-                if which == 0:
-                    before()
-                sample = run(command, self.environment)
-                if index:
-                    samples[which].append(sample)
-        self.rows.append(Row(work, reference, *samples, target))
-        row = self.rows[-1]
-        print(f"{work}: {median(row.ours):.3f} s, {row.ratio:.2f} x {reference}", file=sys.stderr, flush=True)
+        mine, theirs = run_in_turn((ours, reference), self.runs)
+        self.rows.append(Row(work, mine, reference.name, theirs, target, allowance))
+        print(self.rows[-1], file=sys.stderr, flush=True)
 
-    def shell(self, script: str) -> list[str]:
+    def shell(self, name: str, script: str) -> Side:
         """Give a command for sh in the inputs' folder."""
-        return ["sh", "-c", f"cd '{self.folder}' && {script}"]
+        return Side(name, ["sh", "-c", f"cd '{self.folder}' && {script}"])
+
+    def python(self, name: str, script: str, *arguments: str) -> Side:
+        """Give a script for this Python."""
+        return Side(name, [sys.executable, "-c", script, *arguments], environment=PYTHON_ENVIRONMENT)
+
+    def against(
+        self, work: str, name: str, targets: dict[str, float], *, cold: bool, before: Callable[[], None] = lambda: None
+    ) -> None:
+        """Pair our build of a context with each peer's."""
+        for peer in self.peers:
+            if can_build(peer, name, cold=cold):
+                self.pair(
+                    work,
+                    self.ours.side(name, cold=cold, before=before),
+                    peer.side(name, cold=cold, before=before),
+                    target=targets.get(peer.name),
+                )
 
     def measure(self) -> None:
         """Take every row."""
-        wipe = self._wipe
-        self.pair(
-            "cold COPY of the small files", self.build("small", "--no-cache"),
-            "tar to openssl", self.shell("tar cf - small/tree | openssl dgst -sha256"), target=2.0, before=wipe,
-        )  # fmt: skip
-        self.pair(
-            "the same again, unchanged", self.build("small"),
-            "stat walk", [sys.executable, "-c", STAT_WALK, str(self.folder / "small")], target=3.0,
-        )  # fmt: skip
-        self.pair(
-            "cold COPY of the big files", self.build("big", "--no-cache"),
-            "cp + openssl", self.shell("cp -r big/data copy && cat big/data/* | openssl dgst -sha256 && rm -r copy"),
-            target=1.3, before=wipe,
-        )  # fmt: skip
-        self.pair("120 COPYs, cold", self.build("deep", "--no-cache"), "cp of them", self.shell(
-            "cp -r deep copy && sync copy && rm -r copy"), target=0.0, before=wipe)  # fmt: skip
-        self.pair(
-            "120 COPYs, unchanged", self.build("deep"), "python3 -c pass", [sys.executable, "-c", "pass"], target=0.0
-        )
-        self.pair(
-            "20 RUNs, cold", self.build("runs", "--no-cache"),
-            "20 x unshare -Urm true", self.shell("for i in $(seq 20); do unshare -Urm true; done"),
-            target=0.0, before=wipe,
-        )  # fmt: skip
-        self.pair(
-            "kubeimage --help",
-            [*KUBEIMAGE, "--help"],
-            "import click",
-            [sys.executable, "-c", "import click"],
-            target=2.5,
-        )
-        if shutil.which("buildah"):
-            self._against_buildah()
+        self.measure_small()
+        self.measure_big()
+        self.measure_deep()
+        self.measure_runs()
+        self.measure_many_images()
+        help_ = Side("kubeimage", [*KUBEIMAGE, "--help"], environment=PYTHON_ENVIRONMENT)
+        self.pair("kubeimage --help", help_, self.python("import click", "import click"), target=2.5)
 
-    def _against_buildah(self) -> None:
-        base = ["buildah", "--root", str(self.folder / "b"), "--runroot", str(self.folder / "br")]
-        for name in ("small", "deep"):
-            theirs = [
-                *base,
-                "bud",
-                "--layers",
-                "--no-cache",
-                "-q",
-                "-f",
-                f"{self.folder}/{name}/Kubefile",
-                f"{self.folder}/{name}",
-            ]
-            self.pair(
-                f"{name}, cold", self.build(name, "--no-cache"), "buildah bud", theirs, target=1.0, before=self._wipe
-            )
+    def measure_small(self) -> None:
+        """10,000 small files: against tar and a hash, and a walk that looks at each."""
+        start = median(run_in_turn([self.python("start", "pass")], self.runs)[0])
+        tar = self.shell("tar to openssl", "tar cf - small/tree | openssl dgst -sha256")
+        walk = self.python("stat walk", STAT_WALK, self.inputs.context("small"))
+        work = "10,000 small files, cold"
+        self.pair(f"{work}, less Python's start", self.ours.side("small", cold=True), tar, target=2, allowance=start)
+        self.against(work, "small", {}, cold=True)
+        self.pair("the same, unchanged", self.ours.side("small"), walk, target=3)
+        self.against("the same, unchanged", "small", {"BuildKit": 0.6}, cold=False)
+
+    def measure_big(self) -> None:
+        """4 x 256 MiB: against copying and hashing them."""
+        copy = self.shell("cp + openssl", "rm -rf copy && cp -r big/data copy && openssl dgst -sha256 big/data/*")
+        self.pair("4 x 256 MiB, cold", self.ours.side("big", cold=True), copy, target=1.3)
+        self.against("4 x 256 MiB, cold", "big", {}, cold=True)
+        self.against("the same, unchanged", "big", {"BuildKit": 1}, cold=False)
+
+    def measure_deep(self) -> None:
+        """120 COPYs."""
+        self.against("120 COPYs, cold", "deep", {"BuildKit": 0.15, "umoci": 1}, cold=True)
+        self.against("120 COPYs, unchanged", "deep", {"BuildKit": 1}, cold=False)
+        self.against("120 COPYs, last file edited", "deep", {"BuildKit": 1}, cold=False, before=self.inputs.edit_last)
+
+    def measure_runs(self) -> None:
+        """20 RUNs that write a small file each."""
+        self.against("20 RUNs, cold", "runs", {"BuildKit": 0.6}, cold=True)
+        self.against("20 RUNs, unchanged", "runs", {"BuildKit": 1}, cold=False)
+
+    def measure_many_images(self) -> None:
+        """A store with a thousand images, beside one with a single image."""
+        few = Kubeimage(self.inputs, self.folder / "few")
+        many = Kubeimage(self.inputs, self.folder / "many")
+        run(few.side("nothing"))
+        fill(many.store, self.inputs.context("nothing"))
+        one = "one image in the store"
+        work = f"`images`, {MANY_IMAGES} in the store"
+        self.pair(work, many.command("images"), few.command("images")._replace(name=one), target=1.5)
+        work = f"cached build, {MANY_IMAGES} images in the store"
+        self.pair(work, many.side("nothing"), few.side("nothing")._replace(name=one), target=1.5)
 
     def run_cost(self) -> str:
         """Say what a RUN that does nothing costs: of 20 in one build, without the build around them."""
-        with_runs, without, unshare = (
-            [run(command, self.environment).wall for _ in range(self.runs)]
-            for command in (
-                self.build("noops", "--no-cache", "--mount=overlay"),
-                self.build("nothing", "--no-cache"),
-                self.shell("for i in $(seq 20); do unshare -Urm true; done"),
-            )
-        )
-        one = (statistics.median(with_runs) - statistics.median(without)) / 20 * 1000
-        reference = statistics.median(unshare) / 20 * 1000
+        unshare = self.shell("unshare", "for i in $(seq 20); do unshare -Urm true; done")
+        sides = (self.ours.side("noops", cold=True), self.ours.side("nothing", cold=True), unshare)
+        with_runs, without, unshare_time = (median(samples) for samples in run_in_turn(sides, self.runs))
+        one, reference = (with_runs - without) / 20 * 1000, unshare_time / 20 * 1000
         return (
             f"An overlay RUN that does nothing takes {one:.0f} ms, `unshare -Urm true` {reference:.0f} ms: "
             f"{one - reference:.0f} ms more (target: less than 60)."
         )
 
-    def _wipe(self) -> None:
-        shutil.rmtree(self.store, ignore_errors=True)
-
-    def markdown(self) -> str:
+    def markdown(self, command: str) -> str:
         """Give the table, with the machine's facts."""
-        facts = (
-            f"{os.cpu_count()} cores, {platform.machine()}, kernel {platform.release()}, "
-            f"Python {platform.python_version()}. Medians of {self.runs} runs in turn, whole processes; "
-            f"`benchmarks/compare.py --scale {self.scale}` makes this page."
-        )
+        largest = max(peak(row.ours) for row in self.rows)
         lines = [
             "# Benchmarks",
             "",
-            facts,
+            f"{machine()}. Medians of {self.runs} runs in turn, whole processes; `{command}` makes this page. A",
+            "ratio is our time over the reference's in the same run; a target is what it must not exceed.",
             "",
-            "| work | s | reference | s | ratio | target | peak MB |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
+            "| work | s | reference | s | ratio | target | met | peak MB |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |",
+            *map(str, self.rows),
+            "",
+            f"Peak memory of any of these: {largest:.0f} MB (target: at most 80).",
+            "",
+            self.run_cost(),
+            "",
+            f"Left out: {', '.join(self.left_out) or 'nothing'}.",
         ]
-        for row in self.rows:
-            target = f"{row.target:g}" if row.target else ""
-            peak = max(sample.rss for sample in row.ours)
-            lines.append(
-                f"| {row.work} | {median(row.ours):.3f} | {row.reference} | {median(row.theirs):.3f} "
-                f"| {row.ratio:.2f} | {target} | {peak:.0f} |"
-            )
-        missing = [tool for tool in ("buildah", "docker") if not shutil.which(tool)]
-        return "\n".join(
-            [
-                *lines,
-                "",
-                self.run_cost(),
-                "",
-                f"Not installed here, and so not compared: {', '.join(missing) or 'none'}.",
-                "",
-            ]
-        )
+        return "\n".join(lines) + "\n"
+
+
+def fill(root: Path, context: str) -> None:
+    """Put a thousand different images into a store."""
+    from kubeimage.api import BuildOptions, build, open_backends, read_kubefile
+    from kubeimage.image.reference import Reference
+
+    kubefile = read_kubefile(f"{context}/Kubefile")
+    for number in range(MANY_IMAGES):
+        options = BuildOptions(references=(Reference.parse(f"image{number}:v1"),), labels={"number": str(number)})
+        with open_backends(str(root)) as backends:
+            build(kubefile, context, backends, options)
 
 
 def main() -> None:
     """Measure, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--folder", help="where the inputs and the store go")
-    parser.add_argument("--markdown", help="write the table to this file too")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of full size; targets are for 1.0")
+    parser.add_argument("--folder", help="where the inputs and the stores go")
+    parser.add_argument("--peers", type=lambda text: text.split(","), help="only these; else all that are there")
+    parser.add_argument("--markdown", type=Path, help="write the table to this file too")
     options = parser.parse_args()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        bench = Bench(Path(folder), options.runs, options.scale)
-        bench.make_inputs()
+        bench = Bench(Path(folder), options.runs, options.scale, options.peers)
+        bench.inputs.make()
         bench.measure()
-        text = bench.markdown()
+        text = bench.markdown(f"python benchmarks/compare.py --runs {options.runs} --scale {options.scale:g}")
     if options.markdown:
-        Path(options.markdown).write_text(text)
+        options.markdown.write_text(text)
     print(text)
 
 

@@ -7,7 +7,6 @@ with open_backends("/srv/store") as backends:
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from kubeimage.builder.events import Observer, ignore
 from kubeimage.builder.executor import BuildResult, Parts, execute
-from kubeimage.builder.forecast import Forecast, forecast
 from kubeimage.builder.plan import SCRATCH, BuildOptions, BuildPlan, base_name, make_plan
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.context import ContextCollector, StatIndex
@@ -48,6 +46,7 @@ from kubeimage.run.choose import choose_runner
 from kubeimage.store import Store, cache_folder
 
 if TYPE_CHECKING:
+    from kubeimage.builder.forecast import Forecast
     from kubeimage.registry.events import TransferObserver
     from kubeimage.settings import Settings
 
@@ -280,6 +279,8 @@ def preview(
 
     Raises: what a build would raise before it runs a command.
     """
+    from kubeimage.builder.forecast import forecast
+
     collector = backends.collector(context)
     plan = plan_build(kubefile, backends.images, options or BuildOptions())
     return forecast(plan, backends.cache, collector)
@@ -311,8 +312,10 @@ def _no_image(
     there = sorted({str(record.platform) for record in records if record.reference == reference})
     if there:
         return ImageNotFoundError(f"no image {name} for {platform} in the store", hint=f"it is for {', '.join(there)}")
+    from difflib import get_close_matches
+
     known = [naming.familiar(record.reference) for record in records if record.reference is not None]
-    near = difflib.get_close_matches(naming.familiar(reference), known, n=3)
+    near = get_close_matches(naming.familiar(reference), known, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "kubeimage images lists what is there"
     return ImageNotFoundError(f"no image {name} in the store", hint=hint)
 

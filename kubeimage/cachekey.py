@@ -46,13 +46,12 @@ class CacheKey:
 
 def _digest_fields(fields: Iterable[Sequence[str]]) -> Digest:
     """Digest texts so that no two lists of fields feed the hash the same bytes: each is preceded by its length."""
-    framed = bytearray()
-    for field in fields:
-        for text in field:
-            data = text.encode("utf-8", "surrogateescape")
-            framed += b"%d:" % len(data)
-            framed += data
-    return Digest(hashlib.sha256(framed).hexdigest())
+    framed = "".join([f"{_length(text)}:{text}" for field in fields for text in field])
+    return Digest(hashlib.sha256(framed.encode("utf-8", "surrogateescape")).hexdigest())
+
+
+def _length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
 
 
 def _first_difference(before: Fields, after: Fields) -> str | None:

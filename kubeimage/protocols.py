@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol
+from types import MappingProxyType
+from typing import BinaryIO, NamedTuple, Protocol
 
 from kubeimage.cachekey import CacheKey
 from kubeimage.image.config import Image
@@ -18,8 +18,7 @@ from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry
 
 
-@dataclass(frozen=True, slots=True)
-class CopyRequest:
+class CopyRequest(NamedTuple):
     """A COPY with everything expanded.
 
     Shape: ``sources`` are patterns relative to the build context, ``destination`` is relative to the image root.
@@ -33,8 +32,7 @@ class CopyRequest:
     mtime: int | None = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(NamedTuple):
     """What a COPY puts into its layer.
 
     Shape: ``entries`` in canonical order, at their places below the destination as it was written; the destination's
@@ -64,13 +62,12 @@ class SourceCollector(Protocol):
         """
         ...
 
-    def remember(self, entries: Sequence[Entry], digests: Mapping[str, bytes]) -> None:
-        """Keep the content digests (by path) of files that somebody else has just read."""
+    def remember(self, entries: Sequence[Entry]) -> None:
+        """Keep the digests that ``entries`` have: somebody else has just read their contents."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class StoredLayer:
+class StoredLayer(NamedTuple):
     """A layer's tar in a store.
 
     Units: ``size`` in bytes of the tar. ``digests`` are the sha256 (32 bytes) of each FILE's content, by path.
@@ -78,7 +75,7 @@ class StoredLayer:
 
     diff_id: Digest
     size: int
-    digests: Mapping[str, bytes] = field(default_factory=dict)
+    digests: Mapping[str, bytes] = MappingProxyType({})
 
 
 class LayerStore(Protocol):
@@ -125,8 +122,7 @@ class LayerStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRecord:
+class ImageRecord(NamedTuple):
     """A name and what it names.
 
     Shape: ``reference`` None for an image that has lost its name. ``manifest`` is the digest of the image's manifest.
@@ -179,8 +175,7 @@ class ImageStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class CachedStep:
+class CachedStep(NamedTuple):
     """What a step made: a layer, or nothing (``layer`` is None)."""
 
     layer: StoredLayer | None
@@ -221,8 +216,7 @@ class SnapshotStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """A RUN.
 
     Shape: ``script`` goes to ``sh -c`` byte for byte. ``environment`` is all that the command sees beside PATH, HOME
@@ -231,7 +225,7 @@ class Command:
     """
 
     script: str
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = MappingProxyType({})
     network: bool = True
     timeout: float | None = None
 
@@ -280,8 +274,7 @@ class Mounter(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class CommandResult:
+class CommandResult(NamedTuple):
     """How a command ended.
 
     Shape: ``status`` is its exit status, or minus the number of the signal that ended it. ``tail`` is the end of what

@@ -119,7 +119,7 @@ class MemoryContext:
             for entry in entries
         ]
 
-    def remember(self, entries: Sequence[Entry], digests: Mapping[str, bytes]) -> None:
+    def remember(self, entries: Sequence[Entry]) -> None:
         """Keep nothing: reading memory again costs nothing."""
 
     def _tree(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kubeimage.builder.plan import Step
 from kubeimage.image.config import Image
@@ -11,8 +11,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.document import Layer
 
 
-@dataclass(frozen=True, slots=True)
-class BuildStarted:
+class BuildStarted(NamedTuple):
     """A build begins. Units: ``base_layers`` counts the base's layers, ``total`` the steps."""
 
     total: int
@@ -20,23 +19,20 @@ class BuildStarted:
     base_layers: int
 
 
-@dataclass(frozen=True, slots=True)
-class StepStarted:
+class StepStarted(NamedTuple):
     """A step begins."""
 
     step: Step
 
 
-@dataclass(frozen=True, slots=True)
-class StepOutput:
+class StepOutput(NamedTuple):
     """A piece of what a RUN prints, as it comes."""
 
     step: Step
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class StepFinished:
+class StepFinished(NamedTuple):
     """A step is done.
 
     Shape: ``layer`` is None where it added none; ``why_missed`` is None where the cache had it, or had no say.
@@ -48,16 +44,14 @@ class StepFinished:
     why_missed: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(NamedTuple):
     """Something that a person should know and that stops nothing."""
 
     message: str
     step: Step | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BuildFinished:
+class BuildFinished(NamedTuple):
     """The image is in the store, under its names."""
 
     image: Image

@@ -8,7 +8,7 @@ Source: the project's design, "Execution": cache hits are a prefix; after the fi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from kubeimage.builder import steps
 from kubeimage.builder.events import (
@@ -43,8 +43,7 @@ from kubeimage.protocols import (
 )
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(NamedTuple):
     """Everything the executor works with, one real or fake part a protocol."""
 
     layers: LayerStore
@@ -55,8 +54,7 @@ class Parts:
     runner: CommandRunner
 
 
-@dataclass(frozen=True, slots=True)
-class StepResult:
+class StepResult(NamedTuple):
     """How a step went. Shape: ``why_missed`` is None where the cache had it or had no say."""
 
     step: Step
@@ -65,8 +63,7 @@ class StepResult:
     why_missed: str | None = None
 
 
-@dataclass(frozen=True)
-class BuildResult:
+class BuildResult(NamedTuple):
     """A finished build."""
 
     image: Image
@@ -101,22 +98,17 @@ def execute(plan: BuildPlan, parts: Parts, observe: Observer = ignore) -> BuildR
     return build.finish()
 
 
-@dataclass
 class _Build:
-    plan: BuildPlan
-    parts: Parts
-    observe: Observer
-    key: Digest = field(init=False)
-    hitting: bool = field(init=False)
-    rootfs: Rootfs = field(init=False)
-    results: list[StepResult] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.key = self.plan.first_key.digest
-        self.hitting = self.plan.options.use_cache
-        self.rootfs = Rootfs(self.parts.layers)
-        for layer in self.plan.base_layers:
+    def __init__(self, plan: BuildPlan, parts: Parts, observe: Observer) -> None:
+        self.plan = plan
+        self.parts = parts
+        self.observe = observe
+        self.results: list[StepResult] = []
+        self.warnings: list[str] = []
+        self.key = plan.first_key.digest
+        self.hitting = plan.options.use_cache
+        self.rootfs = Rootfs(parts.layers)
+        for layer in plan.base_layers:
             self.rootfs.push(layer.diff_id)
 
     def do(self, step: Step) -> None:
@@ -147,14 +139,14 @@ class _Build:
             self._warn(message, step)
         key = None
         if self.hitting and cache.expects(self.key):
-            collected = replace(collected, entries=collector.with_digests(collected.entries))
+            collected = collected._replace(entries=collector.with_digests(collected.entries))
             key = steps.copy_key(self.key, step.cache_fields(), collected.entries)
             if (hit := cache.lookup(key)) is not None:
                 return self._hit(step, key, hit)
         why = self._why_missed(key)
         copied = steps.copy(collected, self.rootfs, self.parts.layers, mtime=step.mtime)
         if key is None:
-            collector.remember(copied.sources, {one.path: one.digest for one in copied.sources if one.digest})
+            collector.remember(copied.sources)
             key = steps.copy_key(self.key, step.cache_fields(), copied.sources)
         return self._missed(step, key, copied.made, why)
 

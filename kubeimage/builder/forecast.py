@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from kubeimage.builder.executor import explain_miss
 from kubeimage.builder.plan import BuildPlan, Step
@@ -16,8 +15,7 @@ from kubeimage.protocols import BuildCache, SourceCollector, StoredLayer
 Outcome = Literal["hit", "run", "note"]
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(NamedTuple):
     """What would happen to a step.
 
     Shape: ``outcome`` is ``hit`` (the cache has it), ``run`` (it would be done) or ``note`` (it makes no layer).

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from kubeimage.cachekey import CacheKey, Fields
 from kubeimage.errors import LayerLimitError, Location, PlatformMismatchError
@@ -45,7 +45,7 @@ class BuildOptions:
     timeout: float | None = None
     keep_failed: str | None = None
     pull: Literal["missing", "always", "never"] = "missing"
-    naming: Naming = field(default_factory=Naming)
+    naming: Naming = Naming()  # noqa: RUF009  it never changes
 
     @property
     def target(self) -> Platform:
@@ -53,8 +53,7 @@ class BuildOptions:
         return self.platform or Platform.host()
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One instruction behind FROM, with its inputs resolved.
 
     Shape: ``number`` counts from 1. Exactly one of ``copy`` and ``run`` is set where the step may make a layer.
@@ -109,8 +108,7 @@ def _copy_fields(request: CopyRequest) -> Fields:
     )
 
 
-@dataclass(frozen=True)
-class BuildPlan:
+class BuildPlan(NamedTuple):
     """What a build will do."""
 
     kubefile: Kubefile

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from kubeimage.image.digest import Digest
-from kubeimage.layer.diff import is_same
 from kubeimage.layer.entry import Entry, Kind
-from kubeimage.layer.reader import iter_contents
-from kubeimage.layer.tree import Tree
 from kubeimage.protocols import LayerStore
+
+if TYPE_CHECKING:
+    from kubeimage.layer.tree import Tree
 
 
 class Rootfs:
@@ -23,7 +25,6 @@ class Rootfs:
         self._layers = layers
         self._pending: list[tuple[Digest, Sequence[Entry] | None]] = []
         self._stack: list[Digest] = []
-        self._tree = Tree()
 
     def push(self, diff_id: Digest, entries: Sequence[Entry] | None = None) -> None:
         """Put a layer on top; its entries are read from the store when they are needed, if not given."""
@@ -47,13 +48,16 @@ class Rootfs:
 
     def holds(self, entries: Sequence[Entry]) -> bool:
         """Whether every one of ``entries`` (with digests) stands there already, contents included."""
+        from kubeimage.layer.diff import is_same
+
         tree = self._read()
+        if any(entry.path not in tree for entry in entries):
+            return False
         files = {entry.path: entry for entry in entries}
         # The tree knows no hard links: each name is a file of its own.
         wanted = [files[one.target]._replace(path=one.path) if one.kind is Kind.HARDLINK else one for one in entries]
-        below = [tree.get(entry.path) for entry in wanted]
-        pairs = [(entry, found) for entry, found in zip(wanted, below, strict=True) if found is not None]
-        if len(pairs) != len(wanted) or not all(is_same(old, new, same_content=_any) for new, old in pairs):
+        pairs = [(entry, tree[entry.path]) for entry in wanted]
+        if not all(is_same(old, new, same_content=_any) for new, old in pairs):
             return False
         digests = self._content_digests({old.path for _, old in pairs if old.kind is Kind.FILE and old.digest is None})
         return all(new.digest == (old.digest or digests[old.path]) for new, old in pairs if new.kind is Kind.FILE)
@@ -65,8 +69,16 @@ class Rootfs:
         self._pending.clear()
         return self._tree
 
+    @cached_property
+    def _tree(self) -> Tree:
+        from kubeimage.layer.tree import Tree
+
+        return Tree()
+
     def _content_digests(self, paths: set[str]) -> dict[str, bytes]:
         """Read the contents that nobody has digested yet, each layer's once."""
+        from kubeimage.layer.reader import iter_contents
+
         wanted: dict[int, set[str]] = {}
         for path in paths:
             wanted.setdefault(self._tree.layer_of(path), set()).add(path)

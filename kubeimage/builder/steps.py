@@ -6,30 +6,28 @@ Source: the project's design, "Execution".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from kubeimage.builder.plan import Step
 from kubeimage.builder.rootfs import Rootfs
 from kubeimage.cachekey import CacheKey, Fields
 from kubeimage.errors import CommandError, CommandTimeoutError
 from kubeimage.image.digest import Digest
-from kubeimage.layer.entry import Entry, Kind, canonical_order, directory
+from kubeimage.layer.entry import Entry, Kind, directory, with_digest
+from kubeimage.layer.names import ancestors
 from kubeimage.protocols import Collected, Command, CommandResult, CommandRunner, LayerStore, Mounter, StoredLayer
 
 _DEFAULT_DIRECTORY_MODE = 0o755
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(NamedTuple):
     """What a step made: a layer and the entries in it, or nothing."""
 
     layer: StoredLayer | None
     entries: Sequence[Entry] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Copied:
+class Copied(NamedTuple):
     """What a COPY made, and its collected entries with the digests of what was read."""
 
     made: Made
@@ -49,19 +47,16 @@ class RunParts(Protocol):
 
 def copy_key(parent: Digest, fields: Fields, entries: Iterable[Entry]) -> CacheKey:
     """Make the key of a COPY whose files' digests are known."""
-    return CacheKey(parent, fields, tuple((entry.path, _describe(entry)) for entry in entries))
+    return CacheKey(parent, fields, tuple([(entry.path, _describe(entry)) for entry in entries]))
 
 
 def _describe(entry: Entry) -> str:
-    words = [entry.kind.value, f"{entry.mode:o}"]
-    if entry.mtime:
-        words.append(f"mtime {entry.mtime}")
-    if entry.kind is Kind.FILE:
+    kind, times = entry.kind, f" mtime {entry.mtime}" if entry.mtime else ""
+    if kind is Kind.FILE:
         assert entry.digest is not None
-        words += [str(entry.size), entry.digest.hex()]
-    elif entry.target:
-        words.append(entry.target)
-    return " ".join(words)
+        return f"file {entry.mode:o}{times} {entry.size} {entry.digest.hex()}"
+    target = f" {entry.target}" if entry.target else ""
+    return f"{kind.value} {entry.mode:o}{times}{target}"
 
 
 def copy(collected: Collected, rootfs: Rootfs, layers: LayerStore, *, mtime: int = 0) -> Copied:
@@ -71,44 +66,36 @@ def copy(collected: Collected, rootfs: Rootfs, layers: LayerStore, *, mtime: int
     Units:  ``mtime`` in seconds, of the directories that the destination implies.
     Raises: DestinationError where the destination runs through a file; ContextError.
     """
-    landed = _land(collected, rootfs)
-    parents = [one._replace(mtime=mtime) for one in _parents(collected, landed, rootfs)]
-    entries = canonical_order([*parents, *landed])
+    parents, landed = _land(collected, rootfs, mtime)
+    entries = [*parents, *landed]
     if not entries:
         return Copied(Made(None), ())
     stored = layers.put(entries)
-    digests = stored.digests
-    sources = [
-        one._replace(digest=digests.get(there.path)) for one, there in zip(collected.entries, landed, strict=True)
-    ]
-    entries = [one._replace(digest=digests.get(one.path)) for one in entries]
+    known = stored.digests.get
+    landed_then = [with_digest(one, known(one.path)) for one in landed]
+    sources = (
+        landed_then
+        if landed is collected.entries
+        else [with_digest(one, there.digest) for one, there in zip(collected.entries, landed_then, strict=True)]
+    )
+    entries = [*parents, *landed_then]
     return Copied(Made(None) if rootfs.holds(entries) else Made(stored, entries), sources)
 
 
-def _land(collected: Collected, rootfs: Rootfs) -> Sequence[Entry]:
-    """Give the entries where they really land: behind the symlinks of the image below."""
+def _land(collected: Collected, rootfs: Rootfs, mtime: int) -> tuple[list[Entry], Sequence[Entry]]:
+    """Give the directories that the destination implies, and the entries where they land: behind the symlinks below."""
     if not collected.directories:
-        return collected.entries
+        return [], collected.entries
     written = collected.directories[-1]
     real = rootfs.resolve_directory(written)
-    return collected.entries if real == written else [_move(entry, written, real) for entry in collected.entries]
-
-
-def _parents(collected: Collected, landed: Sequence[Entry], rootfs: Rootfs) -> list[Entry]:
-    """Give the directories that the destination implies, with the mode they have below."""
-    if not collected.directories:
-        return []
+    landed = collected.entries if real == written else [_move(entry, written, real) for entry in collected.entries]
     own = {entry.path for entry in landed}
-    real = rootfs.resolve_directory(collected.directories[-1])
-    return [_parent(path, rootfs) for path in _with_parents(real) if path not in own]
-
-
-def _with_parents(path: str) -> list[str]:
-    parts = path.split("/") if path else []
-    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
+    implied = [path for path in (*ancestors(real), real) if path and path not in own]
+    return [_parent(path, rootfs)._replace(mtime=mtime) for path in implied], landed
 
 
 def _parent(path: str, rootfs: Rootfs) -> Entry:
+    """Give a directory with the mode that it has below."""
     below = rootfs.get(path)
     return directory(path, below.mode if below is not None else _DEFAULT_DIRECTORY_MODE)
 

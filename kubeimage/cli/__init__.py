@@ -6,6 +6,7 @@ everything else on standard error. Only click is imported here; a command's modu
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -27,6 +28,10 @@ COMMANDS = {
     "tag": LazyCommand("kubeimage.cli.names:tag", "Give an image another name."),
     "rmi": LazyCommand("kubeimage.cli.names:rmi", "Take names away, and free what only they held."),
     "export": LazyCommand("kubeimage.cli.images:export", "Write an image's files into a folder."),
+    "push": LazyCommand("kubeimage.cli.registries:push", "Send an image to its registry."),
+    "pull": LazyCommand("kubeimage.cli.registries:pull", "Fetch an image from its registry."),
+    "login": LazyCommand("kubeimage.cli.registries:login", "Keep a name and password for a registry."),
+    "logout": LazyCommand("kubeimage.cli.registries:logout", "Forget them."),
     "lint": LazyCommand("kubeimage.cli.lint:lint", "Check a Kubefile without building it."),
     "fsck": LazyCommand("kubeimage.cli.upkeep:fsck", "Verify the store."),
     "prune": LazyCommand("kubeimage.cli.upkeep:prune", "Delete what nothing in the store refers to."),
@@ -53,12 +58,18 @@ def program(context: click.Context) -> None:
 
 def main() -> NoReturn:
     """Run the command line of this process, and leave the process."""
+    # The collector would walk the tuples of ten thousand files again and again, and find nothing.
+    gc.set_threshold(50_000, 20, 20)
     _fill_standard_streams()
     for number in (signal.SIGTERM, signal.SIGHUP):
         # A signal that the parent had ignored, as nohup does, stays so.
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupt)
-    program.main(prog_name="kubeimage")
+    try:
+        program.main(prog_name="kubeimage")
+    finally:
+        # The process ends: looking for garbage once more would only take time.
+        gc.freeze()
 
 
 def _fill_standard_streams() -> None:

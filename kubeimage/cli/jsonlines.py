@@ -17,7 +17,9 @@ from kubeimage.builder.events import (
 from kubeimage.builder.plan import Step
 from kubeimage.cli.output import diagnostic_to_json, format_json
 from kubeimage.cli.streams import LineSplitter
+from kubeimage.cli.transfers import Objects
 from kubeimage.errors import Diagnostic
+from kubeimage.registry.events import TransferEvent
 
 
 class JsonProgress:
@@ -27,8 +29,9 @@ class JsonProgress:
         self._write = write
         self._lines = LineSplitter()
         self._running: Step | None = None
+        self._transfers = Objects()
 
-    def __call__(self, event: Event, /) -> None:
+    def __call__(self, event: Event | TransferEvent, /) -> None:
         """Tell what has happened."""
         match event:
             case BuildStarted():
@@ -55,6 +58,13 @@ class JsonProgress:
                     layers=len(event.image.layers),
                     size=event.image.size,
                 )
+            case _:
+                self._tell_transfer(event)
+
+    def _tell_transfer(self, event: TransferEvent) -> None:
+        told = self._transfers.object_of(event)
+        if told is not None:
+            self._write(format_json(told, indent=None))
 
     def advise(self, advice: Diagnostic) -> None:
         """Tell advice about the Kubefile."""

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import unicodedata
 from collections.abc import Sequence
 from typing import Any, TextIO
 
@@ -83,6 +82,8 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _width(text: str) -> int:
     if text.isascii():
         return len(text)
+    import unicodedata
+
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from kubeimage.context.ignore import IGNORE_FILE, NO_RULES, IgnoreRules
 from kubeimage.context.names import auth_list_warnings, secret_warnings
@@ -14,7 +14,7 @@ from kubeimage.context.sources import SourceFinder
 from kubeimage.context.statindex import StatIndex
 from kubeimage.context.walk import DiskTree, Walk
 from kubeimage.errors import ContextNotFoundError, UnsupportedSourceError
-from kubeimage.layer.entry import Entry, FileIdentity, Kind
+from kubeimage.layer.entry import Entry, FileIdentity, Kind, with_digest
 from kubeimage.protocols import Collected, CopyRequest
 
 Digester = Callable[[str, FileIdentity | None], bytes]
@@ -52,21 +52,21 @@ class ContextCollector:
 
         Raises: ContextChangedError, UnreadableSourceError.
         """
+        digest_of = self._digest_of
         return [
-            Entry._make((*entry[:-1], self._digest_of(entry)))
-            if entry.kind is Kind.FILE and entry.digest is None
-            else entry
+            with_digest(entry, digest_of(entry)) if entry.kind is Kind.FILE and entry.digest is None else entry
             for entry in entries
         ]
 
-    def remember(self, entries: Sequence[Entry], digests: Mapping[str, bytes]) -> None:
-        """Keep the content digests (by path) of files that somebody else has just read."""
+    def remember(self, entries: Sequence[Entry]) -> None:
+        """Keep the digests that ``entries`` have: somebody else has just read their contents."""
         if self._index is None:
             return
+        record, relative = self._index.record, self._tree.relative
         for entry in entries:
-            digest = digests.get(entry.path)
-            if digest is not None and entry.identity is not None and isinstance(entry.source, str):
-                self._index.record(self._tree.relative(entry.source), entry.identity, digest)
+            source, identity, digest = entry[-3:]
+            if digest is not None and identity is not None and isinstance(source, str):
+                record(relative(source), identity, digest)
 
     def _digest_of(self, entry: Entry) -> bytes:
         source, identity = entry.source, entry.identity

@@ -12,8 +12,7 @@ Source: gitignore(5), "Pattern format".
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from kubeimage.context.wildcards import name_regex
 
@@ -22,8 +21,7 @@ IGNORE_FILE = ".kubeignore"
 _BYTE_ORDER_MARK = "\ufeff"
 
 
-@dataclass(frozen=True, slots=True)
-class IgnoreRule:
+class IgnoreRule(NamedTuple):
     """One line that says something.
 
     Units: ``line`` counts from 1.

@@ -17,7 +17,7 @@ Nothing here touches a disk.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from kubeimage.context.names import AUTH_LIST, is_text
@@ -52,8 +52,7 @@ class Placement(NamedTuple):
         return "/".join(part for part in (self.source, tail) if part)
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedTree:
+class PlacedTree(NamedTuple):
     """One source, as entries in canonical order at their places.
 
     Shape: ``inodes`` says of each FILE that has several names (hard links) which file it is, by its path in the image.
@@ -61,7 +60,7 @@ class PlacedTree:
 
     placement: Placement
     entries: Sequence[Entry]
-    inodes: Mapping[str, Hashable] = field(default_factory=dict)
+    inodes: Mapping[str, Hashable] = MappingProxyType({})
 
 
 def resolve_destination(text: str) -> str:

@@ -6,8 +6,8 @@ Source: the project's design, "The language" (COPY).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from kubeimage.context.ignore import IgnoreRules
 from kubeimage.context.names import AUTH_LIST, is_text
@@ -20,8 +20,7 @@ from kubeimage.errors import ContextError, SourceEscapeError, SourceNotFoundErro
 _MOST_NAMES_COMPARED = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class SourcePattern:
+class SourcePattern(NamedTuple):
     """A SRC, taken apart.
 
     Shape: ``parts`` are the names on the way, without ``.`` and ``..``. ``contents`` means what is in the directory,

@@ -23,6 +23,8 @@ import os
 import struct
 import time
 from collections.abc import Callable
+from functools import cached_property
+from itertools import starmap
 from types import TracebackType
 from typing import Self
 
@@ -64,7 +66,6 @@ class StatIndex:
         self._owner = os.fsencode(self._context)
         self._name = hashlib.sha256(self._owner).hexdigest()[:32]
         self._notice = notice
-        self._records: dict[str, _Record] | None = None
         self._used: set[str] = set()
         self._is_changed = False
 
@@ -75,7 +76,7 @@ class StatIndex:
 
     def lookup(self, path: str, identity: FileIdentity) -> bytes | None:
         """Give the digest of the file at ``path`` in the context, if it is known to be that of ``identity``."""
-        record = self._load().get(path)
+        record = self._records.get(path)
         if record is None or record[:5] != identity:
             return None
         self._used.add(path)
@@ -85,7 +86,7 @@ class StatIndex:
         """Remember the content of a file that was read after this index was made; one edited too lately is not kept."""
         if not self._is_settled(identity):
             return
-        records = self._load()
+        records = self._records
         record = (*identity, digest)
         if records.get(path) != record:
             records[path] = record
@@ -101,7 +102,7 @@ class StatIndex:
         try:
             os.makedirs(self._directory, exist_ok=True)
             self._remove_leftovers()
-            self._write(_encode(self._owner, self._load()))
+            self._write(_encode(self._owner, self._records))
         except OSError as error:
             self._tell(f"the stat index {self.path!r} cannot be written ({error.strerror}): sources are read again")
 
@@ -114,16 +115,12 @@ class StatIndex:
         self.save()
 
     def _is_settled(self, identity: FileIdentity) -> bool:
-        newest = max(identity.mtime_ns, identity.ctime_ns)
-        tick = _TICK_NS if identity.ctime_ns % _SECOND_NS else _COARSE_TICK_NS
-        return newest + tick < self._began
+        _, mtime_ns, ctime_ns, _, _ = identity
+        tick = _TICK_NS if ctime_ns % _SECOND_NS else _COARSE_TICK_NS
+        return mtime_ns + tick < self._began and ctime_ns + tick < self._began
 
-    def _load(self) -> dict[str, _Record]:
-        if self._records is None:
-            self._records = self._read()
-        return self._records
-
-    def _read(self) -> dict[str, _Record]:
+    @cached_property
+    def _records(self) -> dict[str, _Record]:
         try:
             with open(self.path, "rb") as stream:
                 return _decode(self._owner, stream.read())
@@ -134,7 +131,7 @@ class StatIndex:
             return {}
 
     def _drop_outdated(self) -> None:
-        records = self._load()
+        records = self._records
         for path in records.keys() - self._used:
             if not self._is_current(path, records[path]):
                 del records[path]
@@ -174,14 +171,19 @@ class StatIndex:
 
 def _encode(owner: bytes, records: dict[str, _Record]) -> bytes:
     """Write the records behind a checksum; times that no clock shows (past the year 2262) are not kept."""
-    paths, packed = [], []
-    for path, record in records.items():
-        with contextlib.suppress(struct.error):
-            packed.append(_RECORD.pack(*record))
-            paths.append(path)
+    try:
+        paths, packed = list(records), list(starmap(_RECORD.pack, records.values()))
+    except struct.error:
+        return _encode(owner, {path: record for path, record in records.items() if _can_be_packed(record)})
     names = "\0".join(paths).encode()
     body = b"".join([_HEAD.pack(len(paths), len(owner), len(names)), owner, names, *packed])
     return _MAGIC + hashlib.sha256(body).digest() + body
+
+
+def _can_be_packed(record: _Record) -> bool:
+    with contextlib.suppress(struct.error):
+        return bool(_RECORD.pack(*record))
+    return False
 
 
 def _decode(owner: bytes, data: bytes) -> dict[str, _Record]:

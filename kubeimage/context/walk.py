@@ -6,24 +6,23 @@ import errno
 import os
 import stat
 from collections.abc import Hashable, Iterator
-from operator import attrgetter
 
 from kubeimage.context.ignore import IgnoreRules
 from kubeimage.context.names import AUTH_LIST, are_plain, check_name, is_text, looks_secret
 from kubeimage.context.placement import PlacedTree, Placement
-from kubeimage.context.reading import identity_of, unreadable
+from kubeimage.context.reading import unreadable
 from kubeimage.context.tree import Node
 from kubeimage.errors import UnsupportedSourceError
-from kubeimage.layer.entry import Entry, Kind
+from kubeimage.layer.entry import Entry, Kind, identity_of
 from kubeimage.protocols import CopyRequest
 
 _SYMLINK_MODE = 0o777
 _SECOND_NS = 1_000_000_000
 _TYPE = 0o170000
-_by_name = attrgetter("name")
 # In the loop over ten thousand files, a NamedTuple's own constructor and an enum's lookup cost more than their work.
 _new = tuple.__new__
 _FILE = Kind.FILE
+_REGULAR, _DIRECTORY = stat.S_IFREG, stat.S_IFDIR
 _IS_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
@@ -102,33 +101,33 @@ class Walk:
         The folders on the way are a list and not calls of this function: a tree can be deeper than Python's stack.
         """
         way = [(*self._children(folder), prefix)]
+        lstat, make, add = os.lstat, self._entry, entries.append
         while way:
-            children, is_plain, prefix = way[-1]
-            for child in children:
-                absolute = child.path
+            names, is_plain, parent, prefix = way[-1]
+            for name in names:
+                absolute = parent + name
                 try:
-                    status = child.stat(follow_symlinks=False)
+                    status = lstat(absolute)
                 except OSError as error:
                     raise unreadable(self._tree.relative(absolute), error) from error
-                is_directory = status.st_mode & _TYPE == stat.S_IFDIR
+                is_directory = status.st_mode & _TYPE == _DIRECTORY
                 if not is_plain and self._is_left_out(self._tree.relative(absolute), is_directory=is_directory):
                     continue
-                path = prefix + child.name
-                entries.append(self._entry(absolute, path, status, inodes))
+                path = prefix + name
+                add(make(absolute, path, status, inodes))
                 if is_directory:
                     way.append((*self._children(absolute), path + "/"))
                     break
             else:
                 way.pop()
 
-    def _children(self, folder: str) -> tuple[Iterator[os.DirEntry[str]], bool]:
-        """List ``folder`` by name, and say whether nothing in it needs a second look."""
+    def _children(self, folder: str) -> tuple[Iterator[str], bool, str]:
+        """List ``folder`` by name, and say whether nothing in it needs a second look, and what its names follow."""
         try:
-            with os.scandir(folder) as found:
-                children = sorted(found, key=_by_name)
+            names = sorted(os.listdir(folder))
         except OSError as error:
             raise unreadable(self._tree.relative(folder) or self._tree.label, error) from error
-        return iter(children), not self._rules and are_plain([child.name for child in children])
+        return iter(names), not self._rules and are_plain(names), folder if folder.endswith("/") else folder + "/"
 
     def _is_left_out(self, path: str, *, is_directory: bool) -> bool:
         if self._rules.leaves_out(path, is_directory=is_directory):
@@ -146,12 +145,12 @@ class Walk:
         kind = status.st_mode & _TYPE
         mode = status.st_mode & 0o7777 if self._chmod is None else self._chmod
         mtime = status.st_mtime_ns // _SECOND_NS if self._mtime is None else self._mtime
-        if kind == stat.S_IFREG:
+        if kind == _REGULAR:
             if status.st_nlink > 1:
                 inodes[path] = (status.st_dev, status.st_ino)
             identity = identity_of(status)
             return _new(Entry, (path, _FILE, mode, identity[0], "", mtime, (), absolute, identity, None))
-        if kind == stat.S_IFDIR:
+        if kind == _DIRECTORY:
             return Entry(path, Kind.DIRECTORY, mode, mtime=mtime)
         if kind == stat.S_IFLNK:
             return Entry(path, Kind.SYMLINK, _SYMLINK_MODE, 0, self._target(absolute), mtime)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from kubeimage.kubefile.arrays import complain_behind_array, looks_like_array, read_array
 from kubeimage.kubefile.codes import Mistake
@@ -28,11 +27,11 @@ _FOREIGN_FLAGS = {
 }
 
 
-@dataclass
 class _Flags:
-    exact: bool = False
-    chmod: int | None = None
-    seen: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        self.exact = False
+        self.chmod: int | None = None
+        self.seen = set[str]()
 
 
 def read_copy(statement: Statement) -> Copy | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kubeimage.errors import Diagnostic, KubefileError, Location
 from kubeimage.kubefile.codes import Mistake
@@ -21,8 +21,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _MOST_UNFIT_LINES = 10
 
 
-@dataclass(frozen=True, slots=True)
-class LogicalLine:
+class LogicalLine(NamedTuple):
     """Physical lines joined into one, and the way back from each character to its place.
 
     Shape: piece ``i`` of ``text`` starts at ``offsets[i]`` and comes from the start of physical line ``numbers[i]``.

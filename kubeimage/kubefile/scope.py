@@ -153,13 +153,13 @@ def _settle(kubefile: Kubefile, build_args: Mapping[str, str]) -> Iterator[tuple
             yield key, value
 
 
-@dataclass
 class _Expander:
     """Expands texts up to a total length: defaults that double each other would exhaust any memory."""
 
-    values: Mapping[str, str]
-    unset: AbstractSet[str]
-    made: int = 0
+    def __init__(self, values: Mapping[str, str], unset: AbstractSet[str]) -> None:
+        self.values = values
+        self.unset = unset
+        self.made = 0
 
     def expand(self, text: str, span: Span) -> str:
         if "$" not in text:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kubeimage.errors import Diagnostic
@@ -25,8 +23,7 @@ class Problem(NamedTuple):
     hint: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """An instruction before anybody has understood it.
 
     Shape: ``start``, ``value_start`` and ``end`` are offsets into ``line.text``: of the keyword, of what follows it,
@@ -38,7 +35,7 @@ class Statement:
     start: int
     value_start: int
     end: int
-    complaints: list[Diagnostic] = field(repr=False)
+    complaints: list[Diagnostic]
 
     @classmethod
     def split(cls, line: LogicalLine, complaints: list[Diagnostic]) -> Statement | None:
@@ -84,4 +81,6 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     """Give the known word that ``word`` was probably meant to be."""
     if len(word) > _LONGEST_QUOTE:
         return None
-    return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(word, list(known), n=1)), None)

@@ -6,11 +6,11 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kubeimage.errors import ContextChangedError, UnreadableSourceError
-from kubeimage.layer.entry import Entry
+from kubeimage.layer.entry import Entry, FileIdentity, identity_of
 
 # O_NONBLOCK: a file that became a fifo must not make the reader wait for a writer.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -28,22 +28,25 @@ def read_small(entry: Entry, path: str) -> tuple[bytes, bytes]:
 
     Raises: ContextChangedError, UnreadableSourceError.
     """
+    size = entry.size
     try:
         descriptor = os.open(path, _FLAGS)
         try:
-            expected = entry.identity or _identity(os.fstat(descriptor))
-            data = os.read(descriptor, entry.size + 1)
-            if len(data) < entry.size:
-                data = _read_on(descriptor, data, entry.size + 1)
+            expected = entry.identity or identity_of(os.fstat(descriptor))
+            # One byte more than there should be, so that growth is seen as well as the end.
+            data = os.read(descriptor, size + 1)
+            if len(data) < size:
+                data = _read_on(descriptor, data, size + 1)
             status = os.fstat(descriptor)
         finally:
             os.close(descriptor)
     except OSError as error:
         raise _translate(error, path) from error
     digest = hashlib.sha256(data).digest()
-    if _identity(status) != expected or len(data) != entry.size or not stat.S_ISREG(status.st_mode):
-        _check_again(entry, path, expected, status, digest if len(data) == entry.size else None)
-    _check_digest(entry, path, digest)
+    if len(data) != size or identity_of(status) != expected or not stat.S_ISREG(status.st_mode):
+        _check_again(entry, path, expected, status, digest if len(data) == size else None)
+    if entry.digest is not None:
+        _check_digest(entry, path, digest)
     return data, digest
 
 
@@ -70,7 +73,7 @@ def _pieces(entry: Entry, path: str, buffer: Callable[[], memoryview], digest: h
     left = entry.size
     with _opened(path) as descriptor, open(descriptor, "rb", buffering=0, closefd=False) as file:
         status = os.fstat(descriptor)
-        expected = entry.identity or _identity(status)
+        expected = entry.identity or identity_of(status)
         read = int(status.st_size == entry.size and stat.S_ISREG(status.st_mode))
         while left and read:
             piece = buffer()[:left]
@@ -79,7 +82,7 @@ def _pieces(entry: Entry, path: str, buffer: Callable[[], memoryview], digest: h
             yield piece[:read]
             digest.update(piece[:read])
         status = os.fstat(descriptor)
-    if left or _identity(status) != expected:
+    if left or identity_of(status) != expected:
         _check_again(entry, path, expected, status, None if left else digest.digest())
 
 
@@ -95,17 +98,12 @@ def _opened(path: str) -> Iterator[int]:
         raise _translate(error, path) from error
 
 
-def _identity(status: os.stat_result) -> tuple[int, int, int, int, int]:
-    """The fields of a FileIdentity, as a bare tuple: it is made for every file and only compared."""
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev
-
-
-def _check_again(entry: Entry, path: str, expected: Sequence[int], found: os.stat_result, digest: bytes | None) -> None:
+def _check_again(entry: Entry, path: str, expected: FileIdentity, found: os.stat_result, digest: bytes | None) -> None:
     """Refuse a file that is not what it was, unless its ctime alone says so and a second look finds the same content.
 
     Another name or mode changes the ctime as well. ``digest`` is of what was read, None where that was not all.
     """
-    size, mtime_ns, _, inode, device = _identity(found)
+    size, mtime_ns, _, inode, device = identity_of(found)
     alike = (size, mtime_ns, inode, device) == (expected[0], expected[1], expected[3], expected[4])
     if not alike or not stat.S_ISREG(found.st_mode) or digest is None or digest != _digest_now(path):
         raise _changed(path, entry, expected, found)
@@ -124,10 +122,10 @@ def _check_digest(entry: Entry, path: str, digest: bytes) -> None:
 _AGAIN = "let nothing write there during a build, and build again"
 
 
-def _changed(path: str, entry: Entry, expected: Sequence[int], found: os.stat_result) -> ContextChangedError:
+def _changed(path: str, entry: Entry, expected: FileIdentity, found: os.stat_result) -> ContextChangedError:
     if not stat.S_ISREG(found.st_mode):
         how = "it is no regular file any more"
-    elif (found.st_ino, found.st_dev) != tuple(expected[3:]):
+    elif (found.st_ino, found.st_dev) != expected[3:]:
         how = "it was replaced"
     elif found.st_size != entry.size:
         how = f"it {'grew' if found.st_size > entry.size else 'shrank'} from {entry.size} to {found.st_size} bytes"

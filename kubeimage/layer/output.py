@@ -35,10 +35,10 @@ class Output:
         self._worker: _Worker | None = None
         self._buffers: Iterator[memoryview] | None = None
 
-    def add(self, data: bytes) -> None:
+    def add(self, *data: bytes) -> None:
         """Append ``data``."""
-        self._parts.append(data)
-        self._gathered += len(data)
+        self._parts += data
+        self._gathered += sum(map(len, data))
         if self._gathered >= PIECE:
             self._flush()
 

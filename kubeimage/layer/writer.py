@@ -45,10 +45,10 @@ def write_layer(changeset: Sequence[Entry], sink: Sink) -> WrittenLayer:
     digests = {}
     with Output(sink) as output:
         for entry in _checked(changeset):
-            output.add(render_header(entry))
             if entry.kind is Kind.FILE:
-                digests[entry.path] = _add_content(entry, output)
-                output.add(PADDING[entry.size % BLOCK])
+                digests[entry.path] = _add_file(entry, output)
+            else:
+                output.add(render_header(entry))
         output.add(END_OF_ARCHIVE)
         return WrittenLayer(Digest(output.finish()), output.size, digests)
 
@@ -82,18 +82,21 @@ def _link_of(link: Entry, files: Mapping[str, Entry]) -> Entry:
     return link._replace(mode=first.mode, mtime=first.mtime, xattrs=())
 
 
-def _add_content(entry: Entry, output: Output) -> bytes:
-    source = entry.source
-    if isinstance(source, str):
-        if entry.size >= _LARGE:
-            return read_large(entry, source, output.buffer, output.add_buffer)
+def _add_file(entry: Entry, output: Output) -> bytes:
+    source, size, header = entry.source, entry.size, render_header(entry)
+    if not isinstance(source, str):
+        if source is None or len(source) != size:
+            raise ValueError(f"{entry.path!r} has no content of {size} bytes")
+        output.add(header, source, PADDING[size % BLOCK])
+        return _digest_of(entry, source)
+    if size < _LARGE:
         data, digest = read_small(entry, source)
-        output.add(data)
+        output.add(header, data, PADDING[size % BLOCK])
         return digest
-    if source is None or len(source) != entry.size:
-        raise ValueError(f"{entry.path!r} has no content of {entry.size} bytes")
-    output.add(source)
-    return _digest_of(entry, source)
+    output.add(header)
+    digest = read_large(entry, source, output.buffer, output.add_buffer)
+    output.add(PADDING[size % BLOCK])
+    return digest
 
 
 def _digest_of(entry: Entry, content: bytes) -> bytes:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 from kubeimage.errors import MountError, UsageError
 from kubeimage.image.digest import Digest
-from kubeimage.mount.copying import CopyMounter
-from kubeimage.mount.overlay import OverlayMounter
 from kubeimage.protocols import Mount, Mounter, SnapshotStore
+
+if TYPE_CHECKING:
+    from kubeimage.mount.copying import CopyMounter
+    from kubeimage.mount.overlay import OverlayMounter
 
 MOUNTERS = ("auto", "overlay", "copy")
 
@@ -25,9 +28,9 @@ def choose_mounter(name: str, snapshots: SnapshotStore, notice: Notice | None = 
     if name == "auto":
         return AutoMounter(snapshots, notice or (lambda _text: None))
     if name == "overlay":
-        return OverlayMounter(snapshots)
+        return _overlay(snapshots)
     if name == "copy":
-        return CopyMounter(snapshots)
+        return _copy(snapshots)
     raise UsageError(f"no way to mount is called {name!r}", hint=f"choose one of {', '.join(MOUNTERS)}")
 
 
@@ -59,11 +62,23 @@ class AutoMounter:
         return self._chosen.mount(layers)
 
     def _choose(self) -> Mounter:
-        overlay = OverlayMounter(self._snapshots)
+        overlay = _overlay(self._snapshots)
         try:
             overlay.probe()
         except MountError as error:
             self._notice(f"RUN works on a copy of its root filesystem (--mount=copy): {error.message}")
-            return CopyMounter(self._snapshots)
+            return _copy(self._snapshots)
         self._notice("RUN works on an overlay of the layers (--mount=overlay)")
         return overlay
+
+
+def _overlay(snapshots: SnapshotStore) -> OverlayMounter:
+    from kubeimage.mount.overlay import OverlayMounter
+
+    return OverlayMounter(snapshots)
+
+
+def _copy(snapshots: SnapshotStore) -> CopyMounter:
+    from kubeimage.mount.copying import CopyMounter
+
+    return CopyMounter(snapshots)

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from kubeimage.image.digest import Digest
-from kubeimage.layer.entry import Entry, FileIdentity
-from kubeimage.mount.inspection import identity_of
+from kubeimage.layer.entry import Entry, FileIdentity, identity_of
 from kubeimage.mount.lower import MergedLayers
 from kubeimage.mount.merge import copy_merged
 from kubeimage.mount.survey import survey_copy

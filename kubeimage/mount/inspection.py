@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from kubeimage.errors import UnsupportedSourceError
 from kubeimage.layer.disk import CAPABILITY, is_kept_xattr
-from kubeimage.layer.entry import WHITEOUT_PREFIX, Entry, FileIdentity, Kind
+from kubeimage.layer.entry import WHITEOUT_PREFIX, Entry, Kind, identity_of
 
 _READABLE = 0o400
 _HINT = "remove it at the end of the RUN"
@@ -22,11 +22,6 @@ _UNSUPPORTED = {
 _CAPABILITY_VERSION_2, _CAPABILITY_VERSION_3 = 0x02000000, 0x03000000
 _CAPABILITY_VERSIONS = 0xFF000000
 _CAPABILITY_SIZE = 20
-
-
-def identity_of(status: os.stat_result) -> FileIdentity:
-    """Give what tells that a file is still the one that was looked at."""
-    return FileIdentity(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
 
 
 def check_name(name: str, path: str) -> None:

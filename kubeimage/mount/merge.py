@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from kubeimage.errors import MountError, StoreFullError
-from kubeimage.layer.entry import FileIdentity
-from kubeimage.mount.inspection import identity_of, readable, xattrs_of
+from kubeimage.layer.entry import FileIdentity, identity_of
+from kubeimage.mount.inspection import readable, xattrs_of
 from kubeimage.mount.lower import Found, MergedLayers, Stack
 
 _MOST_AT_ONCE = 1 << 30

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kubeimage.errors import UsageError
-from kubeimage.protocols import CommandRunner
-from kubeimage.run.plain import PlainRunner
-from kubeimage.run.sandbox import SandboxRunner
+from kubeimage.protocols import Command, CommandResult, CommandRunner, Mount
 
 ISOLATIONS = ("auto", "sandbox", "none")
 
@@ -23,9 +21,36 @@ def choose_runner(name: str, notice: Notice | None = None) -> CommandRunner:
     Raises: UsageError for another name.
     """
     if name in ("auto", "sandbox"):
-        return SandboxRunner()
+        return _LateRunner("sandbox", _sandbox)
     if name == "none":
         if notice is not None:
             notice(UNPROTECTED)
-        return PlainRunner()
+        return _LateRunner("none", _plain)
     raise UsageError(f"no isolation is called {name!r}", hint=f"choose one of {', '.join(ISOLATIONS)}")
+
+
+class _LateRunner:
+    """A runner that is imported at its first run: most builds end without one."""
+
+    def __init__(self, name: str, load: Callable[[], CommandRunner]) -> None:
+        self.name = name
+        self._load = load
+
+    def run(self, command: Command, mount: Mount, output: Callable[[bytes], None]) -> CommandResult:
+        """Run ``command`` as the runner that was chosen does.
+
+        Raises: SandboxError where it cannot be started.
+        """
+        return self._load().run(command, mount, output)
+
+
+def _sandbox() -> CommandRunner:
+    from kubeimage.run.sandbox import SandboxRunner
+
+    return SandboxRunner()
+
+
+def _plain() -> CommandRunner:
+    from kubeimage.run.plain import PlainRunner
+
+    return PlainRunner()

@@ -284,9 +284,9 @@ def test_two_processes_never_leave_a_torn_index(kept: Path, context: Path) -> No
     reads = 0
     while any(writer.poll() is None for writer in writers):
         if os.path.exists(index(kept, context).path):
-            reads += len(index(kept, context)._load()) >= 50
+            reads += len(index(kept, context)._records) >= 50
 
     assert [writer.returncode for writer in writers] == [0, 0]
     assert reads > 0
     assert os.listdir(kept) == [os.path.basename(index(kept, context).path)]
-    assert len(index(kept, context)._load()) >= 50
+    assert len(index(kept, context)._records) >= 50

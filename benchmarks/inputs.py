@@ -1,0 +1,70 @@
+"""The projects that are built: many small files, a few big ones, many COPYs, many RUNs, and nothing."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+STATIC_SHELL = "/bin/busybox"
+"""What other builders, whose RUN sees the image alone, need in it."""
+
+
+class Inputs:
+    """The contexts below a folder. Units: ``scale`` is the share of full size that the first two have."""
+
+    def __init__(self, folder: Path, scale: float) -> None:
+        self.folder, self.scale = folder, scale
+
+    def make(self) -> None:
+        """Write all of them."""
+        random.seed(1)
+        self._make_small()
+        self._make_big()
+        deep = self._context("deep", ["FROM scratch", *(f"COPY f{number:03} d/" for number in range(120))])
+        for number in range(120):
+            (deep / f"f{number:03}").write_text(f"{random.random()}\n" * 50)
+        runs = self._context(
+            "runs", ["FROM scratch", "COPY sh bin/", *(f"RUN echo step {one} > f{one:02}" for one in range(20))]
+        )
+        if Path(STATIC_SHELL).exists():
+            shutil.copy(STATIC_SHELL, runs / "sh")
+        else:
+            (runs / "sh").write_text("#!/bin/sh\n")
+        self._context("noops", ["FROM scratch", *(f"RUN : {number}" for number in range(20))])
+        self._context("nothing", ["FROM scratch"])
+
+    def _make_small(self) -> None:
+        """10,000 files of 1 to 8 KiB in 500 folders."""
+        small = self._context("small", ["FROM scratch", "COPY tree tree"])
+        words = " ".join(random.choice(["image", "name", "kind", "spec", "v1"]) for _ in range(20_000)).encode()
+        for number in range(int(500 * self.scale) or 1):
+            folder = small / "tree" / f"d{number // 25:02}" / f"s{number:03}"
+            folder.mkdir(parents=True)
+            for index in range(20):
+                size, start = random.randrange(1024, 8193), random.randrange(80_000)
+                text = f"# {number}/{index}\n".encode() + words[start : start + size]
+                (folder / f"f{index:02}.yaml").write_bytes(text)
+
+    def _make_big(self) -> None:
+        """4 files of 256 MiB that nothing can compress."""
+        big = self._context("big", ["FROM scratch", "COPY data data"])
+        (big / "data").mkdir()
+        for number in range(4):
+            with (big / "data" / f"f{number}").open("wb") as stream:
+                for _ in range(int(256 * self.scale) or 1):
+                    stream.write(random.randbytes(1 << 20))
+
+    def edit_last(self) -> None:
+        """Change the file that the last of the 120 COPYs reads."""
+        (self.folder / "deep" / "f119").write_text(f"{random.random()}\n")
+
+    def context(self, name: str) -> str:
+        """Give the path of a context."""
+        return str(self.folder / name)
+
+    def _context(self, name: str, lines: list[str]) -> Path:
+        context = self.folder / name
+        context.mkdir()
+        (context / "Kubefile").write_text("\n".join(lines) + "\n")
+        return context
