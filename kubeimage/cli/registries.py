@@ -42,6 +42,7 @@ _ALL = "all"
 def push(
     session: Session,
     name: str,
+    *,
     form: Format | None,
     compression: str | None,
     platform: str | None,
@@ -62,9 +63,7 @@ def push(
 
     wire = WireForm(form, coding, only_raw=compression is None)
     with open_progress(progress) as watch:
-        digest = push_image(
-            reference, session.root or api.default_root(), settings, watch, form=wire, platform=wanted
-        )
+        digest = push_image(reference, session.root or api.default_root(), settings, watch, form=wire, platform=wanted)
     click.echo(digest)
 
 
@@ -104,7 +103,9 @@ def pull(session: Session, name: str, platforms: str, insecure: tuple[str, ...],
 @insecure_option
 @common_options
 @click.pass_obj
-def login(session: Session, host: str, username: str | None, *, password_stdin: bool, insecure: tuple[str, ...]) -> None:
+def login(
+    session: Session, host: str, username: str | None, *, password_stdin: bool, insecure: tuple[str, ...]
+) -> None:
     """Keep a name and password for registry HOST, once it has taken them.
 
     They are kept in Docker's configuration file, or by the credential helper that it names.

@@ -24,7 +24,8 @@ from kubeimage.errors import (
 )
 from kubeimage.registry.auth import Authenticator, Scopes
 from kubeimage.registry.credentials import DOCKER_HUB, Credentials
-from kubeimage.registry.http import HttpTransport, Origin, Request, Response, origin_of
+from kubeimage.registry.http import HttpTransport, Request, Response
+from kubeimage.registry.origin import Origin, origin_of
 from kubeimage.settings import Settings
 
 USER_AGENT = f"kubeimage/{__version__}"

@@ -17,10 +17,11 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 from kubeimage.errors import RegistryConnectionError, RegistryContentError
+from kubeimage.registry.origin import Origin, origin_of
 from kubeimage.registry.proxy import Proxy, find_proxy
 from kubeimage.registry.tls import Trust, certificate_error
 
@@ -44,19 +45,6 @@ class Patience:
     answer: float = 120
     window: float = 30
     rate: float = 1024
-
-
-class Origin(NamedTuple):
-    """Where a request goes, and whose credentials may go with it."""
-
-    scheme: str
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        usual = self.port == (443 if self.scheme == "https" else 80)
-        return host if usual else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -100,17 +88,6 @@ class Request:
         """What to tell people: without the query, which may hold a signature."""
         parts = urlsplit(self.url)
         return f"{self.method} {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def origin_of(url: str) -> Origin:
-    """Give the origin of an address.
-
-    Raises: ValueError for an address that is not http or https.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"not an address of the web: {url[:100]!r}")
-    return Origin(parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
 
 
 class Response:

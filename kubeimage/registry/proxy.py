@@ -6,13 +6,10 @@ import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from kubeimage.errors import UsageError
-
-if TYPE_CHECKING:
-    from kubeimage.registry.http import Origin
+from kubeimage.registry.origin import Origin
 
 _LOOPBACK = ("localhost", "127.", "::1")
 
