@@ -5,7 +5,6 @@ Nobody has to read it: a reader that goes away ends nothing.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Protocol
 
 from kubeimage.builder.events import Event
 from kubeimage.cli.streams import Muffled
+from kubeimage.cli.transfers import is_terminal
 from kubeimage.errors import Diagnostic
 from kubeimage.registry.events import TransferEvent
 
@@ -54,7 +54,7 @@ def _make(mode: str) -> Progress:
         from kubeimage.cli.jsonlines import JsonProgress
 
         return JsonProgress(Muffled(sys.stderr))
-    if mode == "auto" and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+    if mode == "auto" and is_terminal():
         from kubeimage.cli.live import LiveProgress
 
         return LiveProgress()

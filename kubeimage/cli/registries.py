@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kubeimage import api
-from kubeimage.cli.progress import open_progress
 from kubeimage.cli.request import insecure_option, parse_name, parse_platform, progress_options
 from kubeimage.cli.session import Session, common_options
+from kubeimage.cli.transfers import open_transfers
 from kubeimage.errors import UsageError
+from kubeimage.settings import default_root
 
 if TYPE_CHECKING:
     from kubeimage.image.media_types import Format
@@ -62,8 +62,8 @@ def push(
     from kubeimage.transfer import WireForm
 
     wire = WireForm(form, coding, only_raw=compression is None)
-    with open_progress(progress) as watch:
-        digest = push_image(reference, session.root or api.default_root(), settings, watch, form=wire, platform=wanted)
+    with open_transfers(progress) as watch:
+        digest = push_image(reference, session.root or default_root(), settings, watch, form=wire, platform=wanted)
     click.echo(digest)
 
 
@@ -91,8 +91,8 @@ def pull(session: Session, name: str, platforms: str, insecure: tuple[str, ...],
     wanted = _parse_platforms(platforms)
     from kubeimage.distribution import pull_image
 
-    with open_progress(progress) as watch:
-        arrival = pull_image(reference, session.root or api.default_root(), settings, watch, platforms=wanted)
+    with open_transfers(progress) as watch:
+        arrival = pull_image(reference, session.root or default_root(), settings, watch, platforms=wanted)
     click.echo(arrival.top.digest)
 
 

@@ -16,8 +16,8 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Self
+from types import MappingProxyType
+from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
 from kubeimage.errors import RegistryConnectionError, RegistryContentError
@@ -31,8 +31,7 @@ PIECE = 1 << 20
 _NOT_THERE = {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(NamedTuple):
     """How long to wait for a registry.
 
     Units: seconds. ``answer`` is for the first byte of an answer, ``handshake`` for a server that may not speak TLS;
@@ -47,8 +46,7 @@ class Patience:
     rate: float = 1024
 
 
-@dataclass(frozen=True)
-class Body:
+class Body(NamedTuple):
     """What a request sends: ``size`` bytes, read from the start each time it is sent."""
 
     size: int
@@ -60,14 +58,16 @@ class Body:
         return cls(len(data), lambda: iter((data,)))
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """An HTTP request. Its ``repr`` shows no header, for these hold secrets."""
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = MappingProxyType({})
     body: Body | None = None
+
+    def __repr__(self) -> str:
+        return f"Request({self.shown})"
 
     @property
     def origin(self) -> Origin:
