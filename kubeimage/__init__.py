@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         read_kubefile,
     )
     from kubeimage.errors import (
+        ArchiveError,
         BaseImageError,
         BlobCorruptError,
         BlobNotFoundError,
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from kubeimage.kubefile import Kubefile, parse, render
 
 __all__ = [
+    "ArchiveError",
     "Backends",
     "BaseImageError",
     "BlobCorruptError",

@@ -32,6 +32,8 @@ COMMANDS = {
     "pull": LazyCommand("kubeimage.cli.registries:pull", "Fetch an image from its registry."),
     "login": LazyCommand("kubeimage.cli.registries:login", "Keep a name and password for a registry."),
     "logout": LazyCommand("kubeimage.cli.registries:logout", "Forget them."),
+    "save": LazyCommand("kubeimage.cli.archives:save", "Write an image into a file."),
+    "load": LazyCommand("kubeimage.cli.archives:load", "Bring the images of a file into the store."),
     "lint": LazyCommand("kubeimage.cli.lint:lint", "Check a Kubefile without building it."),
     "fsck": LazyCommand("kubeimage.cli.upkeep:fsck", "Verify the store."),
     "prune": LazyCommand("kubeimage.cli.upkeep:prune", "Delete what nothing in the store refers to."),
