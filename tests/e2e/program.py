@@ -72,6 +72,12 @@ class Program:
         assert "Traceback" not in stderr
         return ended
 
+    def pipe(self, script: str) -> None:
+        """Run a script for sh in which ``$KUBEIMAGE`` is the program; every part of its pipes must succeed."""
+        environment = {**self._environment(), "KUBEIMAGE": f"{sys.executable} -m kubeimage"}
+        command = ["bash", "-euc", f"set -o pipefail; {script}"]
+        subprocess.run(command, cwd=self.folder, env=environment, check=True, timeout=PATIENCE)
+
     def build(self, name: str, context: str | Path, *options: str | Path) -> str:
         """Build an image and give its id."""
         handle, path = tempfile.mkstemp(dir=self.folder)
