@@ -47,7 +47,15 @@ def save(session: Session, name: str, *, output: str, form: str, compression: st
         raise UsageError("a docker-archive holds layers uncompressed", hint="leave out --compression")
     coding = Coding.parse(compression) if compression is not None else None
     chosen = ARCHIVE_FORMATS[ARCHIVE_FORMATS.index(form)]
-    saved = save_image(name, output, root=session.root, form=chosen, platform=parse_platform(platform), coding=coding)
+    saved = save_image(
+        name,
+        output,
+        root=session.root,
+        form=chosen,
+        platform=parse_platform(platform),
+        coding=coding,
+        naming=session.naming,
+    )
     if saved.absent:
         click.echo(f"{count(saved.absent, 'image')} of the index, for other platforms, were never here", err=True)
     click.echo(f"{saved.manifest} written to {'standard output' if output == '-' else output}", err=True)
@@ -68,7 +76,7 @@ def load(session: Session, *, source: str, tags: tuple[str, ...], form: str) -> 
     """
     from kubeimage.saving import load_images
 
-    references = tuple(parse_name(tag, "--tag") for tag in tags)
+    references = tuple(parse_name(tag, "--tag", session.naming) for tag in tags)
     loaded = load_images(source, root=session.root, references=references)
     for one in loaded:
         for warning in one.arrival.warnings:
@@ -91,7 +99,7 @@ def load(session: Session, *, source: str, tags: tuple[str, ...], form: str) -> 
         click.echo(format_json(rows))
         return
     for one in loaded:
-        names = [name.familiar() for name in one.references] or [
+        names = [session.naming.familiar(name) for name in one.references] or [
             image_id.short for _, _, image_id in one.arrival.images
         ]
         platforms = ", ".join(str(platform) for platform, _, _ in one.arrival.images)

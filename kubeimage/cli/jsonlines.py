@@ -35,7 +35,13 @@ class JsonProgress:
         """Tell what has happened."""
         match event:
             case BuildStarted():
-                self._tell("build_started", steps=event.total, base=event.base, base_layers=event.base_layers)
+                self._tell(
+                    "build_started",
+                    steps=event.total,
+                    base=event.base,
+                    base_layers=event.base_layers,
+                    base_digest=str(event.base_digest) if event.base_digest else None,
+                )
             case StepStarted():
                 self._running = event.step
                 self._tell("step_started", **_step_to_json(event.step))

@@ -25,7 +25,7 @@ from kubeimage.errors import KubeimageError, PlatformMismatchError, RegistryCont
 from kubeimage.image.media_types import Compression, Format
 from kubeimage.image.oci import Index
 from kubeimage.image.platform import Platform
-from kubeimage.image.reference import Naming, Reference
+from kubeimage.image.reference import Reference
 from kubeimage.registry.events import TransferEvent
 from kubeimage.registry.exchange import Retry
 from kubeimage.registry.registries import Registries
@@ -75,7 +75,7 @@ class Puller:
 
     def __call__(self, registry: FakeRegistry, *platforms: Platform, tag: str = "v1", **settings: Any) -> Any:
         hosts = {registry.host: HostSettings(plain_http=True), **settings.pop("hosts", {})}
-        reference = Naming().parse(f"{registry.host}/{REPOSITORY}:{tag}" if "@" not in tag else tag)
+        reference = Reference.parse(f"{registry.host}/{REPOSITORY}{tag if '@' in tag else f':{tag}'}")
         retry = Retry(sleep=self.waits.append, chance=lambda: 0.0)
         chosen = Settings(hosts=hosts, **settings)
         with (
@@ -241,6 +241,24 @@ def test_a_resumed_blob_that_is_wrong_is_fetched_once_more_in_one(fake_registry:
     pull(fake_registry)
 
     assert pull.files(fake_registry) == {"etc/a"}
+
+
+@pytest.mark.parametrize("tag", ["", ":v1"], ids=["digest alone", "tag and digest"])
+def test_a_pinned_image_is_kept_under_its_digest(tag: str, fake_registry: FakeRegistry, pull: Puller) -> None:
+    old = publish(fake_registry, make_foreign(LOWER)).descriptor.digest
+    publish(fake_registry, make_foreign(UPPER))
+    pinned = Reference.parse(f"{fake_registry.host}/{REPOSITORY}{tag}@{old}")
+    pull(fake_registry)
+
+    pull(fake_registry, tag=f"{tag}@{old}")
+
+    assert pull.files(fake_registry) == {"etc/b"}
+    with Store.open(str(pull.root)) as store:
+        assert store.images.get(pinned) is not None
+        assert pinned in [record.reference for record in store.images.records()]
+        store.images.remove(pinned)
+        assert store.images.get(pinned) is None
+    assert pull.files(fake_registry) == {"etc/b"}
 
 
 def test_of_an_index_only_the_wanted_platform_comes(fake_registry: FakeRegistry, pull: Puller) -> None:
