@@ -1,9 +1,9 @@
 import pytest
 
-from kubeimage.image.reference import Naming
 from kubeimage.cli.request import parse_build_args, parse_epoch, parse_labels, parse_name, parse_platform
 from kubeimage.errors import BuildArgError, PlatformFormatError, ReferenceFormatError, UsageError
 from kubeimage.image.platform import Platform
+from kubeimage.image.reference import Naming
 
 
 def test_each_build_arg_is_one_pair_whatever_its_value_holds() -> None:

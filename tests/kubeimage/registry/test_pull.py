@@ -1,7 +1,7 @@
 """Whole images from a registry that may do anything, into a real store."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from harness.fakes.registry import (
     WrongHeader,
     WrongLength,
 )
-from kubeimage.errors import KubeimageError, PlatformMismatchError, RegistryContentError, RegistryError
+from kubeimage.errors import PlatformMismatchError, RegistryContentError, RegistryError
 from kubeimage.image.media_types import Compression, Format
 from kubeimage.image.oci import Index
 from kubeimage.image.platform import Platform
@@ -375,5 +375,5 @@ def test_two_pulls_and_a_prune_at_once_are_safe(fake_registry: FakeRegistry, tmp
 def _catching(work: Callable[[], object], failures: list[BaseException]) -> None:
     try:
         work()
-    except BaseException as error:
+    except Exception as error:  # noqa: BLE001
         failures.append(error)
