@@ -17,7 +17,7 @@ from kubeimage.builder.events import (
 from kubeimage.builder.plan import Step
 from kubeimage.cli.output import diagnostic_to_json, format_json
 from kubeimage.cli.streams import LineSplitter
-from kubeimage.cli.transfers import Objects
+from kubeimage.cli.telling import Objects
 from kubeimage.errors import Diagnostic
 from kubeimage.registry.events import TransferEvent
 

@@ -16,7 +16,7 @@ from kubeimage.builder.events import (
 from kubeimage.builder.plan import Step
 from kubeimage.cli.output import count, format_size, harmless, shorten, shorten_digests
 from kubeimage.cli.streams import LineSplitter
-from kubeimage.cli.transfers import line_of
+from kubeimage.cli.telling import line_of
 from kubeimage.errors import Diagnostic, Location
 from kubeimage.registry.events import TransferEvent
 from kubeimage.report import format_diagnostics

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from kubeimage.builder.events import Event
-from kubeimage.cli.streams import Muffled
-from kubeimage.cli.transfers import is_terminal
+from kubeimage.cli.streams import Muffled, is_terminal
 from kubeimage.errors import Diagnostic
 from kubeimage.registry.events import TransferEvent
 
