@@ -125,7 +125,7 @@ class Repository:
         Raises: RegistryError.
         """
         headers = dict(_BINARY)
-        if upload.offset:
+        if upload.offset and body.size is not None:
             headers["Content-Range"] = f"{upload.offset}-{upload.offset + body.size - 1}"
         request = Request("PATCH", upload.url, headers, body)
         with self.exchange.call(request, self._scopes, wanted=(202, 201, 204), attempts=1) as response:

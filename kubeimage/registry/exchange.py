@@ -116,7 +116,7 @@ class Exchange:
         for _ in range(_MOST_REDIRECTS + 1):
             response = self._send_authorized(request, scopes) if request.origin == home else self._send_once(request)
             is_redirect = response.status in _REDIRECTS and "Location" in response.headers
-            if not is_redirect:
+            if not is_redirect or not _can_repeat(request):
                 return response
             with response:
                 request = self._redirected(request, response)
@@ -126,7 +126,7 @@ class Exchange:
     def _send_authorized(self, request: Request, scopes: Scopes) -> Response:
         sent = self._auth.authorization(scopes)
         response = self._send_once(_with_authorization(request, sent))
-        if response.status != 401:
+        if response.status != 401 or not _can_repeat(request):
             return response
         try:
             answer = self._auth.accept(response, scopes, sent)
@@ -201,6 +201,11 @@ def may_pass(error: RegistryError) -> bool:
 
 # Docker Hub's name is not where its API is.
 _API_HOSTS = dict.fromkeys(DOCKER_HUB, "registry-1.docker.io")
+
+
+def _can_repeat(request: Request) -> bool:
+    """Whether the request can be sent once more: not one whose body is made while it is sent."""
+    return request.body is None or request.body.size is not None
 
 
 def _with_authorization(request: Request, value: str | None) -> Request:

@@ -47,9 +47,12 @@ class Patience(NamedTuple):
 
 
 class Body(NamedTuple):
-    """What a request sends: ``size`` bytes, read from the start each time it is sent."""
+    """What a request sends: ``size`` bytes, read from the start each time it is sent.
 
-    size: int
+    Shape: ``size`` None is for what is still being made; that is sent once.
+    """
+
+    size: int | None
     open: Callable[[], Iterator[bytes | memoryview]]
 
     @classmethod
@@ -243,7 +246,9 @@ class HttpTransport:
         if plain_proxy and proxy is not None:
             _put_headers(connection, proxy.headers)
         _put_headers(connection, request.headers)
-        if request.body is not None:
+        if request.body is not None and request.body.size is None:
+            connection.putheader("Transfer-Encoding", "chunked")
+        elif request.body is not None:
             connection.putheader("Content-Length", str(request.body.size))
         elif request.method in ("POST", "PUT", "PATCH"):
             connection.putheader("Content-Length", "0")
@@ -258,6 +263,13 @@ class HttpTransport:
 
     def _send_body(self, sock: socket.socket, body: Body) -> None:
         sock.settimeout(self._patience.send)
+        if body.size is None:
+            for piece in body.open():
+                _send_all(sock, b"%x\r\n" % len(piece))
+                _send_all(sock, piece)
+                _send_all(sock, b"\r\n")
+            _send_all(sock, b"0\r\n\r\n")
+            return
         left = body.size
         for piece in body.open():
             view = memoryview(piece)[:left]

@@ -19,9 +19,13 @@ from kubeimage.registry.events import (
     TransferObserver,
     TransferStarted,
 )
+from kubeimage.registry.growing import GrowingUpload
 from kubeimage.registry.upload import upload_blob
 from kubeimage.registry.workers import run_all
 from kubeimage.transfer import Departure, RawLayer, WireImage
+
+_LARGE = 16 << 20
+"""Bytes of a layer that is sent while it is compressed: a smaller one is compressed before much could be sent."""
 
 
 class Push(NamedTuple):
@@ -59,11 +63,37 @@ class Push(NamedTuple):
         return image
 
     def _compress_and_send(self, layer: RawLayer, lender: str | None) -> None:
-        for _ in self.departure.compress(layer):
-            pass
+        arrived = layer.size >= _LARGE and self._send_growing(layer)
+        if layer.size < _LARGE:
+            for _ in self.departure.compress(layer):
+                pass
         blob = self.departure.blob_of(layer)
-        if not self._is_there(blob):
+        if arrived:
+            self.observe(BlobFinished("push", blob.digest, blob.size, moved=True))
+        elif not self._is_there(blob):
             self._send(blob, lender)
+
+    def _send_growing(self, layer: RawLayer) -> bool:
+        """Send a layer while it is compressed, unless the registry turns out to have it; tell whether it has gone."""
+        pieces = self.departure.compress(layer)
+        next(pieces, None)
+        upload = GrowingUpload(self.repository, partial(self.departure.open_growing, layer), partial(self._tell, layer))
+        upload.start()
+        try:
+            for _ in pieces:
+                pass
+            blob = self.departure.blob_of(layer)
+            upload.end(None if self.repository.has_blob(blob.digest, blob.size) else blob)
+        except BaseException:
+            upload.end(None)
+            raise
+        finally:
+            upload.join()
+        return upload.arrived
+
+    def _tell(self, layer: RawLayer, done: int) -> None:
+        # Its blob has no digest and no size yet; what is compressed is not much larger than what is not.
+        self.observe(BlobProgress("push", layer.diff_id, done, max(done, layer.size)))
 
     def _find_missing(self, blobs: Sequence[Descriptor]) -> list[Descriptor]:
         missing: list[Descriptor] = []

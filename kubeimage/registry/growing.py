@@ -1,0 +1,89 @@
+"""A layer that is sent while it is compressed: from the file that it grows in, so nothing waits in memory.
+
+Only when all of it is compressed its digest is known, and the registry can be asked whether it has it. If so, what is
+still to be sent is not; so a push takes no longer than compressing first, and mostly as long as sending alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from kubeimage.errors import RegistryError
+from kubeimage.image.oci import Descriptor
+from kubeimage.registry.client import Repository
+from kubeimage.registry.exchange import may_pass
+from kubeimage.registry.http import PIECE, Body
+
+_PAUSE = 0.01
+_CANNOT_BE_SENT_TWICE = {301, 302, 303, 307, 308, 401}
+
+
+class GrowingUpload:
+    """Sends a growing file in a thread of its own, from ``start`` on.
+
+    Shape: ``arrived`` says, after ``join``, whether the registry has it all; if not, it is to be sent as any blob.
+    """
+
+    def __init__(self, repository: Repository, open_file: Callable[[], BinaryIO], sent: Callable[[int], None]) -> None:
+        self.arrived = False
+        self.error: RegistryError | None = None
+        self._repository = repository
+        self._open = open_file
+        self._sent = sent
+        self._blob: Descriptor | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="growing")
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def end(self, blob: Descriptor | None) -> None:
+        """Say that the file has grown to be ``blob``, or, with None, that nobody wants it any more."""
+        self._blob = blob
+        self._ended.set()
+
+    def join(self) -> None:
+        """Wait until nothing is sent any more.
+
+        Raises: RegistryError, but for one that a second try may mend.
+        """
+        self._thread.join()
+        if self.error is not None:
+            raise self.error
+
+    def _run(self) -> None:
+        try:
+            upload = self._repository.start_upload()
+            assert upload is not None
+            upload = self._repository.append(upload, Body(None, self._pieces))
+            if self._blob is not None:
+                self._repository.finish_upload(upload, self._blob.digest)
+                self.arrived = True
+        except _NotWantedError:
+            pass
+        except RegistryError as error:
+            if not (may_pass(error) or error.status in _CANNOT_BE_SENT_TWICE):
+                self.error = error
+
+    def _pieces(self) -> Iterator[bytes]:
+        done = 0
+        with self._open() as file:
+            while True:
+                has_ended = self._ended.is_set()
+                if has_ended and self._blob is None:
+                    raise _NotWantedError
+                if piece := file.read(PIECE):
+                    yield piece
+                    done += len(piece)
+                    self._sent(done)
+                elif has_ended:
+                    return
+                else:
+                    self._ended.wait(_PAUSE)
+
+
+class _NotWantedError(Exception):
+    """The registry has the blob already, or the push has failed."""
