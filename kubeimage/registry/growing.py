@@ -17,7 +17,7 @@ from kubeimage.registry.exchange import may_pass
 from kubeimage.registry.http import PIECE, Body
 
 _PAUSE = 0.01
-_CANNOT_BE_SENT_TWICE = {301, 302, 303, 307, 308, 401}
+_TO_BE_SENT_AGAIN = {301, 302, 303, 307, 308, 401, 404, 416}
 
 
 class GrowingUpload:
@@ -26,11 +26,11 @@ class GrowingUpload:
     Shape: ``arrived`` says, after ``join``, whether the registry has it all; if not, it is to be sent as any blob.
     """
 
-    def __init__(self, repository: Repository, open_file: Callable[[], BinaryIO], sent: Callable[[int], None]) -> None:
+    def __init__(self, repository: Repository, file: BinaryIO, sent: Callable[[int], None]) -> None:
         self.arrived = False
-        self.error: RegistryError | None = None
+        self.error: Exception | None = None
         self._repository = repository
-        self._open = open_file
+        self._file = file
         self._sent = sent
         self._blob: Descriptor | None = None
         self._ended = threading.Event()
@@ -48,7 +48,7 @@ class GrowingUpload:
     def join(self) -> None:
         """Wait until nothing is sent any more.
 
-        Raises: RegistryError, but for one that a second try may mend.
+        Raises: what went wrong, but for what a second try may mend.
         """
         self._thread.join()
         if self.error is not None:
@@ -64,25 +64,26 @@ class GrowingUpload:
                 self.arrived = True
         except _NotWantedError:
             pass
-        except RegistryError as error:
-            if not (may_pass(error) or error.status in _CANNOT_BE_SENT_TWICE):
-                self.error = error
+        except Exception as error:  # noqa: BLE001  it is raised again, in the thread that waits
+            mended = isinstance(error, RegistryError) and (may_pass(error) or error.status in _TO_BE_SENT_AGAIN)
+            self.error = None if mended else error
+        finally:
+            self._file.close()
 
     def _pieces(self) -> Iterator[bytes]:
         done = 0
-        with self._open() as file:
-            while True:
-                has_ended = self._ended.is_set()
-                if has_ended and self._blob is None:
-                    raise _NotWantedError
-                if piece := file.read(PIECE):
-                    yield piece
-                    done += len(piece)
-                    self._sent(done)
-                elif has_ended:
-                    return
-                else:
-                    self._ended.wait(_PAUSE)
+        while True:
+            has_ended = self._ended.is_set()
+            if has_ended and self._blob is None:
+                raise _NotWantedError
+            if piece := self._file.read(PIECE):
+                yield piece
+                done += len(piece)
+                self._sent(done)
+            elif has_ended:
+                return
+            else:
+                self._ended.wait(_PAUSE)
 
 
 class _NotWantedError(Exception):

@@ -184,7 +184,8 @@ class HttpTransport:
                 try:
                     return self._exchange(kept, request)
                 except ConnectionError:
-                    if request.body is not None:
+                    if request.method not in ("GET", "HEAD"):
+                        # It may have been done, and only the answer be lost.
                         raise
             return self._exchange(self._connect(request.origin), request)
 

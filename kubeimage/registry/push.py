@@ -77,7 +77,7 @@ class Push(NamedTuple):
         """Send a layer while it is compressed, unless the registry turns out to have it; tell whether it has gone."""
         pieces = self.departure.compress(layer)
         next(pieces, None)
-        upload = GrowingUpload(self.repository, partial(self.departure.open_growing, layer), partial(self._tell, layer))
+        upload = GrowingUpload(self.repository, self.departure.open_growing(layer), partial(self._tell, layer))
         upload.start()
         try:
             for _ in pieces:

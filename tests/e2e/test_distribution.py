@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import signal
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.fakes.registry import FakeRegistry, Slow
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.reference import DEFAULT_DOMAIN, DEFAULT_NAMESPACE
-from tests.e2e.program import REPOSITORY, Ended, Program, tree, write
+from tests.e2e.program import REPOSITORY, Ended, Program, tree, wait_until, write
+from tests.kubeimage.store.foreign import make_foreign, tar_of
 from tests.registries import docker_registry
 
 pytestmark = pytest.mark.needs("docker-registry")
@@ -285,3 +288,28 @@ def test_a_login_without_a_terminal_needs_the_password_on_standard_input(kubeima
     ended = kubeimage.run("login", "a.example", "-u", "anna", status=2)
 
     assert "login needs --password-stdin where nobody can be asked" in ended.stderr
+
+
+def test_an_interrupted_pull_ends_at_once_and_shows_nothing(kubeimage: Program) -> None:
+    with FakeRegistry() as registry:
+        publish(registry)
+        registry.on("GET */blobs/*", Slow(30), times=None)
+        program = configured(kubeimage, "", registry.host)
+        process = program.start("pull", f"{registry.host}/team/app:v1", "--platform=all")
+        wait_until(lambda: any("/blobs/" in call for call in registry.calls()), "for the first blob to be asked for")
+
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=20)
+
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert program.run("images", "--format=json").stdout == "[]\n"
+    assert not any((program.root / "ingest").iterdir())
+
+
+def publish(registry: FakeRegistry) -> None:
+    """Put an image of two layers into the registry."""
+    image = make_foreign(tar_of({"a": b"1"}), tar_of({"b": b"2"}))
+    for data in image.blobs.values():
+        registry.put_blob("team/app", data)
+    registry.put_manifest("team/app", "v1", image.manifest)
