@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kubeimage.builder.events import Observer, ignore
-from kubeimage.builder.executor import BuildResult, Parts, execute
+from kubeimage.builder.executor import BuildResult, Parts, check_runs, execute
 from kubeimage.builder.plan import SCRATCH, BuildOptions, BuildPlan, base_name, make_plan
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.context import ContextCollector, StatIndex
@@ -174,7 +174,7 @@ def check_build(
         name = base_reference(kubefile, options)
         if fetches and name is not None and will_fetch(name, backends.images, options):
             return
-        plan_build(kubefile, backends.images, options)
+        check_runs(plan_build(kubefile, backends.images, options), backends.runner)
 
 
 def will_fetch(reference: Reference, images: ImageStore, options: BuildOptions) -> bool:
@@ -270,6 +270,7 @@ def preview(
 
     collector = backends.collector(context)
     plan = plan_build(kubefile, backends.images, options or BuildOptions())
+    check_runs(plan, backends.runner)
     return forecast(plan, backends.cache, collector)
 
 

@@ -28,7 +28,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "kubefile context cache mount run store archive registry discovery",
         "builder",
         "api distribution maintenance",
-        "saving",
+        "saving platforms merging comparing",
         "cli",
         "__main__",
     )

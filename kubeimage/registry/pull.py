@@ -19,7 +19,7 @@ from kubeimage.errors import (
 )
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
-from kubeimage.image.oci import Descriptor, Index, Manifest, parse_document, platform_from_json
+from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor, Index, Manifest, parse_document, platform_from_json
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.registry.client import Repository
@@ -33,7 +33,7 @@ from kubeimage.registry.events import (
     TransferWarned,
 )
 from kubeimage.registry.workers import run_all
-from kubeimage.transfer import LARGEST_DOCUMENT, Arrival, Importer
+from kubeimage.transfer import Arrival, Importer
 
 _BAD_DOCUMENT = (ValueError, KeyError, TypeError, AttributeError, KubeimageError)
 
