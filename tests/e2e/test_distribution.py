@@ -244,7 +244,16 @@ def test_a_base_that_cannot_be_fetched_is_told_with_what_to_do(kubeimage: Progra
 
     assert "error[E0801]: cannot connect to the registry 127.0.0.1:1: Connection refused" in ended.stderr
     assert f"{context}/Kubefile:1:1" in ended.stderr
-    assert "--pull never asks no registry" in ended.stderr
+    assert "with --pull never no registry is asked for it" in ended.stderr
+
+
+def test_a_base_that_is_nowhere_is_told_with_both_places(online: Program, registry: str) -> None:
+    context = write(online.folder / "context", {"Kubefile": "FROM nowhere:v1\nCOPY a .\n", "a": "1"})
+
+    ended = online.run("build", "-t", "x", context, status=1)
+
+    assert "error[E0402]: the base image nowhere:v1 is not in the store for " in ended.stderr
+    assert f"and {registry} refuses GET http://{registry}/v2/" in ended.stderr
 
 
 def test_a_damaged_base_is_not_missing(online: Program, dashboard: str) -> None:
