@@ -17,7 +17,8 @@ from kubeimage.errors import (
 from kubeimage.image.digest import Digest
 from kubeimage.registry.auth import Scopes, pull_scope, push_scope
 from kubeimage.registry.exchange import Exchange
-from kubeimage.registry.http import Body, Request, Response
+from kubeimage.registry.http import Response
+from kubeimage.registry.messages import Body, Request
 
 LARGEST_MANIFEST = 4 << 20
 """Bytes; the distribution-spec's own limit."""
@@ -106,18 +107,26 @@ class Repository:
         request = self._request("GET", f"blobs/{digest}", {"Accept-Encoding": "identity", **headers})
         return self.exchange.call(request, self._scopes, wanted=(200, 206) if offset else (200,))
 
-    def start_upload(self, digest: Digest | None = None, lender: str | None = None) -> Upload | None:
-        """Begin to upload a blob; None where the registry could take it from the repository ``lender`` (blob mount).
+    def mount_blob(self, digest: Digest, lender: str) -> Upload | None:
+        """Let the registry take a blob from its repository ``lender``; where it cannot, an upload has begun.
 
         Raises: RegistryError.
         """
-        query, scopes = "", self._scopes
-        if digest and lender:
-            query, scopes = f"?{urlencode({'mount': str(digest), 'from': lender})}", (*scopes, pull_scope(lender))
-        request = self._request("POST", f"blobs/uploads/{query}")
-        with self.exchange.call(request, scopes, wanted=(201, 202)) as response:
+        query = urlencode({"mount": str(digest), "from": lender})
+        request = self._request("POST", f"blobs/uploads/?{query}")
+        with self.exchange.call(request, (*self._scopes, pull_scope(lender)), wanted=(201, 202)) as response:
             response.drain()
             return None if response.status == 201 else self._upload(request, response)
+
+    def start_upload(self) -> Upload:
+        """Begin to upload a blob.
+
+        Raises: RegistryError.
+        """
+        request = self._request("POST", "blobs/uploads/")
+        with self.exchange.call(request, self._scopes, wanted=(202,)) as response:
+            response.drain()
+            return self._upload(request, response)
 
     def append(self, upload: Upload, body: Body) -> Upload:
         """Send more of a blob. Not tried again: who calls this knows where to go on.

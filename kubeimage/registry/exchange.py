@@ -24,7 +24,8 @@ from kubeimage.errors import (
 )
 from kubeimage.registry.auth import Authenticator, Scopes
 from kubeimage.registry.credentials import DOCKER_HUB, Credentials
-from kubeimage.registry.http import HttpTransport, Request, Response
+from kubeimage.registry.http import HttpTransport, Response
+from kubeimage.registry.messages import Request
 from kubeimage.registry.origin import Origin, origin_of
 from kubeimage.settings import Settings
 

@@ -14,7 +14,8 @@ from kubeimage.errors import RegistryError
 from kubeimage.image.oci import Descriptor
 from kubeimage.registry.client import Repository
 from kubeimage.registry.exchange import may_pass
-from kubeimage.registry.http import PIECE, Body
+from kubeimage.registry.messages import Body
+from kubeimage.registry.upload import read_piece
 
 _PAUSE = 0.01
 _TO_BE_SENT_AGAIN = {301, 302, 303, 307, 308, 401, 404, 416}
@@ -56,9 +57,7 @@ class GrowingUpload:
 
     def _run(self) -> None:
         try:
-            upload = self._repository.start_upload()
-            assert upload is not None
-            upload = self._repository.append(upload, Body(None, self._pieces))
+            upload = self._repository.append(self._repository.start_upload(), Body(None, self._pieces))
             if self._blob is not None:
                 self._repository.finish_upload(upload, self._blob.digest)
                 self.arrived = True
@@ -76,7 +75,7 @@ class GrowingUpload:
             has_ended = self._ended.is_set()
             if has_ended and self._blob is None:
                 raise _NotWantedError
-            if piece := self._file.read(PIECE):
+            if piece := read_piece(self._file):
                 yield piece
                 done += len(piece)
                 self._sent(done)

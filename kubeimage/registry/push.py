@@ -27,6 +27,9 @@ from kubeimage.transfer import Departure, RawLayer, WireImage
 _LARGE = 16 << 20
 """Bytes of a layer that is sent while it is compressed: a smaller one is compressed before much could be sent."""
 
+_COMPRESSORS = 2
+"""Layers that are compressed at once: each takes some ten MB and more than one core."""
+
 
 class Push(NamedTuple):
     """One image on its way from a store into a repository.
@@ -51,7 +54,7 @@ class Push(NamedTuple):
         self.observe(TransferStarted("push", name, str(self.repository)))
         raw = self.departure.raw
         lender = self.find_lender() if raw else None
-        run_all([partial(self._compress_and_send, layer, lender) for layer in raw], self.stop)
+        run_all([partial(self._compress_and_send, layer, lender) for layer in raw], self.stop, _COMPRESSORS)
         image = self.departure.finish()
         self._check_absent(image)
         done = {self.departure.blob_of(layer).digest for layer in raw}
@@ -112,7 +115,7 @@ class Push(NamedTuple):
         return there
 
     def _send(self, blob: Descriptor, lender: str | None) -> None:
-        start = self.repository.start_upload(blob.digest, lender)
+        start = self.repository.mount_blob(blob.digest, lender) if lender else self.repository.start_upload()
         if start is not None:
             upload_blob(
                 self.repository,

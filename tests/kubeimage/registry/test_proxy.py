@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from kubeimage.errors import UsageError
-from kubeimage.registry.http import HttpTransport, Request
+from kubeimage.registry.http import HttpTransport
+from kubeimage.registry.messages import Request
 from kubeimage.registry.origin import origin_of
 from kubeimage.registry.proxy import Proxy, find_proxy
 from kubeimage.registry.tls import Trust
