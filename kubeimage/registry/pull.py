@@ -85,6 +85,8 @@ class Pull(NamedTuple):
         manifest = self._parse(data, child.digest)
         if not isinstance(manifest, Manifest):
             raise RegistryContentError(f"{self.repository}: the index names an index, {child.digest}")
+        if child.platform is None:
+            self._check_platform(manifest.config)
         self.importer.put_manifest(data)
         return manifest
 
