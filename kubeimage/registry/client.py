@@ -66,15 +66,15 @@ class Repository:
             )
         return data, found
 
-    def head_manifest(self, tag: str | Digest) -> Digest | None:
-        """Give the digest that a tag has now, None where there is none or the registry does not tell.
+    def has_manifest(self, tag: str | Digest) -> bool:
+        """Whether the repository has a manifest or index of that tag or digest.
 
         Raises: RegistryError.
         """
         request = self._request("HEAD", f"manifests/{tag}", {"Accept": ", ".join(_ACCEPTED)})
         with self.exchange.call(request, self._scopes, wanted=(200, 404)) as response:
             response.drain()
-            return _digest_of(response) if response.status == 200 else None
+            return response.status == 200
 
     def put_manifest(self, tag: str | Digest, media_type: str, data: bytes) -> None:
         """Put a manifest or index under a tag, or under its digest.

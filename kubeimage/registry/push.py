@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from kubeimage.errors import RegistryError
+from kubeimage.errors import RegistryAuthError, RegistryError
 from kubeimage.image.oci import Descriptor
-from kubeimage.registry.client import Repository
+from kubeimage.registry.client import Repository, Upload
 from kubeimage.registry.events import (
     BlobFinished,
     BlobProgress,
@@ -115,7 +115,7 @@ class Push(NamedTuple):
         return there
 
     def _send(self, blob: Descriptor, lender: str | None) -> None:
-        start = self.repository.mount_blob(blob.digest, lender) if lender else self.repository.start_upload()
+        start = self._mount(blob, lender) if lender else self.repository.start_upload()
         if start is not None:
             upload_blob(
                 self.repository,
@@ -126,10 +126,17 @@ class Push(NamedTuple):
             )
         self.observe(BlobFinished("push", blob.digest, blob.size, moved=start is not None, mounted=start is None))
 
+    def _mount(self, blob: Descriptor, lender: str) -> Upload | None:
+        try:
+            return self.repository.mount_blob(blob.digest, lender)
+        except RegistryAuthError:
+            # Who may not read there can still send the blob.
+            return self.repository.start_upload()
+
     def _check_absent(self, image: WireImage) -> None:
         """Find out whether the registry has those images of an index that the store does not have."""
         for descriptor in image.absent:
-            if self.repository.head_manifest(descriptor.digest) is None:
+            if not self.repository.has_manifest(descriptor.digest):
                 raise RegistryError(
                     f"{self.repository} cannot get the whole index: the store has no image for "
                     f"{descriptor.platform or descriptor.digest}",

@@ -105,6 +105,23 @@ def test_what_another_repository_has_is_mounted(push: Pusher, fake_registry: Fak
     assert push.moves == ["mounted", "moved", "moved"]
 
 
+class RefusedMounts:
+    """Refuses to mount, and does all else."""
+
+    def apply(self, request, answer):
+        return Status(403).apply(request, answer) if request.argument("mount") else answer()
+
+
+def test_what_may_not_be_mounted_is_sent(push: Pusher, fake_registry: FakeRegistry) -> None:
+    push.make(BASE, repository="team/base")
+    push("team/base")
+    fake_registry.on("POST *", RefusedMounts(), times=None)
+
+    push()
+
+    assert push.moves == ["moved"] * 3
+
+
 def test_where_nothing_can_be_mounted_it_is_sent(push: Pusher, fake_registry: FakeRegistry) -> None:
     push.make(BASE, repository="team/base")
 
