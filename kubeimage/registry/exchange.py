@@ -154,13 +154,14 @@ class Exchange:
 
         Raises: RegistryError for one that is not to be followed.
         """
-        url: str = urljoin(request.url, location)
         try:
+            url: str = urljoin(request.url, location)
             origin = origin_of(url)
         except ValueError:
-            scheme = urlsplit(url).scheme
+            # Not all of it is shown, for it may hold a signature.
+            shown = location.partition("?")[0][:60]
             raise RegistryError(
-                f"{self.host} leads to an address that is not followed: {request.shown} -> {scheme or location[:40]}:…"
+                f"{self.host} leads to an address that is not followed: {request.shown} -> {shown!r}"
             ) from None
         if origin.scheme == "http" and request.origin.scheme == "https":
             if urlsplit(url).netloc == urlsplit(request.url).netloc:
