@@ -11,7 +11,7 @@ from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.merging import merge_images
 from kubeimage.image.platform import Platform
-from kubeimage.image.reference import Reference
+from kubeimage.image.reference import Naming, Reference
 from kubeimage.protocols import ImageStore
 
 
@@ -33,23 +33,26 @@ def merge(
     *,
     platform: Platform | None = None,
     created: str | None = None,
+    naming: Naming | None = None,
 ) -> Merged:
     """Put the images called ``names`` on top of each other, the first one lowest, and name the result.
 
     Shape:  where all of them are for several platforms, and no ``platform`` is asked for, so is the result.
     Raises: ImageNotFoundError with near names; LayerLimitError, PlatformMismatchError; StoreError.
     """
-    chosen = (platform,) if platform is not None else _common_platforms(names, images)
+    naming = naming or Naming()
+    chosen = (platform,) if platform is not None else _common_platforms(names, images, naming)
     made = [
-        merge_images([find_image(name, images, one)[0] for name in names], names, created=created) for one in chosen
+        merge_images([find_image(name, images, one, naming)[0] for name in names], names, created=created)
+        for one in chosen
     ]
     digest = images.put(made[0], references) if len(made) == 1 else images.put_index(made, references)
     return Merged(digest, tuple(made))
 
 
-def _common_platforms(names: Sequence[str], images: ImageStore) -> list[Platform]:
+def _common_platforms(names: Sequence[str], images: ImageStore, naming: Naming) -> list[Platform]:
     """Give the platforms that every image is for, in the order of the first one."""
-    each = [_platforms_of(name, images) for name in names]
+    each = [_platforms_of(name, images, naming) for name in names]
     common = [one for one in each[0] if all(any(one.matches(other) for other in others) for others in each[1:])]
     if not common:
         told = ", ".join(
@@ -59,8 +62,8 @@ def _common_platforms(names: Sequence[str], images: ImageStore) -> list[Platform
     return common
 
 
-def _platforms_of(name: str, images: ImageStore) -> list[Platform]:
-    image, reference = find_image(name, images)
+def _platforms_of(name: str, images: ImageStore, naming: Naming) -> list[Platform]:
+    image, reference = find_image(name, images, naming=naming)
     if reference is None or reference.digest is not None:
         return [image.platform]
     return [record.platform for record in images.records() if record.reference == reference] or [image.platform]

@@ -22,14 +22,20 @@ class PlatformsResult:
 
 
 def check_platforms(
-    kubefile: Kubefile, context: str, root: str | None, options: BuildOptions, platforms: Sequence[Platform]
+    kubefile: Kubefile,
+    context: str,
+    root: str | None,
+    options: BuildOptions,
+    platforms: Sequence[Platform],
+    *,
+    fetches: bool = False,
 ) -> None:
-    """Find out whether the builds can begin, without writing anything.
+    """Find out whether the builds can begin, without writing anything; ``fetches`` as ``check_build`` means it.
 
     Raises: what ``check_build`` raises, for the first platform that cannot be built.
     """
     for platform in platforms:
-        check_build(kubefile, context, root, replace(options, platform=platform))
+        check_build(kubefile, context, root, replace(options, platform=platform), fetches=fetches)
 
 
 def build_platforms(
@@ -48,7 +54,7 @@ def build_platforms(
     Raises: any KubeimageError; then the store shows nothing of the images.
     """
     each = [replace(options, platform=platform) for platform in platforms]
-    plans = [plan_build(kubefile, backends.images, one) for one in each]
+    plans = [plan_build(kubefile, backends.images, one, backends.fetch) for one in each]
     parts = Parts(
         backends.layers,
         backends.images,

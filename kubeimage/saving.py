@@ -15,7 +15,7 @@ from kubeimage.errors import ImageNotFoundError, UsageError
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
-from kubeimage.image.reference import Reference
+from kubeimage.image.reference import Naming, Reference
 from kubeimage.layer.compression import Coding
 from kubeimage.protocols import ImageStore
 from kubeimage.store import Store
@@ -69,6 +69,7 @@ def save_image(
     form: ArchiveFormat = "oci-archive",
     platform: Platform | None = None,
     coding: Coding | None = None,
+    naming: Naming | None = None,
     tell: Tell = _keep_quiet,
 ) -> Saved:
     """Write an image into the file ``output``; ``-`` is standard output.
@@ -80,7 +81,7 @@ def save_image(
     if output != STANDARD_STREAM:
         check_target(output)
     with Store.open(root or default_root(), create=False, hold=True) as store:
-        reference, key = find_manifest(name, store.images, platform)
+        reference, key = find_manifest(name, store.images, platform, naming)
         wire_form = WireForm("oci", Coding("none")) if form == "docker-archive" else WireForm(None, coding)
         departure = store.exporter.depart(key, wire_form, platform)
         image = departure.finish()
@@ -121,13 +122,13 @@ def _opened_output(path: str) -> Iterator[BinaryIO]:
 
 
 def find_manifest(
-    name: str, images: ImageStore, platform: Platform | None = None
+    name: str, images: ImageStore, platform: Platform | None = None, naming: Naming | None = None
 ) -> tuple[Reference | None, Reference | Digest]:
     """Give the name that ``name`` is, if it is one, and by what its manifest or index is found.
 
     Raises: ImageNotFoundError with near names; ReferenceFormatError.
     """
-    image, reference = find_image(name, images, platform)
+    image, reference = find_image(name, images, platform, naming)
     if reference is not None:
         named = reference.with_tag(reference.tag) if reference.tag else None
         return named, reference

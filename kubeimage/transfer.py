@@ -171,6 +171,13 @@ class Departure(Protocol):
         """
         ...
 
+    def open_growing(self, layer: RawLayer) -> BinaryIO:
+        """Open what ``compress``, which has given its first piece, writes; it can be read on when the blob is kept.
+
+        Raises: StoreAccessError.
+        """
+        ...
+
     def blob_of(self, layer: RawLayer) -> Descriptor:
         """Give the blob of a layer that has been compressed, as the wire manifest will name it.
 

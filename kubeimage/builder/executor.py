@@ -111,9 +111,7 @@ def execute_all(
     builds = [_Build(plan, parts, observe) for plan in plans]
     images = [build.run() for build in builds]
     index = parts.images.put_index(images, plans[0].options.references)
-    return index, tuple(
-        build.finish(image, Digest.of(image.manifest.to_bytes())) for build, image in zip(builds, images, strict=True)
-    )
+    return index, tuple(build.finish(image, image.manifest_digest) for build, image in zip(builds, images, strict=True))
 
 
 def check_runs(plan: BuildPlan, runner: CommandRunner) -> None:
@@ -157,7 +155,8 @@ class _Build:
 
     def run(self) -> Image:
         plan = self.plan
-        self.observe(BuildStarted(len(plan.steps), plan.base_name, len(plan.base_layers)))
+        base_digest = plan.base.manifest_digest if plan.base is not None else None
+        self.observe(BuildStarted(len(plan.steps), plan.base_name, len(plan.base_layers), base_digest))
         for step in plan.steps:
             self.do(step)
         self._warn_swallowed_commands()

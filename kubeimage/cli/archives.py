@@ -61,6 +61,7 @@ def save(session: Session, name: str, *, output: str, form: str, compression: st
         form=chosen,
         platform=parse_platform(platform),
         coding=coding,
+        naming=session.naming,
         tell=_tell_of_layers,
     )
     if saved.absent:
@@ -83,7 +84,7 @@ def load(session: Session, *, source: str, tags: tuple[str, ...], form: str) -> 
     """
     from kubeimage.saving import load_images
 
-    references = tuple(parse_name(tag, "--tag") for tag in tags)
+    references = tuple(parse_name(tag, "--tag", session.naming) for tag in tags)
     loaded = load_images(source, root=session.root, references=references, tell=_tell_of_layers)
     for one in loaded:
         for warning in one.arrival.warnings:
@@ -106,7 +107,7 @@ def load(session: Session, *, source: str, tags: tuple[str, ...], form: str) -> 
         click.echo(format_json(rows))
         return
     for one in loaded:
-        names = [name.familiar() for name in one.references] or [
+        names = [session.naming.familiar(name) for name in one.references] or [
             image_id.short for _, _, image_id in one.arrival.images
         ]
         platforms = ", ".join(str(platform) for platform, _, _ in one.arrival.images)

@@ -27,7 +27,7 @@ def build(session: Session, request: BuildRequest) -> None:
     mode = "quiet" if request.quiet else request.progress
     session.as_json = mode == "json"
     check_iidfile(request.iidfile)
-    options = request.options(os.environ)
+    options = request.options(os.environ, session.naming)
     kubefile = api.read_kubefile(request.kubefile_path())
     with open_progress(mode) as progress:
         for advice in lint(kubefile):
@@ -42,7 +42,7 @@ def build(session: Session, request: BuildRequest) -> None:
 def _build_one(
     session: Session, request: BuildRequest, kubefile: Kubefile, options: api.BuildOptions, progress: Progress
 ) -> Digest:
-    api.check_build(kubefile, request.context, session.root, options)
+    api.check_build(kubefile, request.context, session.root, options, fetches=True)
     with _open_backends(session, request, progress) as backends:
         return api.build(kubefile, request.context, backends, options, progress).image.id
 
@@ -53,7 +53,7 @@ def _build_several(
     from kubeimage.platforms import build_platforms, check_platforms
 
     platforms = request.platforms()
-    check_platforms(kubefile, request.context, session.root, options, platforms)
+    check_platforms(kubefile, request.context, session.root, options, platforms, fetches=True)
     with _open_backends(session, request, progress) as backends:
         return build_platforms(
             kubefile,
@@ -67,7 +67,14 @@ def _build_several(
 
 
 def _open_backends(session: Session, request: BuildRequest, progress: Progress) -> AbstractContextManager[api.Backends]:
-    return api.open_backends(session.root, mount=request.mount, isolation=request.isolation, notice=progress.note)
+    return api.open_backends(
+        session.root,
+        mount=request.mount,
+        isolation=request.isolation,
+        notice=progress.note,
+        settings=session.settings.with_insecure(request.insecure),
+        watch=progress,
+    )
 
 
 def check_iidfile(path: str | None) -> None:

@@ -37,7 +37,7 @@ def diff(session: Session, *, old: str, new: str, form: str, platform: str | Non
 
     chosen = parse_platform(platform)
     with api.open_backends(session.root, create=False) as backends:
-        images = [api.find_image(name, backends.images, chosen)[0] for name in (old, new)]
+        images = [api.find_image(name, backends.images, chosen, session.naming)[0] for name in (old, new)]
         found = compare_images(images[0], images[1], backends.layers)
     if form == "json":
         click.echo(format_json([_to_json(one) for one in found]))
@@ -115,13 +115,15 @@ def merge(session: Session, names: tuple[str, ...], tags: tuple[str, ...], platf
 
     if len(names) < 2:
         raise UsageError(f"merge takes two images or more, found one: {names[0]!r}")
-    references = tuple(parse_name(tag, "--tag") for tag in tags)
+    references = tuple(parse_name(tag, "--tag", session.naming) for tag in tags)
     epoch = parse_epoch(os.environ.get(EPOCH_VARIABLE))
     created = rfc3339(epoch) if epoch is not None else None
     chosen = parse_platform(platform)
     with api.open_backends(session.root, create=False) as backends:
         for name in names:
-            api.find_image(name, backends.images, chosen)
+            api.find_image(name, backends.images, chosen, session.naming)
     with api.open_backends(session.root) as backends:
-        merged = merge_images(names, references, backends.images, platform=chosen, created=created)
+        merged = merge_images(
+            names, references, backends.images, platform=chosen, created=created, naming=session.naming
+        )
     click.echo(merged.images[0].id if len(merged.images) == 1 else merged.digest)

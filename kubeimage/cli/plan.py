@@ -40,7 +40,7 @@ def plan(session: Session, request: BuildRequest, form: str) -> None:
 
     Nothing is changed, and nothing is run.
     """
-    options = request.options(os.environ)
+    options = request.options(os.environ, session.naming)
     kubefile = api.read_kubefile(request.kubefile_path())
     platforms = request.platforms() or (options.target,)
     with api.open_backends(session.root, mount=request.mount, isolation=request.isolation, create=False) as backends:

@@ -23,6 +23,8 @@ MEDIA_TYPE_LAYER = media_types.LAYER
 LARGEST_DOCUMENT = 8 << 20
 """Bytes of a manifest, an index or a config: more is refused before it is read."""
 
+ANNOTATION_BASE_NAME = "org.opencontainers.image.base.name"
+ANNOTATION_BASE_DIGEST = "org.opencontainers.image.base.digest"
 ANNOTATION_REF_NAME = "org.opencontainers.image.ref.name"
 # containerd's word for the whole name; `ref.name` holds the short one that people type.
 ANNOTATION_FULL_NAME = "io.containerd.image.name"

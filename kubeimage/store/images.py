@@ -125,10 +125,7 @@ class DirectoryImageStore:
 
         Raises: BlobNotFoundError; StoreFullError, StoreAccessError.
         """
-        named = [
-            (make_entry, list(dict.fromkeys(_as_name(reference) for reference in references)))
-            for make_entry, references in images
-        ]
+        named = [(make_entry, _names_for(make_entry(None), references)) for make_entry, references in images]
 
         def change(before: Entries) -> Entries:
             for make_entry, names in named:
@@ -304,6 +301,11 @@ def _add(before: Entries, entries: Entries, names: Sequence[Reference]) -> Entri
 def _is_replaced(entry: JsonObject, names: Sequence[Reference], shown: set[str]) -> bool:
     is_shown = index.is_dangling(entry) and entry.get("digest") in shown
     return is_shown or any(index.is_named(entry, name) for name in names)
+
+
+def _names_for(entry: JsonObject, references: Sequence[Reference]) -> list[Reference]:
+    """Give the names that an entry is to have; a digest in one of them stays where it is the entry's own."""
+    return list(dict.fromkeys(one if str(one.digest) == entry["digest"] else _as_name(one) for one in references))
 
 
 def _as_name(reference: Reference) -> Reference:
