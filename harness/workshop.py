@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from harness.backends import DirectoryPlace, GivenPlace, Place, make_place
@@ -221,4 +221,6 @@ def remove_tree(folder: str) -> None:
             place = os.path.join(path, name)
             if not os.path.islink(place):
                 os.chmod(place, 0o700)
-    shutil.rmtree(folder)
+    # Somebody else may be at it: pytest removes the folders of its older runs.
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder)
