@@ -8,12 +8,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from kubeimage.builder.events import Event
 from kubeimage.cli.streams import Muffled, is_terminal
 from kubeimage.errors import Diagnostic
-from kubeimage.registry.events import TransferEvent
+
+if TYPE_CHECKING:
+    from kubeimage.builder.events import Event
+    from kubeimage.registry.events import TransferEvent
 
 
 class Progress(Protocol):
