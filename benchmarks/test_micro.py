@@ -1,4 +1,4 @@
-"""The hot paths one by one, in this process: ``pytest benchmarks/test_micro.py``."""
+"""The hot paths one by one, in this process: ``pytest -n0 benchmarks/test_micro.py``."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from harness.fakes.registry import FakeRegistry
     from harness.fakes.runner import FakeRunner
     from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
+    from harness.faults import IoFaults
     from harness.image import BuiltImage
     from harness.trees import Tree
     from kubeimage.kubefile import Kubefile
@@ -119,7 +120,11 @@ def build_cache(layer_store: MemoryLayerStore) -> MemoryBuildCache:
 
 @pytest.fixture
 def fake_mounts(layer_store: MemoryLayerStore) -> MemoryMounter:
-    """A mounter in memory, over ``layer_store``, that records every mount and unmount."""
+    """A mounter in memory, over ``layer_store``, that records every mount and unmount.
+
+    Tell it to refuse(), to fail_unmount() or to be_busy(), for so many ``times``. kube_build(..., mounts=fake_mounts)
+    lets it mount the layers of that build.
+    """
     from harness.fakes.mounts import MemoryMounter
 
     return MemoryMounter(layer_store)
@@ -127,7 +132,10 @@ def fake_mounts(layer_store: MemoryLayerStore) -> MemoryMounter:
 
 @pytest.fixture
 def fake_runner() -> FakeRunner:
-    """A command runner that does what the test tells it to, and fails at any other command."""
+    """A command runner that does what the test tells it to, and fails at any other command.
+
+    fake_runner.on("make", effect=lambda root: root.write("made", "x"), output="done", status=0), before the build.
+    """
     from harness.fakes.runner import FakeRunner
 
     return FakeRunner()
@@ -157,6 +165,18 @@ def kube_fs() -> Iterator[KubeFs]:
 
     with KubeFs() as files:
         yield files
+
+
+@pytest.fixture(scope="session")
+def io_faults() -> type[IoFaults]:
+    """Let one of kubeimage's calls to the system fail: with io_faults(at=3, error=errno.ENOSPC) as faults: ...
+
+    Without ``at`` the calls are only counted, in faults.calls; io_faults.every(errno.EIO) gives one such context after
+    the other, until all calls have failed. The error may be KeyboardInterrupt or signal.SIGKILL as well.
+    """
+    from harness.faults import IoFaults
+
+    return IoFaults
 
 
 def _or_fail(work: Callable[[], T]) -> T:

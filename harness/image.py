@@ -7,12 +7,16 @@ from typing import NamedTuple
 
 from harness.backends import Place
 from harness.efficiency import Efficiency, measure
-from harness.rootfs import BuiltLayer, LayerIndex, Rootfs
+from harness.layerindex import BuiltLayer, LayerIndex
+from harness.rootfs import Rootfs
 from kubeimage.builder.executor import BuildResult, StepResult
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.layer.entry import Kind
+
+# The layer of what a build finds out by itself, behind those of the instructions.
+_FOUND = "BASE"
 
 
 class Whiteout(NamedTuple):
@@ -33,6 +37,13 @@ class BuiltImage:
         self.image = image
         self.place = place
         self.result = result
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same image, however and wherever it was built."""
+        return self.id == other.id if isinstance(other, BuiltImage) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
     def __repr__(self) -> str:
         return f"<image {self.id.short}, {len(self.layers)} layers, {self.size} bytes>"
@@ -80,7 +91,9 @@ class BuiltImage:
     @cached_property
     def layers(self) -> tuple[BuiltLayer, ...]:
         """The layers, lowest first."""
-        own = [one.step.location.line for one in self.result.steps if one.layer is not None]
+        own: list[int | None] = [one.step.location.line for one in self.result.steps if one.layer is not None]
+        if own and self.image.layers[-1].kind == _FOUND:
+            own.append(None)
         lines = [None] * (len(self.image.layers) - len(own)) + own
         return tuple(
             BuiltLayer(number, layer.diff_id, layer.size, layer.kind, layer.value, line)
@@ -97,6 +110,7 @@ class BuiltImage:
 
         Raises: KeyError where nothing stands.
         """
+        __tracebackhide__ = True
         return self.rootfs[path].layer
 
     @cached_property
@@ -113,6 +127,14 @@ class BuiltImage:
     def efficiency(self) -> float:
         """The part of the layers' content that is worth its place, from 0 to 1, as dive measures it."""
         return self._efficiency.score
+
+    @property
+    def repeated(self) -> dict[str, tuple[tuple[BuiltLayer, int], ...]]:
+        """The paths that stand in several layers or are deleted again: each with its layers, and its bytes there."""
+        return {
+            path: tuple((self.layers[one.layer], one.size) for one in found)
+            for path, found in self._efficiency.repeated.items()
+        }
 
     @property
     def wasted(self) -> int:

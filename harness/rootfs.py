@@ -1,93 +1,22 @@
-"""An image's root filesystem as a read-only mapping, read from the layers' tars by an index.
-
-The index holds where each file's content begins; no content is read before somebody asks for it.
-"""
+"""An image's root filesystem as a read-only mapping, and how two trees differ."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
+from harness.layerindex import BuiltLayer, LayerIndex
 from harness.trees import Fifo, File, Folder, HardLink, Link, as_bytes, clean
-from kubeimage.api import Backends
 from kubeimage.errors import DestinationError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, Kind
-from kubeimage.layer.reader import iter_entries
-from kubeimage.layer.tree import Tree
 
 _SHOWN_WHOLE = 4096
-
-Opener = Callable[[], AbstractContextManager[Backends]]
-
-
-@dataclass(frozen=True)
-class BuiltLayer:
-    """One layer of a built image.
-
-    Shape: ``number`` counts from 1, lowest first. ``line`` is the instruction's in the Kubefile, None for a layer of
-           the base image.
-    Units: ``size`` in bytes of the tar.
-    """
-
-    number: int
-    diff_id: Digest
-    size: int
-    kind: str
-    value: str
-    line: int | None = field(default=None, compare=False)
-
-    @property
-    def instruction(self) -> str:
-        """The instruction that made it, on one line."""
-        return f"{self.kind} {self.value}".strip()
-
-    def __str__(self) -> str:
-        return f"layer {self.number}: {self.instruction} ({self.diff_id.short}, {self.size} bytes)"
-
-
-class LayerIndex:
-    """What every layer holds, found by reading the tars' headers once."""
-
-    def __init__(self, layers: Sequence[BuiltLayer], opener: Opener) -> None:
-        self.layers = layers
-        self.opener = opener
-        self.entries: list[list[Entry]] = []
-        self.tree = Tree()
-        self._offsets: list[dict[str, int]] = []
-        with opener() as backends:
-            for number, layer in enumerate(layers):
-                self._add(number, layer, backends)
-
-    def _add(self, number: int, layer: BuiltLayer, backends: Backends) -> None:
-        entries: list[Entry] = []
-        offsets: dict[str, int] = {}
-        with backends.layers.open(layer.diff_id) as tar:
-            for entry in iter_entries(tar):
-                entries.append(entry)
-                if entry.kind is Kind.FILE:
-                    # The reader stands behind the header, and has not passed over the content yet.
-                    offsets[entry.path] = tar.tell()
-                elif entry.kind is Kind.HARDLINK:
-                    offsets[entry.path] = offsets[entry.target]
-        self.entries.append(entries)
-        self._offsets.append(offsets)
-        self.tree.apply(entries, layer=number)
-
-    def layer_of(self, path: str) -> BuiltLayer:
-        """Give the layer that put there what stands at ``path``."""
-        return self.layers[self.tree.layer_of(path)]
-
-    def read(self, path: str) -> bytes:
-        """Read the content of a file."""
-        number = self.tree.layer_of(path)
-        with self.opener() as backends, backends.layers.open(self.layers[number].diff_id) as tar:
-            tar.seek(self._offsets[number][path])
-            return tar.read(self.tree[path].size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +27,7 @@ class RootfsEntry:
     index: LayerIndex
 
     def __repr__(self) -> str:
-        return f"<{self.path}: {_describe(self)}>"
+        return f"<{self.path}: {describe(self)}>"
 
     def __eq__(self, other: object) -> bool:
         """Whether the same stands there: type, mode, target, attributes and content; not where, nor since when."""
@@ -169,21 +98,33 @@ class RootfsEntry:
     @cached_property
     def digest(self) -> Digest:
         """The digest of a file's content."""
-        return Digest(hashlib.sha256(self.read_bytes()).hexdigest())
+        with self.open() as stream:
+            return Digest(hashlib.file_digest(stream, "sha256").hexdigest())
+
+    def open(self) -> AbstractContextManager[io.BufferedReader]:
+        """Open a file's content for reading piece by piece.
+
+        Raises: IsADirectoryError, or ValueError for what has no content.
+        """
+        __tracebackhide__ = True
+        if self.is_dir:
+            raise IsADirectoryError(f"{self.path} is a directory in the image")
+        if not self.is_file:
+            raise ValueError(f"{self.path} is a {self.entry.kind.value} in the image, which has no content")
+        return self.index.open(self.path)
 
     def read_bytes(self) -> bytes:
         """Read a file's content.
 
         Raises: IsADirectoryError, or ValueError for what has no content.
         """
-        if self.is_dir:
-            raise IsADirectoryError(f"{self.path} is a directory in the image")
-        if not self.is_file:
-            raise ValueError(f"{self.path} is a {self.entry.kind.value} in the image, which has no content")
-        return self.index.read(self.path)
+        __tracebackhide__ = True
+        with self.open() as stream:
+            return stream.read()
 
     def read_text(self, encoding: str = "utf-8") -> str:
         """Read a file's content as text."""
+        __tracebackhide__ = True
         return self.read_bytes().decode(encoding)
 
 
@@ -199,9 +140,11 @@ class Rootfs(Mapping[str, RootfsEntry]):
         self._index = index
 
     def __getitem__(self, path: str) -> RootfsEntry:
+        __tracebackhide__ = True
         found = self._find(path)
         if found is None:
-            raise KeyError(f"{path}{_suggestion(path, self._index.tree)}")
+            near = near_names(path, self._index.tree, 1) if isinstance(path, str) else []
+            raise KeyError(f"{path} (did you mean {near[0]}?)" if near else path)
         return RootfsEntry(found, self._index)
 
     def __contains__(self, path: object) -> bool:
@@ -216,7 +159,7 @@ class Rootfs(Mapping[str, RootfsEntry]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
             return NotImplemented
-        return not any(differences(self, other))
+        return next(differing_paths(self, other), None) is None
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -250,14 +193,22 @@ def differences(rootfs: Rootfs, expected: Mapping[str, object]) -> Iterator[tupl
     Shape: an absent expectation or finding is ``""``.
     """
     wanted = _cleaned(expected)
+    for path in differing_paths(rootfs, expected):
+        found = rootfs.get(path)
+        yield path, describe(wanted[path]) if path in wanted else "", describe(found) if found is not None else ""
+
+
+def differing_paths(rootfs: Rootfs, expected: Mapping[str, object]) -> Iterator[str]:
+    """Give the paths where a tree is not what is expected, sorted."""
+    wanted = _cleaned(expected)
     mentioned = {parent for path in wanted for parent in _parents(path)}
     for path in sorted(rootfs.keys() | wanted.keys()):
         found = rootfs.get(path)
         if path in wanted:
             if found is None or not _is_like(found, wanted[path], rootfs):
-                yield path, _describe(wanted[path]), _describe(found) if found else ""
+                yield path
         elif found is not None and not (found.is_dir and (path in mentioned or _has_children(path, rootfs))):
-            yield path, "", _describe(found)
+            yield path
 
 
 def _cleaned(expected: Mapping[str, object]) -> dict[str, object]:
@@ -293,7 +244,7 @@ def _has_content(found: RootfsEntry, data: bytes) -> bool:
     return found.size == len(data) and found.read_bytes() == data
 
 
-def _describe(content: object) -> str:
+def describe(content: object) -> str:
     """Say in a few words what stands at a path, or is expected there."""
     if isinstance(content, RootfsEntry):
         return _describe_entry(content)
@@ -342,8 +293,10 @@ def _compile(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(parts), re.DOTALL)
 
 
-def _suggestion(path: str, tree: Tree) -> str:
+def near_names(path: str, paths: Iterable[str], most: int = 3) -> list[str]:
+    """Give the paths that somebody may have meant by ``path``: the same name elsewhere, then names like it."""
     import difflib
 
-    near = difflib.get_close_matches(path, tree, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    name = path.rpartition("/")[2]
+    same = [other for other in paths if other.rpartition("/")[2] == name]
+    return [*dict.fromkeys([*sorted(same, key=len), *difflib.get_close_matches(path, list(paths), n=most)])][:most]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kubeimage.builder.events import Observer, ignore
-from kubeimage.builder.executor import BuildResult, Parts, execute
+from kubeimage.builder.executor import BuildResult, Parts, check_runs, execute
 from kubeimage.builder.plan import SCRATCH, BuildOptions, BuildPlan, base_name, make_plan
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.context import ContextCollector, StatIndex
@@ -23,12 +23,15 @@ from kubeimage.errors import (
     BaseImageError,
     ContextNotFoundError,
     ImageNotFoundError,
+    KubeimageError,
     ReferenceFormatError,
+    RegistryError,
+    RegistryNotFoundError,
     UsageError,
 )
 from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
-from kubeimage.image.reference import Reference
+from kubeimage.image.reference import Naming, Reference
 from kubeimage.kubefile import Kubefile, parse
 from kubeimage.mount.choose import choose_mounter
 from kubeimage.protocols import (
@@ -41,19 +44,28 @@ from kubeimage.protocols import (
     SourceCollector,
 )
 from kubeimage.run.choose import choose_runner
+from kubeimage.settings import default_root
 from kubeimage.store import Store, cache_folder
 
 if TYPE_CHECKING:
     from kubeimage.builder.forecast import Forecast
+    from kubeimage.registry.events import TransferObserver
+    from kubeimage.settings import Settings
 
 KUBEFILE_NAMES = ("Kubefile", "kubefile")
-ROOT_VARIABLE = "KUBEIMAGE_ROOT"
 _IMAGE_ID = re.compile(r"(sha256:)?[0-9a-f]{6,64}")
+
+
+Fetch = Callable[[Reference, Platform], object]
+"""Brings the image of that name, for that platform, from its registry into the store."""
 
 
 @dataclass(frozen=True)
 class Backends:
-    """One implementation a protocol; ``collector`` makes the one for a context's path."""
+    """One implementation a protocol; ``collector`` makes the one for a context's path.
+
+    Shape: without ``fetch`` nothing ever comes from a registry.
+    """
 
     layers: LayerStore
     images: ImageStore
@@ -61,19 +73,7 @@ class Backends:
     collector: Callable[[str], SourceCollector]
     mounter: Mounter
     runner: CommandRunner
-
-
-def default_root() -> str:
-    """Give the store's root where nobody names one.
-
-    Source: the project's design, "The store".
-    """
-    if root := os.environ.get(ROOT_VARIABLE):
-        return os.path.abspath(root)
-    if os.geteuid() == 0:
-        return "/var/lib/kubeimage"
-    data = os.environ.get("XDG_DATA_HOME") or os.path.join(os.path.expanduser("~"), ".local", "share")
-    return os.path.join(data, "kubeimage")
+    fetch: Fetch | None = None
 
 
 @contextmanager
@@ -84,11 +84,14 @@ def open_backends(
     isolation: str = "auto",
     create: bool = True,
     notice: Callable[[str], None] | None = None,
+    settings: Settings | None = None,
+    watch: TransferObserver = ignore,
 ) -> Iterator[Backends]:
     """Open the real backends on the store at ``root``; what the session holds is let go at the end.
 
     Without ``create`` a store that is not there looks empty, and nothing is written to one that is.
     ``notice`` gets what ``auto`` chose, once, and what a person should know about the cache.
+    Base images are fetched as the ``settings`` say, and ``watch`` is told of it; without them none is.
     Raises: StoreAccessError, StoreFullError, StoreVersionError; UsageError for an unknown mount or isolation.
     """
     root = root or default_root()
@@ -101,6 +104,13 @@ def open_backends(
             index = StatIndex(os.path.join(folder, "contexts"), context, notice=notice)
             return ContextCollector(context, stat_index=stack.enter_context(index) if create else index)
 
+        def fetch(reference: Reference, platform: Platform) -> None:
+            from kubeimage.registry.registries import Registries
+
+            assert settings is not None
+            with Registries(settings) as registries, store.importing() as importer:
+                registries.pull(reference, [platform], importer, watch)
+
         yield Backends(
             layers=store.layers,
             images=store.images,
@@ -108,6 +118,7 @@ def open_backends(
             collector=collector,
             mounter=choose_mounter(mount, store.snapshots, notice),
             runner=choose_runner(isolation, notice),
+            fetch=fetch if settings is not None and create else None,
         )
 
 
@@ -143,48 +154,95 @@ def find_kubefile(context: str) -> str:
     raise UsageError(f"no Kubefile in {context!r}", hint="name the file itself")
 
 
-def plan_build(kubefile: Kubefile, images: ImageStore, options: BuildOptions) -> BuildPlan:
+def plan_build(kubefile: Kubefile, images: ImageStore, options: BuildOptions, fetch: Fetch | None = None) -> BuildPlan:
     """Resolve the base and every instruction, and check the layer limit, before any work.
 
-    Raises: BaseImageError, LayerLimitError, BuildArgError, KubefileError.
+    Raises: BaseImageError, LayerLimitError, BuildArgError, KubefileError; what ``fetch`` raises.
     """
-    return make_plan(kubefile, find_base(kubefile, images, options), options)
+    return make_plan(kubefile, find_base(kubefile, images, options, fetch), options)
 
 
-def check_build(kubefile: Kubefile, context: str, root: str | None, options: BuildOptions) -> None:
+def check_build(
+    kubefile: Kubefile, context: str, root: str | None, options: BuildOptions, *, fetches: bool = False
+) -> None:
     """Find out whether a build can begin, without writing anything: a store that is not there is not made.
 
+    With ``fetches``, a base image that the build would fetch need not be there.
     Raises: ContextNotFoundError, and what ``plan_build`` raises.
     """
     with open_backends(root, create=False) as backends:
         backends.collector(context)
-        plan_build(kubefile, backends.images, options)
+        if fetches and options.pull == "always" and base_reference(kubefile, options) is not None:
+            return
+        try:
+            check_runs(plan_build(kubefile, backends.images, options), backends.runner)
+        except BaseImageError:
+            if not fetches or options.pull == "never":
+                raise
 
 
-def find_base(kubefile: Kubefile, images: ImageStore, options: BuildOptions) -> Image | None:
-    """Give the image that FROM names, None for scratch.
+def base_reference(kubefile: Kubefile, options: BuildOptions) -> Reference | None:
+    """Give the name that FROM says, completed; None for scratch.
 
-    Raises: BaseImageError, with FROM's place.
+    Raises: ReferenceFormatError, KubefileError, with FROM's place.
     """
     name = base_name(kubefile, options)
-    location = kubefile.base.span.location
     if name == SCRATCH:
         return None
     try:
-        reference = Reference.parse(name)
+        return options.naming.parse(name)
     except ReferenceFormatError as error:
-        error.location = location
+        error.location = kubefile.base.span.location
         raise
-    image = images.get(reference, options.target)
-    if image is not None:
-        return image
+
+
+def find_base(
+    kubefile: Kubefile, images: ImageStore, options: BuildOptions, fetch: Fetch | None = None
+) -> Image | None:
+    """Give the image that FROM names, None for scratch; ``fetch`` brings it where it is missing, or always.
+
+    Raises: BaseImageError, and what ``fetch`` raises, with FROM's place.
+    """
+    reference = base_reference(kubefile, options)
+    if reference is None:
+        return None
+    fetches = fetch if options.pull != "never" else None
+    try:
+        # What is damaged is an error, not missing; but it may be fetched anew.
+        is_asked_for = fetches is not None and options.pull == "always"
+        image = None if is_asked_for else images.get(reference, options.target)
+        if fetches is not None and image is None:
+            fetches(reference, options.target)
+            image = images.get(reference, options.target)
+        if image is None:
+            raise _no_base(reference, images, options)
+    except RegistryNotFoundError as error:
+        missing = _no_base(reference, images, options, f", and {error}")
+        missing.location = kubefile.base.span.location
+        raise missing from error
+    except KubeimageError as error:
+        error.location = error.location or kubefile.base.span.location
+        if isinstance(error, RegistryError):
+            error.hint = "; ".join(filter(None, (error.hint, _offline_hint(options))))
+        raise
+    return image
+
+
+def _no_base(reference: Reference, images: ImageStore, options: BuildOptions, elsewhere: str = "") -> BaseImageError:
     others = sorted({str(one.platform) for one in images.records() if one.reference == reference})
     found = f"; the store has it for {', '.join(others)}" if others else ""
-    raise BaseImageError(
-        f"the base image {name} is not in the store for {options.target}{found}",
-        location=location,
-        hint=f"build it first: kubeimage build -t {name} …",
+    name = options.naming.familiar(reference)
+    fetch = "" if elsewhere else f"; or fetch it: kubeimage pull {name}"
+    return BaseImageError(
+        f"the base image {name} is not in the store for {options.target}{found}{elsewhere}",
+        hint=f"build it first: kubeimage build -t {name} …{fetch}",
     )
+
+
+def _offline_hint(options: BuildOptions) -> str:
+    if options.pull == "always":
+        return "--pull missing takes the base image that the store has"
+    return "the store does not have the base image; with --pull never no registry is asked for it"
 
 
 def build(
@@ -199,7 +257,7 @@ def build(
     Raises: any KubeimageError; then the store shows nothing of the image.
     """
     collector = backends.collector(context)
-    plan = plan_build(kubefile, backends.images, options or BuildOptions())
+    plan = plan_build(kubefile, backends.images, options or BuildOptions(), backends.fetch)
     parts = Parts(backends.layers, backends.images, backends.cache, collector, backends.mounter, backends.runner)
     return execute(plan, parts, observe)
 
@@ -215,10 +273,13 @@ def preview(
 
     collector = backends.collector(context)
     plan = plan_build(kubefile, backends.images, options or BuildOptions())
+    check_runs(plan, backends.runner)
     return forecast(plan, backends.cache, collector)
 
 
-def find_image(name: str, images: ImageStore, platform: Platform | None = None) -> tuple[Image, Reference | None]:
+def find_image(
+    name: str, images: ImageStore, platform: Platform | None = None, naming: Naming | None = None
+) -> tuple[Image, Reference | None]:
     """Give the image that a person means by ``name``: a reference, or the start of an image id.
 
     Raises: ImageNotFoundError with near names; ReferenceFormatError where it can be neither.
@@ -226,25 +287,26 @@ def find_image(name: str, images: ImageStore, platform: Platform | None = None) 
     by_id = images.find(name.removeprefix("sha256:")) if _IMAGE_ID.fullmatch(name) else None
     if name.startswith("sha256:") and by_id is not None:
         return by_id, None
-    reference = Reference.parse(name)
+    naming = naming or Naming()
+    reference = naming.parse(name)
     image = images.get(reference, platform)
     if image is not None:
         return image, reference
     if by_id is not None:
         return by_id, None
-    raise _no_image(name, reference, platform, images.records())
+    raise _no_image(name, reference, platform, images.records(), naming)
 
 
 def _no_image(
-    name: str, reference: Reference, platform: Platform | None, records: Sequence[ImageRecord]
+    name: str, reference: Reference, platform: Platform | None, records: Sequence[ImageRecord], naming: Naming
 ) -> ImageNotFoundError:
     there = sorted({str(record.platform) for record in records if record.reference == reference})
     if there:
         return ImageNotFoundError(f"no image {name} for {platform} in the store", hint=f"it is for {', '.join(there)}")
     from difflib import get_close_matches
 
-    known = [record.reference.familiar() for record in records if record.reference is not None]
-    near = get_close_matches(reference.familiar(), known, n=3)
+    known = [naming.familiar(record.reference) for record in records if record.reference is not None]
+    near = get_close_matches(naming.familiar(reference), known, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "kubeimage images lists what is there"
     return ImageNotFoundError(f"no image {name} in the store", hint=hint)
 

@@ -101,23 +101,41 @@ class CacheRecords:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Let nobody else record anything meanwhile.
+        """Let nobody else record anything meanwhile, nor take the folder away.
 
         Raises: OSError.
         """
-        os.makedirs(self.directory, exist_ok=True)
-        descriptor = os.open(os.path.join(self.directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        while (descriptor := self._try_to_lock()) is None:
+            pass
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(descriptor)
+            _let_go(descriptor)
+
+    def _try_to_lock(self) -> int | None:
+        """Give the locked file; None where the folder was taken away, and the lock with it, while we waited for it."""
+        path = os.path.join(self.directory, "lock")
+        os.makedirs(self.directory, exist_ok=True)
+        with suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                    return descriptor
+            except BaseException:
+                _let_go(descriptor)
+                raise
+            _let_go(descriptor)
+        return None
 
     def layers(self) -> set[Digest]:
-        """Give the layers that records lead to."""
+        """Give the layers that records lead to.
+
+        Raises: OSError for records that cannot be read now: somebody else may be able to, or later.
+        """
         found = set()
         for path in self._iter_paths():
-            with suppress(OSError, ValueError):
+            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
                 found.add(self.read(path).diff_id)
         return {diff_id for diff_id in found if diff_id is not None}
 
@@ -148,9 +166,21 @@ class CacheRecords:
         return None
 
     def _iter_paths(self) -> Iterator[str]:
-        for parent in _names_in(self._keys):
+        """Raises: OSError for folders that cannot be read."""
+        for parent in _names_there(self._keys):
             folder = os.path.join(self._keys, parent)
-            yield from (os.path.join(folder, name) for name in _names_in(folder))
+            yield from (os.path.join(folder, name) for name in _names_there(folder))
+
+
+def _let_go(descriptor: int) -> None:
+    """Unlock and close, whatever of it fails: a lock that is left behind would stop this very process."""
+    try:
+        # A child that inherited the descriptor does not keep the lock.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 class DirectoryBuildCache:
@@ -189,7 +219,7 @@ class DirectoryBuildCache:
                 self._known[key.digest] = self._records.path(key), result
                 if self._read(self._records.path(key)) != result:
                     self._records.forget_after(key.digest)
-                    self._write(key, result)
+                    self._records.write(key, result)
         except OSError as error:
             self._tell(f"the build cache in {self._records.directory} cannot be written ({error.strerror})")
 
@@ -228,13 +258,6 @@ class DirectoryBuildCache:
         except ValueError as error:
             self._tell(f"the build cache has a damaged record, {path}: {error}")
         return None
-
-    def _write(self, key: CacheKey, result: _Result) -> None:
-        try:
-            self._records.write(key, result)
-        except FileNotFoundError:
-            # Somebody pruned the cache between two of our steps.
-            self._records.write(key, result)
 
     def _is_replaced(self, parent: Digest | None) -> bool:
         """Whether another build has put another result in the place of ours, or of one before it."""
@@ -304,6 +327,13 @@ def _names_in(folder: str) -> list[str]:
         return []
 
 
+def _names_there(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def _render_result(result: _Result, key: str) -> bytes:
     layer = None if result.diff_id is None else {"diff_id": str(result.diff_id), "size": result.size}
     value = {"check": _checksum(result, key), "layer": layer, "version": _VERSION}
@@ -318,7 +348,7 @@ def _parse_result(line: bytes, key: str) -> _Result:
     if not isinstance(value, dict) or value.get("version") != _VERSION:
         raise _BadRecordError("its first line is none that this kubeimage writes")
     result = _Result(None) if value.get("layer") is None else _parse_layer(value["layer"])
-    if value.get("check") != _checksum(result, key):
+    if _render_result(result, key) != line[: len(text) + 1]:
         raise _BadRecordError("its checksum is wrong")
     return result
 

@@ -12,11 +12,15 @@ import pytest
 
 # Before they are imported: a failing assertion is to say what it compared.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{name}" for name in ("cache", "context", "mounts", "registry", "runner", "stores")),
+    *(
+        f"{__name__}.{name}"
+        for name in ("cache", "context", "exchange", "indexes", "mounts", "registry", "runner", "stores")
+    ),
 )
 
 from harness.contracts.cache import BuildCacheContract  # noqa: E402
 from harness.contracts.context import SourceCollectorContract  # noqa: E402
+from harness.contracts.indexes import ImageIndexContract  # noqa: E402
 from harness.contracts.mounts import MounterContract, RunParts  # noqa: E402
 from harness.contracts.registry import BasicAuthContract, RegistryContract  # noqa: E402
 from harness.contracts.runner import CommandRunnerContract  # noqa: E402
@@ -41,6 +45,7 @@ __all__ = [
     "BasicAuthContract",
     "BuildCacheContract",
     "CommandRunnerContract",
+    "ImageIndexContract",
     "ImageStoreContract",
     "LayerStoreContract",
     "MounterContract",

@@ -15,14 +15,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import pkgutil
 import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib import import_module
 from types import MethodType, TracebackType
 from typing import Any, NoReturn, Self
 
@@ -34,6 +31,7 @@ from pyfakefs.fake_os import FakeOsModule, handle_original_call
 from harness.building import KubeBuild
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.runner import ShellInterpreter
+from harness.modules import builder_modules
 from harness.options import Settings
 from harness.trees import Tree, write_tree
 from harness.workshop import Workshop
@@ -61,7 +59,8 @@ class KubeFs:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        _import_all()
+        # pyfakefs forgets modules that are imported on its files.
+        builder_modules()
         with ExitStack() as stack:
             patcher = stack.enter_context(Patcher())
             assert patcher.fs is not None
@@ -220,15 +219,3 @@ class _Locks:
 
 def _same_file(one: Any, other: Any) -> bool:
     return one.get_object() is other.get_object()
-
-
-@cache
-def _import_all() -> None:
-    """Import what else a build would import when it needs it: pyfakefs forgets modules that are new."""
-    import kubeimage
-
-    for module in pkgutil.walk_packages(kubeimage.__path__, "kubeimage."):
-        if not module.name.startswith(("kubeimage.cli", "kubeimage.__main__")):
-            import_module(module.name)
-    for name in ("harness.image", "harness.explain", "harness.rootfs"):
-        import_module(name)

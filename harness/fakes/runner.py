@@ -21,6 +21,7 @@ from harness.fakes.memory_tree import ROOTFS, MemoryTree
 from harness.fakes.shell_commands import PROGRAMS
 from harness.fakes.shell_words import Field, Simple, UnknownShellError, Word, expand, parse_script
 from kubeimage.errors import SandboxError
+from kubeimage.image.platform import Platform
 from kubeimage.protocols import Command, CommandResult, Mount
 from kubeimage.run.tail import Tail
 
@@ -80,6 +81,9 @@ class FakeRunner:
         """What was never run of all that was told, first told first."""
         return [rule.match for rule in reversed(self._rules) if not rule.used]
 
+    def check_platform(self, platform: Platform) -> None:
+        """Run for any platform: nothing real is run."""
+
     def run(self, command: Command, mount: Mount, output: Output) -> CommandResult:
         """Do what the first rule that fits says.
 
@@ -111,6 +115,9 @@ class ShellInterpreter:
 
     def __init__(self) -> None:
         self.commands: list[Command] = []
+
+    def check_platform(self, platform: Platform) -> None:
+        """Run for any platform: nothing real is run."""
 
     def run(self, command: Command, mount: Mount, output: Output) -> CommandResult:
         """Run the script of ``command``.

@@ -112,7 +112,7 @@ class DiskPlace:
     def problems(self) -> list[str]:
         """Run ``kubeimage fsck``, and look for mounts, processes and unfinished writes."""
         damage = [f"{one.what}: {one.where}" for one in check_store(self.root) if one.damage]
-        return damage + find_leaks(self._before, self._context, self.root)
+        return damage + [str(leak) for leak in find_leaks(self._before, self._context, self.root)]
 
     def close(self) -> None:
         """Remove the folder."""

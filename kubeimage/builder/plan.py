@@ -14,8 +14,9 @@ from kubeimage.errors import LayerLimitError, Location, PlatformMismatchError
 from kubeimage.image.config import APPLICATION, CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE, Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import MAX_LAYERS, Arguments, Commands, History, Layer
+from kubeimage.image.oci import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME
 from kubeimage.image.platform import Platform
-from kubeimage.image.reference import Reference
+from kubeimage.image.reference import Naming, Reference
 from kubeimage.kubefile import Copy, From, Instruction, Kubefile, Run, Scope, Visible, looks_secret
 from kubeimage.protocols import Command, CopyRequest
 
@@ -27,7 +28,9 @@ class BuildOptions:
     """What a build is asked for beside its Kubefile and context.
 
     Shape: ``platform`` None means this machine's. ``keep_base`` False is ``--no-base``.
-           ``keep_failed`` is a directory, not there yet, that gets the tree which a failed RUN left.
+           ``keep_failed`` is a directory, not there yet, that gets the tree which a failed RUN left. ``pull`` says
+           when the base image is fetched from its registry: where there is one to fetch from. ``naming`` completes
+           the name that FROM says.
     Units: ``epoch`` is SOURCE_DATE_EPOCH in seconds, or None; ``timeout`` is seconds for each RUN, or None.
     """
 
@@ -42,6 +45,8 @@ class BuildOptions:
     epoch: int | None = None
     timeout: float | None = None
     keep_failed: str | None = None
+    pull: Literal["missing", "always", "never"] = "missing"
+    naming: Naming = Naming()  # noqa: RUF009  it never changes
 
     @property
     def target(self) -> Platform:
@@ -152,8 +157,19 @@ class BuildPlan(NamedTuple):
             labels={**(base.labels if base is not None else {}), **options.labels},
             annotations=annotations,
             image_type=(base.image_type if base is not None else "") if options.keep_base else APPLICATION,
-            created=_rfc3339(options.epoch) if options.epoch is not None else None,
+            created=rfc3339(options.epoch) if options.epoch is not None else None,
+            manifest_annotations=self._base_annotations() if keep else {},
         )
+
+    def _base_annotations(self) -> dict[str, str]:
+        """Say which image it stands on, by the name and by what that name meant when it was built.
+
+        Source: OCI image-spec v1.1, annotations.md. In the manifest, not in the config: equal layers stay one image,
+            however the base's were compressed when it came.
+        """
+        assert self.base is not None
+        name = self.options.naming.parse(self.base_name)
+        return {ANNOTATION_BASE_NAME: str(name), ANNOTATION_BASE_DIGEST: str(self.base.manifest_digest)}
 
 
 def base_name(kubefile: Kubefile, options: BuildOptions) -> str:
@@ -172,7 +188,7 @@ def make_plan(kubefile: Kubefile, base: Image | None, options: BuildOptions) -> 
     """
     scope = Scope.of(kubefile, options.build_args)
     name = scope.base_name()
-    if base is not None and not options.target.matches(base.platform):
+    if base is not None and not options.target.accepts(base.platform):
         raise PlatformMismatchError(
             f"the base image {name} is for {base.platform}, not for {options.target}",
             location=kubefile.base.span.location,
@@ -214,7 +230,8 @@ def _check_limit(kubefile: Kubefile, base: Image | None, name: str) -> None:
     )
 
 
-def _rfc3339(epoch: int) -> str:
+def rfc3339(epoch: int) -> str:
+    """Write seconds since 1970 as image-spec writes times."""
     from datetime import UTC, datetime
 
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -10,6 +10,7 @@ Source: the project's design, "The CLI".
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -84,7 +85,10 @@ def _translate_usage(error: click.ClickException) -> UsageError:
 def _translate_os(error: OSError) -> KubeimageError:
     what = error.strerror or str(error)
     where = f": {os.fsdecode(error.filename)!r}" if isinstance(error.filename, str | bytes) else ""
-    return KubeimageError(f"{what[:1].lower()}{what[1:]}{where}", hint="--debug shows where it came from")
+    hint = "--debug shows where it came from"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        hint = f"raise the limit with ulimit -n; {hint}"
+    return KubeimageError(f"{what[:1].lower()}{what[1:]}{where}", hint=hint)
 
 
 def _lay_out(error: KubeimageError, session: Session) -> str:

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
@@ -16,7 +16,7 @@ from kubeimage.errors import BuildArgError, ContextNotFoundError, ReferenceForma
 if TYPE_CHECKING:
     from kubeimage.builder.plan import BuildOptions
     from kubeimage.image.platform import Platform
-    from kubeimage.image.reference import Reference
+    from kubeimage.image.reference import Naming, Reference
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 # The last second that RFC 3339 can write.
@@ -42,9 +42,11 @@ class BuildRequest(NamedTuple):
     progress: str
     quiet: bool
     iidfile: str | None
+    pull: Literal["missing", "always", "never"]
+    insecure: tuple[str, ...]
     context: str
 
-    def options(self, environment: Mapping[str, str]) -> BuildOptions:
+    def options(self, environment: Mapping[str, str], naming: Naming) -> BuildOptions:
         """Give what the API takes.
 
         Raises: UsageError for the first option that cannot be followed.
@@ -52,10 +54,10 @@ class BuildRequest(NamedTuple):
         from kubeimage.builder.plan import BuildOptions
 
         return BuildOptions(
-            references=tuple(_parse_tag(tag) for tag in self.tags),
+            references=tuple(parse_name(tag, "--tag", naming) for tag in self.tags),
             build_args=parse_build_args(self.build_args, environment),
             labels=parse_labels(self.labels),
-            platform=parse_platform(self.platform),
+            platform=next(iter(self.platforms()), None),
             use_cache=not self.no_cache,
             keep_base=not self.no_base,
             network=self.network == "host",
@@ -63,7 +65,16 @@ class BuildRequest(NamedTuple):
             epoch=parse_epoch(environment.get(EPOCH_VARIABLE)),
             timeout=self.timeout,
             keep_failed=parse_keep_failed(self.keep_failed),
+            pull=self.pull,
+            naming=naming,
         )
+
+    def platforms(self) -> tuple[Platform, ...]:
+        """Give the platforms to build for; none where nobody named one.
+
+        Raises: PlatformFormatError; UsageError where one comes twice.
+        """
+        return parse_platforms(self.platform)
 
     def kubefile_path(self) -> str:
         """Give the Kubefile's path: ``-f`` from here, or what the context holds.
@@ -140,10 +151,23 @@ def parse_platform(text: str | None) -> Platform | None:
     if text is None:
         return None
     if "," in text:
-        raise UsageError(
-            f"--platform takes one platform, found several: {text!r}", hint="build one platform after the other"
-        )
+        raise UsageError(f"--platform takes one platform, found several: {text!r}", hint="name one after the other")
     return Platform.parse(text)
+
+
+def parse_platforms(text: str | None) -> tuple[Platform, ...]:
+    """Read platforms with commas between them; none where there is no text.
+
+    Raises: PlatformFormatError; UsageError where one comes twice.
+    """
+    from kubeimage.image.platform import Platform
+
+    found = [Platform.parse(part) for part in text.split(",")] if text is not None else []
+    for number, one in enumerate(found):
+        twin = next((other for other in found[:number] if other.matches(one)), None)
+        if twin is not None:
+            raise UsageError(f"--platform names one platform twice: {twin} and {one}")
+    return tuple(found)
 
 
 def parse_epoch(text: str | None) -> int | None:
@@ -161,23 +185,44 @@ def parse_epoch(text: str | None) -> int | None:
     return int(text)
 
 
-def _parse_tag(text: str) -> Reference:
-    return parse_name(text, "--tag")
-
-
-def parse_name(text: str, what: str) -> Reference:
+def parse_name(text: str, what: str, naming: Naming) -> Reference:
     """Read a name that an image is to get.
 
     Raises: ReferenceFormatError, also for a digest, which nobody can give.
     """
-    from kubeimage.image.reference import Reference
-
-    reference = Reference.parse(text)
+    reference = naming.parse(text)
     if reference.digest is not None:
         raise ReferenceFormatError(
             f"{what} takes a name, found one with a digest: {text!r}", hint="leave out what stands behind the @"
         )
     return reference
+
+
+def _choice(name: str, *choices: str, text: str) -> Callable[[Any], Any]:
+    return click.option(name, type=click.Choice(choices), default=choices[0], show_default=True, help=text)
+
+
+_progress = _choice("--progress", "auto", "plain", "json", "quiet", text="How to tell what happens, on standard error.")
+_quiet = click.option("-q", "--quiet", is_flag=True, help="The same as --progress=quiet.")
+
+
+def progress_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command ``--progress`` and ``-q``, as one argument ``progress``."""
+
+    @wraps(function)
+    def command(*arguments: Any, quiet: bool, progress: str, **values: Any) -> None:
+        function(*arguments, progress="quiet" if quiet else progress, **values)
+
+    decorated: Callable[..., None] = _progress(_quiet(command))
+    return decorated
+
+
+insecure_option = click.option(
+    "--insecure",
+    multiple=True,
+    metavar="HOST",
+    help="A registry that need not prove who it is; http://HOST for one without TLS. May be repeated.",
+)
 
 
 def takes_build_request(*, tag_required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -204,10 +249,6 @@ def _finite(_context: click.Context, _parameter: click.Parameter, value: float |
     return value
 
 
-def _choice(name: str, *choices: str, text: str) -> Callable[[Any], Any]:
-    return click.option(name, type=click.Choice(choices), default=choices[0], show_default=True, help=text)
-
-
 def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
     return [
         click.option(
@@ -224,7 +265,11 @@ def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
         click.option(
             "--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label for the image; may be repeated."
         ),
-        click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="What to build for; else this machine's."),
+        click.option(
+            "--platform",
+            metavar="OS/ARCH[/VARIANT][,...]",
+            help="What to build for; else this machine's. Several make one image index.",
+        ),
         click.option("--no-cache", is_flag=True, help="Look nothing up in the cache; still record."),
         click.option("--no-base", is_flag=True, help="Keep only the new layers, as an application image."),
         _choice("--mount", "auto", "overlay", "copy", text="How a RUN gets its root filesystem."),
@@ -237,8 +282,10 @@ def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
             "--timeout", type=float, metavar="SECONDS", callback=_finite, help="Stop a RUN that takes longer."
         ),
         click.option("--keep-failed", metavar="DIR", help="Copy the tree that a failed RUN left into DIR, to look at."),
-        _choice("--progress", "auto", "plain", "json", "quiet", text="How to tell what happens, on standard error."),
-        click.option("-q", "--quiet", is_flag=True, help="The same as --progress=quiet."),
+        _progress,
+        _quiet,
         click.option("--iidfile", metavar="FILE", help="Write the image id into this file."),
+        _choice("--pull", "missing", "always", "never", text="When the base image is fetched from its registry."),
+        insecure_option,
         click.argument("context", metavar="CONTEXT"),
     ]

@@ -138,6 +138,13 @@ def _translate(error: OSError, path: str) -> ContextChangedError | UnreadableSou
     how = _REPLACED.get(error.errno or 0)
     if how is not None:
         return ContextChangedError(f"{path!r} changed while it was copied: {how}", hint=_AGAIN)
-    return UnreadableSourceError(
-        f"cannot read {path!r}: {error.strerror}", hint="make the file readable, or leave it out with .kubeignore"
-    )
+    return UnreadableSourceError(f"cannot read {path!r}: {error.strerror}", hint=reading_hint(error))
+
+
+def reading_hint(error: OSError) -> str:
+    """Say what helps where a source cannot be read."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "too many files are open; raise the limit with ulimit -n"
+    if error.errno == errno.EIO:
+        return "the disk or its driver failed; look at dmesg"
+    return "make it readable, or leave it out with .kubeignore"

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
-from kubeimage.errors import LayerFormatError, LayerTooLargeError
+from kubeimage.errors import LayerFormatError, LayerTooLargeError, StoreAccessError
 from kubeimage.layer import pax
 from kubeimage.layer.block import LARGEST, Block, parse_block
 from kubeimage.layer.entry import OPAQUE_MARKER, WHITEOUT_PREFIX, Entry, Kind
@@ -80,10 +80,10 @@ class Content(io.RawIOBase):
     def read(self, size: int = -1, /) -> bytes:
         """Give up to ``size`` bytes, or all that is left.
 
-        Raises: LayerFormatError where the tar ends too early.
+        Raises: LayerFormatError where the tar ends too early; StoreAccessError where it cannot be read.
         """
         wanted = self._left if size < 0 else min(size, self._left)
-        data = self._stream.read(wanted)
+        data = _read(self._stream, wanted)
         if len(data) != wanted:
             raise LayerFormatError(_TRUNCATED)
         self._left -= wanted
@@ -101,16 +101,35 @@ def iter_entries(stream: BinaryIO, *, limits: Limits = _DEFAULT_LIMITS) -> Itera
     """Give the entries of a tar in its order, passing over the content of files.
 
     Shape:  ``stream`` can seek. A directory may come twice, nothing else does.
+    Raises: LayerFormatError, PathEscapeError, LayerTooLargeError; StoreAccessError where the tar cannot be read.
+    """
+    return (entry for entry, _ in iter_places(stream, limits=limits))
+
+
+def iter_places(stream: BinaryIO, *, limits: Limits = _DEFAULT_LIMITS) -> Iterator[tuple[Entry, int]]:
+    """Give the entries as ``iter_entries`` does, each with the byte of the tar where its content begins.
+
+    Shape:  that of a HARDLINK is its first file's. No byte of a file's content is read: a buffer, which reads ahead,
+            is gone around, and stands where it stood when all is done.
     Raises: LayerFormatError, PathEscapeError, LayerTooLargeError.
     """
-    return (entry for entry, _ in _Archive(stream, limits))
+    raw = stream.raw if isinstance(stream, io.BufferedReader) else None
+    if raw is None:
+        yield from _Archive(stream, limits)
+        return
+    start, stood = stream.tell(), raw.tell()
+    raw.seek(start)
+    try:
+        yield from _Archive(raw, limits)
+    finally:
+        raw.seek(stood)
 
 
 def iter_contents(stream: BinaryIO, *, limits: Limits = _DEFAULT_LIMITS) -> Iterator[tuple[Entry, Content | None]]:
     """Give the entries of a tar, with the content of each FILE and HARDLINK (a link's is its first file's).
 
     Shape:  ``stream`` can seek. A content can be read until the next entry is asked for.
-    Raises: LayerFormatError, PathEscapeError, LayerTooLargeError.
+    Raises: LayerFormatError, PathEscapeError, LayerTooLargeError; StoreAccessError where the tar cannot be read.
     """
     archive = _Archive(stream, limits)
     for entry, offset in archive:
@@ -159,7 +178,7 @@ class _Archive:
         self._check_end()
 
     def _read(self, size: int) -> bytes:
-        data = self._stream.read(size)
+        data = _read(self._stream, size)
         if len(data) != size:
             raise LayerFormatError(_TRUNCATED)
         return data
@@ -231,9 +250,18 @@ class _Archive:
             raise LayerFormatError("the layer's tar has a lone zero block between its headers")
         if self._extended:
             raise LayerFormatError("the layer's tar ends with an extended header that belongs to no entry")
-        while piece := self._stream.read(_PIECE):
+        while piece := _read(self._stream, _PIECE):
             if piece.count(0) != len(piece):
                 raise LayerFormatError("the layer's tar goes on after its end-of-archive blocks")
+
+
+def _read(stream: BinaryIO, size: int) -> bytes:
+    try:
+        return stream.read(size)
+    except OSError as error:
+        raise StoreAccessError(
+            f"cannot read a layer's tar: {error.strerror or error}", hint="look at dmesg, then run kubeimage fsck"
+        ) from error
 
 
 def _kind_of(header: Block, name: str) -> Kind:

@@ -77,7 +77,8 @@ def _copy(found: Found, full: str) -> None:
 
 def _copy_content(path: str, full: str) -> None:
     """Copy a regular file, by a reflink or inside the kernel where the file system can."""
-    with open(path, "rb", buffering=0) as source, open(full, "xb", buffering=0) as target:
+    # The target has a buffer: it goes on after a write that the system took only in part.
+    with open(path, "rb", buffering=0) as source, open(full, "xb") as target:
         with suppress(OSError, AttributeError):
             while os.copy_file_range(source.fileno(), target.fileno(), _MOST_AT_ONCE):
                 pass

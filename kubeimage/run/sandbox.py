@@ -7,6 +7,7 @@ capabilities that reach beyond files; an ordinary user is root in a user namespa
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -14,8 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from kubeimage.errors import SandboxError
+from kubeimage.image.platform import Platform
 from kubeimage.protocols import Command, CommandResult, Mount
 from kubeimage.run.environment import HOST_PATH, command_environment
+from kubeimage.run.foreign import check_platform
 from kubeimage.run.process import READY, keeper, run_to_end
 
 ROOTFS = "/rootfs"
@@ -56,6 +59,13 @@ class SandboxRunner:
 
     def __init__(self, host: Mapping[str, str] | None = None) -> None:
         self._host = os.environ if host is None else host
+
+    def check_platform(self, platform: Platform) -> None:
+        """Make sure that programs for another machine can run here.
+
+        Raises: PlatformMismatchError.
+        """
+        check_platform(platform)
 
     def run(self, command: Command, mount: Mount, output: Callable[[bytes], None]) -> CommandResult:
         """Run ``command`` in a sandbox of its own.
@@ -113,16 +123,30 @@ def _variables(environment: Mapping[str, str]) -> Iterator[str]:
 @contextmanager
 def _arguments_file(arguments: list[str]) -> Iterator[int]:
     """Keep bwrap's arguments where other users do not see them, as some may be secret values of ARGs."""
-    memory = os.memfd_create("kubeimage", os.MFD_CLOEXEC)
     try:
-        descriptor = fcntl.fcntl(memory, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
-    finally:
-        os.close(memory)
+        descriptor = _high_descriptor()
+    except OSError as error:
+        hint = "too many files are open, or may be; raise the limit with ulimit -n"
+        raise SandboxError(f"the sandbox's arguments cannot be handed over: {error.strerror}", hint=hint) from error
     with open(descriptor, "wb") as file:
         file.write(b"".join(os.fsencode(argument) + b"\0" for argument in arguments))
         file.flush()
         file.seek(0)
         yield descriptor
+
+
+def _high_descriptor() -> int:
+    memory = os.memfd_create("kubeimage", os.MFD_CLOEXEC)
+    try:
+        try:
+            return fcntl.fcntl(memory, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
+        except OSError as error:
+            # Fewer may be open than that.
+            if error.errno != errno.EINVAL:
+                raise
+            return fcntl.fcntl(memory, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR // 4)
+    finally:
+        os.close(memory)
 
 
 def _own_pids(mount: Mount) -> tuple[str, ...]:

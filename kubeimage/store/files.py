@@ -66,14 +66,17 @@ def _opened_directory(path: str) -> Iterator[int]:
 
 
 def tree_size(path: str) -> int:
-    """Add up the bytes of all files at and below ``path``, those with several names once."""
-    sizes: dict[tuple[int, int], int] = {}
+    """Add up the bytes that removing ``path`` frees: a file with several names counts once, and if all are there."""
+    size = 0
+    names_left: dict[tuple[int, int], int] = {}
     for name in _iter_tree(path):
         with suppress(OSError):
             status = os.lstat(name)
             if not stat.S_ISDIR(status.st_mode):
-                sizes[status.st_dev, status.st_ino] = status.st_size
-    return sum(sizes.values())
+                identity = status.st_dev, status.st_ino
+                names_left[identity] = names_left.get(identity, status.st_nlink) - 1
+                size += 0 if names_left[identity] else status.st_size
+    return size
 
 
 def _iter_tree(path: str) -> Iterator[str]:

@@ -7,12 +7,13 @@ Deleting takes longer; that happens afterwards, in the session's own folder.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from kubeimage.errors import DigestFormatError, StoreFullError
+from kubeimage.errors import DigestFormatError, StoreError, StoreFullError
 from kubeimage.image.digest import Digest
 from kubeimage.store import index, locks, manifests
 from kubeimage.store.blobs import Blobs
@@ -20,17 +21,28 @@ from kubeimage.store.failures import store_error, translated
 from kubeimage.store.files import remove_tree, tree_size
 from kubeimage.store.index import Entries
 from kubeimage.store.layout import Layout
+from kubeimage.store.records import iter_pairs, record_path, with_variants
 from kubeimage.store.session import Session, leftovers, live_leases, remove_leftover
 from kubeimage.store.snapshots import iter_snapshots
 
-GarbageKind = Literal["blob", "snapshot", "cache", "leftover"]
+GarbageKind = Literal["blob", "snapshot", "cache", "record", "leftover"]
 
 
 class CacheRecords(Protocol):
     """What the store must know about the build cache in its ``cache/``."""
 
     def layers(self) -> set[Digest]:
-        """Give the layers that records lead to."""
+        """Give the layers that records lead to.
+
+        Raises: OSError for records that cannot be read now.
+        """
+        ...
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Let nobody record anything meanwhile.
+
+        Raises: OSError.
+        """
         ...
 
 
@@ -81,7 +93,7 @@ class Collector:
 
         Raises: StoreError, StoreAccessError.
         """
-        if not os.path.isdir(self._layout.blobs):
+        if not self._has_blobs():
             return GarbageReport()
         left = [_Candidate("leftover", os.path.basename(path), path) for path in leftovers(self._layout)]
         if dry_run:
@@ -89,22 +101,27 @@ class Collector:
                 entries = self._without_dangling(index.read_entries(self._layout))
                 found = self._find(entries, keep_cache=keep_cache)
                 return _report([*left, *found])
-        report = _report(left)
-        for candidate in left:
-            remove_leftover(candidate.path)
-        return GarbageReport(report.items + self._collect(keep_cache=keep_cache))
+        return GarbageReport(_remove(left, remove_leftover) + self._collect(keep_cache=keep_cache))
+
+    def _has_blobs(self) -> bool:
+        with translated("look at", self._layout.blobs), suppress(FileNotFoundError, NotADirectoryError):
+            return stat.S_ISDIR(os.stat(self._layout.blobs).st_mode)
+        return False
 
     def remove_entries(self, change: Callable[[Entries], Entries]) -> list[Digest]:
         """Change the index, and remove the blobs that were needed for what is gone; the build cache keeps its own.
 
+        The change is what was asked for: blobs that cannot be removed stay for ``prune``, which says why.
         Raises: whatever ``change`` raises; StoreError, StoreFullError, StoreAccessError.
         """
         garbage: set[Digest] = set()
 
         def change_and_find(before: Entries) -> Entries:
             after = change(before)
-            gone = self._needed_by([entry for entry in before if entry not in after])
-            garbage.update(gone - self._needed(after, keep_cache=True))
+            # By identity: comparing each entry with all others takes seconds where there are many.
+            kept = {id(entry) for entry in after}
+            gone = self._needed_by([entry for entry in before if id(entry) not in kept])
+            garbage.update(with_variants(self._layout, gone) - self._needed(after, keep_cache=True))
             return after
 
         trash = self._session.new_path()
@@ -113,9 +130,11 @@ class Collector:
             there = sorted(digest for digest in garbage if os.path.lexists(self._layout.blob(digest)))
             candidates = [_Candidate("blob", digest.hex, self._layout.blob(digest)) for digest in there]
             candidates += self._find_snapshots(lambda digest: digest not in garbage)
-            self._take_away(candidates, trash)
+            candidates += self._find_records(lambda digest: digest not in garbage)
+            with suppress(StoreError):
+                self._take_away(candidates, trash)
         remove_tree(trash)
-        return there
+        return [digest for digest in there if not os.path.lexists(self._layout.blob(digest))]
 
     def _collect(self, *, keep_cache: bool) -> tuple[Garbage, ...]:
         try:
@@ -127,17 +146,17 @@ class Collector:
             index.change_entries(self._layout, self._session, self._without_dangling)
             found = self._find(index.read_entries(self._layout), keep_cache=keep_cache)
             moved = self._take_away(found, trash)
-        report = _report(moved)
+        removed = _remove(moved, remove_tree)
         remove_tree(trash)
-        return report.items
+        return removed
 
     def _collect_in_place(self, *, keep_cache: bool) -> tuple[Garbage, ...]:
         with locks.alone(self._layout.gc_lock):
             found = self._find(index.read_entries(self._layout), keep_cache=keep_cache)
-            report = _report(found)
-            for candidate in found:
-                remove_tree(candidate.path)
-        return report.items
+            with ExitStack() as stack:
+                for candidate in found:
+                    stack.enter_context(self._let_alone(candidate))
+                return _remove(found, remove_tree)
 
     def _without_dangling(self, entries: Entries) -> Entries:
         """Leave out our images that have no name, unless a session relies on one."""
@@ -155,16 +174,23 @@ class Collector:
         for snapshot in iter_snapshots(self._layout):
             if snapshot.diff_id not in leased and not (snapshot.current and snapshot.diff_id in needed):
                 found.append(_Candidate("snapshot", snapshot.diff_id.hex, snapshot.path))
+        found += self._find_records(lambda digest: digest in needed)
         return found
 
     def _find_cache(self) -> list[_Candidate]:
         path = self._layout.cache
-        return [_Candidate("cache", "cache", path)] if os.path.isdir(path) and os.listdir(path) else []
+        with translated("look into the build cache", path):
+            return [_Candidate("cache", "cache", path)] if os.path.isdir(path) and os.listdir(path) else []
 
     def _find_snapshots(self, is_needed: Callable[[Digest], bool]) -> Iterator[_Candidate]:
         for snapshot in iter_snapshots(self._layout):
             if not is_needed(snapshot.diff_id):
                 yield _Candidate("snapshot", snapshot.diff_id.hex, snapshot.path)
+
+    def _find_records(self, is_needed: Callable[[Digest], bool]) -> Iterator[_Candidate]:
+        for diff_id, blob in iter_pairs(self._layout):
+            if not (is_needed(diff_id) and is_needed(blob)):
+                yield _Candidate("record", blob.hex, record_path(self._layout, diff_id, blob))
 
     def _iter_blobs(self) -> Iterator[Digest]:
         with translated("list the blobs in", self._layout.blobs):
@@ -177,15 +203,18 @@ class Collector:
         # Leases are read before the index is relied on: a session names an image first and ends afterwards.
         needed = self._leases() | self._needed_by(entries)
         if keep_cache and self._cache is not None:
-            needed |= self._cache.layers()
-        return needed
+            with translated("read the build cache in", self._layout.cache):
+                needed |= self._cache.layers()
+        return with_variants(self._layout, needed)
 
     def _needed_by(self, entries: Entries) -> set[Digest]:
+        seen: set[tuple[Digest, manifests.Taken]] = set()
         needed: set[Digest] = set()
         for entry in entries:
-            descriptor = index.descriptor_of(entry)
-            if descriptor is not None and descriptor.digest not in needed:
-                needed |= manifests.digests_of(self._blobs, descriptor)
+            descriptor, taken = index.descriptor_of(entry), index.taken_of(entry)
+            if descriptor is not None and (descriptor.digest, taken) not in seen:
+                seen.add((descriptor.digest, taken))
+                needed |= manifests.digests_of(self._blobs, descriptor, taken)
         return needed
 
     def _leases(self) -> set[Digest]:
@@ -199,7 +228,8 @@ class Collector:
         for number, candidate in enumerate(candidates):
             there = os.path.join(trash, str(number))
             try:
-                os.rename(candidate.path, there)
+                with self._let_alone(candidate):
+                    os.rename(candidate.path, there)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -207,6 +237,23 @@ class Collector:
             moved.append(candidate._replace(path=there))
         self._blobs.forget(Digest(one.name) for one in moved if one.kind == "blob")
         return moved
+
+    @contextmanager
+    def _let_alone(self, candidate: _Candidate) -> Iterator[None]:
+        """Keep who writes to the candidate from doing so; only the build cache has such writers."""
+        with ExitStack() as stack:
+            if candidate.kind == "cache" and self._cache is not None:
+                # Where nobody can lock it, nobody can write to it either.
+                with suppress(OSError):
+                    stack.enter_context(self._cache.locked())
+            yield
+
+
+def _remove(candidates: Sequence[_Candidate], remove: Callable[[str], bool]) -> tuple[Garbage, ...]:
+    """Remove garbage, and give what is gone: of what stays nothing was freed."""
+    report = _report(candidates)
+    gone = [remove(candidate.path) for candidate in candidates]
+    return tuple(item for item, is_gone in zip(report.items, gone, strict=True) if is_gone)
 
 
 def _report(candidates: Iterable[_Candidate]) -> GarbageReport:

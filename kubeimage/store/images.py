@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 from kubeimage.errors import (
     BlobCorruptError,
@@ -14,18 +16,25 @@ from kubeimage.errors import (
 from kubeimage.image.canonical import JsonObject
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
-from kubeimage.image.oci import MEDIA_TYPE_MANIFEST, Descriptor
+from kubeimage.image.oci import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descriptor, Index
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.protocols import ImageRecord
 from kubeimage.store import index, locks, manifests
 from kubeimage.store.blobs import REBUILD, Blobs
 from kubeimage.store.index import Entries
+from kubeimage.store.layers import DirectoryLayerStore
 from kubeimage.store.layout import Layout
 from kubeimage.store.session import Session
+from kubeimage.store.variants import Variants
 
 Removal = Callable[[Callable[[Entries], Entries]], list[Digest]]
 """Changes the entries, removes the blobs that were needed for what is gone, and gives their digests."""
+
+MakeEntry = Callable[[Reference | None], JsonObject]
+"""Makes the entry of the index that shows an image under a name."""
+
+_T = TypeVar("_T")
 
 _SHORTEST_ID = re.compile(r"[0-9a-f]{6,64}")
 
@@ -36,10 +45,22 @@ class DirectoryImageStore:
     An image that loses its only name is gone from the list; its blobs stay until they are pruned.
     """
 
-    def __init__(self, layout: Layout, session: Session, blobs: Blobs, *, working: bool, remove: Removal) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        session: Session,
+        blobs: Blobs,
+        variants: Variants,
+        layers: DirectoryLayerStore,
+        *,
+        working: bool,
+        remove: Removal,
+    ) -> None:
         self._layout = layout
         self._session = session
         self._blobs = blobs
+        self._variants = variants
+        self._layers = layers
         self._working = working
         self._remove = remove
 
@@ -48,45 +69,102 @@ class DirectoryImageStore:
 
         Raises: BlobNotFoundError, BlobCorruptError for a layer; StoreFullError, StoreAccessError.
         """
-        names = list(dict.fromkeys(_as_name(reference) for reference in references))
-        self._blobs.hold_surely(layer.diff_id for layer in image.layers)
-        self._check_layers(image)
+        manifest = self._keep(image)
+        self.commit(lambda name: index.make_entry(image, manifest, name), references)
+        return manifest.digest
+
+    def put_index(self, images: Sequence[Image], references: Sequence[Reference] = ()) -> Digest:
+        """Keep images for several platforms as one index, and name it, once all their layers are on the disk.
+
+        Raises: BlobNotFoundError, BlobCorruptError for a layer; StoreFullError, StoreAccessError.
+        """
+        listed = [replace(self._keep(image), platform=image.platform) for image in images]
+        data = Index(tuple(listed)).to_bytes()
+        self._blobs.put(data)
+        top = Descriptor.of(MEDIA_TYPE_INDEX, data)
+        self.commit(lambda name: index.make_index_entry(top, [one.digest for one in listed], name), references)
+        return top.digest
+
+    def _keep(self, image: Image) -> Descriptor:
+        """Keep an image's config and manifest, and give the manifest's descriptor."""
+        self._blobs.hold_surely(layer.descriptor.digest for layer in image.layers)
+        for layer in image.layers:
+            if layer.blob is None and not self._blobs.is_sound(layer.diff_id, layer.size):
+                self._layers.materialise(layer.diff_id)
+        self.check_layers(image)
+        known = self._manifest_that_came(image)
+        if known is not None:
+            return known
         self._blobs.put(image.config)
         data = image.manifest.to_bytes()
-        manifest = Descriptor.of(MEDIA_TYPE_MANIFEST, data)
         self._blobs.put(data)
+        return Descriptor.of(MEDIA_TYPE_MANIFEST, data)
+
+    def _manifest_that_came(self, image: Image) -> Descriptor | None:
+        """Give the manifest that an image from elsewhere came with: another name for it changes no byte."""
+        blobs = [layer.descriptor.digest for layer in image.layers]
+        if not any(layer.blob for layer in image.layers):
+            return None
+        for descriptor, image_id in self._iter_all(index.read_entries(self._layout)):
+            if image_id == image.id:
+                self._blobs.hold([descriptor.digest, image_id])
+                manifest = manifests.read_manifest(self._blobs, descriptor)
+                if [layer.digest for layer in manifest.layers] == blobs:
+                    return Descriptor(descriptor.media_type, descriptor.digest, descriptor.size)
+        return None
+
+    def commit(self, make_entry: MakeEntry, references: Sequence[Reference]) -> None:
+        """Wait until all blobs are on the disk, and give each name its entry: nothing is to be seen before.
+
+        Raises: BlobNotFoundError; StoreFullError, StoreAccessError.
+        """
+        self.commit_all([(make_entry, references)])
+
+    def commit_all(self, images: Sequence[tuple[MakeEntry, Sequence[Reference]]]) -> None:
+        """Commit several images at once, all or none; a name that two of them get is the last one's.
+
+        Raises: BlobNotFoundError; StoreFullError, StoreAccessError.
+        """
+        named = [(make_entry, _names_for(make_entry(None), references)) for make_entry, references in images]
+
+        def change(before: Entries) -> Entries:
+            for make_entry, names in named:
+                wanted: list[Reference | None] = [*names] or [None]
+                before = _add(before, [make_entry(name) for name in wanted], names)
+            return before
+
         self._blobs.sync()
-        wanted: list[Reference | None] = [*names] or [None]
-        entries = [index.make_entry(image, manifest, name) for name in wanted]
         with locks.shared(self._layout.gc_lock):
-            index.change_entries(self._layout, self._session, lambda before: _add(before, entries, names))
-        return manifest.digest
+            index.change_entries(self._layout, self._session, change)
 
     def get(self, reference: Reference, platform: Platform | None = None) -> Image | None:
         """Give the image of that name; of several platforms, the one asked for, this machine's, or the first.
 
         Raises: BlobNotFoundError, BlobCorruptError where the name leads to a damaged image.
         """
-        found = list(self._manifests(index.find_entries(index.read_entries(self._layout), reference)))
+        return self._look(lambda entries: self._get(entries, reference, platform))
+
+    def _get(self, entries: Entries, reference: Reference, platform: Platform | None) -> Image | None:
+        found = list(self._manifests(index.find_entries(entries, reference)))
         if platform is not None:
-            found = [one for one in found if platform.matches(manifests.platform_of(self._blobs, one))]
+            found = platform.choose(found, lambda one: manifests.platform_of(self._blobs, one))
         elif len(found) > 1:
-            host = Platform.host()
-            found.sort(key=lambda one: not host.matches(manifests.platform_of(self._blobs, one)))
-        return self._read(found[0]) if found else None
+            found = Platform.host().choose(found, lambda one: manifests.platform_of(self._blobs, one)) or found
+        return self.read(found[0]) if found else None
 
     def find(self, image_id: str) -> Image | None:
         """Give the image whose id starts with ``image_id``, if it is the only one.
 
         Raises: BlobNotFoundError, BlobCorruptError where the id leads to a damaged image.
         """
-        if not _SHORTEST_ID.fullmatch(image_id):
-            return None
+        return self._look(lambda entries: self._find(entries, image_id)) if _SHORTEST_ID.fullmatch(image_id) else None
+
+    def _find(self, entries: Entries, image_id: str) -> Image | None:
         found: dict[Digest, Descriptor] = {}
-        for descriptor, known in self._iter_all(index.read_entries(self._layout)):
+        for descriptor, known in self._iter_all(entries):
             if known.hex.startswith(image_id):
                 found.setdefault(known, descriptor)
-        return self._read(next(iter(found.values()))) if len(found) == 1 else None
+        return self.read(next(iter(found.values()))) if len(found) == 1 else None
 
     def records(self) -> list[ImageRecord]:
         """Every name and platform, sorted by name, images without one at the end; damaged images are left out."""
@@ -119,8 +197,8 @@ class DirectoryImageStore:
         with locks.shared(self._layout.gc_lock):
             index.change_entries(self._layout, self._session, change)
 
-    def remove(self, reference: Reference) -> list[Digest]:
-        """Take a name away, and give the digests of the blobs that went with it.
+    def remove(self, reference: Reference, platform: Platform | None = None) -> list[Digest]:
+        """Take a name away, for one platform or for all, and give the digests of the blobs that went with it.
 
         Those stay that another image, the build cache or a running build needs.
         Raises: ImageNotFoundError.
@@ -130,38 +208,73 @@ class DirectoryImageStore:
             found = index.find_entries(before, reference)
             if not found:
                 raise _not_found(reference)
-            return [entry for entry in before if entry not in found]
+            kept = [self._without(entry, platform) for entry in found] if platform is not None else []
+            if kept == found:
+                raise _not_found(reference, platform)
+            return [entry for entry in before if entry not in found] + [entry for entry in kept if entry is not None]
 
         if not index.find_entries(index.read_entries(self._layout), reference):
             raise _not_found(reference)
         return self._remove(change)
 
-    def _check_layers(self, image: Image) -> None:
-        """Make sure that every layer is there and whole."""
+    def _look(self, look: Callable[[Entries], _T]) -> _T:
+        """Look for something in the index, and again where its blobs are gone because the index has changed since."""
+        before: tuple[Entries, str] | None = None
+        while True:
+            entries = index.read_entries(self._layout)
+            try:
+                return look(entries)
+            except BlobNotFoundError as error:
+                if before == (entries, error.message):
+                    raise
+                before = entries, error.message
+
+    def _without(self, entry: JsonObject, platform: Platform) -> JsonObject | None:
+        """Give an entry without its image for a platform; None where no image is left."""
+        there = list(self._manifests([entry]))
+        gone = [one for one in there if platform.matches(manifests.platform_of(self._blobs, one))]
+        if len(gone) == len(there):
+            return None
+        return index.without_manifests(entry, there, gone) if gone else entry
+
+    def check_layers(self, image: Image) -> None:
+        """Make sure that the blob of every layer is there and whole.
+
+        Raises: BlobNotFoundError, BlobCorruptError.
+        """
         for layer in image.layers:
-            self._check_layer(layer.diff_id, layer.size)
+            self._check_layer(layer.descriptor.digest, layer.descriptor.size)
 
-    def _check_layer(self, diff_id: Digest, size: int) -> None:
-        if not self._blobs.is_sound(diff_id, size):
-            found = self._blobs.size(diff_id)
+    def _check_layer(self, digest: Digest, size: int) -> None:
+        if not self._blobs.is_sound(digest, size):
+            found = self._blobs.size(digest)
             what = f"has {found} bytes where {size} are recorded" if found != size else "is damaged"
-            raise BlobCorruptError(f"the layer {diff_id} {what}", hint=REBUILD)
+            raise BlobCorruptError(f"the layer {digest} {what}", hint=REBUILD)
 
-    def _read(self, descriptor: Descriptor) -> Image:
-        """Read an image. In a working session its layers are checked too, and nobody removes any of it meanwhile."""
-        if self._working:
-            self._blobs.hold([descriptor.digest])
-        image = manifests.read_image(self._blobs, descriptor)
-        if self._working:
-            self._blobs.hold([image.id, *(layer.diff_id for layer in image.layers)])
-            self._check_layers(image)
+    def read(self, descriptor: Descriptor) -> Image:
+        """Read an image. In a working session its layers are checked too, and nobody removes any of it meanwhile.
+
+        Raises: BlobNotFoundError, BlobCorruptError, LayerError; StoreError for what is no image.
+        """
+        if not self._working:
+            return manifests.read_image(self._blobs, self._variants, descriptor)
+        self._blobs.hold([descriptor.digest])
+        manifest = manifests.read_manifest(self._blobs, descriptor)
+        self._blobs.hold([manifest.config.digest, *(layer.digest for layer in manifest.layers)])
+        image = manifests.read_image(self._blobs, self._variants, descriptor)
+        self._blobs.hold(layer.diff_id for layer in image.layers)
+        self.check_layers(image)
         return image
 
     def _manifests(self, entries: Iterable[JsonObject]) -> Iterator[Descriptor]:
         for entry in entries:
             descriptor = index.image_of(entry)
             if descriptor is not None:
-                yield from manifests.iter_manifests(self._blobs, descriptor)
+                yield from manifests.iter_manifests(self._blobs, descriptor, index.taken_of(entry))
+            elif (what := index.problem_of(entry)) is not None:
+                raise BlobCorruptError(
+                    f"the list of images is damaged: {what}", hint="kubeimage fsck --repair writes the entry again"
+                )
 
     def _iter_all(self, entries: Iterable[JsonObject]) -> Iterator[tuple[Descriptor, Digest]]:
         """Give each manifest and its image id, which costs no file access where the entry says it."""
@@ -190,6 +303,11 @@ def _is_replaced(entry: JsonObject, names: Sequence[Reference], shown: set[str])
     return is_shown or any(index.is_named(entry, name) for name in names)
 
 
+def _names_for(entry: JsonObject, references: Sequence[Reference]) -> list[Reference]:
+    """Give the names that an entry is to have; a digest in one of them stays where it is the entry's own."""
+    return list(dict.fromkeys(one if str(one.digest) == entry["digest"] else _as_name(one) for one in references))
+
+
 def _as_name(reference: Reference) -> Reference:
     if not reference.tag:
         raise ReferenceFormatError(
@@ -199,8 +317,9 @@ def _as_name(reference: Reference) -> Reference:
     return reference.with_tag(reference.tag)
 
 
-def _not_found(reference: Reference) -> ImageNotFoundError:
-    return ImageNotFoundError(f"no image {reference} in the store", hint="kubeimage images lists what is there")
+def _not_found(reference: Reference, platform: Platform | None = None) -> ImageNotFoundError:
+    which = f"{reference} for {platform}" if platform is not None else reference
+    return ImageNotFoundError(f"no image {which} in the store", hint="kubeimage images lists what is there")
 
 
 def _by_name(record: ImageRecord) -> tuple[bool, str, Platform, Digest]:

@@ -7,21 +7,25 @@ Source: OCI image-spec v1.1, image-index.md, and annotations.md for ``org.openco
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from kubeimage.errors import KubeimageError, ReferenceFormatError, StoreError
 from kubeimage.image import canonical
 from kubeimage.image.canonical import JsonObject
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
+from kubeimage.image.media_types import INDEXES, MANIFESTS
+from kubeimage.image.naming import name_annotations, named_in
 from kubeimage.image.oci import (
     ANNOTATION_FULL_NAME,
     ANNOTATION_REF_NAME,
     MEDIA_TYPE_INDEX,
-    MEDIA_TYPE_MANIFEST,
     Descriptor,
     platform_to_json,
 )
+from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.store import locks
 from kubeimage.store.files import replace_file, write_new_file
@@ -31,7 +35,13 @@ from kubeimage.store.session import Session
 ANNOTATION_IMAGE_ID = "io.kubeimage.image.id"
 """The config's digest, so that a list of all images opens no manifest."""
 
-_MEDIA_TYPES = {MEDIA_TYPE_MANIFEST, MEDIA_TYPE_INDEX}
+ANNOTATION_MANIFESTS = "io.kubeimage.index.manifests"
+"""Which manifests of an index came with it: whoever needs one platform need not keep the others."""
+
+_MEDIA_TYPES = MANIFESTS | INDEXES
+
+# Annotations are sorted, and so are the fields of an entry.
+_NAMED = re.compile(rf'"{re.escape(ANNOTATION_REF_NAME)}":"([^"\\]+)"}},"digest":"(sha256:[0-9a-f]{{64}})"')
 
 Entries = list[JsonObject]
 
@@ -63,6 +73,15 @@ def parse_entries(layout: Layout, data: bytes) -> Entries:
     return entries
 
 
+def salvage_names(data: bytes) -> dict[str, list[Reference]]:
+    """Find in a damaged index, as text of the form that we write, which names each manifest's digest had."""
+    names: dict[str, list[Reference]] = {}
+    for name, digest in _NAMED.findall(data.decode("utf-8", "replace")):
+        with suppress(ReferenceFormatError):
+            names.setdefault(digest, []).append(Reference.parse(name))
+    return names
+
+
 def change_entries(layout: Layout, session: Session, change: Callable[[Entries], Entries]) -> None:
     """Replace the entries by what ``change`` makes of them; where that is the same, write nothing.
 
@@ -84,19 +103,52 @@ def encode_entries(entries: Entries) -> bytes:
 
 def make_entry(image: Image, manifest: Descriptor, reference: Reference | None) -> JsonObject:
     """Make the entry that says that ``reference`` names ``image``."""
-    annotations = {ANNOTATION_IMAGE_ID: str(image.id)}
+    return make_entry_of(manifest, image.platform, image.id, reference)
+
+
+def make_entry_of(
+    manifest: Descriptor, platform: Platform, image_id: Digest, reference: Reference | None
+) -> JsonObject:
+    """Make the entry that says that ``reference`` names the image of a manifest."""
+    annotations = {ANNOTATION_IMAGE_ID: str(image_id)}
     if reference is not None:
-        annotations |= _names(reference)
-    return {**manifest.to_json(), "annotations": annotations, "platform": platform_to_json(image.platform)}
+        annotations |= name_annotations(reference)
+    return {**manifest.to_json(), "annotations": annotations, "platform": platform_to_json(platform)}
+
+
+def make_index_entry(top: Descriptor, taken: Iterable[Digest], reference: Reference | None) -> JsonObject:
+    """Make the entry that says that ``reference`` names the index ``top``, of which ``taken`` are there."""
+    annotations = {ANNOTATION_MANIFESTS: " ".join(map(str, taken))}
+    if reference is not None:
+        annotations |= name_annotations(reference)
+    return {**top.to_json(), "annotations": annotations}
+
+
+def without_manifests(entry: JsonObject, there: Iterable[Descriptor], gone: Iterable[Descriptor]) -> JsonObject:
+    """Make the same entry for an index that lacks some of its manifests; the index itself stays as it is."""
+    left = taken_of(entry) or {one.digest for one in there}
+    kept = sorted(left - {one.digest for one in gone})
+    annotations = {**(entry.get("annotations") or {}), ANNOTATION_MANIFESTS: " ".join(map(str, kept))}
+    return {**entry, "annotations": annotations}
+
+
+def has_manifests(entry: JsonObject) -> bool:
+    """Whether this is an entry of ours for an index."""
+    return bool(_annotation(entry, ANNOTATION_MANIFESTS))
+
+
+def taken_of(entry: JsonObject) -> frozenset[Digest] | None:
+    """Give the manifests of an index that are there; None where all of them should be."""
+    written = _annotation(entry, ANNOTATION_MANIFESTS)
+    try:
+        return frozenset(map(Digest.parse, written.split())) if written else None
+    except KubeimageError:
+        return None
 
 
 def rename_entry(entry: JsonObject, reference: Reference) -> JsonObject:
     """Make the same entry with another name."""
-    return {**entry, "annotations": {**(entry.get("annotations") or {}), **_names(reference)}}
-
-
-def _names(reference: Reference) -> dict[str, str]:
-    return {ANNOTATION_REF_NAME: reference.familiar(), ANNOTATION_FULL_NAME: str(reference)}
+    return {**entry, "annotations": {**(entry.get("annotations") or {}), **name_annotations(reference)}}
 
 
 def image_of(entry: JsonObject) -> Descriptor | None:
@@ -123,23 +175,36 @@ def image_id_of(entry: JsonObject) -> Digest | None:
 
 def is_dangling(entry: JsonObject) -> bool:
     """Whether this is an image of ours that has no name."""
-    return bool(_annotation(entry, ANNOTATION_IMAGE_ID)) and not _annotation(entry, ANNOTATION_REF_NAME)
+    return is_ours(entry) and not _given_names(entry)
+
+
+def is_ours(entry: JsonObject) -> bool:
+    """Whether kubeimage made this entry, and no other tool."""
+    return bool(_annotation(entry, ANNOTATION_IMAGE_ID) or _annotation(entry, ANNOTATION_MANIFESTS))
+
+
+def problem_of(entry: JsonObject) -> str | None:
+    """Say what in an entry of ours is not as we write it, whatever it points at."""
+    if not is_ours(entry):
+        return None
+    if image_of(entry) is None:
+        return f"its entry gives the media type {entry.get('mediaType')!r}, which is no image's"
+    has_image = not has_manifests(entry)
+    if has_image and image_id_of(entry) is None:
+        return f"its entry gives the image id {_annotation(entry, ANNOTATION_IMAGE_ID)!r}, which is none"
+    if has_image and "platform" not in entry:
+        return "its entry gives no platform"
+    return "its entry has lost one of the two forms of its name" if len(_given_names(entry)) == 1 else None
+
+
+def _given_names(entry: JsonObject) -> list[str]:
+    names = (_annotation(entry, ANNOTATION_REF_NAME), _annotation(entry, ANNOTATION_FULL_NAME))
+    return [name for name in names if name]
 
 
 def reference_of(entry: JsonObject) -> Reference | None:
-    """Give the name in the entry, None where there is none that can be understood.
-
-    Another tool that gives an entry another name changes the short one only, so that one decides.
-    """
-    short, full = _annotation(entry, ANNOTATION_REF_NAME), _annotation(entry, ANNOTATION_FULL_NAME)
-    try:
-        if full:
-            reference = Reference.parse(full)
-            if short in ("", full, reference.familiar()):
-                return reference
-        return Reference.parse(short) if short else None
-    except ReferenceFormatError:
-        return None
+    """Give the name in the entry, None where there is none that can be understood."""
+    return named_in({name: _annotation(entry, name) for name in (ANNOTATION_REF_NAME, ANNOTATION_FULL_NAME)})
 
 
 def disagreeing_name(entry: JsonObject) -> str | None:
@@ -181,5 +246,5 @@ def _annotation(entry: JsonObject, name: str) -> str:
 def _damaged(layout: Layout, why: str) -> StoreError:
     return StoreError(
         f"the list of images {layout.index} is damaged: {why}",
-        hint="kubeimage fsck --repair puts it aside and lists the images that are there, without their names",
+        hint="kubeimage fsck --repair puts it aside and lists the images that are there again",
     )

@@ -71,9 +71,13 @@ def try_exclusive(descriptor: int) -> bool:
 
 def release(descriptor: int) -> None:
     """Let go of the lock and close the file; a child that inherited the descriptor does not keep the lock."""
-    with suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-    os.close(descriptor)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        # Nothing was written through it that anybody waits for.
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def _turn_of(path: str) -> str:

@@ -10,15 +10,17 @@ that died. Nobody needs another lock to make a session or to remove what is left
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from kubeimage.errors import DigestFormatError, StoreAccessError, StoreError
 from kubeimage.image.digest import Digest
 from kubeimage.store import locks
-from kubeimage.store.failures import translated
+from kubeimage.store.failures import store_error, translated
 from kubeimage.store.files import remove_tree, write_all
-from kubeimage.store.layout import Layout, make_files, make_folders
+from kubeimage.store.layout import Layout, make_files, make_folders, read_if_there
 
 LEASE = "lease"
 
@@ -31,7 +33,7 @@ class Session:
         self._folder: str | None = None
         self._lease = -1
         self._held: set[Digest] = set()
-        self._count = 0
+        self._numbers = itertools.count(1)
 
     @property
     def name(self) -> str | None:
@@ -56,8 +58,7 @@ class Session:
 
     def new_path(self) -> str:
         """Give the path of a file or folder in the session's folder that is not there yet."""
-        self._count += 1
-        return os.path.join(self.folder(), str(self._count))
+        return os.path.join(self.folder(), str(next(self._numbers)))
 
     @contextmanager
     def scratch(self) -> Iterator[str]:
@@ -79,8 +80,17 @@ class Session:
         if new:
             folder = self.folder()
             with translated("write the lease in", folder):
-                write_all(self._lease, "".join(f"{digest.hex}\n" for digest in new).encode())
+                self._append("".join(f"{digest.hex}\n" for digest in new).encode())
             self._held.update(new)
+
+    def _append(self, lines: bytes) -> None:
+        """Write all of ``lines`` into the lease, or none."""
+        size = os.fstat(self._lease).st_size
+        try:
+            write_all(self._lease, lines)
+        except OSError:
+            os.ftruncate(self._lease, size)
+            raise
 
     def holds(self, digest: Digest) -> bool:
         """Whether the lease lists ``digest``."""
@@ -88,11 +98,14 @@ class Session:
 
     def close(self) -> None:
         """Remove the folder and give up the lease."""
-        if self._folder is not None:
-            _remove(self._folder)
-            locks.release(self._lease)
+        folder, lease = self._folder, self._lease
         self._folder, self._lease = None, -1
         self._held.clear()
+        if folder is not None:
+            try:
+                _remove(folder)
+            finally:
+                locks.release(lease)
 
     def _start(self) -> str:
         with translated("make a folder in", self._layout.ingest):
@@ -128,25 +141,35 @@ def live_leases(layout: Layout, *, but: str | None = None) -> set[Digest]:
     for name in _sessions(layout):
         lease = os.path.join(layout.ingest, name, LEASE)
         if name != but and not _is_free(lease):
-            with (
-                translated("read the lease", lease),
-                suppress(FileNotFoundError),
-                open(lease, encoding="ascii") as file,
-            ):
-                held.update(Digest(line.rstrip("\n")) for line in file)
+            held.update(_read_lease(lease))
     return held
 
 
+def _read_lease(path: str) -> list[Digest]:
+    data = read_if_there(path) or b""
+    try:
+        # A line without an end is only just being written, and nobody relies on it yet.
+        return [Digest.parse(f"sha256:{line.decode('ascii')}") for line in data.split(b"\n")[:-1]]
+    except (DigestFormatError, UnicodeDecodeError) as error:
+        raise StoreAccessError(
+            f"the lease {path} of a running build is damaged", hint="wait until the build has ended, and try again"
+        ) from error
+
+
 def leftovers(layout: Layout) -> list[str]:
-    """Give the folders below ``ingest/`` whose processes are dead."""
+    """Give the folders below ``ingest/`` whose processes are dead.
+
+    Raises: StoreAccessError.
+    """
     paths = [os.path.join(layout.ingest, name) for name in _sessions(layout)]
     return [path for path in paths if _is_free(os.path.join(path, LEASE))]
 
 
 def remove_leftovers(layout: Layout) -> None:
     """Remove what dead processes left below ``ingest/``, as far as that is possible."""
-    for path in leftovers(layout):
-        remove_leftover(path)
+    with suppress(StoreError):
+        for path in leftovers(layout):
+            remove_leftover(path)
 
 
 def remove_leftover(path: str) -> bool:
@@ -192,6 +215,8 @@ def _sessions(layout: Layout) -> list[str]:
         return sorted(os.listdir(layout.ingest))
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
+    except OSError as error:
+        raise store_error(error, "look for sessions in", layout.ingest) from error
 
 
 def _is_free(lease: str) -> bool:

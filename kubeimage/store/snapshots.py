@@ -14,10 +14,10 @@ from contextlib import AbstractContextManager
 from functools import cache
 from typing import Literal, NamedTuple
 
-from kubeimage.errors import BlobCorruptError, DigestFormatError
+from kubeimage.errors import DigestFormatError
 from kubeimage.image.digest import Digest
-from kubeimage.store.blobs import REBUILD, Blobs
 from kubeimage.store.failures import store_error, translated
+from kubeimage.store.layers import DirectoryLayerStore
 from kubeimage.store.layout import Layout
 from kubeimage.store.session import Session
 
@@ -40,9 +40,9 @@ class Snapshot(NamedTuple):
 class DirectorySnapshotStore:
     """Keeps snapshots in ``snapshots/FORM/BOOT/HEX``."""
 
-    def __init__(self, layout: Layout, session: Session, blobs: Blobs, form: Form | None = None) -> None:
+    def __init__(self, layout: Layout, session: Session, layers: DirectoryLayerStore, form: Form | None = None) -> None:
         self._session = session
-        self._blobs = blobs
+        self._layers = layers
         self._form = form or default_form()
         self._folder = os.path.join(layout.snapshots, self._form, _boot())
 
@@ -51,7 +51,7 @@ class DirectorySnapshotStore:
 
         Raises: BlobNotFoundError, BlobCorruptError, LayerError, StoreFullError, StoreAccessError.
         """
-        self._blobs.hold([diff_id])
+        self._layers.hold(diff_id)
         path = os.path.join(self._folder, diff_id.hex)
         if not os.path.isdir(path):
             self._make(diff_id, path)
@@ -61,13 +61,21 @@ class DirectorySnapshotStore:
         """Give an empty private directory on the same filesystem, removed afterwards whatever is in it."""
         return self._session.scratch()
 
+    def workspace(self) -> str:
+        """Give an empty private directory on the same filesystem, which lasts until the store is closed.
+
+        Raises: StoreFullError, StoreAccessError.
+        """
+        path = self._session.new_path()
+        with translated("make the folder", path):
+            os.mkdir(path, 0o700)
+        return path
+
     def _make(self, diff_id: Digest, path: str) -> None:
-        if not self._blobs.is_sound(diff_id):
-            self._blobs.size(diff_id)
-            raise BlobCorruptError(f"the layer {diff_id} is damaged", hint=REBUILD)
+        self._layers.verify(diff_id)
         with self.scratch() as folder:
             made = os.path.join(folder, "rootfs")
-            unpack_layer(self._blobs, diff_id, made, self._form)
+            unpack_layer(self._layers, diff_id, made, self._form)
             with translated("make the snapshot", path):
                 os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             _move_unless_there(made, path)
@@ -78,14 +86,14 @@ def default_form() -> Form:
     return "trusted" if os.geteuid() == 0 else "user"
 
 
-def unpack_layer(blobs: Blobs, diff_id: Digest, path: str, form: Form) -> None:
+def unpack_layer(layers: DirectoryLayerStore, diff_id: Digest, path: str, form: Form) -> None:
     """Unpack a layer into the folder ``path``, which is made.
 
     Raises: BlobNotFoundError, LayerError, StoreFullError, StoreAccessError.
     """
     from kubeimage.layer.apply import unpack_snapshot
 
-    with blobs.open(diff_id) as tar, translated("unpack a layer into", path):
+    with layers.open(diff_id) as tar, translated("unpack a layer into", path):
         os.mkdir(path, 0o755)
         unpack_snapshot(path, tar, userxattr=form == "user")
 

@@ -33,3 +33,21 @@ def test_the_same_build_twice_at_once_gives_one_image(kubeimage: Program) -> Non
     assert [process.returncode for process in started] == [0, 0], ended
     assert len(json.loads(kubeimage.run("images", "--format=json").stdout)) == 1
     assert len(list((kubeimage.export("same:v1") / "files").iterdir())) == len(files) - 1
+
+
+def test_a_running_build_keeps_its_base_whatever_happens_to_its_name(kubeimage: Program) -> None:
+    base = write(kubeimage.folder / "base", {"Kubefile": "FROM scratch\nCOPY etc .\n", "etc/base": "base\n"})
+    kubefile = "FROM base:v1\nRUN echo begun-$((40 + 2)) && sleep 1\nRUN cat etc/base > etc/derived\n"
+    context = write(kubeimage.folder / "context", {"Kubefile": kubefile})
+    kubeimage.build("base:v1", base)
+
+    with kubeimage.start("build", "-t", "derived:v1", "--progress=plain", context) as process:
+        assert process.stderr is not None
+        assert any("begun-42" in line for line in process.stderr)
+        kubeimage.run("rmi", "base:v1")
+        kubeimage.run("prune")
+        _, stderr = process.communicate(timeout=PATIENCE)
+
+    assert process.returncode == 0, stderr
+    assert (kubeimage.export("derived:v1") / "etc/derived").read_text() == "base\n"
+    kubeimage.run("fsck")

@@ -25,6 +25,9 @@ def test_fixtures_are_listed_with_what_they_are(run) -> None:
         "build_cache",
         "fake_mounts",
         "fake_runner",
+        "fake_registry",
+        "kube_fs",
+        "io_faults",
     ):
         result.stdout.re_match_lines([rf"{name}\b.* -- .*fixtures\.py:\d+", r"    [A-Z].*[.>,]$"])
     result.stdout.no_fnmatch_line("*_kubefile_case*")
@@ -156,6 +159,36 @@ def test_the_image_goes_into_fixtures_of_any_scope_and_beside_generated_values(p
     run("-p", "no:cacheprovider").assert_outcomes(passed=2)
 
 
+def test_failed_asserts_are_explained(project, run) -> None:
+    project(
+        {
+            **APP,
+            **author(
+                "pytestmark = pytest.mark.kubefile('app')\n"
+                "def test_tree(built_image): assert built_image.rootfs == {'etc/a.txt': 'bye\\n'}\n"
+                "def test_path(built_image): assert 'a.txt' in built_image.rootfs\n"
+                "def test_image(built_image, kube_build): assert built_image == kube_build('FROM scratch')\n"
+                "def test_layers(built_image): assert built_image.layers == built_image.layers * 2\n"
+            ),
+        }
+    )
+
+    result = run()
+
+    result.assert_outcomes(failed=4)
+    result.stdout.fnmatch_lines(
+        [
+            "E*~ etc/a.txt: expected 'bye*', found 'hello*' with mode 644; it is from line 3: COPY a.txt etc",
+            "E*'a.txt' is not in the image's rootfs, which has 2 paths",
+            "E*near it: etc/a.txt",
+            "E*two images: * and *",
+            "E*cmd: [[]'run ${VERSION}'], and [[][]]",
+            "E*1 layer, and 2:",
+            "E*+ layer 1: COPY a.txt etc (*",
+        ]
+    )
+
+
 def test_kube_build_takes_texts_paths_and_trees(project, run) -> None:
     project(
         {
@@ -231,6 +264,39 @@ def test_kube_build_raises_the_builders_errors(project, run) -> None:
     )
 
     run("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+SLIPS = """
+def test_source(kube_build): kube_build("FROM scratch\\nCOPY gone.txt etc", {"gone.text": ""})
+def test_text(kube_build): kube_build("FORM scratch\\nCOPY a\\n")
+def test_path(kube_build): kube_build("FROM scratch\\nCOPY a .", {"a": ""}).layer_of("b/a")
+def test_content(kube_build): kube_build("FROM scratch\\nCOPY a b", {"a": ""}).rootfs["b"].read_text()
+"""
+
+
+def test_a_slip_in_a_test_is_told_at_its_own_line_and_not_deep_in_the_builder(project, run) -> None:
+    project(author(SLIPS))
+
+    result, whole = run(), run("--full-trace", "-k", "test_source")
+
+    result.stdout.fnmatch_lines(
+        [
+            ">*kube_build(*gone.txt*",
+            "E *SourceNotFoundError: COPY source 'gone.txt' matches nothing in the build context *",
+            "E *--> Kubefile:2:1",
+            "E *2 | COPY gone.txt etc",
+            "E *| ^*",
+            "E *hint: did you mean 'gone.text'?",
+            "test_it.py:3: SourceNotFoundError",
+            "E *1 | FORM scratch",
+            "E *2 | COPY a",
+            "E *KeyError: 'b/a (did you mean a?)'",
+            "E *IsADirectoryError: b is a directory in the image",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*harness/*")
+    result.stdout.no_fnmatch_line("*kubeimage/*.py*")
+    whole.stdout.fnmatch_lines(["*kubeimage/context/*.py*"])
 
 
 def test_the_stores_are_empty_and_fit_each_other(project, run) -> None:

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from kubeimage.errors import BlobNotFoundError, StoreAccessError, UsageError
+from kubeimage.context.statindex import StatIndex
+from kubeimage.errors import BlobCorruptError, BlobNotFoundError, StoreAccessError, UsageError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import Layer
 from kubeimage.image.platform import Platform
-from kubeimage.layer.entry import Entry, canonical_order, directory, file, symlink, whiteout
-from kubeimage.maintenance import export_image, prune_store
-from kubeimage.store import Store
+from kubeimage.layer.entry import Entry, FileIdentity, canonical_order, directory, file, symlink, whiteout
+from kubeimage.maintenance import check_store, export_image, prune_store
+from kubeimage.store import Store, cache_folder
 
 
 @pytest.fixture
@@ -69,6 +70,37 @@ def test_an_export_that_fails_leaves_everything_as_it_was(store: Store, tmp_path
 
     assert sorted(os.listdir(tmp_path)) == ["empty", "store"]
     assert os.listdir(tmp_path / "empty") == []
+
+
+def test_a_layer_that_is_damaged_behind_its_mark_is_not_exported(store: Store, tmp_path: Path) -> None:
+    image = image_of(store, [file("a", b"content")])
+    store.images.put(image)
+    blob = Path(store.root, "blobs/sha256", image.layers[0].diff_id.hex)
+    blob.chmod(0o644)
+    blob.write_bytes(blob.read_bytes().replace(b"content", b"c0ntent"))
+    os.utime(blob, ns=(0, 0))
+
+    with pytest.raises(BlobCorruptError, match=f"{image.layers[0].diff_id} is damaged"):
+        export_image(image, str(tmp_path / "out"), store.layers)
+
+    assert os.listdir(tmp_path) == ["store"]
+
+
+def test_a_damaged_stat_index_is_found_and_removed(store: Store, tmp_path: Path) -> None:
+    folder = Path(cache_folder(store.root)) / "contexts"
+    context = tmp_path / "context"
+    context.mkdir()
+    with StatIndex(str(folder), str(context), clock=lambda: 2**62) as index:
+        index.record("a", FileIdentity(1, 2, 3, 4, 5), bytes(32))
+    store.close()
+    assert check_store(store.root) == []
+    data = bytearray(Path(index.path).read_bytes())
+    data[-1] ^= 1
+    Path(index.path).write_bytes(data)
+
+    assert [(one.where, one.damage) for one in check_store(store.root)] == [(index.path, True)]
+    assert [one.repaired for one in check_store(store.root, repair=True)] == [True]
+    assert check_store(store.root) == []
 
 
 def test_a_dangling_symlink_is_no_free_place(store: Store, tmp_path: Path) -> None:

@@ -5,10 +5,12 @@ import stat
 import threading
 
 import pytest
+from hypothesis import given, settings
 
 from harness.building import KubeBuild
 from harness.fakes.files import KubeFs
 from harness.fakes.runner import FakeRunner
+from harness.strategies import Project, projects
 from harness.trees import Fifo, File, Folder, HardLink, Link
 from kubeimage.errors import SourceNotFoundError, StoreFullError
 from kubeimage.image.reference import Reference
@@ -42,6 +44,19 @@ def test_an_image_is_the_same_as_on_any_other_backend(kube_build: KubeBuild, bac
 
         assert here.id == there.id
         assert here.rootfs["new/tool"].mode == 0o755
+
+
+@settings(max_examples=15, deadline=None)
+@given(project=projects(max_size=4, max_base_layers=0))
+def test_any_project_makes_the_same_image_as_in_memory(kube_build: KubeBuild, project: Project) -> None:
+    there = kube_build(project.kubefile, project.context, backend="memory")
+
+    with KubeFs() as kube_fs:
+        here = [kube_fs.build(project.kubefile, project.context) for _ in range(2)]
+
+        assert [image.id for image in here] == [there.id, there.id]
+        assert here[1].cache_misses == 0
+        assert [one for one in kube_fs.check() if one.damage] == []
 
 
 def test_a_second_build_is_from_the_cache(kube_fs: KubeFs) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.contracts import make_image, one_file
-from harness.contracts.registry import OCI_INDEX, OCI_MANIFEST, OCTETS, Client
+from harness.contracts.exchange import OCI_INDEX, OCI_MANIFEST, OCTETS, Client
 from harness.fakes.registry import FakeRegistry
 from harness.fakes.stores import MemoryLayerStore
 from kubeimage.image.digest import Digest
@@ -202,6 +202,12 @@ def test_it_speaks_tls(tmp_path: Path) -> None:
             assert answer.status == 200
         with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
             urllib.request.urlopen(f"{registry.url}/v2/", timeout=20)
+
+
+def test_a_request_that_is_not_http_is_refused(registry: FakeRegistry) -> None:
+    answer = Client(registry.url).call("GET", "/v2/", headers={"Content-Length": "many"})
+
+    assert answer.status == 400
 
 
 def test_stopping_leaves_no_thread_and_hangs_up() -> None:

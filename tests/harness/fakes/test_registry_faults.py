@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from harness.contracts.registry import OCTETS, Client
+from harness.contracts.exchange import OCTETS, Client
 from harness.fakes.registry import (
     Afterwards,
     Drop,

@@ -9,6 +9,7 @@ from kubeimage.cli.failures import report_failure
 from kubeimage.cli.session import Interrupted, Session
 from kubeimage.errors import BaseImageError, CommandError, Diagnostic, KubefileError, Location, UsageError
 
+OPEN_FILES_HINT = "hint: raise the limit with ulimit -n; --debug shows where it came from\n"
 BUG_HINT = "hint: run it again with --debug in front, and report the traceback together with the command\n"
 
 
@@ -34,7 +35,7 @@ def report(error: BaseException, capsys: pytest.CaptureFixture[str], session: Se
         (
             OSError(errno.EMFILE, "Too many open files", "/srv/x"),
             1,
-            "error[E0001]: too many open files: '/srv/x'\nhint: --debug shows where it came from\n",
+            f"error[E0001]: too many open files: '/srv/x'\n{OPEN_FILES_HINT}",
         ),
         (
             KeyError("nope"),

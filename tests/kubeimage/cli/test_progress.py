@@ -27,6 +27,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.document import History, Layer
 from kubeimage.image.platform import Platform
 from kubeimage.kubefile import lint, parse
+from kubeimage.registry.events import BlobFinished, BlobProgress
 
 TEXT = """\
 FROM scratch
@@ -133,7 +134,7 @@ def test_json_progress_is_one_object_a_line() -> None:
     cmd = 'CMD ["helm", "install"]'
     earlier = "an earlier step missed"
     assert [json.loads(line) for line in lines] == [
-        {"event": "build_started", "steps": 5, "base": "scratch", "base_layers": 0},
+        {"event": "build_started", "steps": 5, "base": "scratch", "base_layers": 0, "base_digest": None},
         {"event": "step_started", **step(1, "COPY a b etc")},
         {"event": "warning", "message": "etc/id_rsa looks like a key", **step(1, "COPY a b etc")},
         finished(1, "COPY a b etc", 12_288, None, cached=True),
@@ -260,3 +261,28 @@ def test_a_reader_that_goes_away_is_asked_once_and_ends_no_build() -> None:
     watch(PlainProgress(Muffled(stream)), build()[1])
 
     assert stream.writes == 1
+
+
+def test_a_terminal_shows_a_bar_for_each_blob_that_travels() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None, _environ={})
+    progress = LiveProgress(console)
+    first, second = Digest.of(b"1"), Digest.of(b"2")
+
+    progress(BlobProgress("pull", first, 30_000_000, 60_000_000))
+    progress(BlobProgress("pull", second, 1000, 2000))
+    both = drawn(progress)
+    progress(BlobFinished("pull", first, 60_000_000, moved=True))
+    one = drawn(progress)
+    progress(BlobFinished("push", Digest.of(b"3"), 2000, moved=True, layer=second))
+    none = drawn(progress)
+    progress.close()
+
+    assert [first.short in both, second.short in both, "30 MB of 60 MB" in both] == [True] * 3
+    assert [first.short in one, second.short in one, second.short in none] == [False, True, False]
+
+
+def drawn(progress: LiveProgress) -> str:
+    """Give what stands below the log."""
+    screen = io.StringIO()
+    Console(file=screen, width=100, color_system=None).print(progress._render())
+    return screen.getvalue()

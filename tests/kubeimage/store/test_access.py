@@ -1,10 +1,12 @@
 """Stores that cannot be written, disks that are full, limits that are reached: one clear error, the store as before."""
 
 import errno
+import itertools
 import os
 import resource
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,8 +14,12 @@ from pathlib import Path
 import pytest
 
 from harness.contracts import APP, OTHER, make_image, one_file
+from kubeimage.cache import CacheRecords, DirectoryBuildCache
+from kubeimage.cachekey import CacheKey
 from kubeimage.errors import KubeimageError, StoreAccessError, StoreFullError
-from kubeimage.store import Store, locks
+from kubeimage.layer.removal import remove_tree
+from kubeimage.protocols import CachedStep
+from kubeimage.store import Store, cache_folder, locks
 from kubeimage.store.layout import Layout
 
 # Under xdist the process has threads that a child does without.
@@ -21,6 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 
 OpenStore = Callable[[], Store]
 IMAGE = make_image()
+KEY = CacheKey(None, (("kind", "RUN"), ("command", "make")))
 
 
 def in_a_child(work: Callable[[], object]) -> None:
@@ -50,13 +57,12 @@ def as_nobody() -> Iterator[None]:
 
 
 @pytest.fixture
-def open_path(tmp_path: Path) -> Path:
-    """A folder that every user can get to, which pytest's own is not."""
-    if os.geteuid() == 0:
-        for folder in (tmp_path, *tmp_path.parents[:3]):
-            if folder.owner() == "root" and folder != Path("/tmp"):
-                folder.chmod(folder.stat().st_mode | 0o055)
-    return tmp_path
+def open_path() -> Iterator[Path]:
+    """A folder that every user can get to; pytest's own are closed, and each pytest that starts closes them again."""
+    folder = tempfile.mkdtemp(dir="/var/tmp", prefix="kubeimage-store-")
+    os.chmod(folder, 0o755)
+    yield Path(folder)
+    remove_tree(folder)
 
 
 @pytest.fixture
@@ -183,6 +189,65 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(f"no tmpfs can be mounted here: {made.stderr.strip()}")
     yield tmp_path
     subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+@pytest.fixture
+def own(open_path: Path) -> Iterator[Path]:
+    """The root of a store of an ordinary user's, with an image and a build cache, both with layers."""
+    root = open_path / "own"
+    open_path.chmod(0o777)
+    with as_nobody(), Store.open(str(root)) as store:
+        layers = [store.layers.put(one_file(content)) for content in (b"1", b"2")]
+        store.images.put(make_image(layers[:1]), [APP])
+        DirectoryBuildCache(CacheRecords(cache_folder(str(root))), store.layers).record(KEY, CachedStep(layers[1]))
+    yield root
+    for folder in [path for path in (root, *root.rglob("*")) if path.is_dir()]:
+        folder.chmod(0o755)
+
+
+def blobs_in(root: Path) -> set[str]:
+    return set(os.listdir(root / "blobs/sha256"))
+
+
+@pytest.mark.parametrize(
+    ("closed", "keep_cache"),
+    [*itertools.product(["", "blobs", "blobs/sha256", "cache", "ingest"], [True, False]), ("cache/keys", True)],
+)
+def test_prune_never_takes_a_folder_that_it_cannot_read_for_an_empty_one(
+    own: Path, closed: str, keep_cache: bool
+) -> None:
+    before = blobs_in(own)
+    (own / closed).chmod(0)
+
+    with as_nobody(), pytest.raises(StoreAccessError, match="Permission denied"):
+        prune(str(own), keep_cache=keep_cache)
+
+    (own / closed).chmod(0o755)
+    assert blobs_in(own) == before
+
+
+def prune(root: str, *, keep_cache: bool) -> None:
+    with Store.open(root, create=False, cache=CacheRecords(cache_folder(root))) as store:
+        store.collect_garbage(keep_cache=keep_cache)
+
+
+def test_a_cache_that_cannot_be_read_is_found(own: Path) -> None:
+    (own / "cache/keys").chmod(0)
+
+    with as_nobody(), Store.open(str(own), create=False, cache=CacheRecords(cache_folder(str(own)))) as store:
+        assert "the build cache cannot be read: Permission denied" in [one.what for one in store.check() if one.damage]
+
+
+def test_a_name_goes_even_where_its_blobs_cannot(own: Path) -> None:
+    """They are garbage then, and prune says why they stay."""
+    before = blobs_in(own)
+    (own / "blobs/sha256").chmod(0o555)
+
+    with as_nobody(), Store.open(str(own), create=False) as store:
+        assert store.images.remove(APP) == []
+        assert store.images.records() == []
+
+    assert blobs_in(own) == before
 
 
 @pytest.mark.needs("mount", "umount")

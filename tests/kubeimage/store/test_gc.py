@@ -8,7 +8,7 @@ import pytest
 from harness.contracts import APP, CHANGESET, OTHER, make_image, one_file
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.cachekey import CacheKey
-from kubeimage.errors import StoreFullError
+from kubeimage.errors import StoreAccessError, StoreFullError
 from kubeimage.image.digest import Digest
 from kubeimage.protocols import CachedStep, StoredLayer
 from kubeimage.store import Store, cache_folder
@@ -70,6 +70,25 @@ def test_a_dry_run_says_what_would_go_and_removes_nothing(root: str, store: Stor
     after = contents(root)
     assert real.size == sum(size for name, size in before.items() if name not in after)
     assert {item.kind for item in real.items} == {"blob", "snapshot", "cache"}
+
+
+def test_what_stays_elsewhere_under_another_name_is_not_freed(
+    store: Store, garbage: StoredLayer, blob_path: BlobPath, tmp_path: Path
+) -> None:
+    """A copy of the store made of hard links, as backups are."""
+    os.link(blob_path(garbage.diff_id), tmp_path / "backup")
+
+    dry, real = store.collect_garbage(dry_run=True), store.collect_garbage()
+
+    assert (dry, real.size, len(real.items)) == (real, 0, 1)
+
+
+def test_what_cannot_be_removed_is_not_said_to_be_freed(
+    store: Store, garbage: StoredLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kubeimage.store.gc.remove_tree", lambda _: False)
+
+    assert store.collect_garbage().items == ()
 
 
 def unpack(snapshots: DirectorySnapshotStore, layer: StoredLayer) -> str:
@@ -203,6 +222,40 @@ def test_removing_an_image_leaves_what_a_running_build_uses(store: Store, anothe
     assert store.images.remove(APP) == sorted([manifest, image.id])
     another.images.put(make_image([layer], cmd="other"), [OTHER])
     assert another.images.get(OTHER) is not None
+
+
+@pytest.mark.parametrize("flipped", [0x80, 0x40], ids=["no text", "no digest"])
+def test_a_damaged_lease_of_a_running_build_stops_garbage_collection(
+    root: str, store: Store, another: Store, garbage: StoredLayer, blob_path: BlobPath, flipped: int
+) -> None:
+    """What the build relies on is not known then."""
+    another.layers.has(garbage.diff_id)
+    lease = Path(root, "ingest", str(another._session.name), "lease")
+    data = bytearray(lease.read_bytes())
+    data[5] ^= flipped
+    lease.write_bytes(data)
+
+    with pytest.raises(StoreAccessError, match=r"lease .* is damaged"):
+        store.collect_garbage()
+
+    another.close()
+    assert blob_path(garbage.diff_id).exists()
+    assert len(store.collect_garbage().items) == 1
+
+
+def test_a_base_that_was_found_stays_until_the_build_ends(store: Store, another: Store) -> None:
+    """Also before the first step has asked for any of its layers."""
+    layer = another.layers.put(CHANGESET)
+    another.images.put(make_image([layer]), [APP])
+    another.close()
+    base = store.images.get(APP)
+
+    another.images.remove(APP)
+    assert another.collect_garbage(keep_cache=False).items == ()
+
+    assert base == make_image([layer])
+    store.images.put(make_image([layer], cmd="derived"), [OTHER])
+    assert [finding for finding in store.check() if finding.damage] == []
 
 
 def test_removing_an_image_removes_its_snapshots(store: Store) -> None:

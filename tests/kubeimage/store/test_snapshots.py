@@ -81,6 +81,22 @@ def test_a_damaged_layer_is_not_unpacked(
     assert list(iter_snapshots(Layout(store.root))) == []
 
 
+def test_a_layer_that_is_damaged_behind_its_mark_is_not_unpacked_and_made_again(
+    store: Store, layer: StoredLayer, blob_path: BlobPath, flip: Callable[..., None]
+) -> None:
+    """All of it is read here, so nothing needs to be trusted."""
+    store.images.put(make_image([layer]), [APP])
+    flip(blob_path(layer.diff_id), keep_times=True)
+    assert store.layers.has(layer.diff_id)
+
+    with pytest.raises(BlobCorruptError, match="is damaged"):
+        store.snapshots.path(layer.diff_id)
+
+    assert not store.layers.has(layer.diff_id)
+    store.layers.put(TREE)
+    assert os.path.isdir(store.snapshots.path(layer.diff_id))
+
+
 def test_the_forms_of_root_and_of_users_are_kept_apart(store: Store, layer: StoredLayer) -> None:
     paths = [store.snapshots_in(form).path(layer.diff_id) for form in ("trusted", "user")]
 
