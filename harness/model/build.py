@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 from harness.model import arguments, sources
+from harness.model.context import Context
 from harness.model.failure import Failed
 from harness.model.shell import Shell
 from harness.model.tree import Item, Layer, Tree, apply, complete, diff, flatten
@@ -125,8 +126,8 @@ class Work:
         self.key: Key = ()
 
     @cached_property
-    def context(self) -> sources.Context:
-        return sources.Context(complete(self.request.context))
+    def context(self) -> Context:
+        return Context(complete(self.request.context))
 
     def plan(self) -> None:
         """Find all that can be known before any work.

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from harness import model
 from harness.agreement import build_project, expected, project_backends, try_project
-from harness.model.sources import Context, collect
+from harness.model.context import Context
+from harness.model.sources import collect
 from harness.strategies import Edit, Project, projects
 from tests.properties.examples import edited_projects, examples
 

@@ -10,7 +10,8 @@ from hypothesis.vendor.pretty import pretty
 from harness import trees
 from harness.building import KubeBuild
 from harness.model import Image, build, complete
-from harness.model.sources import Context, collect
+from harness.model.context import Context
+from harness.model.sources import collect
 from harness.model.tree import OPAQUE
 from harness.options import Settings
 from harness.strategies import (
