@@ -57,7 +57,7 @@ class ExecutorMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def edit(self, data: st.DataObject) -> None:
         """Change the project."""
-        self.project = data.draw(edits(self.project)).project
+        self.project = data.draw(edits(self.project, platforms=self.place.platforms)).project
 
     @rule(name=st.sampled_from(NAMES), use_cache=st.sampled_from((True, True, False)))
     def build(self, name: str, use_cache: bool) -> None:
@@ -122,7 +122,7 @@ class ExecutorMachine(RuleBasedStateMachine):
     @rule(names=st.permutations(NAMES), at=st.integers(0, 6), data=st.data())
     def build_two_at_once(self, names: list[str], at: int, data: st.DataObject) -> None:
         """Let a build begin and end while another one is at its n-th event."""
-        first, second = self.project, data.draw(edits(self.project)).project
+        first, second = self.project, data.draw(edits(self.project, platforms=self.place.platforms)).project
         if (second.context, second.base) != (first.context, first.base):
             second = first
         outcomes = [model.build(one.request) for one in (first, second)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Protocol
@@ -17,6 +17,7 @@ from harness.fakes.files import KubeFs
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
 from harness.leaks import find_leaks, take_snapshot
+from harness.strategies.images import PLATFORMS
 from harness.trees import Tree, write_tree
 from kubeimage.api import Backends, open_backends
 from kubeimage.cache import CacheRecords
@@ -27,10 +28,12 @@ from kubeimage.store import Store, cache_folder
 class MachinePlace(Protocol):
     """A store, opened for each step anew, as commands do.
 
-    Shape: where it is ``shared``, several may have it open, and none takes away what another one uses.
+    Shape: where it is ``shared``, several may have it open, and none takes away what another one uses. RUN works for
+           ``platforms``.
     """
 
     shared: bool
+    platforms: Sequence[str]
 
     def open(self, context: Tree) -> AbstractContextManager[tuple[Backends, str]]:
         """Open the store, and give the path of a context with ``context`` in it."""
@@ -53,6 +56,7 @@ class MemoryPlace:
     """Stores, mounts and RUN in memory."""
 
     shared = False
+    platforms: Sequence[str] = PLATFORMS
 
     def __init__(self) -> None:
         self.backends = memory_backends()
@@ -86,6 +90,7 @@ class DiskPlace:
     """The real parts, in a temporary folder."""
 
     shared = True
+    platforms: Sequence[str] = PLATFORMS[:1]
 
     def __init__(self, mount: str = "auto") -> None:
         self._mount = mount
@@ -123,6 +128,7 @@ class FakeFilesPlace:
     """The real parser, collector, stores and cache, on files in memory."""
 
     shared = True
+    platforms: Sequence[str] = PLATFORMS
 
     def __init__(self) -> None:
         self._kube_fs = KubeFs()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -32,14 +33,17 @@ class Edit(NamedTuple):
 _Editor = Callable[[st.DrawFn, Project], Edit]
 
 
-def edits(project: Project) -> SearchStrategy[Edit]:
+def edits(project: Project, *, platforms: Sequence[str] = PLATFORMS) -> SearchStrategy[Edit]:
     """Generate changes to ``project``: to its context, to its Kubefile, to its base, build arguments and platform.
 
-    What is changed still builds. The simplest change is a new file that may be of no interest.
+    What is changed still builds, on a machine where RUN works for ``platforms``. The simplest change is a new file that
+    may be of no interest.
     """
     files = [path for path, content in project.context.items() if isinstance(content, str | bytes | File)]
     behind = len(project.kubefile.instructions) > 1
-    kinds: list[_Editor] = [_add, _delete, _change_platform]
+    others = [one for one in platforms if one != project.platform]
+    kinds: list[_Editor] = [_add, _delete]
+    kinds += [partial(_change_platform, platforms=others)] if others else []
     kinds += [_write, _chmod, _rename] if files else []
     kinds += [_change_instruction] * 4 + [_drop_instruction, _repeat_instruction, _swap_instructions] if behind else []
     kinds += [_give_arguments] * 3 if _arguments(project) else []
@@ -166,8 +170,8 @@ def _arguments(project: Project) -> list[str]:
     return [key for key in project.kubefile.declared if key != "BASE"]
 
 
-def _change_platform(draw: st.DrawFn, project: Project) -> Edit:
-    platform = draw(st.sampled_from([one for one in PLATFORMS if one != project.platform]))
+def _change_platform(draw: st.DrawFn, project: Project, *, platforms: Sequence[str]) -> Edit:
+    platform = draw(st.sampled_from(platforms))
     base = project.base and replace(project.base, platform=platform)
     return Edit(f"platform {platform}", replace(project, platform=platform, base=base))
 

@@ -71,7 +71,7 @@ def _can_break(value: str, at: int) -> bool:
 
 _MISTAKES = {
     "E0201": ("FORM scratch", "RUNtrue", "EXPOSE 80", "copy: a b"),
-    "E0202": ("RUN", "CMD", "ARG", "RUN \\"),
+    "E0202": ("RUN", "CMD", "ARG"),
     "E0203": ("COPY", "COPY etc", "COPY --exact etc"),
     "E0205": ("FROM scratch", "from other:1"),
     "E0210": ("COPY --chown=1 a b", "COPY --from=x a b"),

@@ -6,12 +6,13 @@ from hypothesis import strategies as st
 from harness import model
 from harness.agreement import expected, project_backends, try_project
 from harness.strategies import Project
+from harness.strategies.images import PLATFORMS
 from tests.properties.examples import examples
 
 
 def deep(base_layers: int, copies: int, runs: int) -> Project:
     layers = tuple(model.complete({f"base/{number}": "1"}) for number in range(base_layers))
-    base = model.Image("linux/amd64", layers, (("COPY", "x ."),) * base_layers, (("COPY x .", True),) * base_layers)
+    base = model.Image(PLATFORMS[0], layers, (("COPY", "x ."),) * base_layers, (("COPY x .", True),) * base_layers)
     text = "FROM base:1\n" + "".join(f"COPY a d{number}\n" for number in range(copies))
     text += "".join(f"RUN touch r{number}\n" for number in range(runs))
     return Project.of(text, {"a": "1"}, base=base)

@@ -5,6 +5,7 @@ import pytest
 from harness import model
 from harness.model.context import matches
 from harness.strategies import Project
+from harness.strategies.images import PLATFORMS
 from harness.trees import File, Folder, HardLink, Link
 
 CONTEXT = {"helm": "1", "etc/a": "1", "conf/a.yaml": "1", "conf/.b": "1", "mysql/Chart.yaml": "1"}
@@ -67,7 +68,7 @@ def test_an_edit_misses_from_its_own_line_on() -> None:
 
 
 def test_layers_tell_deletions_links_and_nothing_more() -> None:
-    base = model.Image("linux/amd64", ({"old": File(b"1"), "kept": File(b"1")},), (("COPY", "a ."),))
+    base = model.Image(PLATFORMS[0], ({"old": File(b"1"), "kept": File(b"1")},), (("COPY", "a ."),))
     project = Project.of("FROM base:1\nRUN rm old && touch kept\nRUN touch a && ln a b\nRUN true\n", base=base)
 
     outcome = model.build(project.request)
