@@ -6,7 +6,7 @@ files alone: Hypothesis runs one test function many times. Each call of a factor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.building import KubeBuild
     from harness.case import Case
     from harness.fakes.mounts import MemoryMounter
+    from harness.fakes.registry import FakeRegistry
     from harness.fakes.runner import FakeRunner
     from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
     from harness.image import BuiltImage
@@ -129,6 +130,19 @@ def fake_runner() -> FakeRunner:
     from harness.fakes.runner import FakeRunner
 
     return FakeRunner()
+
+
+@pytest.fixture
+def fake_registry() -> Iterator[FakeRegistry]:
+    """An OCI registry in this process, on 127.0.0.1: push to and pull from fake_registry.host, over plain http.
+
+    Put images into it with put_image(...) or put_layout(...), let it misbehave with on("GET */blobs/*", Status(500)),
+    and see what it was asked in calls() and requests. ``harness.fakes.registry`` has the faults.
+    """
+    from harness.fakes.registry import FakeRegistry
+
+    with FakeRegistry() as registry:
+        yield registry
 
 
 def _or_fail(work: Callable[[], T]) -> T:

@@ -23,12 +23,14 @@ from kubeimage.errors import (
     BaseImageError,
     ContextNotFoundError,
     ImageNotFoundError,
+    KubeimageError,
     ReferenceFormatError,
+    RegistryError,
     UsageError,
 )
 from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
-from kubeimage.image.reference import Reference
+from kubeimage.image.reference import Naming, Reference
 from kubeimage.kubefile import Kubefile, parse
 from kubeimage.mount.choose import choose_mounter
 from kubeimage.protocols import (
@@ -45,15 +47,24 @@ from kubeimage.store import Store, cache_folder
 
 if TYPE_CHECKING:
     from kubeimage.builder.forecast import Forecast
+    from kubeimage.registry.events import TransferObserver
+    from kubeimage.settings import Settings
 
 KUBEFILE_NAMES = ("Kubefile", "kubefile")
 ROOT_VARIABLE = "KUBEIMAGE_ROOT"
 _IMAGE_ID = re.compile(r"(sha256:)?[0-9a-f]{6,64}")
 
 
+Fetch = Callable[[Reference, Platform], object]
+"""Brings the image of that name, for that platform, from its registry into the store."""
+
+
 @dataclass(frozen=True)
 class Backends:
-    """One implementation a protocol; ``collector`` makes the one for a context's path."""
+    """One implementation a protocol; ``collector`` makes the one for a context's path.
+
+    Shape: without ``fetch`` nothing ever comes from a registry.
+    """
 
     layers: LayerStore
     images: ImageStore
@@ -61,6 +72,7 @@ class Backends:
     collector: Callable[[str], SourceCollector]
     mounter: Mounter
     runner: CommandRunner
+    fetch: Fetch | None = None
 
 
 def default_root() -> str:
@@ -84,11 +96,14 @@ def open_backends(
     isolation: str = "auto",
     create: bool = True,
     notice: Callable[[str], None] | None = None,
+    settings: Settings | None = None,
+    watch: TransferObserver = ignore,
 ) -> Iterator[Backends]:
     """Open the real backends on the store at ``root``; what the session holds is let go at the end.
 
     Without ``create`` a store that is not there looks empty, and nothing is written to one that is.
     ``notice`` gets what ``auto`` chose, once, and what a person should know about the cache.
+    Base images are fetched as the ``settings`` say, and ``watch`` is told of it; without them none is.
     Raises: StoreAccessError, StoreFullError, StoreVersionError; UsageError for an unknown mount or isolation.
     """
     root = root or default_root()
@@ -101,6 +116,13 @@ def open_backends(
             index = StatIndex(os.path.join(folder, "contexts"), context, notice=notice)
             return ContextCollector(context, stat_index=stack.enter_context(index) if create else index)
 
+        def fetch(reference: Reference, platform: Platform) -> None:
+            from kubeimage.registry.registries import Registries
+
+            assert settings is not None
+            with Registries(settings) as registries, store.importing() as importer:
+                registries.pull(reference, [platform], importer, watch)
+
         yield Backends(
             layers=store.layers,
             images=store.images,
@@ -108,6 +130,7 @@ def open_backends(
             collector=collector,
             mounter=choose_mounter(mount, store.snapshots, notice),
             runner=choose_runner(isolation, notice),
+            fetch=fetch if settings is not None and create else None,
         )
 
 
@@ -143,48 +166,93 @@ def find_kubefile(context: str) -> str:
     raise UsageError(f"no Kubefile in {context!r}", hint="name the file itself")
 
 
-def plan_build(kubefile: Kubefile, images: ImageStore, options: BuildOptions) -> BuildPlan:
+def plan_build(kubefile: Kubefile, images: ImageStore, options: BuildOptions, fetch: Fetch | None = None) -> BuildPlan:
     """Resolve the base and every instruction, and check the layer limit, before any work.
 
-    Raises: BaseImageError, LayerLimitError, BuildArgError, KubefileError.
+    Raises: BaseImageError, LayerLimitError, BuildArgError, KubefileError; what ``fetch`` raises.
     """
-    return make_plan(kubefile, find_base(kubefile, images, options), options)
+    return make_plan(kubefile, find_base(kubefile, images, options, fetch), options)
 
 
-def check_build(kubefile: Kubefile, context: str, root: str | None, options: BuildOptions) -> None:
+def check_build(
+    kubefile: Kubefile, context: str, root: str | None, options: BuildOptions, *, fetches: bool = False
+) -> None:
     """Find out whether a build can begin, without writing anything: a store that is not there is not made.
 
+    With ``fetches``, a base image that the build would fetch need not be there.
     Raises: ContextNotFoundError, and what ``plan_build`` raises.
     """
     with open_backends(root, create=False) as backends:
         backends.collector(context)
+        name = base_reference(kubefile, options)
+        if fetches and name is not None and will_fetch(name, backends.images, options):
+            return
         plan_build(kubefile, backends.images, options)
 
 
-def find_base(kubefile: Kubefile, images: ImageStore, options: BuildOptions) -> Image | None:
-    """Give the image that FROM names, None for scratch.
+def will_fetch(reference: Reference, images: ImageStore, options: BuildOptions) -> bool:
+    """Whether the base image ``reference`` would have to be fetched.
 
-    Raises: BaseImageError, with FROM's place.
+    Raises: BlobNotFoundError, BlobCorruptError: what is damaged is not missing.
+    """
+    if options.pull == "missing":
+        return images.get(reference, options.target) is None
+    return options.pull == "always"
+
+
+def base_reference(kubefile: Kubefile, options: BuildOptions) -> Reference | None:
+    """Give the name that FROM says, completed; None for scratch.
+
+    Raises: ReferenceFormatError, KubefileError, with FROM's place.
     """
     name = base_name(kubefile, options)
-    location = kubefile.base.span.location
     if name == SCRATCH:
         return None
     try:
-        reference = Reference.parse(name)
+        return options.naming.parse(name)
     except ReferenceFormatError as error:
-        error.location = location
+        error.location = kubefile.base.span.location
+        raise
+
+
+def find_base(
+    kubefile: Kubefile, images: ImageStore, options: BuildOptions, fetch: Fetch | None = None
+) -> Image | None:
+    """Give the image that FROM names, None for scratch; ``fetch`` brings it where it is missing, or always.
+
+    Raises: BaseImageError, and what ``fetch`` raises, with FROM's place.
+    """
+    reference = base_reference(kubefile, options)
+    if reference is None:
+        return None
+    location = kubefile.base.span.location
+    try:
+        if fetch is not None and will_fetch(reference, images, options):
+            fetch(reference, options.target)
+    except KubeimageError as error:
+        error.location = error.location or location
+        error.hint = _offline_hint(error, options)
         raise
     image = images.get(reference, options.target)
     if image is not None:
         return image
     others = sorted({str(one.platform) for one in images.records() if one.reference == reference})
     found = f"; the store has it for {', '.join(others)}" if others else ""
+    name = options.naming.familiar(reference)
     raise BaseImageError(
         f"the base image {name} is not in the store for {options.target}{found}",
         location=location,
-        hint=f"build it first: kubeimage build -t {name} …",
+        hint=f"build it first: kubeimage build -t {name} …; or fetch it: kubeimage pull {name}",
     )
+
+
+def _offline_hint(error: KubeimageError, options: BuildOptions) -> str | None:
+    if not isinstance(error, RegistryError):
+        return error.hint
+    without = (
+        "--pull missing uses the one in the store" if options.pull == "always" else "--pull never asks no registry"
+    )
+    return f"{error.hint}; {without}" if error.hint else without
 
 
 def build(
@@ -199,7 +267,7 @@ def build(
     Raises: any KubeimageError; then the store shows nothing of the image.
     """
     collector = backends.collector(context)
-    plan = plan_build(kubefile, backends.images, options or BuildOptions())
+    plan = plan_build(kubefile, backends.images, options or BuildOptions(), backends.fetch)
     parts = Parts(backends.layers, backends.images, backends.cache, collector, backends.mounter, backends.runner)
     return execute(plan, parts, observe)
 
@@ -218,7 +286,9 @@ def preview(
     return forecast(plan, backends.cache, collector)
 
 
-def find_image(name: str, images: ImageStore, platform: Platform | None = None) -> tuple[Image, Reference | None]:
+def find_image(
+    name: str, images: ImageStore, platform: Platform | None = None, naming: Naming | None = None
+) -> tuple[Image, Reference | None]:
     """Give the image that a person means by ``name``: a reference, or the start of an image id.
 
     Raises: ImageNotFoundError with near names; ReferenceFormatError where it can be neither.
@@ -226,25 +296,26 @@ def find_image(name: str, images: ImageStore, platform: Platform | None = None) 
     by_id = images.find(name.removeprefix("sha256:")) if _IMAGE_ID.fullmatch(name) else None
     if name.startswith("sha256:") and by_id is not None:
         return by_id, None
-    reference = Reference.parse(name)
+    naming = naming or Naming()
+    reference = naming.parse(name)
     image = images.get(reference, platform)
     if image is not None:
         return image, reference
     if by_id is not None:
         return by_id, None
-    raise _no_image(name, reference, platform, images.records())
+    raise _no_image(name, reference, platform, images.records(), naming)
 
 
 def _no_image(
-    name: str, reference: Reference, platform: Platform | None, records: Sequence[ImageRecord]
+    name: str, reference: Reference, platform: Platform | None, records: Sequence[ImageRecord], naming: Naming
 ) -> ImageNotFoundError:
     there = sorted({str(record.platform) for record in records if record.reference == reference})
     if there:
         return ImageNotFoundError(f"no image {name} for {platform} in the store", hint=f"it is for {', '.join(there)}")
     from difflib import get_close_matches
 
-    known = [record.reference.familiar() for record in records if record.reference is not None]
-    near = get_close_matches(reference.familiar(), known, n=3)
+    known = [naming.familiar(record.reference) for record in records if record.reference is not None]
+    near = get_close_matches(naming.familiar(reference), known, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "kubeimage images lists what is there"
     return ImageNotFoundError(f"no image {name} in the store", hint=hint)
 

@@ -5,7 +5,8 @@
     │   ├── BuildArgError              E0102  2
     │   ├── ReferenceFormatError       E0103  2
     │   ├── DigestFormatError          E0104  2
-    │   └── PlatformFormatError        E0105  2
+    │   ├── PlatformFormatError        E0105  2
+    │   └── SettingsError              E0106  2   a configuration file that cannot be followed
     ├── KubefileError                  E02xx  2   one or many diagnostics, each with its place
     ├── ContextError                   E0300  1
     │   ├── ContextNotFoundError       E0301  2
@@ -34,6 +35,12 @@
     ├── CommandError                   E0710  1   a RUN that failed
     │   └── CommandTimeoutError        E0711  1
     ├── SandboxError                   E0720  1   a RUN that could not be started
+    ├── RegistryError                  E0800  1   a registry that refuses, or answers nonsense
+    │   ├── RegistryConnectionError    E0801  1   no answer, no trusted certificate, a cut connection
+    │   ├── RegistryAuthError          E0802  1   not logged in, or not allowed
+    │   ├── RegistryNotFoundError      E0803  1
+    │   └── RegistryContentError       E0804  1   other bytes than were announced, or too many
+    ├── CredentialsError               E0810  1   a credentials file or helper that cannot be used
     └── CheckError                     E0900  1   a harness check that does not hold
 
 Errors carry facts. Laying them out is the work of `kubeimage.report`.
@@ -118,6 +125,12 @@ class PlatformFormatError(UsageError):
     """A text that is not ``os/architecture[/variant]``."""
 
     code = "E0105"
+
+
+class SettingsError(UsageError):
+    """A configuration file that cannot be read or followed."""
+
+    code = "E0106"
 
 
 class KubefileError(KubeimageError):
@@ -318,6 +331,59 @@ class SandboxError(KubeimageError):
     """A RUN that could not be started."""
 
     code = "E0720"
+
+
+class RegistryError(KubeimageError):
+    """A registry that refuses, or whose answer makes no sense.
+
+    Shape: ``status`` is the HTTP status, None where there was no answer; ``codes`` are the registry's own error codes.
+    """
+
+    code = "E0800"
+
+    def __init__(
+        self, message: str, *, status: int | None = None, codes: Sequence[str] = (), hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.codes = tuple(codes)
+
+
+class RegistryConnectionError(RegistryError):
+    """A registry that cannot be reached, is not trusted, or was lost in the middle.
+
+    Shape: ``transient`` says whether the same request may well succeed the next time.
+    """
+
+    code = "E0801"
+
+    def __init__(self, message: str, *, transient: bool = False, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.transient = transient
+
+
+class RegistryAuthError(RegistryError):
+    """A registry that wants other credentials, or does not allow what was asked."""
+
+    code = "E0802"
+
+
+class RegistryNotFoundError(RegistryError):
+    """Something that the registry does not have."""
+
+    code = "E0803"
+
+
+class RegistryContentError(RegistryError):
+    """Bytes from a registry that are not those announced, or too many of them."""
+
+    code = "E0804"
+
+
+class CredentialsError(KubeimageError):
+    """A credentials file or credential helper that cannot be used."""
+
+    code = "E0810"
 
 
 class CheckError(KubeimageError):

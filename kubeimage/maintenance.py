@@ -22,7 +22,7 @@ from kubeimage.errors import (
 )
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
-from kubeimage.image.reference import Reference
+from kubeimage.image.reference import Naming, Reference
 from kubeimage.layer.apply import apply_changeset
 from kubeimage.layer.removal import remove_tree
 from kubeimage.protocols import ImageRecord, ImageStore, LayerStore
@@ -112,20 +112,20 @@ class Removed:
     size: int
 
 
-def find_names(names: Sequence[str], images: ImageStore) -> list[Reference]:
+def find_names(names: Sequence[str], images: ImageStore, naming: Naming | None = None) -> list[Reference]:
     """Give the reference that each of ``names`` means, once: itself, or the only name of the image with that id.
 
     Damaged images can be named as well.
     Raises: ImageNotFoundError, ReferenceFormatError; UsageError for an id with several names, or with none.
     """
-    records = images.records()
-    return list(dict.fromkeys(_find_name(name, images, records) for name in names))
+    records, naming = images.records(), naming or Naming()
+    return list(dict.fromkeys(_find_name(name, images, records, naming) for name in names))
 
 
-def _find_name(name: str, images: ImageStore, records: Sequence[ImageRecord]) -> Reference:
+def _find_name(name: str, images: ImageStore, records: Sequence[ImageRecord], naming: Naming) -> Reference:
     identity = _IMAGE_ID.fullmatch(name)
     try:
-        reference = Reference.parse(name)
+        reference = naming.parse(name)
     except ReferenceFormatError:
         if identity is None:
             raise
@@ -134,8 +134,8 @@ def _find_name(name: str, images: ImageStore, records: Sequence[ImageRecord]) ->
             return reference
     meant = [record for record in records if identity is not None and record.image_id.hex.startswith(identity[1])]
     if not meant:
-        raise _not_found(name, records)
-    return _only_name(name, meant)
+        raise _not_found(name, records, naming)
+    return _only_name(name, meant, naming)
 
 
 def _is_there(reference: Reference, images: ImageStore) -> bool:
@@ -145,8 +145,8 @@ def _is_there(reference: Reference, images: ImageStore) -> bool:
         return True
 
 
-def _not_found(name: str, records: Sequence[ImageRecord]) -> ImageNotFoundError:
-    known = [record.reference.familiar() for record in records if record.reference is not None]
+def _not_found(name: str, records: Sequence[ImageRecord], naming: Naming) -> ImageNotFoundError:
+    known = [naming.familiar(record.reference) for record in records if record.reference is not None]
     from difflib import get_close_matches
 
     near = get_close_matches(name, known, n=3)
@@ -154,14 +154,14 @@ def _not_found(name: str, records: Sequence[ImageRecord]) -> ImageNotFoundError:
     return ImageNotFoundError(f"no image {name} in the store", hint=hint)
 
 
-def _only_name(name: str, meant: Sequence[ImageRecord]) -> Reference:
+def _only_name(name: str, meant: Sequence[ImageRecord], naming: Naming) -> Reference:
     if len({record.image_id for record in meant}) > 1:
         raise UsageError(f"{name} is the start of several image ids", hint="write more of its characters")
     found = list(dict.fromkeys(record.reference for record in meant if record.reference is not None))
     if not found:
         raise UsageError(f"the image {name} has no name to take away", hint="kubeimage prune deletes it")
     if len(found) > 1:
-        listed = ", ".join(reference.familiar() for reference in found)
+        listed = ", ".join(naming.familiar(reference) for reference in found)
         raise UsageError(f"the image {name} has several names: {listed}", hint="say which of them to take away")
     return found[0]
 

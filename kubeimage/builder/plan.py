@@ -15,7 +15,7 @@ from kubeimage.image.config import APPLICATION, CLUSTERFILE_ANNOTATION, DEFAULT_
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import MAX_LAYERS, Arguments, Commands, History, Layer
 from kubeimage.image.platform import Platform
-from kubeimage.image.reference import Reference
+from kubeimage.image.reference import Naming, Reference
 from kubeimage.kubefile import Copy, From, Instruction, Kubefile, Run, Scope, Visible, looks_secret
 from kubeimage.protocols import Command, CopyRequest
 
@@ -27,7 +27,9 @@ class BuildOptions:
     """What a build is asked for beside its Kubefile and context.
 
     Shape: ``platform`` None means this machine's. ``keep_base`` False is ``--no-base``.
-           ``keep_failed`` is a directory, not there yet, that gets the tree which a failed RUN left.
+           ``keep_failed`` is a directory, not there yet, that gets the tree which a failed RUN left. ``pull`` says
+           when the base image is fetched from its registry: where there is one to fetch from. ``naming`` completes
+           the name that FROM says.
     Units: ``epoch`` is SOURCE_DATE_EPOCH in seconds, or None; ``timeout`` is seconds for each RUN, or None.
     """
 
@@ -42,6 +44,8 @@ class BuildOptions:
     epoch: int | None = None
     timeout: float | None = None
     keep_failed: str | None = None
+    pull: Literal["missing", "always", "never"] = "missing"
+    naming: Naming = field(default_factory=Naming)
 
     @property
     def target(self) -> Platform:
@@ -172,7 +176,7 @@ def make_plan(kubefile: Kubefile, base: Image | None, options: BuildOptions) -> 
     """
     scope = Scope.of(kubefile, options.build_args)
     name = scope.base_name()
-    if base is not None and not options.target.matches(base.platform):
+    if base is not None and not options.target.accepts(base.platform):
         raise PlatformMismatchError(
             f"the base image {name} is for {base.platform}, not for {options.target}",
             location=kubefile.base.span.location,

@@ -24,14 +24,20 @@ def build(session: Session, request: BuildRequest) -> None:
     mode = "quiet" if request.quiet else request.progress
     session.as_json = mode == "json"
     check_iidfile(request.iidfile)
-    options = request.options(os.environ)
+    settings = session.settings.with_insecure(request.insecure)
+    options = request.options(os.environ, settings.naming)
     kubefile = api.read_kubefile(request.kubefile_path())
     with open_progress(mode) as progress:
         for advice in lint(kubefile):
             progress.advise(advice)
-        api.check_build(kubefile, request.context, session.root, options)
+        api.check_build(kubefile, request.context, session.root, options, fetches=True)
         with api.open_backends(
-            session.root, mount=request.mount, isolation=request.isolation, notice=progress.note
+            session.root,
+            mount=request.mount,
+            isolation=request.isolation,
+            notice=progress.note,
+            settings=settings,
+            watch=progress,
         ) as backends:
             result = api.build(kubefile, request.context, backends, options, progress)
     if request.iidfile is not None:

@@ -34,7 +34,7 @@ def images(session: Session, form: str) -> None:
     if form == "json":
         rows = [
             {
-                "name": record.reference.familiar() if record.reference else None,
+                "name": session.naming.familiar(record.reference) if record.reference else None,
                 "reference": str(record.reference) if record.reference else None,
                 "platform": str(record.platform),
                 "image_id": str(record.image_id),
@@ -45,7 +45,11 @@ def images(session: Session, form: str) -> None:
         click.echo(format_json(rows))
         return
     table = [
-        (record.reference.familiar() if record.reference else _NO_NAME, record.image_id.short, str(record.platform))
+        (
+            session.naming.familiar(record.reference) if record.reference else _NO_NAME,
+            record.image_id.short,
+            str(record.platform),
+        )
         for record in records
     ]
     click.echo(format_table(("NAME", "IMAGE ID", "PLATFORM"), table))
@@ -60,7 +64,7 @@ def images(session: Session, form: str) -> None:
 def inspect(session: Session, name: str, form: str, platform: str | None) -> None:
     """Print the document of image NAME: a name, or the first characters of an image id."""
     with api.open_backends(session.root, create=False) as backends:
-        image, reference = api.find_image(name, backends.images, parse_platform(platform))
+        image, reference = api.find_image(name, backends.images, parse_platform(platform), session.naming)
     document = image.present(reference)
     click.echo(format_json(document) if form == "json" else _format_yaml(document))
 
@@ -87,7 +91,7 @@ def _format_yaml(document: dict[str, Any]) -> str:
 def history(session: Session, name: str, form: str, platform: str | None) -> None:
     """List the instructions that made image NAME, in their order, and the layer of each."""
     with api.open_backends(session.root, create=False) as backends:
-        image, _ = api.find_image(name, backends.images, parse_platform(platform))
+        image, _ = api.find_image(name, backends.images, parse_platform(platform), session.naming)
     past = _pair_with_layers(image)
     if form == "json":
         rows = [
@@ -130,6 +134,6 @@ def export(session: Session, name: str, output: str, platform: str | None) -> No
     from kubeimage.maintenance import export_image
 
     with api.open_backends(session.root, create=False) as backends:
-        image, _ = api.find_image(name, backends.images, parse_platform(platform))
+        image, _ = api.find_image(name, backends.images, parse_platform(platform), session.naming)
         export_image(image, output, backends.layers)
     click.echo(f"{count(len(image.layers), 'layer')} written to {output}", err=True)

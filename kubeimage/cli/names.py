@@ -17,9 +17,9 @@ from kubeimage.cli.session import Session, common_options
 @click.pass_obj
 def tag(session: Session, source: str, target: str) -> None:
     """Give image SOURCE (a name, or the first characters of an image id) the name TARGET as well."""
-    wanted = parse_name(target, "TARGET")
+    wanted = parse_name(target, "TARGET", session.naming)
     with api.open_backends(session.root, create=False) as backends:
-        image, reference = api.find_image(source, backends.images)
+        image, reference = api.find_image(source, backends.images, naming=session.naming)
         if reference is None:
             backends.images.put(image, (wanted,))
         else:
@@ -36,9 +36,9 @@ def rmi(session: Session, names: tuple[str, ...]) -> None:
     If one of them is not there, none is taken.
     """
     with api.open_backends(session.root, create=False) as backends:
-        references = maintenance.find_names(names, backends.images)
+        references = maintenance.find_names(names, backends.images, session.naming)
         for reference in references:
             removed = maintenance.remove_name(reference, backends.images)
-            click.echo(f"untagged {reference.familiar()}")
+            click.echo(f"untagged {session.naming.familiar(reference)}")
             if removed.blobs:
                 click.echo(f"freed {count(len(removed.blobs), 'blob')}, {format_size(removed.size)}")

@@ -39,7 +39,7 @@ def plan(session: Session, request: BuildRequest, form: str) -> None:
 
     Nothing is changed, and nothing is run.
     """
-    options = request.options(os.environ)
+    options = request.options(os.environ, session.naming)
     kubefile = api.read_kubefile(request.kubefile_path())
     with api.open_backends(session.root, mount=request.mount, isolation=request.isolation, create=False) as backends:
         forecasts = api.preview(kubefile, request.context, backends, options)

@@ -16,7 +16,7 @@ from kubeimage.errors import BuildArgError, ContextNotFoundError, ReferenceForma
 if TYPE_CHECKING:
     from kubeimage.builder.plan import BuildOptions
     from kubeimage.image.platform import Platform
-    from kubeimage.image.reference import Reference
+    from kubeimage.image.reference import Naming, Reference
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 # The last second that RFC 3339 can write.
@@ -42,9 +42,11 @@ class BuildRequest(NamedTuple):
     progress: str
     quiet: bool
     iidfile: str | None
+    pull: str
+    insecure: tuple[str, ...]
     context: str
 
-    def options(self, environment: Mapping[str, str]) -> BuildOptions:
+    def options(self, environment: Mapping[str, str], naming: Naming) -> BuildOptions:
         """Give what the API takes.
 
         Raises: UsageError for the first option that cannot be followed.
@@ -52,7 +54,7 @@ class BuildRequest(NamedTuple):
         from kubeimage.builder.plan import BuildOptions
 
         return BuildOptions(
-            references=tuple(_parse_tag(tag) for tag in self.tags),
+            references=tuple(parse_name(tag, "--tag", naming) for tag in self.tags),
             build_args=parse_build_args(self.build_args, environment),
             labels=parse_labels(self.labels),
             platform=parse_platform(self.platform),
@@ -63,6 +65,8 @@ class BuildRequest(NamedTuple):
             epoch=parse_epoch(environment.get(EPOCH_VARIABLE)),
             timeout=self.timeout,
             keep_failed=parse_keep_failed(self.keep_failed),
+            pull=self.pull,
+            naming=naming,
         )
 
     def kubefile_path(self) -> str:
@@ -161,23 +165,25 @@ def parse_epoch(text: str | None) -> int | None:
     return int(text)
 
 
-def _parse_tag(text: str) -> Reference:
-    return parse_name(text, "--tag")
-
-
-def parse_name(text: str, what: str) -> Reference:
+def parse_name(text: str, what: str, naming: Naming) -> Reference:
     """Read a name that an image is to get.
 
     Raises: ReferenceFormatError, also for a digest, which nobody can give.
     """
-    from kubeimage.image.reference import Reference
-
-    reference = Reference.parse(text)
+    reference = naming.parse(text)
     if reference.digest is not None:
         raise ReferenceFormatError(
             f"{what} takes a name, found one with a digest: {text!r}", hint="leave out what stands behind the @"
         )
     return reference
+
+
+insecure_option = click.option(
+    "--insecure",
+    multiple=True,
+    metavar="HOST",
+    help="A registry that need not prove who it is; http://HOST for one without TLS. May be repeated.",
+)
 
 
 def takes_build_request(*, tag_required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -240,5 +246,7 @@ def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
         _choice("--progress", "auto", "plain", "json", "quiet", text="How to tell what happens, on standard error."),
         click.option("-q", "--quiet", is_flag=True, help="The same as --progress=quiet."),
         click.option("--iidfile", metavar="FILE", help="Write the image id into this file."),
+        _choice("--pull", "missing", "always", "never", text="When the base image is fetched from its registry."),
+        insecure_option,
         click.argument("context", metavar="CONTEXT"),
     ]

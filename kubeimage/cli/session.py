@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from kubeimage.image.reference import Naming
+    from kubeimage.settings import Settings
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -22,17 +27,37 @@ class Interrupted(KeyboardInterrupt):
 class Session:
     """One call of the program.
 
-    Shape: ``root`` None leaves the choice to the API. ``as_json`` asks for errors as JSON lines.
+    Shape: ``root`` None leaves the choice to the API; ``config`` None means the configuration file's usual place.
+           ``as_json`` asks for errors as JSON lines.
     """
 
     def __init__(self) -> None:
         self.root: str | None = None
+        self.config: str | None = None
         self.debug = False
         self.as_json = False
 
+    @cached_property
+    def settings(self) -> Settings:
+        """What the configuration file says.
+
+        Raises: SettingsError.
+        """
+        from kubeimage.settings import read_settings
+
+        return read_settings(self.config)
+
+    @property
+    def naming(self) -> Naming:
+        """How short names are completed.
+
+        Raises: SettingsError.
+        """
+        return self.settings.naming
+
 
 def common_options(function: _Decorated) -> _Decorated:
-    """Add ``--root`` and ``--debug``, which may stand before a command and behind it."""
+    """Add ``--root``, ``--config`` and ``--debug``, which may stand before a command and behind it."""
     root = click.option(
         "--root",
         type=click.Path(),
@@ -42,6 +67,15 @@ def common_options(function: _Decorated) -> _Decorated:
         callback=_remember,
         help="The store; else $KUBEIMAGE_ROOT, else the system's or the user's.",
     )
+    config = click.option(
+        "--config",
+        type=click.Path(),
+        metavar="FILE",
+        expose_value=False,
+        is_eager=True,
+        callback=_remember,
+        help="The configuration file; else $XDG_CONFIG_HOME/kubeimage/config.toml.",
+    )
     debug = click.option(
         "--debug",
         is_flag=True,
@@ -50,7 +84,7 @@ def common_options(function: _Decorated) -> _Decorated:
         callback=_remember,
         help="Show the traceback of an error.",
     )
-    return root(debug(function))
+    return root(config(debug(function)))
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: object) -> None:

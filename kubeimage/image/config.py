@@ -9,7 +9,7 @@ Source: OCI image-spec v1.1, config.md; the project's design, "The store".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
@@ -76,7 +76,7 @@ class Image:
 
     @cached_property
     def manifest(self) -> Manifest:
-        """The manifest of this image, with uncompressed layers."""
+        """The manifest of this image: layers uncompressed, but for those that came compressed."""
         return Manifest(
             config=Descriptor(MEDIA_TYPE_CONFIG, self.id, len(self.config)),
             layers=tuple(layer.descriptor for layer in self.layers),
@@ -88,18 +88,32 @@ class Image:
         return sum({layer.diff_id: layer.size for layer in self.layers}.values())
 
     @classmethod
-    def from_config(cls, config: bytes, layers: Sequence[Descriptor]) -> Image:
-        """Read a config blob; ``layers`` are the manifest's, uncompressed, and give the sizes.
+    def from_config(cls, config: bytes, layers: Sequence[Layer]) -> Image:
+        """Read a config blob; ``layers`` are the manifest's, and what made them is filled in.
 
         Raises: KeyError, TypeError or ValueError where the blob is no config, or names other layers than ``layers``.
         """
         value = canonical.decode(config)
-        diff_ids = [Digest.parse(diff_id) for diff_id in value["rootfs"]["diff_ids"]]
-        if diff_ids != [layer.digest for layer in layers]:
+        diff_ids = read_diff_ids(value)
+        if diff_ids is not None and diff_ids != [layer.diff_id for layer in layers]:
             raise ValueError("the config's rootfs.diff_ids are not the manifest's layers")
         image = _from_json(value, layers)
         image.__dict__["config"] = config
         return image
+
+    def complete_config(self, *, for_sealer: bool) -> bytes:
+        """Give the config with all that its readers look for; the very bytes where nothing is missing.
+
+        Shape:  OCI's readers need ``rootfs``; sealer v0.8 an Image document with one ``spec.layers[].id`` a layer.
+        """
+        value = canonical.decode(self.config)
+        own = _to_json(self)
+        if "rootfs" in value and not (for_sealer and _listed_layers(value) != _listed_layers(own)):
+            return self.config
+        found = value.get("spec")
+        spec = found if isinstance(found, dict) else {}
+        added = {"rootfs": own["rootfs"], "kind": "Image", "spec": {**spec, **own["spec"]}}
+        return canonical.encode({**own, **value, **added})
 
     def present(self, reference: Reference | None = None) -> JsonObject:
         """Give the Image document as people read it: with its id, and with the name it was asked for by."""
@@ -113,6 +127,25 @@ class Image:
                 named = clusterfile.replace(_NAMELESS, f"  image: {reference}\n", 1)
                 metadata["annotations"][CLUSTERFILE_ANNOTATION] = named
         return value
+
+
+def read_diff_ids(config: JsonObject) -> list[Digest] | None:
+    """Give the layers that a config names; None for sealer's, which has only an Image document's.
+
+    Those are no digests of layers' tars: sealer makes them before it changes symlinks.
+    Raises: KeyError, TypeError or ValueError where there are none.
+    """
+    if "rootfs" not in config and config.get("kind") == "Image":
+        return None
+    return [Digest.parse(diff_id) for diff_id in config["rootfs"]["diff_ids"]]
+
+
+def _listed_layers(config: JsonObject) -> list[Any]:
+    """Give the ids that an Image document has for its layers."""
+    try:
+        return [layer["id"] for layer in config["spec"]["layers"]]
+    except (KeyError, TypeError):
+        return []
 
 
 def _to_json(image: Image) -> JsonObject:
@@ -147,7 +180,7 @@ def _history_to_json(entry: History) -> JsonObject:
     return value
 
 
-def _from_json(value: JsonObject, layers: Sequence[Descriptor]) -> Image:
+def _from_json(value: JsonObject, layers: Sequence[Layer]) -> Image:
     spec = value.get("spec") or {}
     image_config = spec.get("image_config") or {}
     records = spec.get("layers") or []
@@ -156,7 +189,7 @@ def _from_json(value: JsonObject, layers: Sequence[Descriptor]) -> Image:
     return Image(
         platform=platform_from_json(value),
         layers=tuple(
-            Layer(layer.digest, layer.size, str(record.get("type", "")), str(record.get("value", "")))
+            replace(layer, kind=str(record.get("type", "")), value=str(record.get("value", "")))
             for layer, record in zip(layers, records, strict=True)
         ),
         history=tuple(

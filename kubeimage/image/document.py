@@ -55,18 +55,20 @@ class Arguments:
 class Layer:
     """One layer of an image: its tar, and the instruction that made it.
 
+    Shape: ``blob`` is what the manifest names, where that is not the tar itself: a compressed one.
     Units: ``size`` in bytes of the uncompressed tar; ``diff_id`` is that tar's digest.
     """
 
     diff_id: Digest
     size: int
-    kind: str
-    value: str
+    kind: str = ""
+    value: str = ""
+    blob: Descriptor | None = field(default=None, compare=False)
 
     @property
     def descriptor(self) -> Descriptor:
         """The layer as a manifest names it."""
-        return Descriptor(MEDIA_TYPE_LAYER, self.diff_id, self.size)
+        return self.blob or Descriptor(MEDIA_TYPE_LAYER, self.diff_id, self.size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""Descriptor, manifest and index, with image-spec's fields in snake_case.
+"""Descriptor, manifest and index, with image-spec's fields in snake_case; Docker's have the same fields.
 
-Source: OCI image-spec v1.1, descriptor.md, manifest.md, image-index.md.
+Source: OCI image-spec v1.1, descriptor.md, manifest.md, image-index.md; distribution's manifest-v2-2.md.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from kubeimage.image import canonical
+from kubeimage.image import canonical, media_types
 from kubeimage.image.canonical import JsonObject
 from kubeimage.image.digest import Digest
+from kubeimage.image.media_types import INDEXES, MANIFESTS, SCHEMA_1
 from kubeimage.image.platform import Platform
 
-MEDIA_TYPE_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-MEDIA_TYPE_INDEX = "application/vnd.oci.image.index.v1+json"
-MEDIA_TYPE_CONFIG = "application/vnd.oci.image.config.v1+json"
-MEDIA_TYPE_LAYER = "application/vnd.oci.image.layer.v1.tar"
+MEDIA_TYPE_MANIFEST = media_types.MANIFEST
+MEDIA_TYPE_INDEX = media_types.INDEX
+MEDIA_TYPE_CONFIG = media_types.CONFIG
+MEDIA_TYPE_LAYER = media_types.LAYER
 
 ANNOTATION_REF_NAME = "org.opencontainers.image.ref.name"
 # containerd's word for the whole name; `ref.name` holds the short one that people type.
@@ -77,12 +78,13 @@ class Manifest:
     config: Descriptor
     layers: tuple[Descriptor, ...]
     annotations: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = MEDIA_TYPE_MANIFEST
 
     def to_bytes(self) -> bytes:
         """Give the blob."""
         value: JsonObject = {
             "schemaVersion": 2,
-            "mediaType": MEDIA_TYPE_MANIFEST,
+            "mediaType": self.media_type,
             "config": self.config.to_json(),
             "layers": [layer.to_json() for layer in self.layers],
         }
@@ -96,11 +98,15 @@ class Manifest:
 
         Raises: KeyError, TypeError or ValueError where it is no manifest.
         """
-        value = canonical.decode(data)
+        return cls._from_json(canonical.decode(data))
+
+    @classmethod
+    def _from_json(cls, value: JsonObject) -> Self:
         return cls(
             config=Descriptor.from_json(value["config"]),
             layers=tuple(Descriptor.from_json(layer) for layer in value["layers"]),
             annotations={str(k): str(v) for k, v in (value.get("annotations") or {}).items()},
+            media_type=str(value.get("mediaType") or MEDIA_TYPE_MANIFEST),
         )
 
 
@@ -109,13 +115,14 @@ class Index:
     """A list of manifests: the images of a layout, or one image's platforms."""
 
     manifests: tuple[Descriptor, ...] = ()
+    media_type: str = MEDIA_TYPE_INDEX
 
     def to_bytes(self) -> bytes:
         """Give the blob, or the file ``index.json`` of a layout."""
         return canonical.encode(
             {
                 "schemaVersion": 2,
-                "mediaType": MEDIA_TYPE_INDEX,
+                "mediaType": self.media_type,
                 "manifests": [manifest.to_json() for manifest in self.manifests],
             }
         )
@@ -126,8 +133,32 @@ class Index:
 
         Raises: KeyError, TypeError or ValueError where it is no index.
         """
-        value = canonical.decode(data)
-        return cls(tuple(Descriptor.from_json(manifest) for manifest in value["manifests"]))
+        return cls._from_json(canonical.decode(data))
+
+    @classmethod
+    def _from_json(cls, value: JsonObject) -> Self:
+        manifests = tuple(Descriptor.from_json(manifest) for manifest in value["manifests"])
+        return cls(manifests, str(value.get("mediaType") or MEDIA_TYPE_INDEX))
+
+
+def parse_document(data: bytes) -> Manifest | Index:
+    """Read a blob that is a manifest or an index, OCI's or Docker's; both have the type that they say, or OCI's.
+
+    Raises: KeyError, TypeError or ValueError where it is neither, or could be taken for both.
+    """
+    value = canonical.decode(data)
+    media_type = value.get("mediaType")
+    if media_type in SCHEMA_1 or value.get("schemaVersion") == 1:
+        raise ValueError("it has Docker's old form, schema 1: push it again with a tool of today")
+    if value.get("schemaVersion") != 2:
+        raise ValueError(f"its schemaVersion is {value.get('schemaVersion')!r}, not 2")
+    is_index, is_manifest = "manifests" in value, "layers" in value or "config" in value
+    # Source: OCI's advisory on CVE-2021-41190: what is both means different things to different readers.
+    if is_index == is_manifest:
+        raise ValueError("it has both layers and manifests" if is_index else "it has neither layers nor manifests")
+    if media_type not in (None, *(INDEXES if is_index else MANIFESTS)):
+        raise ValueError(f"its mediaType {media_type!r} is not that of {'an index' if is_index else 'a manifest'}")
+    return Index._from_json(value) if is_index else Manifest._from_json(value)  # noqa: SLF001  same module
 
 
 def platform_to_json(platform: Platform) -> JsonObject:

@@ -1,5 +1,10 @@
 """Platforms: which machines an image is for.
 
+An absent variant is the architecture's usual one: arm64 is arm64/v8, arm is arm/v7, amd64 is amd64/v1. A machine of a
+later variant runs images for an earlier one, so where there is none for it, the latest of the earlier ones is taken:
+arm/v7 takes arm/v6 and arm/v5, amd64/v3 takes amd64/v2 and amd64, arm64/v9 takes arm64. Never the other way round, and
+never another architecture.
+
 Source: OCI image-spec v1.1, image-index.md, "platform"; names are Go's GOOS and GOARCH.
 """
 
@@ -7,12 +12,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 from kubeimage.errors import PlatformFormatError
 
+T = TypeVar("T")
+
 _WORD = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_GENERATION = re.compile(r"v([0-9]{1,3})")
 _MACHINES = {
     "x86_64": ("amd64", ""),
     "aarch64": ("arm64", ""),
@@ -61,11 +70,37 @@ class Platform:
 
         An absent variant is the architecture's usual one (arm64 is arm64/v8).
         """
-        return (self.os, self.architecture, self._variant) == (other.os, other.architecture, other._variant)
+        return (self.os, self.architecture, self.usual_variant) == (other.os, other.architecture, other.usual_variant)
+
+    def is_alike(self, other: Platform) -> bool:
+        """Whether both are one system and architecture: configs and indexes often differ about the variant."""
+        return (self.os, self.architecture) == (other.os, other.architecture)
+
+    def accepts(self, other: Platform) -> bool:
+        """Whether a machine of this platform runs an image for ``other``: the same variant, or an earlier one."""
+        if self.matches(other):
+            return True
+        if not self.is_alike(other):
+            return False
+        own, their = _generation(self.usual_variant), _generation(other.usual_variant)
+        return own is not None and their is not None and their <= own
+
+    def choose(self, found: Sequence[T], platform_of: Callable[[T], Platform]) -> list[T]:
+        """Give those of ``found`` that this platform accepts, the best first; equals stay in their order."""
+        known = [(platform_of(one), one) for one in found]
+        accepted = [(platform, one) for platform, one in known if self.accepts(platform)]
+        accepted.sort(key=lambda pair: (not self.matches(pair[0]), -(_generation(pair[0].usual_variant) or 0)))
+        return [one for _, one in accepted]
 
     @property
-    def _variant(self) -> str:
+    def usual_variant(self) -> str:
         return self.variant or _DEFAULT_VARIANTS.get(self.architecture, "")
 
     def __str__(self) -> str:
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))
+
+
+def _generation(variant: str) -> int | None:
+    """Give the number of a variant such as ``v7``."""
+    match = _GENERATION.fullmatch(variant)
+    return int(match[1]) if match else None

@@ -77,6 +77,32 @@ class Reference:
         return f"{self.domain}/{self.repository}{self._suffix}"
 
 
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """What a short name leaves out: where the registry and the namespace are not said, these are meant."""
+
+    domain: str = DEFAULT_DOMAIN
+    namespace: str = DEFAULT_NAMESPACE
+
+    def parse(self, text: str) -> Reference:
+        """Read a reference as a person types it.
+
+        Raises: ReferenceFormatError, which says which part is wrong.
+        """
+        return Reference.parse(text, domain=self.domain, namespace=self.namespace)
+
+    def familiar(self, reference: Reference) -> str:
+        """Give the short form that ``parse`` completes."""
+        return reference.familiar(domain=self.domain, namespace=self.namespace)
+
+    def check(self) -> None:
+        """Find out whether names can be completed with these.
+
+        Raises: ReferenceFormatError.
+        """
+        _check(f"{self.domain}/{self.namespace}", self.domain, self.namespace or "any", None)
+
+
 def _parse_digest(text: str, digest: str) -> Digest:
     try:
         return Digest.parse(digest)

@@ -24,6 +24,7 @@ from kubeimage.store.failures import store_error, translated
 from kubeimage.store.files import NEW_FILE, sync_directory, write_all
 from kubeimage.store.layout import Layout
 from kubeimage.store.session import Session
+from kubeimage.transfer import LARGEST_DOCUMENT
 
 REBUILD = "run kubeimage fsck --repair, then build or load the image again"
 
@@ -148,6 +149,8 @@ class Blobs:
         Raises: BlobNotFoundError, BlobCorruptError, StoreAccessError.
         """
         found = self.size(digest)
+        if found > LARGEST_DOCUMENT:
+            raise BlobCorruptError(f"the blob {digest} has {found} bytes, which no manifest or config has")
         if found != size:
             raise BlobCorruptError(f"the blob {digest} has {found} bytes where {size} are recorded", hint=REBUILD)
         with self.open(digest) as file, translated("read the blob", self._layout.blob(digest)):

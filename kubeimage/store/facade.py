@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -17,11 +17,15 @@ from kubeimage.store.index import Entries
 from kubeimage.store.layers import DirectoryLayerStore
 from kubeimage.store.layout import Layout
 from kubeimage.store.session import Session
+from kubeimage.store.variants import Variants
 
 if TYPE_CHECKING:
+    from kubeimage.store.arrivals import StoreImporter
+    from kubeimage.store.departures import StoreExporter
     from kubeimage.store.fsck import Finding
     from kubeimage.store.gc import CacheRecords, Collector, GarbageReport
     from kubeimage.store.snapshots import DirectorySnapshotStore, Form
+    from kubeimage.transfer import Budget
 
 
 class Store:
@@ -36,6 +40,7 @@ class Store:
         self._working = hold
         self._cache = cache
         self._blobs = Blobs(layout, self._session, hold=hold)
+        self._variants = Variants(layout, self._session, self._blobs, working=hold)
 
     @classmethod
     def open(
@@ -68,13 +73,19 @@ class Store:
     @cached_property
     def layers(self) -> DirectoryLayerStore:
         """The layers' tars."""
-        return DirectoryLayerStore(self._blobs)
+        return DirectoryLayerStore(self._session, self._blobs, self._variants, working=self._working)
 
     @cached_property
     def images(self) -> DirectoryImageStore:
         """The images under their names."""
         return DirectoryImageStore(
-            self._layout, self._session, self._blobs, working=self._working, remove=self._remove_entries
+            self._layout,
+            self._session,
+            self._blobs,
+            self._variants,
+            self.layers,
+            working=self._working,
+            remove=self._remove_entries,
         )
 
     @cached_property
@@ -86,7 +97,25 @@ class Store:
         """Give the unpacked layers in one form: ``user`` for overlays mounted with userxattr."""
         from kubeimage.store.snapshots import DirectorySnapshotStore
 
-        return DirectorySnapshotStore(self._layout, self._session, self._blobs, form)
+        return DirectorySnapshotStore(self._layout, self._session, self.layers, form)
+
+    @contextmanager
+    def importing(self, budget: Budget | None = None) -> Iterator[StoreImporter]:
+        """Take in one image from elsewhere; without a ``commit`` there is none.
+
+        Raises: StoreFullError, StoreAccessError.
+        """
+        from kubeimage.store.arrivals import StoreImporter
+
+        self._session.folder()
+        yield StoreImporter(self._blobs, self._variants, self.images, budget)
+
+    @cached_property
+    def exporter(self) -> StoreExporter:
+        """What gives images the form that they travel in."""
+        from kubeimage.store.departures import Parts, StoreExporter
+
+        return StoreExporter(Parts(self._blobs, self._variants, self.layers, self.images))
 
     def collect_garbage(self, *, keep_cache: bool = True, dry_run: bool = False) -> GarbageReport:
         """Remove what neither an image nor a running session of anybody else refers to, nor the cache if it is kept.
@@ -102,7 +131,15 @@ class Store:
         """
         from kubeimage.store.fsck import check
 
-        return check(self._layout, self._session, self._blobs, self._cache, repair=repair)
+        return check(
+            self._layout,
+            self._session,
+            self._blobs,
+            variants=self._variants,
+            layers=self.layers,
+            cache=self._cache,
+            repair=repair,
+        )
 
     def close(self) -> None:
         """End the session: nothing is held any more, nothing of it is left in ``ingest/``."""

@@ -13,10 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
-from kubeimage.errors import BlobCorruptError, BlobNotFoundError, DigestFormatError, StoreError
+from kubeimage.errors import BlobCorruptError, BlobNotFoundError, DigestFormatError, LayerError, StoreError
 from kubeimage.image.canonical import JsonObject
 from kubeimage.image.digest import Digest
-from kubeimage.image.oci import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descriptor
+from kubeimage.image.media_types import INDEXES
+from kubeimage.image.oci import MEDIA_TYPE_MANIFEST, Descriptor
 from kubeimage.store import index, layout, locks, manifests
 from kubeimage.store.blobs import Blobs, hash_file
 from kubeimage.store.comparison import first_difference
@@ -24,9 +25,13 @@ from kubeimage.store.failures import store_error, translated
 from kubeimage.store.files import remove_tree, replace_file, write_new_file
 from kubeimage.store.gc import CacheRecords
 from kubeimage.store.index import Entries
+from kubeimage.store.layers import DirectoryLayerStore
 from kubeimage.store.layout import Layout
+from kubeimage.store.records import Variant, iter_pairs, read_record, record_path, with_variants
 from kubeimage.store.session import Session, leftovers, live_leases, remove_leftover
 from kubeimage.store.snapshots import iter_snapshots
+from kubeimage.store.unpacking import look_inside
+from kubeimage.store.variants import Variants
 
 _AGAIN = "run kubeimage fsck --repair"
 
@@ -57,14 +62,23 @@ class CheckedCache(CacheRecords, Protocol):
         ...
 
 
-def check(where: Layout, session: Session, blobs: Blobs, cache: CacheRecords | None, *, repair: bool) -> list[Finding]:
+def check(
+    where: Layout,
+    session: Session,
+    blobs: Blobs,
+    *,
+    variants: Variants,
+    layers: DirectoryLayerStore,
+    cache: CacheRecords | None,
+    repair: bool,
+) -> list[Finding]:
     """Check the store, and repair what can be repaired safely; nothing to find where there is no store.
 
     Raises: StoreAccessError.
     """
     if not (where.is_complete() or os.path.exists(where.marker)):
         return []
-    checker = _Checker(where, session, blobs, cache, repair=repair)
+    checker = _Checker(where, session, blobs, variants=variants, layers=layers, cache=cache, repair=repair)
     if not repair:
         return list(checker.run())
     session.folder(sweep=False)
@@ -74,15 +88,26 @@ def check(where: Layout, session: Session, blobs: Blobs, cache: CacheRecords | N
 
 class _Checker:
     def __init__(
-        self, where: Layout, session: Session, blobs: Blobs, cache: CacheRecords | None, *, repair: bool
+        self,
+        where: Layout,
+        session: Session,
+        blobs: Blobs,
+        *,
+        variants: Variants,
+        layers: DirectoryLayerStore,
+        cache: CacheRecords | None,
+        repair: bool,
     ) -> None:
         self._layout = where
         self._session = session
         self._blobs = blobs
+        self._variants = variants
+        self._layers = layers
         self._cache = cache
         self._repair = repair
         self._sizes: dict[Digest, int] = {}
         self._bad: dict[Digest, str] = {}
+        self._unpacked: dict[Digest, int] = {}
         self._needed: set[Digest] = live_leases(where, but=session.name)
 
     def run(self) -> Iterator[Finding]:
@@ -93,6 +118,7 @@ class _Checker:
         if finding is not None:
             yield finding
         self._hash_blobs()
+        yield from self._check_variants()
         yield from self._check_images(entries)
         yield from self._check_blobs()
         yield from self._check_snapshots()
@@ -145,10 +171,10 @@ class _Checker:
                 continue
             descriptor = Descriptor(MEDIA_TYPE_MANIFEST, digest, size)
             try:
-                manifests.read_manifest(self._blobs, descriptor)
+                manifest = manifests.read_manifest(self._blobs, descriptor)
             except (BlobCorruptError, BlobNotFoundError):
                 continue
-            yield descriptor
+            yield replace(descriptor, media_type=manifest.media_type)
 
     def _iter_digests(self) -> Iterator[Digest]:
         with translated("list the blobs in", self._layout.blobs):
@@ -174,32 +200,64 @@ class _Checker:
             if found != digest:
                 self._bad[digest] = f"the blob {digest} is damaged: its bytes are {found}"
 
+    def _check_variants(self) -> Iterator[Finding]:
+        """Uncompress every compressed layer, and compare it with what is recorded of it."""
+        for diff_id, blob in iter_pairs(self._layout):
+            path = record_path(self._layout, diff_id, blob)
+            record = read_record(path)
+            what = "it is damaged" if record is None else self._mistake_in(record)
+            if what is None:
+                continue
+            if self._repair:
+                remove_tree(path)
+            advice = f"{_AGAIN} to remove it; what it says is found out again when it is needed"
+            yield self._done(
+                Finding(
+                    f"the record of a compressed layer is of no use: {what}", path, advice, damage=record is not None
+                )
+            )
+
+    def _mistake_in(self, record: Variant) -> str | None:
+        if record.blob not in self._sizes or record.blob in self._bad:
+            return None
+        descriptor = record.descriptor
+        try:
+            with self._blobs.open(record.blob) as file:
+                found = look_inside(file, descriptor, most=record.size)
+        except (LayerError, StoreError) as error:
+            return error.message
+        if (found.diff_id, found.size) == (record.diff_id, record.size):
+            self._unpacked[found.diff_id] = found.size
+            return None
+        return f"the blob {record.blob} holds the layer {found.diff_id}, not {record.diff_id}"
+
     def _check_images(self, entries: Entries) -> Iterator[Finding]:
         broken = []
         for entry in entries:
             descriptor = index.descriptor_of(entry)
             what = "its entry is no descriptor" if descriptor is None else self._problem_of(entry, descriptor)
             if descriptor is not None:
-                self._needed |= manifests.digests_of(self._blobs, descriptor)
+                self._needed |= manifests.digests_of(self._blobs, descriptor, index.taken_of(entry))
             if what is None:
                 continue
             broken.append(entry)
             name = index.reference_of(entry) or entry.get("digest")
             advice = f"build or load it again; {_AGAIN} to take the name away"
             yield self._done(Finding(f"the image {name} is broken: {what}", self._layout.index, advice))
+        self._needed = with_variants(self._layout, self._needed)
         yield from self._check_names([entry for entry in entries if entry not in broken])
         if broken and self._repair:
             index.change_entries(self._layout, self._session, lambda now: [one for one in now if one not in broken])
 
     def _problem_of(self, entry: JsonObject, descriptor: Descriptor) -> str | None:
-        for blob in manifests.blobs_of(self._blobs, descriptor):
+        for blob in manifests.blobs_of(self._blobs, descriptor, index.taken_of(entry)):
             if (what := self._problem_with(blob)) is not None:
                 return what
         if index.image_of(entry) is None:
             return None
         try:
             return self._problem_inside(entry, descriptor)
-        except (BlobCorruptError, BlobNotFoundError) as error:
+        except (BlobCorruptError, BlobNotFoundError, LayerError) as error:
             return error.message
 
     def _problem_with(self, blob: Descriptor) -> str | None:
@@ -212,24 +270,24 @@ class _Checker:
 
     def _problem_inside(self, entry: JsonObject, descriptor: Descriptor) -> str | None:
         """Look whether config, manifest and index say the same."""
-        for manifest in manifests.iter_manifests(self._blobs, descriptor):
+        for manifest in manifests.iter_manifests(self._blobs, descriptor, index.taken_of(entry)):
             config = manifests.read_manifest(self._blobs, manifest).config
             if (what := self._problem_of_platform(manifest)) is not None:
                 return what
             written = index.image_id_of(entry)
-            if written not in (None, config.digest) and descriptor.media_type != MEDIA_TYPE_INDEX:
+            if written not in (None, config.digest) and descriptor.media_type not in INDEXES:
                 return f"its entry gives the image id {written}, the manifest {config.digest}"
         return None
 
     def _problem_of_platform(self, manifest: Descriptor) -> str | None:
         try:
-            image = manifests.read_image(self._blobs, manifest)
+            image = manifests.read_image(self._blobs, self._variants, manifest)
         except (BlobCorruptError, BlobNotFoundError):
             raise
         except StoreError:
-            # Compressed layers cannot be used in place, but they are as they should be.
+            # Something that is no image has nothing to say about a machine.
             return None
-        if manifest.platform is None or manifest.platform.matches(image.platform):
+        if manifest.platform is None or manifest.platform.is_alike(image.platform):
             return None
         return f"it is listed for {manifest.platform}, and is for {image.platform}"
 
@@ -265,7 +323,7 @@ class _Checker:
 
     def _check_snapshots(self) -> Iterator[Finding]:
         for snapshot in iter_snapshots(self._layout):
-            gone = snapshot.diff_id not in self._sizes or snapshot.diff_id in self._bad
+            gone = snapshot.diff_id not in self._good_layers()
             if gone or not snapshot.current:
                 what = "its layer is gone" if gone else "it was made before this machine was started"
                 damage = False
@@ -281,21 +339,20 @@ class _Checker:
 
     def _difference(self, diff_id: Digest, path: str) -> str | None:
         try:
-            with self._blobs.open(diff_id) as tar:
+            with self._layers.open(diff_id) as tar:
                 return first_difference(path, tar)
         except OSError as error:
             return f"it cannot be read: {error}"
 
     def _check_cache(self) -> Iterator[Finding]:
         if isinstance(self._cache, CheckedCache):
-            good = self._sizes.keys() - self._bad.keys()
-            for path, what, damage in self._cache.check(set(good), repair=self._repair):
+            for path, what, damage in self._cache.check(self._good_layers(), repair=self._repair):
                 advice = f"{_AGAIN} to remove it; the step is done again when it is needed"
                 yield self._done(Finding(what, path, advice, damage))
 
     def _check_unneeded(self) -> Iterator[Finding]:
         cached = self._cache.layers() if self._cache is not None else set()
-        unneeded = self._sizes.keys() - self._bad.keys() - self._needed - cached
+        unneeded = self._sizes.keys() - self._bad.keys() - with_variants(self._layout, self._needed | cached)
         if unneeded:
             size = sum(self._sizes[digest] for digest in unneeded)
             what = f"{len(unneeded)} blobs ({size} bytes) belong to no image"
@@ -307,6 +364,10 @@ class _Checker:
                 remove_leftover(path)
             advice = "the next build removes it"
             yield self._done(Finding("what a process left that died", path, advice, damage=False))
+
+    def _good_layers(self) -> set[Digest]:
+        """Give the blobs that are there and whole, and the layers that compressed ones hold."""
+        return (self._sizes.keys() - self._bad.keys()) | self._unpacked.keys()
 
     def _replace(self, path: str, data: bytes) -> None:
         written = self._session.new_path()

@@ -20,10 +20,11 @@ from kubeimage.store.failures import store_error, translated
 from kubeimage.store.files import remove_tree, tree_size
 from kubeimage.store.index import Entries
 from kubeimage.store.layout import Layout
+from kubeimage.store.records import iter_pairs, record_path, with_variants
 from kubeimage.store.session import Session, leftovers, live_leases, remove_leftover
 from kubeimage.store.snapshots import iter_snapshots
 
-GarbageKind = Literal["blob", "snapshot", "cache", "leftover"]
+GarbageKind = Literal["blob", "snapshot", "cache", "record", "leftover"]
 
 
 class CacheRecords(Protocol):
@@ -104,7 +105,7 @@ class Collector:
         def change_and_find(before: Entries) -> Entries:
             after = change(before)
             gone = self._needed_by([entry for entry in before if entry not in after])
-            garbage.update(gone - self._needed(after, keep_cache=True))
+            garbage.update(with_variants(self._layout, gone) - self._needed(after, keep_cache=True))
             return after
 
         trash = self._session.new_path()
@@ -113,6 +114,7 @@ class Collector:
             there = sorted(digest for digest in garbage if os.path.lexists(self._layout.blob(digest)))
             candidates = [_Candidate("blob", digest.hex, self._layout.blob(digest)) for digest in there]
             candidates += self._find_snapshots(lambda digest: digest not in garbage)
+            candidates += self._find_records(lambda digest: digest not in garbage)
             self._take_away(candidates, trash)
         remove_tree(trash)
         return there
@@ -155,6 +157,7 @@ class Collector:
         for snapshot in iter_snapshots(self._layout):
             if snapshot.diff_id not in leased and not (snapshot.current and snapshot.diff_id in needed):
                 found.append(_Candidate("snapshot", snapshot.diff_id.hex, snapshot.path))
+        found += self._find_records(lambda digest: digest in needed)
         return found
 
     def _find_cache(self) -> list[_Candidate]:
@@ -165,6 +168,11 @@ class Collector:
         for snapshot in iter_snapshots(self._layout):
             if not is_needed(snapshot.diff_id):
                 yield _Candidate("snapshot", snapshot.diff_id.hex, snapshot.path)
+
+    def _find_records(self, is_needed: Callable[[Digest], bool]) -> Iterator[_Candidate]:
+        for diff_id, blob in iter_pairs(self._layout):
+            if not (is_needed(diff_id) and is_needed(blob)):
+                yield _Candidate("record", blob.hex, record_path(self._layout, diff_id, blob))
 
     def _iter_blobs(self) -> Iterator[Digest]:
         with translated("list the blobs in", self._layout.blobs):
@@ -178,14 +186,16 @@ class Collector:
         needed = self._leases() | self._needed_by(entries)
         if keep_cache and self._cache is not None:
             needed |= self._cache.layers()
-        return needed
+        return with_variants(self._layout, needed)
 
     def _needed_by(self, entries: Entries) -> set[Digest]:
+        seen: set[tuple[Digest, manifests.Taken]] = set()
         needed: set[Digest] = set()
         for entry in entries:
-            descriptor = index.descriptor_of(entry)
-            if descriptor is not None and descriptor.digest not in needed:
-                needed |= manifests.digests_of(self._blobs, descriptor)
+            descriptor, taken = index.descriptor_of(entry), index.taken_of(entry)
+            if descriptor is not None and (descriptor.digest, taken) not in seen:
+                seen.add((descriptor.digest, taken))
+                needed |= manifests.digests_of(self._blobs, descriptor, taken)
         return needed
 
     def _leases(self) -> set[Digest]:

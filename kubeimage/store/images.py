@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from kubeimage.errors import (
     BlobCorruptError,
@@ -14,6 +15,7 @@ from kubeimage.errors import (
 from kubeimage.image.canonical import JsonObject
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
+from kubeimage.image.media_types import INDEXES
 from kubeimage.image.oci import MEDIA_TYPE_MANIFEST, Descriptor
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
@@ -21,13 +23,27 @@ from kubeimage.protocols import ImageRecord
 from kubeimage.store import index, locks, manifests
 from kubeimage.store.blobs import REBUILD, Blobs
 from kubeimage.store.index import Entries
+from kubeimage.store.layers import DirectoryLayerStore
 from kubeimage.store.layout import Layout
 from kubeimage.store.session import Session
+from kubeimage.store.variants import Variants
 
 Removal = Callable[[Callable[[Entries], Entries]], list[Digest]]
 """Changes the entries, removes the blobs that were needed for what is gone, and gives their digests."""
 
 _SHORTEST_ID = re.compile(r"[0-9a-f]{6,64}")
+
+
+class Found(NamedTuple):
+    """Where a name leads.
+
+    Shape: ``top`` is the manifest or index that it names. ``manifests`` are those that are there, with what is no image
+           for a machine; ``absent`` are those of the index that are not.
+    """
+
+    top: Descriptor
+    manifests: tuple[Descriptor, ...]
+    absent: tuple[Descriptor, ...] = ()
 
 
 class DirectoryImageStore:
@@ -36,10 +52,22 @@ class DirectoryImageStore:
     An image that loses its only name is gone from the list; its blobs stay until they are pruned.
     """
 
-    def __init__(self, layout: Layout, session: Session, blobs: Blobs, *, working: bool, remove: Removal) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        session: Session,
+        blobs: Blobs,
+        variants: Variants,
+        layers: DirectoryLayerStore,
+        *,
+        working: bool,
+        remove: Removal,
+    ) -> None:
         self._layout = layout
         self._session = session
         self._blobs = blobs
+        self._variants = variants
+        self._layers = layers
         self._working = working
         self._remove = remove
 
@@ -48,19 +76,29 @@ class DirectoryImageStore:
 
         Raises: BlobNotFoundError, BlobCorruptError for a layer; StoreFullError, StoreAccessError.
         """
-        names = list(dict.fromkeys(_as_name(reference) for reference in references))
-        self._blobs.hold_surely(layer.diff_id for layer in image.layers)
-        self._check_layers(image)
+        self._blobs.hold_surely(layer.descriptor.digest for layer in image.layers)
+        for layer in image.layers:
+            if layer.blob is None and not self._blobs.is_sound(layer.diff_id, layer.size):
+                self._layers.materialise(layer.diff_id)
+        self.check_layers(image)
         self._blobs.put(image.config)
         data = image.manifest.to_bytes()
         manifest = Descriptor.of(MEDIA_TYPE_MANIFEST, data)
         self._blobs.put(data)
-        self._blobs.sync()
+        self.commit(lambda name: index.make_entry(image, manifest, name), references)
+        return manifest.digest
+
+    def commit(self, make_entry: Callable[[Reference | None], JsonObject], references: Sequence[Reference]) -> None:
+        """Wait until all blobs are on the disk, and give each name its entry: nothing is to be seen before.
+
+        Raises: BlobNotFoundError; StoreFullError, StoreAccessError.
+        """
+        names = list(dict.fromkeys(_as_name(reference) for reference in references))
         wanted: list[Reference | None] = [*names] or [None]
-        entries = [index.make_entry(image, manifest, name) for name in wanted]
+        entries = [make_entry(name) for name in wanted]
+        self._blobs.sync()
         with locks.shared(self._layout.gc_lock):
             index.change_entries(self._layout, self._session, lambda before: _add(before, entries, names))
-        return manifest.digest
 
     def get(self, reference: Reference, platform: Platform | None = None) -> Image | None:
         """Give the image of that name; of several platforms, the one asked for, this machine's, or the first.
@@ -69,11 +107,10 @@ class DirectoryImageStore:
         """
         found = list(self._manifests(index.find_entries(index.read_entries(self._layout), reference)))
         if platform is not None:
-            found = [one for one in found if platform.matches(manifests.platform_of(self._blobs, one))]
+            found = platform.choose(found, lambda one: manifests.platform_of(self._blobs, one))
         elif len(found) > 1:
-            host = Platform.host()
-            found.sort(key=lambda one: not host.matches(manifests.platform_of(self._blobs, one)))
-        return self._read(found[0]) if found else None
+            found = Platform.host().choose(found, lambda one: manifests.platform_of(self._blobs, one)) or found
+        return self.read(found[0]) if found else None
 
     def find(self, image_id: str) -> Image | None:
         """Give the image whose id starts with ``image_id``, if it is the only one.
@@ -86,7 +123,37 @@ class DirectoryImageStore:
         for descriptor, known in self._iter_all(index.read_entries(self._layout)):
             if known.hex.startswith(image_id):
                 found.setdefault(known, descriptor)
-        return self._read(next(iter(found.values()))) if len(found) == 1 else None
+        return self.read(next(iter(found.values()))) if len(found) == 1 else None
+
+    def look_up(self, name: Reference | Digest, platform: Platform | None = None) -> Found | None:
+        """Find what a name, or the digest of a manifest or index, leads to; a ``platform`` leaves one manifest.
+
+        Raises: BlobNotFoundError, BlobCorruptError.
+        """
+        entries = index.read_entries(self._layout)
+        chosen = index.find_entries(entries, name) if isinstance(name, Reference) else entries
+        for entry in chosen:
+            found = self._found_in(entry)
+            if found is None:
+                continue
+            if isinstance(name, Digest) and name != found.top.digest:
+                found = _only([one for one in found.manifests if one.digest == name])
+            if found is not None and platform is not None:
+                own = [one for one in found.manifests if manifests.is_for_a_machine(one)]
+                found = _only(platform.choose(own, lambda one: manifests.platform_of(self._blobs, one)))
+            if found is not None:
+                return found
+        return None
+
+    def _found_in(self, entry: JsonObject) -> Found | None:
+        top = index.image_of(entry)
+        if top is None or top.media_type not in INDEXES:
+            return Found(top, (top,)) if top is not None else None
+        taken = index.taken_of(entry)
+        self._blobs.hold([top.digest])
+        listed = manifests.read_index(self._blobs, top).manifests
+        here = tuple(manifests.with_real_size(self._blobs, one) for one in listed if manifests.is_taken(one, taken))
+        return Found(top, here, tuple(one for one in listed if not manifests.is_taken(one, taken)))
 
     def records(self) -> list[ImageRecord]:
         """Every name and platform, sorted by name, images without one at the end; damaged images are left out."""
@@ -136,32 +203,40 @@ class DirectoryImageStore:
             raise _not_found(reference)
         return self._remove(change)
 
-    def _check_layers(self, image: Image) -> None:
-        """Make sure that every layer is there and whole."""
+    def check_layers(self, image: Image) -> None:
+        """Make sure that the blob of every layer is there and whole.
+
+        Raises: BlobNotFoundError, BlobCorruptError.
+        """
         for layer in image.layers:
-            self._check_layer(layer.diff_id, layer.size)
+            self._check_layer(layer.descriptor.digest, layer.descriptor.size)
 
-    def _check_layer(self, diff_id: Digest, size: int) -> None:
-        if not self._blobs.is_sound(diff_id, size):
-            found = self._blobs.size(diff_id)
+    def _check_layer(self, digest: Digest, size: int) -> None:
+        if not self._blobs.is_sound(digest, size):
+            found = self._blobs.size(digest)
             what = f"has {found} bytes where {size} are recorded" if found != size else "is damaged"
-            raise BlobCorruptError(f"the layer {diff_id} {what}", hint=REBUILD)
+            raise BlobCorruptError(f"the layer {digest} {what}", hint=REBUILD)
 
-    def _read(self, descriptor: Descriptor) -> Image:
-        """Read an image. In a working session its layers are checked too, and nobody removes any of it meanwhile."""
-        if self._working:
-            self._blobs.hold([descriptor.digest])
-        image = manifests.read_image(self._blobs, descriptor)
-        if self._working:
-            self._blobs.hold([image.id, *(layer.diff_id for layer in image.layers)])
-            self._check_layers(image)
+    def read(self, descriptor: Descriptor) -> Image:
+        """Read an image. In a working session its layers are checked too, and nobody removes any of it meanwhile.
+
+        Raises: BlobNotFoundError, BlobCorruptError, LayerError; StoreError for what is no image.
+        """
+        if not self._working:
+            return manifests.read_image(self._blobs, self._variants, descriptor)
+        self._blobs.hold([descriptor.digest])
+        manifest = manifests.read_manifest(self._blobs, descriptor)
+        self._blobs.hold([manifest.config.digest, *(layer.digest for layer in manifest.layers)])
+        image = manifests.read_image(self._blobs, self._variants, descriptor)
+        self._blobs.hold(layer.diff_id for layer in image.layers)
+        self.check_layers(image)
         return image
 
     def _manifests(self, entries: Iterable[JsonObject]) -> Iterator[Descriptor]:
         for entry in entries:
             descriptor = index.image_of(entry)
             if descriptor is not None:
-                yield from manifests.iter_manifests(self._blobs, descriptor)
+                yield from manifests.iter_manifests(self._blobs, descriptor, index.taken_of(entry))
 
     def _iter_all(self, entries: Iterable[JsonObject]) -> Iterator[tuple[Descriptor, Digest]]:
         """Give each manifest and its image id, which costs no file access where the entry says it."""
@@ -172,6 +247,10 @@ class DirectoryImageStore:
                     yield descriptor, written or manifests.read_manifest(self._blobs, descriptor).config.digest
             except (BlobNotFoundError, BlobCorruptError):
                 continue
+
+
+def _only(found: Sequence[Descriptor]) -> Found | None:
+    return Found(found[0], (found[0],)) if found else None
 
 
 def _add(before: Entries, entries: Entries, names: Sequence[Reference]) -> Entries:

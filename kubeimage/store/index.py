@@ -14,14 +14,15 @@ from kubeimage.image import canonical
 from kubeimage.image.canonical import JsonObject
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
+from kubeimage.image.media_types import INDEXES, MANIFESTS
 from kubeimage.image.oci import (
     ANNOTATION_FULL_NAME,
     ANNOTATION_REF_NAME,
     MEDIA_TYPE_INDEX,
-    MEDIA_TYPE_MANIFEST,
     Descriptor,
     platform_to_json,
 )
+from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.store import locks
 from kubeimage.store.files import replace_file, write_new_file
@@ -31,7 +32,10 @@ from kubeimage.store.session import Session
 ANNOTATION_IMAGE_ID = "io.kubeimage.image.id"
 """The config's digest, so that a list of all images opens no manifest."""
 
-_MEDIA_TYPES = {MEDIA_TYPE_MANIFEST, MEDIA_TYPE_INDEX}
+ANNOTATION_MANIFESTS = "io.kubeimage.index.manifests"
+"""Which manifests of an index came with it: whoever needs one platform need not keep the others."""
+
+_MEDIA_TYPES = MANIFESTS | INDEXES
 
 Entries = list[JsonObject]
 
@@ -84,10 +88,34 @@ def encode_entries(entries: Entries) -> bytes:
 
 def make_entry(image: Image, manifest: Descriptor, reference: Reference | None) -> JsonObject:
     """Make the entry that says that ``reference`` names ``image``."""
-    annotations = {ANNOTATION_IMAGE_ID: str(image.id)}
+    return make_entry_of(manifest, image.platform, image.id, reference)
+
+
+def make_entry_of(
+    manifest: Descriptor, platform: Platform, image_id: Digest, reference: Reference | None
+) -> JsonObject:
+    """Make the entry that says that ``reference`` names the image of a manifest."""
+    annotations = {ANNOTATION_IMAGE_ID: str(image_id)}
     if reference is not None:
         annotations |= _names(reference)
-    return {**manifest.to_json(), "annotations": annotations, "platform": platform_to_json(image.platform)}
+    return {**manifest.to_json(), "annotations": annotations, "platform": platform_to_json(platform)}
+
+
+def make_index_entry(top: Descriptor, taken: Iterable[Digest], reference: Reference | None) -> JsonObject:
+    """Make the entry that says that ``reference`` names the index ``top``, of which ``taken`` are there."""
+    annotations = {ANNOTATION_MANIFESTS: " ".join(map(str, taken))}
+    if reference is not None:
+        annotations |= _names(reference)
+    return {**top.to_json(), "annotations": annotations}
+
+
+def taken_of(entry: JsonObject) -> frozenset[Digest] | None:
+    """Give the manifests of an index that are there; None where all of them should be."""
+    written = _annotation(entry, ANNOTATION_MANIFESTS)
+    try:
+        return frozenset(map(Digest.parse, written.split())) if written else None
+    except KubeimageError:
+        return None
 
 
 def rename_entry(entry: JsonObject, reference: Reference) -> JsonObject:
@@ -123,7 +151,8 @@ def image_id_of(entry: JsonObject) -> Digest | None:
 
 def is_dangling(entry: JsonObject) -> bool:
     """Whether this is an image of ours that has no name."""
-    return bool(_annotation(entry, ANNOTATION_IMAGE_ID)) and not _annotation(entry, ANNOTATION_REF_NAME)
+    is_ours = _annotation(entry, ANNOTATION_IMAGE_ID) or _annotation(entry, ANNOTATION_MANIFESTS)
+    return bool(is_ours) and not _annotation(entry, ANNOTATION_REF_NAME)
 
 
 def reference_of(entry: JsonObject) -> Reference | None:

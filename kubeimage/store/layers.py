@@ -1,24 +1,38 @@
-"""Layers' tars as blobs of the store."""
+"""Layers' tars as blobs of the store; a layer that came compressed is uncompressed when its tar is asked for."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from kubeimage.errors import BlobCorruptError, StoreError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry
 from kubeimage.protocols import StoredLayer
-from kubeimage.store.blobs import Blobs, NewBlob, hash_file
+from kubeimage.store.blobs import REBUILD, Blobs, NewBlob, hash_file
+from kubeimage.store.failures import translated
+from kubeimage.store.records import Variant
+from kubeimage.store.session import Session
+from kubeimage.store.variants import Variants
+
+if TYPE_CHECKING:
+    from kubeimage.layer.output import Sink
 
 _PIECE = 1 << 20
 
 
 class DirectoryLayerStore:
-    """Keeps layers in ``blobs/sha256``; what it is asked for in a working session, nobody removes meanwhile."""
+    """Keeps layers in ``blobs/sha256``; what it is asked for in a working session, nobody removes meanwhile.
 
-    def __init__(self, blobs: Blobs) -> None:
+    A working session keeps a tar that it had to uncompress, as a blob like any other; one that only looks does not.
+    """
+
+    def __init__(self, session: Session, blobs: Blobs, variants: Variants, *, working: bool) -> None:
+        self._session = session
         self._blobs = blobs
+        self._variants = variants
+        self._working = working
 
     def put(self, changeset: Sequence[Entry]) -> StoredLayer:
         """Write ``changeset`` as a canonical tar.
@@ -49,24 +63,96 @@ class DirectoryLayerStore:
             self._blobs.publish(blob, found, size)
         return StoredLayer(found, size)
 
+    def hold(self, diff_id: Digest) -> None:
+        """Keep a layer, in whichever form it is there, from being removed while the session lasts."""
+        self._blobs.hold([diff_id])
+
     def has(self, diff_id: Digest) -> bool:
         """Whether the layer is there, whole and undamaged; its bytes are read only if they may have changed."""
-        self._blobs.hold([diff_id])
-        return self._blobs.is_sound(diff_id)
+        self.hold(diff_id)
+        return self._blobs.is_sound(diff_id) or bool(self._variants.sound(diff_id))
 
     def size(self, diff_id: Digest) -> int:
         """The tar's size in bytes.
 
         Raises: BlobNotFoundError.
         """
+        for variant in self._variants.of(diff_id):
+            return variant.size
         return self._blobs.size(diff_id)
 
     def open(self, diff_id: Digest) -> BinaryIO:
         """Open the tar for reading; it can seek.
 
-        Raises: BlobNotFoundError.
+        Raises: BlobNotFoundError; BlobCorruptError, StoreFullError where it has to be uncompressed.
         """
+        variant = self._variant_to_read(diff_id)
+        if variant is None:
+            return self._blobs.open(diff_id)
+        if not self._working:
+            return self._unpack_aside(variant)
+        with self._blobs.writing() as blob:
+            self._unpack(variant, blob.write)
+            self._blobs.publish(blob, diff_id, variant.size)
         return self._blobs.open(diff_id)
+
+    def read(self, diff_id: Digest) -> Iterator[bytes]:
+        """Give the tar's bytes from beginning to end, keeping none of them.
+
+        Raises: BlobNotFoundError, BlobCorruptError.
+        """
+        variant = self._variant_to_read(diff_id)
+        with self._blobs.open(variant.blob if variant else diff_id) as file:
+            yield from iter_decompressed(file) if variant else iter(lambda: file.read(_PIECE), b"")
+
+    def materialise(self, diff_id: Digest) -> None:
+        """Make the tar a blob, where only a compressed one is there.
+
+        Raises: BlobNotFoundError, BlobCorruptError, StoreFullError, StoreAccessError.
+        """
+        self.open(diff_id).close()
+
+    def _variant_to_read(self, diff_id: Digest) -> Variant | None:
+        """Give the compressed form that the tar has to be taken from; None where the tar is there itself."""
+        known = self._variants.of(diff_id)
+        if not known or self._blobs.is_sound(diff_id, known[0].size):
+            return None
+        return next(iter(self._variants.sound(diff_id)), None)
+
+    def _unpack(self, variant: Variant, write: Sink) -> None:
+        from kubeimage.layer.output import Output
+
+        with self._blobs.open(variant.blob) as packed, Output(write) as output:
+            for piece in iter_decompressed(packed):
+                output.add(piece)
+            found = output.finish()
+        if found != variant.diff_id.hex:
+            raise BlobCorruptError(f"the blob {variant.blob} does not hold the layer {variant.diff_id}", hint=REBUILD)
+
+    def _unpack_aside(self, variant: Variant) -> BinaryIO:
+        """Uncompress into a file that has no name, and is gone when it is closed."""
+        file = self._open_nameless()
+        try:
+            with translated("uncompress a layer into", str(file.name)):
+                self._unpack(variant, file.write)
+                file.seek(0)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _open_nameless(self) -> BinaryIO:
+        import tempfile
+
+        try:
+            path = self._session.new_path()
+            with translated("write", path):
+                file = open(path, "x+b")  # noqa: SIM115  it is the caller's to close
+                os.unlink(path)
+        except StoreError:
+            # The store cannot be written; there is room for what passes elsewhere.
+            return tempfile.TemporaryFile()
+        return file
 
     def entries(self, diff_id: Digest) -> Iterator[Entry]:
         """Read the entries from the tar's headers, in its order.
@@ -75,8 +161,15 @@ class DirectoryLayerStore:
         """
         from kubeimage.layer.reader import iter_entries
 
-        with self._blobs.open(diff_id) as tar:
+        with self.open(diff_id) as tar:
             yield from iter_entries(tar)
+
+
+def iter_decompressed(file: BinaryIO) -> Iterator[bytes]:
+    """Give what a blob holds uncompressed; how much that is was checked when it came in."""
+    from kubeimage.layer.compression import decompress
+
+    return decompress(file)
 
 
 def _copy(tar: BinaryIO, blob: NewBlob) -> int:

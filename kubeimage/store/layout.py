@@ -32,6 +32,7 @@ _OWN_NAMES = {
     "kubeimage.json",
     "oci-layout",
     "snapshots",
+    "variants",
     "lost+found",
 }
 
@@ -56,6 +57,11 @@ class Layout:
     def snapshots(self) -> str:
         """The folder of unpacked layers."""
         return os.path.join(self.root, "snapshots")
+
+    @property
+    def variants(self) -> str:
+        """The folder of records that say which blob holds which layer compressed."""
+        return os.path.join(self.root, "variants")
 
     @property
     def cache(self) -> str:

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from kubeimage.errors import BlobCorruptError, BlobNotFoundError, KubeimageError, StoreError
+from kubeimage.errors import BlobCorruptError, BlobNotFoundError, KubeimageError
 from kubeimage.image import canonical
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
-from kubeimage.image.oci import (
-    MEDIA_TYPE_INDEX,
-    MEDIA_TYPE_LAYER,
-    MEDIA_TYPE_MANIFEST,
-    Descriptor,
-    Index,
-    Manifest,
-    platform_from_json,
-)
+from kubeimage.image.media_types import INDEXES, MANIFESTS
+from kubeimage.image.oci import Descriptor, Index, Manifest, parse_document, platform_from_json
 from kubeimage.image.platform import Platform
 from kubeimage.store.blobs import REBUILD, Blobs
+from kubeimage.store.variants import Variants
 
-_BAD_JSON = (ValueError, KeyError, TypeError, AttributeError, KubeimageError)
+_BAD_JSON = (ValueError, KeyError, TypeError, AttributeError, RecursionError, KubeimageError)
+
+Document = Manifest | Index
+Taken = frozenset[Digest] | None
+"""Which of an index's manifests came with it; None where all did."""
+
+
+def read_document(blobs: Blobs, descriptor: Descriptor) -> Document:
+    """Read a manifest or an index.
+
+    Raises: BlobNotFoundError, BlobCorruptError.
+    """
+    data = blobs.read(descriptor.digest, descriptor.size)
+    try:
+        return parse_document(data)
+    except _BAD_JSON as error:
+        what = "index" if descriptor.media_type in INDEXES else "manifest"
+        raise BlobCorruptError(f"the blob {descriptor.digest} is no image {what}: {error}", hint=REBUILD) from error
 
 
 def read_manifest(blobs: Blobs, descriptor: Descriptor) -> Manifest:
@@ -29,48 +41,72 @@ def read_manifest(blobs: Blobs, descriptor: Descriptor) -> Manifest:
 
     Raises: BlobNotFoundError, BlobCorruptError.
     """
-    data = blobs.read(descriptor.digest, descriptor.size)
-    try:
-        return Manifest.from_bytes(data)
-    except _BAD_JSON as error:
-        raise BlobCorruptError(f"the blob {descriptor.digest} is no image manifest: {error}", hint=REBUILD) from error
+    document = read_document(blobs, descriptor)
+    if isinstance(document, Index):
+        raise BlobCorruptError(f"the blob {descriptor.digest} is no image manifest, but an index", hint=REBUILD)
+    return document
 
 
-def read_image(blobs: Blobs, descriptor: Descriptor) -> Image:
+def read_index(blobs: Blobs, descriptor: Descriptor) -> Index:
+    """Read an image index.
+
+    Raises: BlobNotFoundError, BlobCorruptError.
+    """
+    document = read_document(blobs, descriptor)
+    if isinstance(document, Manifest):
+        raise BlobCorruptError(f"the blob {descriptor.digest} is no image index, but a manifest", hint=REBUILD)
+    return document
+
+
+def read_image(blobs: Blobs, variants: Variants, descriptor: Descriptor) -> Image:
     """Read the image that a manifest's descriptor leads to.
 
-    Raises: BlobNotFoundError, BlobCorruptError; StoreError for one whose layers are compressed.
+    Raises: BlobNotFoundError, BlobCorruptError, LayerError; StoreError for what is no image but something else.
     """
     manifest = read_manifest(blobs, descriptor)
-    strange = next((layer.media_type for layer in manifest.layers if layer.media_type != MEDIA_TYPE_LAYER), None)
-    if strange is not None:
-        raise StoreError(
-            f"the image {descriptor.digest} has layers of type {strange}; only uncompressed ones can be used in place",
-            hint="buildah push --disable-compression NAME oci:DIR:NAME writes layers as they are",
-        )
+    layers = [variants.layer_in(layer) for layer in manifest.layers]
     config = blobs.read(manifest.config.digest, manifest.config.size)
     try:
-        return Image.from_config(config, manifest.layers)
+        return Image.from_config(config, layers)
     except _BAD_JSON as error:
         raise BlobCorruptError(
             f"the blob {manifest.config.digest} is no config of the image {descriptor.digest}: {error}", hint=REBUILD
         ) from error
 
 
-def iter_manifests(blobs: Blobs, descriptor: Descriptor) -> Iterator[Descriptor]:
-    """Give the manifests that a descriptor leads to: its own, or all those of an image index.
+def iter_manifests(blobs: Blobs, descriptor: Descriptor, taken: Taken = None) -> Iterator[Descriptor]:
+    """Give the manifests of images that a descriptor leads to: its own, or all those of an image index.
 
     Raises: BlobNotFoundError, BlobCorruptError.
     """
-    if descriptor.media_type != MEDIA_TYPE_INDEX:
+    if descriptor.media_type not in INDEXES:
         yield descriptor
         return
-    data = blobs.read(descriptor.digest, descriptor.size)
+    for one in read_index(blobs, descriptor).manifests:
+        if one.media_type in MANIFESTS and is_taken(one, taken) and is_for_a_machine(one):
+            yield with_real_size(blobs, one)
+
+
+def is_taken(descriptor: Descriptor, taken: Taken) -> bool:
+    """Whether one of an index's manifests came with it."""
+    return taken is None or descriptor.digest in taken
+
+
+def is_for_a_machine(descriptor: Descriptor) -> bool:
+    """Whether this is an image: BuildKit lists what it attests of one under a platform that nobody has."""
+    return descriptor.platform is None or descriptor.platform.os != "unknown"
+
+
+def with_real_size(blobs: Blobs, descriptor: Descriptor) -> Descriptor:
+    """Give the descriptor with the size that the blob has: sealer writes others into its lists, and the digest decides.
+
+    Raises: StoreAccessError.
+    """
     try:
-        manifests = Index.from_bytes(data).manifests
-    except _BAD_JSON as error:
-        raise BlobCorruptError(f"the blob {descriptor.digest} is no image index: {error}", hint=REBUILD) from error
-    yield from (one for one in manifests if one.media_type == MEDIA_TYPE_MANIFEST)
+        size = blobs.size(descriptor.digest)
+    except BlobNotFoundError:
+        return descriptor
+    return descriptor if size == descriptor.size else replace(descriptor, size=size)
 
 
 def platform_of(blobs: Blobs, descriptor: Descriptor) -> Platform:
@@ -88,20 +124,24 @@ def platform_of(blobs: Blobs, descriptor: Descriptor) -> Platform:
         raise BlobCorruptError(f"the blob {config.digest} is no image config: {error}", hint=REBUILD) from error
 
 
-def blobs_of(blobs: Blobs, descriptor: Descriptor) -> Iterator[Descriptor]:
+def blobs_of(blobs: Blobs, descriptor: Descriptor, taken: Taken = None) -> Iterator[Descriptor]:
     """Give the blob that a descriptor names, and all that this one needs; what is missing or damaged needs nothing.
 
     Raises: StoreAccessError: what cannot be read now may need anything.
     """
     yield descriptor
-    if descriptor.media_type not in (MEDIA_TYPE_MANIFEST, MEDIA_TYPE_INDEX):
+    is_index = descriptor.media_type in INDEXES
+    if not is_index and descriptor.media_type not in MANIFESTS:
         return
     try:
         value = canonical.decode(blobs.read(descriptor.digest, descriptor.size))
     except (BlobNotFoundError, BlobCorruptError, ValueError):
         return
     for needed in _descriptors_in(value):
-        yield from blobs_of(blobs, needed)
+        if not is_index:
+            yield from blobs_of(blobs, needed)
+        elif is_taken(needed, taken):
+            yield from blobs_of(blobs, with_real_size(blobs, needed))
 
 
 def _descriptors_in(value: dict[str, Any]) -> Iterator[Descriptor]:
@@ -114,9 +154,9 @@ def _descriptors_in(value: dict[str, Any]) -> Iterator[Descriptor]:
             continue
 
 
-def digests_of(blobs: Blobs, descriptor: Descriptor) -> set[Digest]:
+def digests_of(blobs: Blobs, descriptor: Descriptor, taken: Taken = None) -> set[Digest]:
     """Give the digests of the blob that a descriptor names and of all that it needs.
 
     Raises: StoreAccessError.
     """
-    return {one.digest for one in blobs_of(blobs, descriptor)}
+    return {one.digest for one in blobs_of(blobs, descriptor, taken)}

@@ -10,6 +10,7 @@ that died. Nobody needs another lock to make a session or to remove what is left
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,7 +32,7 @@ class Session:
         self._folder: str | None = None
         self._lease = -1
         self._held: set[Digest] = set()
-        self._count = 0
+        self._numbers = itertools.count(1)
 
     @property
     def name(self) -> str | None:
@@ -56,8 +57,7 @@ class Session:
 
     def new_path(self) -> str:
         """Give the path of a file or folder in the session's folder that is not there yet."""
-        self._count += 1
-        return os.path.join(self.folder(), str(self._count))
+        return os.path.join(self.folder(), str(next(self._numbers)))
 
     @contextmanager
     def scratch(self) -> Iterator[str]:

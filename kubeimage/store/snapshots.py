@@ -16,8 +16,9 @@ from typing import Literal, NamedTuple
 
 from kubeimage.errors import BlobCorruptError, DigestFormatError
 from kubeimage.image.digest import Digest
-from kubeimage.store.blobs import REBUILD, Blobs
+from kubeimage.store.blobs import REBUILD
 from kubeimage.store.failures import store_error, translated
+from kubeimage.store.layers import DirectoryLayerStore
 from kubeimage.store.layout import Layout
 from kubeimage.store.session import Session
 
@@ -40,9 +41,9 @@ class Snapshot(NamedTuple):
 class DirectorySnapshotStore:
     """Keeps snapshots in ``snapshots/FORM/BOOT/HEX``."""
 
-    def __init__(self, layout: Layout, session: Session, blobs: Blobs, form: Form | None = None) -> None:
+    def __init__(self, layout: Layout, session: Session, layers: DirectoryLayerStore, form: Form | None = None) -> None:
         self._session = session
-        self._blobs = blobs
+        self._layers = layers
         self._form = form or default_form()
         self._folder = os.path.join(layout.snapshots, self._form, _boot())
 
@@ -51,7 +52,7 @@ class DirectorySnapshotStore:
 
         Raises: BlobNotFoundError, BlobCorruptError, LayerError, StoreFullError, StoreAccessError.
         """
-        self._blobs.hold([diff_id])
+        self._layers.hold(diff_id)
         path = os.path.join(self._folder, diff_id.hex)
         if not os.path.isdir(path):
             self._make(diff_id, path)
@@ -62,12 +63,12 @@ class DirectorySnapshotStore:
         return self._session.scratch()
 
     def _make(self, diff_id: Digest, path: str) -> None:
-        if not self._blobs.is_sound(diff_id):
-            self._blobs.size(diff_id)
+        if not self._layers.has(diff_id):
+            self._layers.size(diff_id)
             raise BlobCorruptError(f"the layer {diff_id} is damaged", hint=REBUILD)
         with self.scratch() as folder:
             made = os.path.join(folder, "rootfs")
-            unpack_layer(self._blobs, diff_id, made, self._form)
+            unpack_layer(self._layers, diff_id, made, self._form)
             with translated("make the snapshot", path):
                 os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             _move_unless_there(made, path)
@@ -78,14 +79,14 @@ def default_form() -> Form:
     return "trusted" if os.geteuid() == 0 else "user"
 
 
-def unpack_layer(blobs: Blobs, diff_id: Digest, path: str, form: Form) -> None:
+def unpack_layer(layers: DirectoryLayerStore, diff_id: Digest, path: str, form: Form) -> None:
     """Unpack a layer into the folder ``path``, which is made.
 
     Raises: BlobNotFoundError, LayerError, StoreFullError, StoreAccessError.
     """
     from kubeimage.layer.apply import unpack_snapshot
 
-    with blobs.open(diff_id) as tar, translated("unpack a layer into", path):
+    with layers.open(diff_id) as tar, translated("unpack a layer into", path):
         os.mkdir(path, 0o755)
         unpack_snapshot(path, tar, userxattr=form == "user")
 

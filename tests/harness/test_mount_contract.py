@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.contracts.mounts import MounterContract, RunParts
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.runner import ShellInterpreter
 from harness.fakes.stores import MemoryLayerStore
-from harness.mount_contracts import MounterContract, RunParts
 from kubeimage.mount.copying import CopyMounter
 from kubeimage.mount.overlay import OverlayMounter
 from kubeimage.run.sandbox import SandboxRunner

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from pyfakefs.fake_filesystem_unittest import Patcher
 
-from harness.cache_contracts import BuildCacheContract
-from harness.contracts import ImageStoreContract, LayerStoreContract
+from harness.contracts import BuildCacheContract, ImageStoreContract, LayerStoreContract
 from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.image.digest import Digest

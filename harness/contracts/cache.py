@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.contracts import CHANGESET, one_file
+from harness.contracts.stores import CHANGESET, one_file
 from kubeimage.cachekey import CacheKey
 from kubeimage.image.digest import Digest
 from kubeimage.protocols import BuildCache, CachedStep, LayerStore, StoredLayer

@@ -1,0 +1,189 @@
+"""The endpoints of a registry, one method each, for one repository.
+
+Source: OCI distribution-spec v1.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from kubeimage.errors import (
+    DigestFormatError,
+    RegistryContentError,
+    RegistryError,
+    RegistryNotFoundError,
+)
+from kubeimage.image.digest import Digest
+from kubeimage.registry.auth import Scopes, pull_scope, push_scope
+from kubeimage.registry.exchange import Exchange
+from kubeimage.registry.http import Body, Request, Response
+
+LARGEST_MANIFEST = 4 << 20
+"""Bytes; the distribution-spec's own limit."""
+
+_ACCEPTED = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+_BINARY = {"Content-Type": "application/octet-stream"}
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A blob on its way into a registry. Units: ``offset`` in bytes that the registry has."""
+
+    url: str
+    offset: int = 0
+
+
+class Repository:
+    """One repository of one registry."""
+
+    def __init__(self, exchange: Exchange, name: str, *, writable: bool = False) -> None:
+        self.name = name
+        self.exchange = exchange
+        self._scopes: Scopes = (push_scope(name) if writable else pull_scope(name),)
+
+    def __str__(self) -> str:
+        return f"{self.exchange.host}/{self.name}"
+
+    def get_manifest(self, tag: str | Digest) -> tuple[bytes, Digest]:
+        """Give the manifest or index of a tag, or of a digest, and its digest.
+
+        Raises: RegistryNotFoundError; RegistryContentError for other bytes than those of the digest, or too many.
+        """
+        request = self._request("GET", f"manifests/{tag}", {"Accept": ", ".join(_ACCEPTED)})
+        with self.exchange.call(request, self._scopes) as response:
+            data = response.read(LARGEST_MANIFEST)
+        found = Digest.of(data)
+        wanted = tag if isinstance(tag, Digest) else _digest_of(response)
+        if wanted not in (None, found):
+            raise RegistryContentError(
+                f"{self}: the manifest {tag} is not what the registry says: wanted {wanted}, found {found}"
+            )
+        return data, found
+
+    def head_manifest(self, tag: str | Digest) -> Digest | None:
+        """Give the digest that a tag has now, None where there is none or the registry does not tell.
+
+        Raises: RegistryError.
+        """
+        request = self._request("HEAD", f"manifests/{tag}", {"Accept": ", ".join(_ACCEPTED)})
+        with self.exchange.call(request, self._scopes, wanted=(200, 404)) as response:
+            response.drain()
+            return _digest_of(response) if response.status == 200 else None
+
+    def put_manifest(self, tag: str | Digest, media_type: str, data: bytes) -> None:
+        """Put a manifest or index under a tag, or under its digest.
+
+        Raises: RegistryError; RegistryContentError where the registry has made other bytes of it.
+        """
+        request = self._request("PUT", f"manifests/{tag}", {"Content-Type": media_type}, Body.of(data))
+        with self.exchange.call(request, self._scopes, wanted=(200, 201, 202)) as response:
+            response.drain()
+            kept = _digest_of(response)
+        if kept not in (None, Digest.of(data)):
+            raise RegistryContentError(f"{self}: the registry has kept {kept} for the manifest {Digest.of(data)}")
+
+    def has_blob(self, digest: Digest, size: int) -> bool:
+        """Whether the repository has a blob of that size under the digest.
+
+        Raises: RegistryError.
+        """
+        with self.exchange.call(self._request("HEAD", f"blobs/{digest}"), self._scopes, wanted=(200, 404)) as response:
+            response.drain()
+            return response.status == 200 and response.size in (None, size)
+
+    def open_blob(self, digest: Digest, offset: int = 0) -> Response:
+        """Open a blob for reading, from ``offset`` on if the registry can: 206 says that it does.
+
+        Raises: RegistryNotFoundError, RegistryError.
+        """
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        # What is compressed on the way would have another length and other bytes.
+        request = self._request("GET", f"blobs/{digest}", {"Accept-Encoding": "identity", **headers})
+        return self.exchange.call(request, self._scopes, wanted=(200, 206) if offset else (200,))
+
+    def start_upload(self, digest: Digest | None = None, lender: str | None = None) -> Upload | None:
+        """Begin to upload a blob; None where the registry could take it from the repository ``lender`` (blob mount).
+
+        Raises: RegistryError.
+        """
+        query, scopes = "", self._scopes
+        if digest and lender:
+            query, scopes = f"?{urlencode({'mount': str(digest), 'from': lender})}", (*scopes, pull_scope(lender))
+        request = self._request("POST", f"blobs/uploads/{query}")
+        with self.exchange.call(request, scopes, wanted=(201, 202)) as response:
+            response.drain()
+            return None if response.status == 201 else self._upload(request, response)
+
+    def append(self, upload: Upload, body: Body) -> Upload:
+        """Send more of a blob. Not tried again: who calls this knows where to go on.
+
+        Raises: RegistryError.
+        """
+        headers = dict(_BINARY)
+        if upload.offset:
+            headers["Content-Range"] = f"{upload.offset}-{upload.offset + body.size - 1}"
+        request = Request("PATCH", upload.url, headers, body)
+        with self.exchange.call(request, self._scopes, wanted=(202, 201, 204), attempts=1) as response:
+            response.drain()
+            return self._upload(request, response, upload)
+
+    def upload_status(self, upload: Upload) -> Upload | None:
+        """Find out how much of a blob the registry has; None where it has forgotten the upload.
+
+        Raises: RegistryError.
+        """
+        request = Request("GET", upload.url)
+        try:
+            with self.exchange.call(request, self._scopes, wanted=(204, 200)) as response:
+                response.drain()
+                return self._upload(request, response, upload)
+        except (RegistryNotFoundError, RegistryContentError):
+            return None
+
+    def finish_upload(self, upload: Upload, digest: Digest, body: Body | None = None) -> None:
+        """Say that the blob is whole, with its last bytes if there are any: the registry compares the digest.
+
+        Raises: RegistryError. Not tried again, as ``append``.
+        """
+        glue = "&" if "?" in upload.url else "?"
+        request = Request("PUT", f"{upload.url}{glue}{urlencode({'digest': str(digest)})}", _BINARY, body)
+        with self.exchange.call(request, self._scopes, wanted=(201, 204), attempts=1) as response:
+            response.drain()
+
+    def _request(
+        self, method: str, path: str, headers: dict[str, str] | None = None, body: Body | None = None
+    ) -> Request:
+        return Request(method, self.exchange.url(f"/v2/{self.name}/{path}"), headers or {}, body)
+
+    def _upload(self, request: Request, response: Response, before: Upload | None = None) -> Upload:
+        location = response.headers.get("Location")
+        if location is None and before is None:
+            raise RegistryError(f"{self} does not say where to upload to", status=response.status)
+        url = self.exchange.resolve(request, location) if location else request.url
+        # "0-99" are 100 bytes, and "0-0" is what some say for none.
+        last = response.headers.get("Range", "").rpartition("-")[2]
+        offset = int(last) + 1 if last.isascii() and last.isdigit() and last != "0" else 0
+        return Upload(url, offset)
+
+
+def check_registry(exchange: Exchange) -> None:
+    """Find out whether there is a registry, and whether it takes our credentials.
+
+    Raises: RegistryError and its kinds.
+    """
+    with exchange.call(Request("GET", exchange.url("/v2/"))) as response:
+        response.drain()
+
+
+def _digest_of(response: Response) -> Digest | None:
+    try:
+        return Digest.parse(response.headers.get("Docker-Content-Digest", ""))
+    except DigestFormatError:
+        # Another algorithm is as good as none.
+        return None

@@ -1,0 +1,79 @@
+"""What a push or pull tells while it runs: the one source of progress."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from kubeimage.image.digest import Digest
+
+Direction = Literal["push", "pull"]
+
+
+@dataclass(frozen=True, slots=True)
+class TransferStarted:
+    """An image begins to travel. Shape: ``place`` is where it comes from or goes to, which may be a mirror."""
+
+    direction: Direction
+    name: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlobProgress:
+    """Some of a blob has travelled.
+
+    Units: ``done`` and ``size`` in bytes; ``done`` is less than before where some has to go again.
+    """
+
+    direction: Direction
+    digest: Digest
+    done: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlobFinished:
+    """A blob is where it should be.
+
+    Shape: ``moved`` is False for one that was there, or that the registry took from another repository (``mounted``).
+    """
+
+    direction: Direction
+    digest: Digest
+    size: int
+    moved: bool
+    mounted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TransferWarned:
+    """Something that a person should know and that stops nothing."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFinished:
+    """The image has arrived, under its name. Shape: ``digest`` is that of its manifest or index in the registry."""
+
+    direction: Direction
+    name: str
+    digest: Digest
+
+
+TransferEvent = TransferStarted | BlobProgress | BlobFinished | TransferWarned | TransferFinished
+TransferObserver = Callable[[TransferEvent], None]
+
+
+def one_at_a_time(observe: TransferObserver) -> TransferObserver:
+    """Make an observer that several threads may tell something."""
+    lock = threading.Lock()
+
+    def locked(event: TransferEvent) -> None:
+        with lock:
+            observe(event)
+
+    return locked

@@ -1,0 +1,111 @@
+"""A whole image to a registry: layers and configs, several at once, then manifests, and the tag last.
+
+What the registry has is not sent. Layers that are still to be compressed are, while others are sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from kubeimage.errors import RegistryError
+from kubeimage.image.oci import Descriptor
+from kubeimage.registry.client import Repository
+from kubeimage.registry.events import (
+    BlobFinished,
+    BlobProgress,
+    TransferFinished,
+    TransferObserver,
+    TransferStarted,
+)
+from kubeimage.registry.upload import upload_blob
+from kubeimage.registry.workers import run_all
+from kubeimage.transfer import Departure, RawLayer, WireImage
+
+
+@dataclass(frozen=True)
+class Push:
+    """One image on its way from a store into a repository.
+
+    Shape: ``stop`` ends what other threads do. ``find_lender`` gives another repository of the registry from which it
+           may take blobs (blob mount), or None; it is asked only if blobs are missing.
+    """
+
+    repository: Repository
+    tag: str
+    departure: Departure
+    observe: TransferObserver
+    stop: Callable[[], None]
+    find_lender: Callable[[], str | None]
+
+    def run(self) -> WireImage:
+        """Send what is not there yet, then give the image its tag.
+
+        Raises: RegistryError; StoreError where the image is damaged.
+        """
+        name = f"{self.repository}:{self.tag}"
+        self.observe(TransferStarted("push", name, str(self.repository)))
+        raw = self.departure.raw
+        lender = self.find_lender() if raw else None
+        run_all([partial(self._compress_and_send, layer, lender) for layer in raw], self.stop)
+        image = self.departure.finish()
+        self._check_absent(image)
+        done = {self.departure.blob_of(layer).digest for layer in raw}
+        missing = self._find_missing([blob for blob in image.blobs if blob.digest not in done])
+        lender = lender or (self.find_lender() if missing else None)
+        run_all([partial(self._send, blob, lender) for blob in missing], self.stop)
+        self._put_manifests(image)
+        self.observe(TransferFinished("push", name, image.top.digest))
+        return image
+
+    def _compress_and_send(self, layer: RawLayer, lender: str | None) -> None:
+        for _ in self.departure.compress(layer):
+            pass
+        blob = self.departure.blob_of(layer)
+        if not self._is_there(blob):
+            self._send(blob, lender)
+
+    def _find_missing(self, blobs: Sequence[Descriptor]) -> list[Descriptor]:
+        missing: list[Descriptor] = []
+
+        def look(blob: Descriptor) -> None:
+            if not self._is_there(blob):
+                missing.append(blob)
+
+        run_all([partial(look, blob) for blob in blobs], self.stop)
+        return missing
+
+    def _is_there(self, blob: Descriptor) -> bool:
+        there = self.repository.has_blob(blob.digest, blob.size)
+        if there:
+            self.observe(BlobFinished("push", blob.digest, blob.size, moved=False))
+        return there
+
+    def _send(self, blob: Descriptor, lender: str | None) -> None:
+        start = self.repository.start_upload(blob.digest, lender)
+        if start is not None:
+            upload_blob(
+                self.repository,
+                blob,
+                lambda: self.departure.open_blob(blob),
+                lambda done: self.observe(BlobProgress("push", blob.digest, done, blob.size)),
+                start,
+            )
+        self.observe(BlobFinished("push", blob.digest, blob.size, moved=start is not None, mounted=start is None))
+
+    def _check_absent(self, image: WireImage) -> None:
+        """Find out whether the registry has those images of an index that the store does not have."""
+        for descriptor in image.absent:
+            if self.repository.head_manifest(descriptor.digest) is None:
+                raise RegistryError(
+                    f"{self.repository} cannot get the whole index: the store has no image for "
+                    f"{descriptor.platform or descriptor.digest}",
+                    hint="pull that platform as well, or push one with --platform",
+                )
+
+    def _put_manifests(self, image: WireImage) -> None:
+        if image.is_index:
+            for manifest in image.manifests:
+                self.repository.put_manifest(manifest.descriptor.digest, manifest.descriptor.media_type, manifest.data)
+        self.repository.put_manifest(self.tag, image.top.media_type, image.data)

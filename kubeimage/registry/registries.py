@@ -1,0 +1,120 @@
+"""The registries that one command talks to: their connections, who we are there, and images to and fro."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from kubeimage.errors import RegistryConnectionError, RegistryError
+from kubeimage.image.platform import Platform
+from kubeimage.image.reference import Reference
+from kubeimage.registry.client import Repository, check_registry
+from kubeimage.registry.credentials import DOCKER_HUB, Credentials, CredentialStore
+from kubeimage.registry.events import TransferObserver, TransferWarned, one_at_a_time
+from kubeimage.registry.exchange import Exchange, Retry
+from kubeimage.registry.http import HttpTransport, Patience
+from kubeimage.registry.pull import Pull
+from kubeimage.registry.push import Push
+from kubeimage.registry.tls import Trust
+from kubeimage.settings import Settings
+from kubeimage.transfer import Arrival, Departure, Importer, WireImage
+
+
+class Registries:
+    """Talks to registries until it is closed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        credentials: CredentialStore | None = None,
+        *,
+        retry: Retry | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self._settings = settings
+        self._credentials = credentials or CredentialStore()
+        self._transport = HttpTransport(Trust(settings), patience)
+        self._stopped = threading.Event()
+        self._retry = retry or Retry(sleep=self._sleep)
+
+    def pull(
+        self,
+        reference: Reference,
+        platforms: Sequence[Platform],
+        importer: Importer,
+        observe: TransferObserver,
+    ) -> Arrival:
+        """Fetch an image from the first of its places that has it, and give it its name.
+
+        Raises: RegistryError, CredentialsError, SettingsError; PlatformMismatchError; what the importer raises.
+        """
+        observe = one_at_a_time(observe)
+
+        def pull_from(place: Reference) -> Arrival:
+            return Pull(self._repository(place), reference, platforms, importer, observe, self.stop).run()
+
+        *mirrors, last = self._settings.places(reference)
+        for mirror in mirrors:
+            try:
+                return pull_from(mirror)
+            except RegistryError as error:
+                if self._stopped.is_set():
+                    raise
+                observe(TransferWarned(f"the mirror {mirror.domain} is passed over: {error}"))
+        return pull_from(last)
+
+    def push(
+        self,
+        reference: Reference,
+        departure: Departure,
+        observe: TransferObserver,
+        find_lender: Callable[[], str | None] = lambda: None,
+    ) -> WireImage:
+        """Send an image to where its name says; ``find_lender`` gives a repository there that may have its blobs.
+
+        Raises: RegistryError, CredentialsError; StoreError where the image is damaged.
+        """
+        repository = self._repository(reference, writable=True)
+        return Push(repository, reference.tag, departure, one_at_a_time(observe), self.stop, find_lender).run()
+
+    def check(self, host: str, credentials: Credentials) -> None:
+        """Find out whether a registry takes these credentials.
+
+        Raises: RegistryError and its kinds.
+        """
+        check_registry(self._exchange(host, credentials=lambda: credentials))
+
+    def stop(self) -> None:
+        """End all that runs in other threads: nothing is tried again, and nobody waits for an answer."""
+        self._stopped.set()
+        self._transport.abort()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _repository(self, place: Reference, *, writable: bool = False) -> Repository:
+        name = place.repository
+        if place.domain in DOCKER_HUB and "/" not in name:
+            name = f"library/{name}"
+        return Repository(self._exchange(place.domain, name), name, writable=writable)
+
+    def _exchange(
+        self, host: str, repository: str = "", credentials: Callable[[], Credentials | None] | None = None
+    ) -> Exchange:
+        known = credentials or (lambda: self._credentials.get(host, repository))
+        return Exchange(host, self._settings, self._transport, known, self._retry)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
+            raise RegistryConnectionError("stopped")

@@ -1,0 +1,267 @@
+"""The configuration file: how short names are completed, and how registries are reached.
+
+    default-domain = "registry.example.com"     # for names that say no registry
+    default-namespace = "team"                  # for names that are one word
+    certs-dirs = ["/etc/docker/certs.d"]        # HOST/*.crt are CAs, HOST/*.cert and *.key a client's certificate
+
+    [registry."10.0.0.5:5000"]
+    insecure = true                             # TLS without verification, or plain HTTP where there is no TLS
+    plain-http = true                           # no TLS at all
+    ca-file = "/etc/ssl/our-ca.pem"             # trusted for this registry, beside the system's
+
+    [mirror."docker.io/library"]                # images whose names begin so ...
+    locations = ["mirror.local:5000/hub"]       # ... are pulled from these instead, in this order
+    fallback = true                             # and then from where the name says
+
+Reading it costs nothing where there is no file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kubeimage.errors import KubeimageError, SettingsError
+from kubeimage.image.reference import DEFAULT_DOMAIN, DEFAULT_NAMESPACE, Naming, Reference
+
+_CERTS_DIRS = ("/etc/docker/certs.d", "/etc/containers/certs.d")
+_TOP = ("default-domain", "default-namespace", "certs-dirs", "registry", "mirror")
+_REGISTRY = ("insecure", "plain-http", "ca-file")
+_MIRROR = ("locations", "fallback")
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """How one registry is reached; without ``insecure`` and ``plain_http``, by TLS that is verified."""
+
+    insecure: bool = False
+    plain_http: bool = False
+    ca_file: str | None = None
+
+
+_VERIFIED = HostSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorSettings:
+    """Where images whose names begin with ``prefix`` are pulled from instead.
+
+    Shape: ``prefix`` and ``locations`` are ``domain`` or ``domain/path``; with ``fallback``, the last place to try is
+           the one that the name says.
+    """
+
+    prefix: str
+    locations: tuple[str, ...]
+    fallback: bool = True
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings; without a file, what holds for everybody."""
+
+    naming: Naming = field(default_factory=Naming)
+    hosts: Mapping[str, HostSettings] = field(default_factory=dict)
+    mirrors: tuple[MirrorSettings, ...] = ()
+    certs_dirs: tuple[str, ...] = _CERTS_DIRS
+
+    def host(self, name: str) -> HostSettings:
+        """Give how the registry ``name`` is reached; the usual ports need not be said."""
+        return next((self.hosts[one] for one in (name, f"{name}:443", f"{name}:80") if one in self.hosts), _VERIFIED)
+
+    def with_insecure(self, names: Iterable[str]) -> Settings:
+        """Give settings in which these registries need not be verified; ``http://HOST`` means plain HTTP at once.
+
+        Raises: SettingsError for what is no ``HOST[:PORT]``.
+        """
+        hosts = dict(self.hosts)
+        for name in names:
+            host = name.removeprefix("http://").removeprefix("https://").rstrip("/")
+            _check_location(host, "--insecure", allow_path=False)
+            hosts[host] = replace(self.host(host), insecure=True, plain_http=name.startswith("http://"))
+        return replace(self, hosts=hosts)
+
+    def places(self, reference: Reference) -> tuple[Reference, ...]:
+        """Give where the image can be pulled from, in the order to try.
+
+        Raises: SettingsError for a mirror that stands for one repository and does not name its own.
+        """
+        name = f"{reference.domain}/{reference.repository}"
+        fitting = [mirror for mirror in self.mirrors if f"{name}/".startswith(f"{mirror.prefix}/")]
+        if not fitting:
+            return (reference,)
+        mirror = max(fitting, key=lambda one: len(one.prefix))
+        rest = name[len(mirror.prefix) :]
+        mirrored = [_moved(reference, location + rest) for location in mirror.locations]
+        return (*mirrored, reference) if mirror.fallback else tuple(mirrored)
+
+
+def settings_path(environment: Mapping[str, str] | None = None) -> str:
+    """Give the path of the configuration file where nobody names one."""
+    environment = os.environ if environment is None else environment
+    home = environment.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    return os.path.join(home, "kubeimage", "config.toml")
+
+
+def read_settings(path: str | None = None) -> Settings:
+    """Read the configuration file at ``path``, or where it usually is; there, having none is fine.
+
+    Raises: SettingsError.
+    """
+    where = path if path is not None else settings_path()
+    try:
+        with open(where, "rb") as stream:
+            data = stream.read()
+    except (FileNotFoundError, NotADirectoryError):
+        if path is None:
+            return Settings()
+        raise SettingsError(f"there is no configuration file {where!r}") from None
+    except OSError as error:
+        raise SettingsError(f"cannot read the configuration file {where!r}: {error.strerror}") from error
+    return parse_settings(data, file=where)
+
+
+def parse_settings(data: bytes, *, file: str) -> Settings:
+    """Read the text of a configuration file; paths in it are relative to its folder.
+
+    Raises: SettingsError, which says where, as far as that is known.
+    """
+    import tomllib
+
+    try:
+        document = tomllib.loads(data.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: not a TOML file: {error}") from error
+    try:
+        return _settings(_Table(document, "", _TOP), os.path.dirname(os.path.abspath(file)))
+    except SettingsError as error:
+        raise SettingsError(f"{file}: {error}", hint=error.hint) from None
+
+
+def _settings(top: _Table, folder: str) -> Settings:
+    naming = Naming(
+        top.text("default-domain", DEFAULT_DOMAIN), top.text("default-namespace", DEFAULT_NAMESPACE, empty=True)
+    )
+    try:
+        naming.check()
+    except KubeimageError as error:
+        raise SettingsError(f"default-domain or default-namespace: {error}") from error
+    return Settings(
+        naming=naming,
+        hosts={host: _host(host, top.table("registry", host, _REGISTRY), folder) for host in top.names("registry")},
+        mirrors=tuple(_mirror(prefix, top.table("mirror", prefix, _MIRROR)) for prefix in top.names("mirror")),
+        certs_dirs=tuple(os.path.join(folder, one) for one in top.texts("certs-dirs", _CERTS_DIRS)),
+    )
+
+
+def _host(name: str, table: _Table, folder: str) -> HostSettings:
+    _check_location(name, table.where, allow_path=False)
+    ca_file = table.text("ca-file", "")
+    return HostSettings(
+        insecure=table.flag("insecure", False),
+        plain_http=table.flag("plain-http", False),
+        ca_file=os.path.join(folder, os.path.expanduser(ca_file)) if ca_file else None,
+    )
+
+
+def _mirror(prefix: str, table: _Table) -> MirrorSettings:
+    locations = table.texts("locations", ())
+    for place in (prefix, *locations):
+        _check_location(place, table.where, allow_path=True)
+    fallback = table.flag("fallback", True)
+    if not locations and not fallback:
+        raise SettingsError(f"{table.where} names no locations and has no fallback, so nothing can be pulled")
+    return MirrorSettings(prefix, locations, fallback)
+
+
+def _check_location(text: str, where: str, *, allow_path: bool) -> None:
+    """Find out whether ``text`` is ``HOST[:PORT]``, with a path if that is allowed.
+
+    Raises: SettingsError.
+    """
+    host, slash, path = text.partition("/")
+    try:
+        Naming(host, path if slash else "any").check()
+    except KubeimageError as error:
+        raise SettingsError(f"{where}: {text!r} is not a registry: {error}") from error
+    if slash and not (path and allow_path):
+        raise SettingsError(f"{where}: {text!r} is not a registry: a registry is HOST or HOST:PORT, without a path")
+
+
+def _moved(reference: Reference, name: str) -> Reference:
+    domain, _, repository = name.partition("/")
+    if not repository:
+        raise SettingsError(
+            f"the mirror {domain!r} has no repository for {reference}",
+            hint=f"name it: locations = [{domain}/REPOSITORY]",
+        )
+    return replace(reference, domain=domain, repository=repository)
+
+
+class _Table:
+    """A TOML table whose keys are known; every value is checked as it is read."""
+
+    def __init__(self, values: Mapping[str, Any], where: str, known: tuple[str, ...]) -> None:
+        self.where = where
+        self._values = values
+        for key in values:
+            if key not in known:
+                raise _unknown(key, where, known)
+
+    def names(self, key: str) -> list[str]:
+        """Give the names of the tables below ``key``."""
+        return list(self._value(key, dict, {}))
+
+    def table(self, key: str, name: str, known: tuple[str, ...]) -> _Table:
+        """Give the table ``[key."name"]``."""
+        where = f'[{key}."{name}"]'
+        values = self._values[key][name]
+        if not isinstance(values, dict):
+            raise SettingsError(f"{where} is a table, found {_kind(values)}")
+        return _Table(values, where, known)
+
+    def text(self, key: str, default: str, *, empty: bool = False) -> str:
+        """Give a text; an empty one only where that is allowed."""
+        text: str = self._value(key, str, default)
+        if key in self._values and not (text or empty):
+            raise SettingsError(f"{self._place(key)} is empty")
+        return text
+
+    def flag(self, key: str, default: bool) -> bool:
+        """Give true or false."""
+        flag: bool = self._value(key, bool, default)
+        return flag
+
+    def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """Give a list of texts."""
+        texts = self._value(key, list, default)
+        for text in texts:
+            if not isinstance(text, str):
+                raise SettingsError(f"{self._place(key)} is a list of texts, found {_kind(text)} in it")
+        return tuple(texts)
+
+    def _value(self, key: str, kind: type, default: Any) -> Any:
+        value = self._values.get(key, default)
+        if value is not default and not isinstance(value, kind):
+            raise SettingsError(f"{self._place(key)} is {_KINDS[kind]}, found {_kind(value)}")
+        return value
+
+    def _place(self, key: str) -> str:
+        return f"{self.where} {key}".lstrip()
+
+
+_KINDS = {str: "a text", bool: "true or false", list: "a list", dict: "a table", int: "a number", float: "a number"}
+
+
+def _kind(value: object) -> str:
+    return f"{_KINDS.get(type(value), 'something else')}: {value!r}"
+
+
+def _unknown(key: str, where: str, known: tuple[str, ...]) -> SettingsError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(key, known, n=1)
+    place = f" in {where}" if where else ""
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+    return SettingsError(f"unknown key {key!r}{place}", hint=hint)

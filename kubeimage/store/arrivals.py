@@ -1,0 +1,209 @@
+"""Images that come from elsewhere, kept byte for byte: verified blob by blob, and shown when all of it is there."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+
+from kubeimage.errors import BlobCorruptError, BlobNotFoundError, KubeimageError, LayerLimitError, PlatformMismatchError
+from kubeimage.image.digest import Digest
+from kubeimage.image.document import MAX_LAYERS
+from kubeimage.image.media_types import MANIFESTS, compression_of, is_layer
+from kubeimage.image.oci import Descriptor, Index, parse_document
+from kubeimage.image.platform import Platform
+from kubeimage.image.reference import Reference
+from kubeimage.store import index, manifests
+from kubeimage.store.blobs import Blobs, NewBlob
+from kubeimage.store.images import DirectoryImageStore
+from kubeimage.store.records import Variant
+from kubeimage.store.variants import Variants
+from kubeimage.transfer import LARGEST_DOCUMENT, Arrival, Budget
+
+_PIECE = 1 << 20
+_AGAIN = "get the image again; if it stays so, it is damaged where it came from"
+
+
+class StoreImporter:
+    """Takes one image in. The parts of a store belong to one thread, so what they do is done by one at a time."""
+
+    def __init__(
+        self, blobs: Blobs, variants: Variants, images: DirectoryImageStore, budget: Budget | None = None
+    ) -> None:
+        self._blobs = blobs
+        self._variants = variants
+        self._images = images
+        self._budget = budget or Budget()
+        self._spent = 0
+        self._arrived: dict[Digest, Descriptor] = {}
+        self._lock = threading.Lock()
+
+    def has_blob(self, descriptor: Descriptor) -> bool:
+        """Whether the blob is there, whole and verified; it is kept from being removed meanwhile.
+
+        Raises: StoreFullError, StoreAccessError.
+        """
+        with self._lock:
+            self._blobs.hold_surely([descriptor.digest])
+        return self._blobs.is_sound(descriptor.digest, descriptor.size)
+
+    def put_blob(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
+        """Keep a blob; which layer a compressed one holds is found out while it is written.
+
+        Raises: BlobCorruptError, LayerFormatError, LayerTooLargeError, StoreFullError, StoreAccessError; whatever
+            ``chunks`` raises.
+        """
+        if self.has_blob(descriptor):
+            return
+        if not is_layer(descriptor.media_type) and descriptor.size > LARGEST_DOCUMENT:
+            raise BlobCorruptError(
+                f"{descriptor.digest} ({descriptor.media_type}) is said to have {descriptor.size} bytes"
+            )
+        with self._blobs.writing() as file:
+            variant = self._write(descriptor, _regroup(chunks), file)
+            with self._lock:
+                self._blobs.publish(file, descriptor.digest, descriptor.size)
+                if variant is not None:
+                    self._variants.add(variant)
+
+    def put_manifest(self, data: bytes) -> Descriptor:
+        """Keep a manifest; only those that were put belong to the image that is committed.
+
+        Raises: BlobCorruptError, StoreFullError, StoreAccessError.
+        """
+        document = _parse(data)
+        if isinstance(document, Index):
+            raise BlobCorruptError(f"{Digest.of(data)} is an index where a manifest was expected", hint=_AGAIN)
+        descriptor = Descriptor.of(document.media_type, data)
+        with self._lock:
+            self._blobs.put(data)
+            self._arrived[descriptor.digest] = descriptor
+        return descriptor
+
+    def commit(self, data: bytes, references: Sequence[Reference] = ()) -> Arrival:
+        """Verify that all of the image is there and belongs together, and give it its names.
+
+        Raises: BlobNotFoundError, BlobCorruptError, LayerError, LayerLimitError, PlatformMismatchError,
+            StoreFullError, StoreAccessError.
+        """
+        document = _parse(data)
+        if not isinstance(document, Index):
+            top = self.put_manifest(data)
+            found = self._verify(top)
+            self._images.commit(lambda name: index.make_entry_of(top, *found, name), references)
+            return Arrival(top, ((found[0], top.digest, found[1]),))
+        top = Descriptor.of(document.media_type, data)
+        taken = [one for one in document.manifests if one.digest in self._arrived]
+        images = [one for one in taken if one.media_type in MANIFESTS and manifests.is_for_a_machine(one)]
+        if not images:
+            raise BlobNotFoundError(f"none of the images of the index {top.digest} has come with it", hint=_AGAIN)
+        arrived = tuple(self._verify_listed(one) for one in images)
+        for other in taken:
+            self._check_blobs(other)
+        self._blobs.put(data)
+        digests = [one.digest for one in taken]
+        self._images.commit(lambda name: index.make_index_entry(top, digests, name), references)
+        absent = tuple(one for one in document.manifests if one.digest not in self._arrived)
+        return Arrival(top, arrived, absent, tuple(self._warn_of_sizes(taken)))
+
+    def _write(self, descriptor: Descriptor, pieces: Iterator[bytes], file: NewBlob) -> Variant | None:
+        if not is_layer(descriptor.media_type) or compression_of(descriptor.media_type) == "none":
+            _write_verified(descriptor, pieces, file)
+            return None
+        from kubeimage.store.unpacking import PassingLayer
+
+        with PassingLayer(descriptor, most=self._allowance(descriptor)) as layer:
+            _write_verified(descriptor, layer.watch(pieces), file)
+            variant = layer.finish()
+        with self._lock:
+            self._spent += variant.size
+        return variant
+
+    def _allowance(self, descriptor: Descriptor) -> int:
+        """How many bytes the layer may have, given what came before."""
+        return max(0, min(self._budget.of_layer(descriptor.size), self._budget.total - self._spent))
+
+    def _verify_listed(self, listed: Descriptor) -> tuple[Platform, Digest, Digest]:
+        """Verify one manifest of an index.
+
+        Raises: PlatformMismatchError where the image is for another machine than the index says.
+        """
+        platform, image_id = self._verify(self._arrived[listed.digest])
+        if listed.platform is not None and not listed.platform.is_alike(platform):
+            raise PlatformMismatchError(
+                f"the index lists {listed.digest} for {listed.platform}, and its config says {platform}", hint=_AGAIN
+            )
+        return listed.platform or platform, listed.digest, image_id
+
+    def _verify(self, descriptor: Descriptor) -> tuple[Platform, Digest]:
+        """Verify that a manifest, its config and its layers are there and belong together."""
+        self._check_blobs(descriptor)
+        count = len(manifests.read_manifest(self._blobs, descriptor).layers)
+        if count > MAX_LAYERS:
+            raise LayerLimitError(
+                f"the image {descriptor.digest} has {count} layers; an image has at most {MAX_LAYERS}"
+            )
+        image = self._images.read(descriptor)
+        return image.platform, image.id
+
+    def _check_blobs(self, descriptor: Descriptor) -> None:
+        for blob in manifests.blobs_of(self._blobs, manifests.with_real_size(self._blobs, descriptor)):
+            if not self._blobs.is_sound(blob.digest, blob.size):
+                found = self._blobs.size(blob.digest)
+                what = f"has {found} bytes where {blob.size} are recorded" if found != blob.size else "is damaged"
+                raise BlobCorruptError(f"the blob {blob.digest} {what}", hint=_AGAIN)
+
+    def _warn_of_sizes(self, listed: Sequence[Descriptor]) -> Iterator[str]:
+        for one in listed:
+            size = self._arrived[one.digest].size
+            if size != one.size:
+                yield f"the index says that {one.digest} has {one.size} bytes; it has {size}, and its digest is right"
+
+
+def _write_verified(descriptor: Descriptor, pieces: Iterator[bytes], file: NewBlob) -> None:
+    """Write what comes, and find out whether it is what was described.
+
+    Raises: BlobCorruptError, as soon as there is too much.
+    """
+    digest, size = hashlib.sha256(), 0
+    for piece in pieces:
+        size += len(piece)
+        if size > descriptor.size:
+            raise BlobCorruptError(
+                f"the blob {descriptor.digest} has more than its {descriptor.size} bytes", hint=_AGAIN
+            )
+        digest.update(piece)
+        file.write(piece)
+    if size != descriptor.size:
+        raise BlobCorruptError(
+            f"the blob {descriptor.digest} ended after {size} of {descriptor.size} bytes", hint=_AGAIN
+        )
+    if digest.hexdigest() != descriptor.digest.hex:
+        raise BlobCorruptError(
+            f"the blob {descriptor.digest} was asked for, and what came is sha256:{digest.hexdigest()}", hint=_AGAIN
+        )
+
+
+def _regroup(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Give the same bytes in pieces of about 1 MiB: small ones cost more than they hold."""
+    waiting: list[bytes] = []
+    gathered = 0
+    for chunk in chunks:
+        waiting.append(chunk)
+        gathered += len(chunk)
+        if gathered >= _PIECE:
+            yield b"".join(waiting)
+            waiting, gathered = [], 0
+    if gathered:
+        yield b"".join(waiting)
+
+
+def _parse(data: bytes) -> manifests.Document:
+    if len(data) > LARGEST_DOCUMENT:
+        raise BlobCorruptError(
+            f"a manifest of {len(data)} bytes is larger than the {LARGEST_DOCUMENT} that are allowed"
+        )
+    try:
+        return parse_document(data)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, KubeimageError) as error:
+        raise BlobCorruptError(f"{Digest.of(data)} is no image manifest: {error}", hint=_AGAIN) from error

@@ -1,0 +1,253 @@
+"""Images in the form that they travel in: with layers compressed, and in OCI's or Docker's words.
+
+What is compressed is kept as a blob of the store, so it is done once. All else is a few kilobytes of JSON, made anew
+each time and equal each time. What need not be changed is sent byte for byte as it came.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from kubeimage.errors import BlobCorruptError, ImageNotFoundError
+from kubeimage.image.config import Image
+from kubeimage.image.digest import Digest
+from kubeimage.image.media_types import (
+    CONFIG,
+    DOCKER_CONFIG,
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    INDEX,
+    MANIFEST,
+    MANIFESTS,
+    Format,
+    compression_of,
+    format_of,
+    layer_type,
+)
+from kubeimage.image.oci import Descriptor, Index, Manifest
+from kubeimage.image.platform import Platform
+from kubeimage.image.reference import Reference
+from kubeimage.layer.compression import Coding
+from kubeimage.store import manifests
+from kubeimage.store.blobs import REBUILD, Blobs
+from kubeimage.store.images import DirectoryImageStore, Found
+from kubeimage.store.layers import DirectoryLayerStore
+from kubeimage.store.records import Variant
+from kubeimage.store.variants import Variants
+from kubeimage.transfer import RawLayer, WireForm, WireImage, WireManifest
+
+if TYPE_CHECKING:
+    from kubeimage.layer.output import Output
+
+_GZIP = Coding("gzip")
+
+
+class Parts(NamedTuple):
+    """The parts of a store that an image's way out leads through."""
+
+    blobs: Blobs
+    variants: Variants
+    layers: DirectoryLayerStore
+    images: DirectoryImageStore
+
+
+class StoreExporter:
+    """Looks up images that are to travel."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def depart(self, name: Reference | Digest, form: WireForm, platform: Platform | None = None) -> StoreDeparture:
+        """Look up an image by its name, or by the digest of its manifest or index.
+
+        Raises: ImageNotFoundError, BlobNotFoundError, BlobCorruptError.
+        """
+        found = self._parts.images.look_up(name, platform)
+        if found is None:
+            raise ImageNotFoundError(
+                f"no image {name}{f' for {platform}' if platform else ''} in the store",
+                hint="kubeimage images lists what is there",
+            )
+        return StoreDeparture(self._parts, found, form)
+
+
+class _Source(NamedTuple):
+    """One manifest as it is in the store."""
+
+    descriptor: Descriptor
+    data: bytes
+    manifest: Manifest
+    image: Image | None
+
+
+class StoreDeparture:
+    """One image on its way out. The parts of a store belong to one thread, so what they do is done by one at a time."""
+
+    def __init__(self, parts: Parts, found: Found, form: WireForm) -> None:
+        self._blobs, self._variants, self._layers, _ = parts
+        self._form = form
+        self._top = found.top
+        self._format: Format = form.format or format_of(found.top.media_type)
+        self._absent = found.absent
+        self._sources = [_read_source(parts, one) for one in found.manifests]
+        self._made: dict[RawLayer, Variant] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def raw(self) -> tuple[RawLayer, ...]:
+        """The layers that are still to be compressed, each once."""
+        wanted = [self._plan(layer) for one in self._sources for layer in one.manifest.layers if one.image]
+        return tuple(dict.fromkeys(one for one in wanted if isinstance(one, RawLayer)))
+
+    def compress(self, layer: RawLayer) -> Iterator[bytes]:
+        """Compress a layer and give its bytes as they come; when they are all taken, its blob is kept.
+
+        Raises: BlobNotFoundError, BlobCorruptError, StoreFullError, StoreAccessError.
+        """
+        from kubeimage.layer.compression import compress
+        from kubeimage.layer.output import Output
+
+        with self._blobs.writing() as file, Output(file.write) as packed, Output(_forget) as tar:
+            size = 0
+            for piece in compress(_watched(self._layers.read(layer.diff_id), tar), layer.coding):
+                packed.add(piece)
+                size += len(piece)
+                yield piece
+            blob, found = packed.finish(), tar.finish()
+            if found != layer.diff_id.hex:
+                raise BlobCorruptError(f"the layer {layer.diff_id} is damaged", hint=REBUILD)
+            variant = Variant(layer.diff_id, tar.size, Digest(blob), size, layer.coding.kind, str(layer.coding))
+            with self._lock:
+                self._blobs.publish(file, variant.blob, size)
+                self._variants.add(variant)
+                self._made[layer] = variant
+
+    def blob_of(self, layer: RawLayer) -> Descriptor:
+        """Give the blob of a layer that has been compressed.
+
+        Raises: KeyError before it is.
+        """
+        return self._worded(self._made[layer].descriptor)
+
+    def finish(self) -> WireImage:
+        """Compress what is still to be, and give the wire form of the image.
+
+        Raises: BlobNotFoundError, BlobCorruptError, StoreFullError, StoreAccessError.
+        """
+        for layer in self.raw:
+            for _ in self.compress(layer):
+                pass
+        wired = [self._wire(one) for one in self._sources]
+        unchanged = all(new.data == old.data for new, old in zip(wired, self._sources, strict=True))
+        if unchanged and self._format == format_of(self._top.media_type):
+            data = self._blobs.read(self._top.digest, self._top.size)
+            return WireImage(self._top, data, tuple(wired), self._absent)
+        wired = [new for new, old in zip(wired, self._sources, strict=True) if old.image is not None]
+        if self._top.media_type in MANIFESTS and self._format == "oci":
+            return WireImage(wired[0].descriptor, wired[0].data, tuple(wired))
+        listed = tuple(
+            replace(new.descriptor, platform=self._platform(old))
+            for new, old in zip(wired, [one for one in self._sources if one.image], strict=True)
+        )
+        index = Index(listed, DOCKER_LIST if self._format == "docker" else INDEX)
+        data = index.to_bytes()
+        return WireImage(Descriptor.of(index.media_type, data), data, tuple(wired))
+
+    def open_blob(self, descriptor: Descriptor) -> BinaryIO:
+        """Open a blob of the wire form, once it is known to be whole.
+
+        Raises: BlobNotFoundError, BlobCorruptError.
+        """
+        with self._lock:
+            self._blobs.hold([descriptor.digest])
+            if not self._blobs.is_sound(descriptor.digest, descriptor.size):
+                self._blobs.size(descriptor.digest)
+                raise BlobCorruptError(f"the blob {descriptor.digest} is damaged", hint=REBUILD)
+        return self._blobs.open(descriptor.digest)
+
+    def _platform(self, source: _Source) -> Platform:
+        assert source.image is not None
+        return source.descriptor.platform or source.image.platform
+
+    def _plan(self, stored: Descriptor) -> Descriptor | RawLayer:
+        """Say which blob a layer travels as, or that it is to be compressed first."""
+        kind = compression_of(stored.media_type)
+        coding = self._form.coding
+        if self._form.only_raw and kind != "none":
+            coding = None
+        if self._format == "docker" and (coding.kind if coding else kind) == "zstd":
+            # Docker's schema 2 has no word for it.
+            coding = _GZIP
+        if coding is None or coding.kind == kind:
+            return stored
+        with self._lock:
+            layer = self._variants.layer_in(stored)
+            if coding.kind == "none":
+                self._layers.materialise(layer.diff_id)
+                return Descriptor(layer_type("none"), layer.diff_id, layer.size)
+            wanted = str(coding)
+            known = [one for one in self._variants.sound(layer.diff_id) if one.kind == coding.kind]
+        # Equal input gives an equal image: what another tool has compressed is no substitute for what we would make.
+        ours = next((one for one in known if one.coding == wanted), None)
+        return ours.descriptor if ours else RawLayer(layer.diff_id, layer.size, coding)
+
+    def _wire(self, source: _Source) -> WireManifest:
+        if source.image is None:
+            blobs = manifests.blobs_of(self._blobs, source.descriptor)
+            unique = {one.digest: one for one in blobs if one.digest != source.descriptor.digest}
+            return WireManifest(source.descriptor, source.data, tuple(unique.values()))
+        layers = [self._planned(layer) for layer in source.manifest.layers]
+        is_stored_form = self._format == format_of(source.manifest.media_type)
+        if is_stored_form and layers == list(source.manifest.layers):
+            unique = {one.digest: one for one in (source.manifest.config, *layers)}
+            return WireManifest(source.descriptor, source.data, tuple(unique.values()))
+        config = self._config_of(source.image, source.manifest)
+        worded = tuple(map(self._worded, layers))
+        manifest = replace(
+            source.manifest,
+            config=config,
+            layers=worded,
+            media_type=DOCKER_MANIFEST if self._format == "docker" else MANIFEST,
+            annotations={} if self._format == "docker" else source.manifest.annotations,
+        )
+        data = manifest.to_bytes()
+        unique = {one.digest: one for one in (config, *worded)}
+        return WireManifest(Descriptor.of(manifest.media_type, data), data, tuple(unique.values()))
+
+    def _planned(self, stored: Descriptor) -> Descriptor:
+        planned = self._plan(stored)
+        assert isinstance(planned, Descriptor)
+        return planned
+
+    def _config_of(self, image: Image, manifest: Manifest) -> Descriptor:
+        """Give the config's blob: the one that is stored, unless it lacks what its readers need."""
+        data = image.complete_config(for_sealer=self._format == "docker")
+        if Digest.of(data) != manifest.config.digest:
+            with self._lock:
+                self._blobs.put(data)
+        return Descriptor.of(DOCKER_CONFIG if self._format == "docker" else CONFIG, data)
+
+    def _worded(self, layer: Descriptor) -> Descriptor:
+        """Give a layer's descriptor in the words of the format."""
+        media_type = layer_type(compression_of(layer.media_type), self._format)
+        annotations = {} if self._format == "docker" else layer.annotations
+        return Descriptor(media_type, layer.digest, layer.size, annotations)
+
+
+def _read_source(parts: Parts, descriptor: Descriptor) -> _Source:
+    image = parts.images.read(descriptor) if manifests.is_for_a_machine(descriptor) else None
+    data = parts.blobs.read(descriptor.digest, descriptor.size)
+    return _Source(descriptor, data, manifests.read_manifest(parts.blobs, descriptor), image)
+
+
+def _watched(pieces: Iterator[bytes], output: Output) -> Iterator[bytes]:
+    for piece in pieces:
+        output.add(piece)
+        yield piece
+
+
+def _forget(_piece: bytes | memoryview) -> None:
+    """A tar that is only hashed goes nowhere."""

@@ -1,0 +1,117 @@
+"""Compressed layers as streams."""
+
+import gzip
+import io
+import os
+import random
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubeimage.errors import LayerFormatError, LayerTooLargeError, UsageError
+from kubeimage.layer.compression import Coding, compress, decompress
+
+SKIPPABLE = b"\x50\x2a\x4d\x18\x04\x00\x00\x00abcd"
+CODINGS = [Coding("gzip"), Coding("zstd"), Coding("zstd", 19)]
+
+
+def unpack(data: bytes) -> bytes:
+    return b"".join(decompress(io.BytesIO(data)))
+
+
+@pytest.mark.parametrize("coding", CODINGS, ids=str)
+@given(data=st.binary(max_size=3000), cuts=st.integers(1, 500))
+def test_what_was_compressed_comes_back_and_the_bytes_do_not_depend_on_the_pieces(
+    coding: Coding, data: bytes, cuts: int
+) -> None:
+    whole = b"".join(compress([data], coding))
+    in_pieces = b"".join(compress([data[at : at + cuts] for at in range(0, len(data), cuts)], coding))
+
+    assert unpack(whole) == data
+    assert in_pieces == whole
+
+
+def test_gzip_holds_no_time_and_no_name() -> None:
+    header = b"".join(compress([b"x"], Coding("gzip")))[:10]
+
+    assert header[:8] == b"\x1f\x8b\x08\0\0\0\0\0"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        gzip.compress(b"a" * 1000) + gzip.compress(b"b" * 1000),
+        zstandard.compress(b"a" * 1000) + zstandard.compress(b"b" * 1000),
+        SKIPPABLE + zstandard.compress(b"a" * 1000) + SKIPPABLE + zstandard.compress(b"b" * 1000) + SKIPPABLE,
+        b"a" * 1000 + b"b" * 1000,
+    ],
+    ids=["gzip members", "zstd frames", "skippable frames", "as it is"],
+)
+def test_several_parts_are_one_stream(data: bytes) -> None:
+    assert unpack(data) == b"a" * 1000 + b"b" * 1000
+
+
+SOURCE = random.Random(7).randbytes(400_000) + bytes(400_000)
+
+
+@pytest.mark.parametrize("cut", [1, 4, 5, 9, 200_000])
+@pytest.mark.parametrize("coding", CODINGS, ids=str)
+def test_data_that_were_cut_off_are_an_error(coding: Coding, cut: int) -> None:
+    data = b"".join(compress([SOURCE], coding))
+
+    with pytest.raises(LayerFormatError, match="damaged"):
+        unpack(data[:-cut])
+
+
+@pytest.mark.parametrize("coding", CODINGS, ids=str)
+def test_data_with_something_behind_them_are_an_error(coding: Coding) -> None:
+    data = b"".join(compress([b"abc"], coding))
+
+    with pytest.raises(LayerFormatError, match="damaged"):
+        unpack(data + b"garbage")
+
+
+@pytest.mark.parametrize("coding", CODINGS, ids=str)
+def test_a_flipped_bit_is_an_error(coding: Coding) -> None:
+    data = bytearray(b"".join(compress([SOURCE], coding)))
+    data[len(data) // 2] ^= 1
+
+    with pytest.raises(LayerFormatError, match="damaged"):
+        unpack(bytes(data))
+
+
+@pytest.mark.parametrize("coding", CODINGS, ids=str)
+def test_no_more_is_given_than_was_allowed(coding: Coding) -> None:
+    data = b"".join(compress((bytes(1 << 20) for _ in range(64)), coding))
+    given_out = 0
+
+    with pytest.raises(LayerTooLargeError, match="3145728 bytes"):
+        for piece in decompress(io.BytesIO(data), most=3 << 20):
+            given_out += len(piece)
+
+    assert given_out <= 3 << 20
+
+
+def test_a_window_that_takes_too_much_memory_is_refused() -> None:
+    parameters = zstandard.ZstdCompressionParameters.from_level(3, window_log=28, enable_ldm=True)
+    compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    data = compressor.compress(os.urandom(1000)) + compressor.flush()
+
+    with pytest.raises(LayerFormatError, match="damaged"):
+        unpack(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "coding"),
+    [("gzip", Coding("gzip")), ("zstd", Coding("zstd")), ("zstd:19", Coding("zstd", 19)), ("none", Coding("none"))],
+)
+def test_a_compression_is_read_from_text(text: str, coding: Coding) -> None:
+    assert Coding.parse(text) == coding
+
+
+@pytest.mark.parametrize("text", ["", "gzip:9", "zstd:", "zstd:0", "zstd:20", "zstd:x", "none:1", "xz", "GZIP"])
+def test_what_is_no_compression_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="not a compression"):
+        Coding.parse(text)

@@ -1,0 +1,194 @@
+import pytest
+
+from harness.fakes.registry import Drop, FakeRegistry, Redirect, Slow, Status, WrongBytes
+from kubeimage.errors import RegistryAuthError, RegistryError
+from kubeimage.registry.auth import Challenge, parse_challenges
+from kubeimage.settings import Settings
+
+from .conftest import REPOSITORY, Clients
+
+USERS = {"anna": "secret"}
+BLOB = b"a blob"
+
+
+@pytest.mark.parametrize(
+    ("headers", "challenges"),
+    [
+        ([], []),
+        (["Basic"], [Challenge("basic")]),
+        (['Basic realm="a, b"'], [Challenge("basic", "a, b")]),
+        (
+            ['Bearer realm="https://a/token",service="s",scope="repository:x/y:pull,push"'],
+            [Challenge("bearer", "https://a/token", "s", "repository:x/y:pull,push")],
+        ),
+        (["bearer REALM=https://a/t , Service = s"], [Challenge("bearer", "https://a/t", "s")]),
+        (['Negotiate, Basic realm="r"'], [Challenge("negotiate"), Challenge("basic", "r")]),
+        (['Basic realm="r", Bearer realm="t"'], [Challenge("basic", "r"), Challenge("bearer", "t")]),
+        (["Negotiate", 'Basic realm="r"'], [Challenge("negotiate"), Challenge("basic", "r")]),
+        (["=,=,"], []),
+    ],
+    ids=["none", "bare", "quoted comma", "bearer", "loose", "two in one", "two with fields", "two headers", "nonsense"],
+)
+def test_challenges_are_read(headers: list[str], challenges: list[Challenge]) -> None:
+    assert parse_challenges(headers) == challenges
+
+
+def test_a_password_goes_where_it_is_asked_for(clients: Clients) -> None:
+    with FakeRegistry(users=USERS) as registry:
+        digest = registry.put_blob(REPOSITORY, BLOB)
+        clients.login(registry.host, "anna", "secret")
+        repository = clients.repository(registry.host)
+
+        assert repository.has_blob(digest, len(BLOB))
+        assert repository.has_blob(digest, len(BLOB))
+        # Once it is known that a password is wanted, it comes with each request.
+        assert [bool(request.authorization) for request in registry.requests] == [False, True, True]
+
+
+def test_a_token_is_asked_for_what_is_needed_and_used_again(clients: Clients) -> None:
+    with FakeRegistry(users=USERS, login="token") as registry:
+        digest = registry.put_blob(REPOSITORY, BLOB)
+        clients.login(registry.host, "anna", "secret")
+        repository = clients.repository(registry.host, writable=True)
+
+        assert repository.has_blob(digest, len(BLOB))
+        assert repository.start_upload() is not None
+        tokens = [request for request in registry.requests if request.path == "/token"]
+        assert [token.argument("scope") for token in tokens] == [f"repository:{REPOSITORY}:pull,push"]
+
+
+def test_a_token_is_had_without_a_password_too(clients: Clients) -> None:
+    with FakeRegistry(users=USERS, login="token", anonymous_pull=True) as registry:
+        digest = registry.put_blob(REPOSITORY, BLOB)
+
+        assert clients.repository(registry.host).has_blob(digest, len(BLOB))
+
+
+def test_a_token_that_has_run_out_is_replaced(clients: Clients) -> None:
+    with FakeRegistry(users=USERS, login="token") as registry:
+        digest = registry.put_blob(REPOSITORY, BLOB)
+        clients.login(registry.host, "anna", "secret")
+        repository = clients.repository(registry.host)
+        repository.has_blob(digest, len(BLOB))
+        registry.expire_tokens()
+
+        assert repository.has_blob(digest, len(BLOB))
+
+
+@pytest.mark.parametrize("login", ["basic", "token"])
+@pytest.mark.parametrize("password", ["wrong-password", None], ids=["wrong", "none"])
+def test_who_is_not_let_in_is_told_how_to_log_in(login, password, clients: Clients) -> None:
+    with FakeRegistry(users=USERS, login=login) as registry:
+        if password is not None:
+            clients.login(registry.host, "anna", password)
+
+        with pytest.raises(RegistryAuthError) as caught:
+            clients.repository(registry.host).get_manifest("v1")
+
+        assert caught.value.hint == f"log in: kubeimage login {registry.host}"
+        assert "wrong-password" not in repr(caught.value)
+        assert len(registry.requests) <= 3
+
+
+def test_a_token_that_is_refused_is_no_circle(clients: Clients) -> None:
+    with FakeRegistry(users=USERS, login="token") as registry:
+        clients.login(registry.host, "anna", "secret")
+        registry.on("GET /v2/*", Status(401), times=None)
+
+        with pytest.raises(RegistryAuthError):
+            clients.repository(registry.host).get_manifest("v1")
+
+        assert len(registry.requests) == 3
+
+
+def test_an_identity_token_is_exchanged_and_goes_nowhere_else(clients: Clients, fake_registry: FakeRegistry) -> None:
+    fake_registry.on("GET /v2/*", Status(401), times=None)
+    clients.login(fake_registry.host, "", token="identity")
+
+    with pytest.raises(RegistryAuthError):
+        clients.repository(fake_registry.host).get_manifest("v1")
+
+    exchanged = [request for request in fake_registry.requests if request.path == "/token"]
+    assert [(request.method, request.authorization) for request in exchanged] == [("POST", "")]
+    assert all("identity" not in request.authorization for request in fake_registry.requests)
+
+
+@pytest.mark.parametrize("fault", [Status(503), Drop(), Slow(2.0)], ids=["503", "cut", "slow"])
+def test_a_token_is_asked_for_again_where_that_fails_by_chance(fault, clients: Clients) -> None:
+    with FakeRegistry(users=USERS, login="token", anonymous_pull=True) as registry:
+        digest = registry.put_blob(REPOSITORY, BLOB)
+        registry.on("GET /token", fault)
+
+        assert clients.repository(registry.host).has_blob(digest, len(BLOB))
+        assert clients.waits == [0.5]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"no JSON secret-token", b"[]", b'{"token": 1}', b'{"token": "a\\r\\nb"}', b'{"token":"t","expires_in":"x"}'],
+)
+def test_a_token_that_makes_no_sense_is_an_error_that_shows_nothing_of_it(body: bytes, clients: Clients) -> None:
+    with FakeRegistry(users=USERS, login="token", anonymous_pull=True) as registry:
+        registry.on("GET /token", WrongBytes(body))
+
+        with pytest.raises(RegistryError, match="gave a token that is not understood") as caught:
+            clients.repository(registry.host).get_manifest("v1")
+
+        assert "secret-token" not in str(caught.value)
+
+
+@pytest.mark.parametrize("realm", ["file:///etc/passwd", "", "no-address"])
+def test_a_password_goes_to_no_place_that_is_none(realm: str, clients: Clients) -> None:
+    with FakeRegistry(users=USERS, login="token", realm=realm or " ") as registry:
+        clients.login(registry.host, "anna", "secret")
+
+        with pytest.raises(RegistryError, match="tokens are made at a place that is none"):
+            clients.repository(registry.host).get_manifest("v1")
+
+
+def test_a_password_does_not_follow_a_redirect_of_the_token_server(clients: Clients) -> None:
+    with FakeRegistry() as other, FakeRegistry(users=USERS, login="token") as registry:
+        clients.login(registry.host, "anna", "secret")
+        registry.on("GET /token", Redirect(other.url))
+
+        with pytest.raises(RegistryError, match="could not make a token"):
+            clients.repository(registry.host).get_manifest("v1")
+
+        assert other.requests == []
+
+
+def test_tokens_may_be_made_by_another_server(clients: Clients) -> None:
+    with FakeRegistry(users=USERS, login="token") as tokens:
+        with FakeRegistry(users=USERS, login="token", realm=f"{tokens.url}/token") as registry:
+            registry.access = tokens.access  # They trust each other.
+            clients.login(registry.host, "anna", "secret")
+
+            with pytest.raises(RegistryError):
+                clients.repository(registry.host).get_manifest("v1")
+
+            assert [str(request) for request in tokens.requests] == ["GET /token"]
+            assert tokens.requests[0].authorization.startswith("Basic ")
+
+
+def test_a_mount_asks_for_the_right_to_read_the_lender(clients: Clients) -> None:
+    with FakeRegistry(users=USERS, login="token") as registry:
+        digest = registry.put_blob("team/base", BLOB)
+        clients.login(registry.host, "anna", "secret")
+        repository = clients.repository(registry.host, writable=True)
+
+        assert repository.start_upload(digest, "team/base") is None
+        assert registry.blobs(REPOSITORY) == {digest: BLOB}
+
+
+def test_a_token_server_without_tls_is_refused_where_the_registry_has_tls() -> None:
+    from kubeimage.registry.exchange import Exchange
+    from kubeimage.registry.http import HttpTransport
+    from kubeimage.registry.tls import Trust
+
+    settings = Settings()
+    exchange = Exchange("a.example", settings, HttpTransport(Trust(settings)), lambda: None)
+
+    with pytest.raises(RegistryError, match="leads to b.example without TLS") as caught:
+        exchange._check_realm("http://b.example/token")
+
+    assert caught.value.hint == "if that is meant, name it: --insecure b.example"
