@@ -16,6 +16,7 @@ Node: TypeAlias = "str | list[Node] | dict[str, Node] | None"
 
 MERGE = "<<"
 _SEPARATOR = re.compile(r"^---(?=[ \t\r\n]|$)|^\.\.\.[ \t\r]*$", re.MULTILINE)
+_SOMETHING = re.compile(r"^(?!%(?:YAML|TAG)\b)[ \t]*[^#\s]", re.MULTILINE)
 _MOST_MERGES = 100
 
 
@@ -66,9 +67,8 @@ def _split(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _is_blank(text: str) -> bool:
-    return all(not line.strip() or line.lstrip().startswith(("#", "%")) for line in text.split("\n", 50)) and (
-        text.count("\n") < 50 or all(not one.strip() or one.lstrip().startswith("#") for one in text.splitlines())
-    )
+    """Whether a part holds nothing but comments and directives."""
+    return _SOMETHING.search(text) is None
 
 
 def _read(number: int, line: int, text: str) -> Iterator[Document]:

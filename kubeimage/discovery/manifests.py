@@ -97,7 +97,7 @@ def _hints_of(mapping: Mapping[str, Node], path: str) -> Iterator[_Hint]:
     if path.rpartition(".")[2].startswith("volumes[") and isinstance(volume := mapping.get("image"), dict):
         reference = volume.get("reference")
         if isinstance(reference, str):
-            yield _Hint(reference, _join(path, "image.reference"), "image volume", certain=True)
+            yield _Hint(reference, f"{path}.image.reference", "image volume", certain=True)
     if mapping.get("kind") == "Kustomization":
         yield from _kustomized(mapping.get("images"), _join(path, "images"))
     for key, value in mapping.items():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_KEY = re.compile(r"(?<![\w.-])[\"']?([A-Za-z0-9_.-]*image)[\"']?\s*[:=][ \t]*", re.IGNORECASE)
-_TRAILING = ",;}])"
+_KEY = re.compile(r"(?<![\w.$-])(?<!\$\{)(?:--)?[A-Za-z0-9_.-]*image(?:\\?[\"'])?\s*[:=][ \t]*", re.IGNORECASE)
+_TRAILING = ",;}])."
 _NEARLY_ENDLESS = 1 << 20
 _PIECE = 4096
 
