@@ -13,11 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from kubeimage.cachekey import CacheKey
 from kubeimage.discovery.documents import Node, iter_documents
 from kubeimage.discovery.findings import Findings, Found, KubeVersion, Notebook, Place, Skipped
 from kubeimage.discovery.manifests import find_in_manifest
 from kubeimage.discovery.references import read_name
 from kubeimage.errors import ChartError
+from kubeimage.image.digest import Digest
 
 CHART_FILE = "Chart.yaml"
 RULE_ANNOTATION = "helm.sh/images"
@@ -47,6 +49,12 @@ class Chart:
         return read_mapping(self.files[CHART_FILE], f"{self.path}: {CHART_FILE}")
 
     @property
+    def identity(self) -> str:
+        """Its path and the digest of all that it is."""
+        fields = tuple((path, str(Digest.of(data))) for path, data in sorted(self.files.items()))
+        return f"{self.path} {CacheKey(None, fields).digest}"
+
+    @property
     def name(self) -> str:
         """Its name.
 
@@ -72,11 +80,6 @@ class Rendered:
 
 class Renderer(Protocol):
     """Renders charts, without a cluster and without network."""
-
-    @property
-    def identity(self) -> str:
-        """What renders, with its version: another may render differently."""
-        ...
 
     def render(self, chart: Chart, kube_version: str | None) -> Rendered:
         """Render ``chart`` as it would be installed on a cluster of that version.
@@ -135,7 +138,7 @@ def find_in_chart(chart: Chart, renderer: Renderer, kube_version: str | None) ->
 
     Raises: ChartError.
     """
-    description, notes = chart.description, Notebook()
+    description, notes = chart.description, Notebook(charts=[chart.identity])
     if description.get("type") == "library":
         place = Place(chart.path)
         notes.skipped.append(Skipped(chart.path, place, "a library chart: it is only installed as part of others"))

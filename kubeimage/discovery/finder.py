@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kubeimage.discovery.charts import Chart, Renderer
 
 RULE_ADDED = "--add-image"
-_CHART_FILE = "Chart.yaml"
+NOT_RENDERED = "a chart, which was not rendered"
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,9 @@ def _find_in_one(
     from kubeimage.discovery.charts import find_in_chart
 
     if search.ignores_chart(chart.path, chart.name):
-        return _passed_over(chart.path, "left out by --ignore-chart")
+        return replace(_passed_over(chart.path, "left out by --ignore-chart"), charts=(chart.identity,))
     if renderer is None:
-        return _passed_over(chart.path, "a chart, which was not rendered")
+        return _passed_over(chart.path, NOT_RENDERED)
     return find_in_chart(chart, renderer(), kube_version)
 
 
@@ -168,8 +168,7 @@ def _overrule(findings: Findings, search: Search) -> Findings:
             notes.skipped.append(Skipped(str(found.image), found.place, f"left out by the pattern {pattern!r}"))
     notes.found += [Found(image, Place(RULE_ADDED), RULE_ADDED) for image in choice.added]
     notes.skipped = [*findings.skipped, *notes.skipped]
-    notes.kube_versions = list(findings.kube_versions)
-    return notes.close()
+    return replace(findings, found=notes.close().found, skipped=notes.close().skipped)
 
 
 def decode(data: bytes) -> str:

@@ -53,11 +53,15 @@ class KubeVersion(NamedTuple):
 
 @dataclass(frozen=True)
 class Findings:
-    """All that was found, in the order of the files."""
+    """All that was found, in the order of the files.
+
+    Shape: ``charts`` are the identities of those that were rendered, or that people want passed over.
+    """
 
     found: tuple[Found, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     kube_versions: tuple[KubeVersion, ...] = ()
+    charts: tuple[str, ...] = ()
 
     @property
     def images(self) -> tuple[Reference, ...]:
@@ -72,16 +76,18 @@ class Notebook:
     found: list[Found] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     kube_versions: list[KubeVersion] = field(default_factory=list)
+    charts: list[str] = field(default_factory=list)
 
     def add(self, findings: Findings) -> None:
         """Take over what somebody else has found."""
         self.found += findings.found
         self.skipped += findings.skipped
         self.kube_versions += findings.kube_versions
+        self.charts += findings.charts
 
     def close(self) -> Findings:
         """Give all of it, each finding once."""
-        return Findings(_once(self.found), _once(self.skipped), _once(self.kube_versions))
+        return Findings(_once(self.found), _once(self.skipped), _once(self.kube_versions), _once(self.charts))
 
 
 def _once(items: Iterable[T]) -> tuple[T, ...]:

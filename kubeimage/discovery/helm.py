@@ -23,17 +23,12 @@ class LibraryRenderer:
 
         self._helm = helm_python
         try:
-            self._version = helm_python.helm_sdk_version()
+            helm_python.helm_sdk_version()
         except (helm_python.HelmError, OSError) as error:
             raise ChartError(
                 f"helm-python-sdk is installed and cannot be loaded: {error}",
                 hint="install it again, or put the helm program on PATH",
             ) from error
-
-    @property
-    def identity(self) -> str:
-        """What renders, with its version."""
-        return f"helm library {self._version}"
 
     def render(self, chart: Chart, kube_version: str | None) -> Rendered:  # noqa: ARG002  the library has its own
         """Render ``chart`` as Helm would install it; templates see the newest Kubernetes that the library knows.

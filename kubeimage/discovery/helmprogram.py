@@ -23,15 +23,6 @@ class ProgramRenderer:
     def __init__(self, program: str) -> None:
         self._program = program
 
-    @property
-    def identity(self) -> str:
-        """What renders, with its version.
-
-        Raises: ChartError.
-        """
-        with tempfile.TemporaryDirectory(prefix="kubeimage-helm-") as folder:
-            return f"helm program {self._run(['version', '--short'], folder, 'helm cannot tell its version').strip()}"
-
     def render(self, chart: Chart, kube_version: str | None) -> Rendered:
         """Render ``chart`` as Helm would install it, hooks and CRDs included.
 

@@ -79,6 +79,10 @@ class Registries:
         repository = self._repository(reference, writable=True)
         return Push(repository, reference.tag, departure, one_at_a_time(observe), self.stop, find_lender).run()
 
+    def sources(self, reference: Reference) -> list[Repository]:
+        """Give the repositories that an image can be read from, in the order to try."""
+        return [self._repository(place) for place in self._settings.places(reference)]
+
     def check(self, host: str, credentials: Credentials) -> None:
         """Find out whether a registry takes these credentials.
 

@@ -1,0 +1,250 @@
+"""Manifests and blobs of container images, from registries into the store: several at once, each blob once.
+
+A tag is looked up once; from then on everything is asked for by digest. Of an index, only the manifest for the wanted
+platform is taken, and the index itself, byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from kubeimage.discovery.references import familiar
+from kubeimage.errors import (
+    BlobCorruptError,
+    BlobNotFoundError,
+    KubeimageError,
+    PackingError,
+    RegistryContentError,
+    RegistryError,
+    RegistryNotFoundError,
+)
+from kubeimage.image.digest import Digest
+from kubeimage.image.oci import Descriptor, Index, Manifest, parse_document, platform_from_json
+from kubeimage.image.platform import Platform
+from kubeimage.image.reference import Reference
+from kubeimage.packing.layout import Contents
+from kubeimage.registry.client import Repository
+from kubeimage.registry.download import Download
+from kubeimage.registry.events import (
+    BlobFinished,
+    BlobProgress,
+    TransferFinished,
+    TransferObserver,
+    TransferStarted,
+    TransferWarned,
+)
+from kubeimage.registry.registries import Registries
+from kubeimage.registry.workers import run_all
+from kubeimage.store.shelf import BlobShelf
+from kubeimage.transfer import LARGEST_DOCUMENT
+
+T = TypeVar("T")
+_BAD_DOCUMENT = (ValueError, KeyError, TypeError, AttributeError, RecursionError, KubeimageError)
+_IMAGES_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A blob that is wanted, with an image that has it."""
+
+    image: Reference
+    descriptor: Descriptor
+
+
+class Fetcher:
+    """Brings images into the store. ``below`` gives the content of a blob that the layers below have, or None.
+
+    Shape: without ``registries`` nothing is fetched, and what is missing is an error.
+    """
+
+    def __init__(
+        self,
+        shelf: BlobShelf,
+        platform: Platform,
+        below: Callable[[Digest], bytes | None],
+        registries: Registries | None,
+        observe: TransferObserver,
+    ) -> None:
+        self._shelf = shelf
+        self._platform = platform
+        self._below = below
+        self._registries = registries
+        self._observe = observe
+        self._lock = threading.Lock()
+
+    def resolve(self, images: Sequence[Reference]) -> dict[Reference, Digest]:
+        """Ask the registries what names lead to, and keep what they answer.
+
+        Raises: RegistryError, CredentialsError.
+        """
+        found: dict[Reference, Digest] = {}
+
+        def resolve_one(image: Reference) -> None:
+            data, digest = self._ask(image, lambda repository: repository.get_manifest(image.digest or image.tag))
+            self._shelf.put(digest, len(data), [data])
+            with self._lock:
+                found[image] = digest
+
+        self._run([partial(resolve_one, image) for image in images], _IMAGES_AT_ONCE)
+        return found
+
+    def fetch(self, resolved: Mapping[Reference, Digest], has: Callable[[Descriptor], bool]) -> list[Contents]:
+        """Fetch all of the images, but for the blobs that the layers below have.
+
+        Raises: RegistryError, CredentialsError, PackingError; StoreError.
+        """
+        found: dict[Reference, Contents] = {}
+
+        def read_one(image: Reference, digest: Digest) -> None:
+            contents = self._read_contents(image, digest)
+            with self._lock:
+                found[image] = contents
+
+        self._run([partial(read_one, image, digest) for image, digest in resolved.items()], _IMAGES_AT_ONCE)
+        contents = [found[image] for image in sorted(resolved, key=str)]
+        wanted = [Blob(one.image, blob) for one in contents for blob in one.blobs]
+        unique = {blob.descriptor.digest: blob for blob in wanted if not has(blob.descriptor)}
+        # The largest first, so that no worker is left with one at the end.
+        order = sorted(unique.values(), key=lambda one: (-one.descriptor.size, one.descriptor.digest))
+        self._run([partial(self._fetch_blob, blob) for blob in order])
+        return contents
+
+    def _read_contents(self, image: Reference, digest: Digest) -> Contents:
+        data = self._read(image, digest, is_manifest=True)
+        top = self._parse(image, digest, data)
+        manifests = {digest: data}
+        if isinstance(top, Index):
+            child = self._choose(image, top)
+            manifests[child.digest] = self._read(image, child.digest, is_manifest=True)
+            manifest = self._parse(image, child.digest, manifests[child.digest])
+            if isinstance(manifest, Index):
+                raise PackingError(f"{image}: its index names an index, {child.digest}, which is no image")
+        else:
+            manifest = top
+        self._check_platform(image, manifest)
+        return Contents(image, digest, manifests, (manifest.config, *_unique(manifest.layers)))
+
+    def _parse(self, image: Reference, digest: Digest, data: bytes) -> Manifest | Index:
+        try:
+            return parse_document(data)
+        except _BAD_DOCUMENT as error:
+            raise PackingError(f"{image}: {digest} is no manifest of an image: {error}") from error
+
+    def _choose(self, image: Reference, index: Index) -> Descriptor:
+        # What is for no platform, such as an attestation, is no image; an index of one image need not say it.
+        listed = [one for one in index.manifests if one.platform is not None and one.platform.os != "unknown"]
+        if not listed and len(index.manifests) == 1:
+            return index.manifests[0]
+        found = self._platform.choose(listed, lambda one: one.platform or self._platform)
+        if not found:
+            there = ", ".join(sorted({str(one.platform) for one in listed})) or "no platform"
+            raise PackingError(
+                f"{image} is not there for {self._platform}, only for {there}",
+                hint=f"choose another tag or platform; or leave it out: --ignore-image {familiar(image)}",
+            )
+        return found[0]
+
+    def _check_platform(self, image: Reference, manifest: Manifest) -> None:
+        """Find out from the config for which machines an image is.
+
+        Source: the project's design, "Execution": many an index lies about it.
+        """
+        if manifest.config.size > LARGEST_DOCUMENT:
+            raise PackingError(f"{image}: its config has {manifest.config.size} bytes")
+        data = self._read(image, manifest.config.digest, size=manifest.config.size)
+        try:
+            found = platform_from_json(json.loads(data))
+        except _BAD_DOCUMENT as error:
+            raise PackingError(
+                f"{image} is no container image: its config {manifest.config.digest} names no platform",
+                hint=f"leave it out: --ignore-image {familiar(image)}",
+            ) from error
+        if not self._platform.accepts(found):
+            raise PackingError(
+                f"{image} is for {found}, not for {self._platform}: its config says so",
+                hint=f"choose another tag or platform; or leave it out: --ignore-image {familiar(image)}",
+            )
+
+    def _read(self, image: Reference, digest: Digest, *, is_manifest: bool = False, size: int | None = None) -> bytes:
+        """Give a manifest or config: from the shelf, from the layers below, else from its registry."""
+        if self._shelf.has(digest):
+            return self._shelf.read(digest)
+        data = self._below(digest)
+        if data is None or Digest.of(data) != digest:
+            if is_manifest:
+                data, _ = self._ask(image, lambda repository: repository.get_manifest(digest))
+            else:
+                descriptor = Descriptor("", digest, size or 0)
+                data = self._ask(image, lambda repository: b"".join(Download(repository, descriptor, _ignore)))
+        self._shelf.put(digest, len(data), [data])
+        return data
+
+    def _fetch_blob(self, blob: Blob) -> None:
+        digest, size = blob.descriptor.digest, blob.descriptor.size
+        there = self._shelf.has(digest, size)
+        if not there:
+            self._ask(blob.image, lambda repository: self._download(repository, blob.descriptor))
+        self._tell(BlobFinished("pull", digest, size, moved=not there))
+
+    def _download(self, repository: Repository, blob: Descriptor) -> None:
+        def arrived(done: int) -> None:
+            self._tell(BlobProgress("pull", blob.digest, done, blob.size))
+
+        try:
+            self._shelf.put(blob.digest, blob.size, Download(repository, blob, arrived))
+        except BlobCorruptError as error:
+            raise RegistryContentError(f"{repository}: {error}", hint=error.hint) from error
+
+    def _ask(self, image: Reference, question: Callable[[Repository], T]) -> T:
+        """Ask the image's mirrors, then its registry."""
+        if self._registries is None:
+            raise BlobNotFoundError(
+                f"{image} is not whole in the store, and no registry is asked",
+                hint="let it be fetched: --pull-images missing",
+            )
+        *mirrors, last = self._registries.sources(image)
+        for mirror in mirrors:
+            try:
+                return question(mirror)
+            except RegistryError as error:
+                self._tell(TransferWarned(f"the mirror {mirror.exchange.host} is passed over: {error}"))
+        try:
+            return question(last)
+        except RegistryNotFoundError as error:
+            raise RegistryNotFoundError(
+                f"{image}, which is named by what is built: {error.message}",
+                status=error.status,
+                codes=error.codes,
+                hint=f"mend its name; or leave it out: --ignore-image {familiar(image)}",
+            ) from error
+        except RegistryError as error:
+            error.hint = error.hint or f"--pull-images never uses what is there; --ignore-image {familiar(image)}"
+            raise
+
+    def _tell(self, event: BlobProgress | BlobFinished | TransferWarned | TransferStarted | TransferFinished) -> None:
+        with self._lock:
+            self._observe(event)
+
+    def _run(self, jobs: Sequence[Callable[[], object]], workers: int | None = None) -> None:
+        stop = self._registries.stop if self._registries is not None else _ignore_stop
+        if workers is None:
+            run_all(jobs, stop)
+        else:
+            run_all(jobs, stop, workers)
+
+
+def _unique(descriptors: Sequence[Descriptor]) -> Iterator[Descriptor]:
+    yield from {one.digest: one for one in descriptors}.values()
+
+
+def _ignore(_done: int) -> None:
+    """Nobody watches a config arrive."""
+
+
+def _ignore_stop() -> None:
+    """Nothing runs that could be stopped."""
