@@ -36,6 +36,7 @@ from kubeimage.mount.choose import choose_mounter
 from kubeimage.protocols import (
     BuildCache,
     CommandRunner,
+    ImagePacker,
     ImageRecord,
     ImageStore,
     LayerStore,
@@ -63,7 +64,8 @@ Fetch = Callable[[Reference, Platform], object]
 class Backends:
     """One implementation a protocol; ``collector`` makes the one for a context's path.
 
-    Shape: without ``fetch`` nothing ever comes from a registry.
+    Shape: without ``fetch`` no base image comes from a registry; without ``packer``, which makes the one for a
+           context's path and a build's options, no container image does.
     """
 
     layers: LayerStore
@@ -73,6 +75,7 @@ class Backends:
     mounter: Mounter
     runner: CommandRunner
     fetch: Fetch | None = None
+    packer: Callable[[str, BuildOptions], ImagePacker] | None = None
 
 
 def default_root() -> str:
@@ -123,14 +126,27 @@ def open_backends(
             with Registries(settings) as registries, store.importing() as importer:
                 registries.pull(reference, [platform], importer, watch)
 
+        cache = DirectoryBuildCache(records, store.layers, warn=notice)
+
+        def packer(context: str, options: BuildOptions) -> ImagePacker:
+            from kubeimage.packing.packer import Parts as PackerParts
+            from kubeimage.packing.packer import RegistryPacker
+            from kubeimage.packing.resolve import Memory
+            from kubeimage.settings import Settings
+
+            memory = Memory(os.path.join(folder, "images"))
+            parts = PackerParts(store.layers, cache, lambda: store.shelf, memory, settings or Settings(), watch)
+            return RegistryPacker(parts, options.pull_images, options.search, context)
+
         yield Backends(
             layers=store.layers,
             images=store.images,
-            cache=DirectoryBuildCache(records, store.layers, warn=notice),
+            cache=cache,
             collector=collector,
             mounter=choose_mounter(mount, store.snapshots, notice),
             runner=choose_runner(isolation, notice),
             fetch=fetch if settings is not None and create else None,
+            packer=packer if create else None,
         )
 
 
@@ -268,7 +284,10 @@ def build(
     """
     collector = backends.collector(context)
     plan = plan_build(kubefile, backends.images, options or BuildOptions(), backends.fetch)
-    parts = Parts(backends.layers, backends.images, backends.cache, collector, backends.mounter, backends.runner)
+    packer = backends.packer(context, plan.options) if backends.packer is not None else None
+    parts = Parts(
+        backends.layers, backends.images, backends.cache, collector, backends.mounter, backends.runner, packer
+    )
     return execute(plan, parts, observe)
 
 

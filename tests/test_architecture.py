@@ -26,7 +26,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "layer cachekey settings",
         "protocols transfer",
         "kubefile context cache mount run store registry discovery",
-        "builder",
+        "builder packing",
         "api distribution maintenance",
         "cli",
         "__main__",
@@ -40,8 +40,9 @@ PACKAGES = ("kubeimage", "harness")
 RESERVED = {
     "click": {"kubeimage.cli"},
     "rich": {"kubeimage.cli"},
+    # discovery/helmprogram.py runs helm, and nothing else there runs any.
     # A credential helper is a program by its definition; registry/helper.py runs it, and nothing else there runs any.
-    "subprocess": {"kubeimage.run", "kubeimage.mount", "kubeimage.registry"},
+    "subprocess": {"kubeimage.run", "kubeimage.mount", "kubeimage.registry", "kubeimage.discovery"},
     "harness": set(),
     "pytest": set(),
     "_pytest": set(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from kubeimage.cachekey import Fields
 from kubeimage.discovery.references import Choice
@@ -17,6 +17,9 @@ IMAGE_LIST = "manifests/imageList"
 MANIFEST_SUFFIXES = (".yaml", ".yml", ".tmpl", ".json")
 VALUES_SUFFIXES = (".values.yaml", ".values.yml")
 RULES_VERSION = "1"
+
+PullImages = Literal["off", "missing", "always", "never"]
+"""When registries are asked for container images: with ``off`` none is packed at all."""
 
 
 class Values(NamedTuple):

@@ -15,7 +15,7 @@ from kubeimage.image.oci import Descriptor, Index, Manifest, parse_document, pla
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry, Kind
-from kubeimage.packing.layout import blob_path, layer_path, revision_path, tag_path
+from kubeimage.packing.layout import blob_path, choose_manifest, layer_path, revision_path, tag_path
 from kubeimage.transfer import LARGEST_DOCUMENT
 
 T = TypeVar("T")
@@ -158,14 +158,10 @@ class _Proof:
             return None
 
     def _choose(self, image: Reference, digest: Digest, index: Index) -> Descriptor | None:
-        listed = [one for one in index.manifests if one.platform is not None and one.platform.os != "unknown"]
-        if not listed and len(index.manifests) == 1:
-            return index.manifests[0]
-        chosen = self._platform.choose(listed, lambda one: one.platform or self._platform)
-        if not chosen:
+        chosen = choose_manifest(index, self._platform)
+        if chosen is None:
             self._add(image, blob_path(digest), f"the index {digest} has nothing for {self._platform}")
-            return None
-        return chosen[0]
+        return chosen
 
     def _take_blobs(self, image: Reference, manifest: Manifest) -> None:
         config = manifest.config

@@ -27,7 +27,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor, Index, Manifest, parse_document, platform_from_json
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
-from kubeimage.packing.layout import Contents
+from kubeimage.packing.layout import Contents, choose_manifest
 from kubeimage.registry.client import Repository
 from kubeimage.registry.download import Download
 from kubeimage.registry.events import (
@@ -136,18 +136,14 @@ class Fetcher:
             raise PackingError(f"{image}: {digest} is no manifest of an image: {error}") from error
 
     def _choose(self, image: Reference, index: Index) -> Descriptor:
-        # What is for no platform, such as an attestation, is no image; an index of one image need not say it.
-        listed = [one for one in index.manifests if one.platform is not None and one.platform.os != "unknown"]
-        if not listed and len(index.manifests) == 1:
-            return index.manifests[0]
-        found = self._platform.choose(listed, lambda one: one.platform or self._platform)
-        if not found:
-            there = ", ".join(sorted({str(one.platform) for one in listed})) or "no platform"
+        found = choose_manifest(index, self._platform)
+        if found is None:
+            there = ", ".join(sorted({str(one.platform) for one in index.manifests if one.platform})) or "no platform"
             raise PackingError(
                 f"{image} is not there for {self._platform}, only for {there}",
                 hint=f"choose another tag or platform; or leave it out: --ignore-image {familiar(image)}",
             )
-        return found[0]
+        return found
 
     def _check_platform(self, image: Reference, manifest: Manifest) -> None:
         """Find out from the config for which machines an image is.

@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from kubeimage.image.digest import Digest
-from kubeimage.image.oci import Descriptor
+from kubeimage.image.oci import Descriptor, Index
+from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry, Kind, canonical_order, directory, file
 from kubeimage.layer.names import ancestors
@@ -52,6 +53,17 @@ def revision_path(image: Reference, digest: Digest) -> str:
 def layer_path(image: Reference, digest: Digest) -> str:
     """Give the link that lets a repository serve a config or layer."""
     return f"{repository_path(image)}/_layers/sha256/{digest.hex}/link"
+
+
+def choose_manifest(index: Index, platform: Platform) -> Descriptor | None:
+    """Give the manifest of an index that is taken for a platform, None where there is none.
+
+    What is for no platform, such as an attestation, is no image; an index of one image need not say whom it is for.
+    """
+    listed = [one for one in index.manifests if one.platform is not None and one.platform.os != "unknown"]
+    if not listed and len(index.manifests) == 1:
+        return index.manifests[0]
+    return next(iter(platform.choose(listed, lambda one: one.platform or platform)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Literal
 
 from kubeimage.discovery.references import familiar
+from kubeimage.discovery.search import PullImages
 from kubeimage.errors import DigestFormatError, PackingError
 from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference
-
-PullImages = Literal["off", "missing", "always", "never"]
-"""When registries are asked: ``off`` packs nothing at all."""
 
 
 class Memory:
@@ -72,20 +69,16 @@ def resolve_known(
     policy: PullImages,
     names: Names,
     below: Mapping[Reference, Digest],
-    is_there: Callable[[Digest], bool],
 ) -> dict[Reference, Digest]:
     """Give the digests that are known without asking a registry; with ``always`` only those that the names say.
 
-    ``below`` is what the base image brings; ``is_there`` tells whether a manifest can be had without a registry.
+    ``below`` is what the base image brings.
     """
     known: dict[Reference, Digest] = {}
     for image in images:
         digest = image.digest
         if digest is None and policy != "always":
-            digest = below.get(image)
-            remembered = names.get(image)
-            if digest is None and remembered is not None and is_there(remembered):
-                digest = remembered
+            digest = below.get(image) or names.get(image)
         if digest is not None:
             known[image] = digest
     return known
