@@ -25,7 +25,9 @@ if TYPE_CHECKING:
         preview,
         read_kubefile,
     )
+    from kubeimage.distribution import log_in, log_out, pull_image, push_image
     from kubeimage.errors import (
+        ArchiveError,
         BaseImageError,
         BlobCorruptError,
         BlobNotFoundError,
@@ -80,8 +82,10 @@ if TYPE_CHECKING:
     from kubeimage.image.platform import Platform
     from kubeimage.image.reference import Reference
     from kubeimage.kubefile import Kubefile, parse, render
+    from kubeimage.settings import Settings, read_settings
 
 __all__ = [
+    "ArchiveError",
     "Backends",
     "BaseImageError",
     "BlobCorruptError",
@@ -128,6 +132,7 @@ __all__ = [
     "RegistryError",
     "RegistryNotFoundError",
     "SandboxError",
+    "Settings",
     "SettingsError",
     "SourceEscapeError",
     "SourceNotFoundError",
@@ -144,11 +149,16 @@ __all__ = [
     "find_base",
     "find_image",
     "find_kubefile",
+    "log_in",
+    "log_out",
     "open_backends",
     "parse",
     "plan_build",
     "preview",
+    "pull_image",
+    "push_image",
     "read_kubefile",
+    "read_settings",
     "render",
 ]
 
@@ -159,6 +169,8 @@ _ELSEWHERE = {
     "Kubefile": "kubeimage.kubefile",
     "Platform": "kubeimage.image.platform",
     "Reference": "kubeimage.image.reference",
+    **dict.fromkeys(("Settings", "read_settings"), "kubeimage.settings"),
+    **dict.fromkeys(("log_in", "log_out", "pull_image", "push_image"), "kubeimage.distribution"),
     "parse": "kubeimage.kubefile",
     "render": "kubeimage.kubefile",
     **dict.fromkeys(("Diagnostic", "Location"), _ERRORS),

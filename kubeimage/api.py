@@ -44,6 +44,7 @@ from kubeimage.protocols import (
     SourceCollector,
 )
 from kubeimage.run.choose import choose_runner
+from kubeimage.settings import default_root
 from kubeimage.store import Store, cache_folder
 
 if TYPE_CHECKING:
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from kubeimage.settings import Settings
 
 KUBEFILE_NAMES = ("Kubefile", "kubefile")
-ROOT_VARIABLE = "KUBEIMAGE_ROOT"
 _IMAGE_ID = re.compile(r"(sha256:)?[0-9a-f]{6,64}")
 
 
@@ -76,19 +76,6 @@ class Backends:
     runner: CommandRunner
     fetch: Fetch | None = None
     packer: Callable[[str, BuildOptions], ImagePacker] | None = None
-
-
-def default_root() -> str:
-    """Give the store's root where nobody names one.
-
-    Source: the project's design, "The store".
-    """
-    if root := os.environ.get(ROOT_VARIABLE):
-        return os.path.abspath(root)
-    if os.geteuid() == 0:
-        return "/var/lib/kubeimage"
-    data = os.environ.get("XDG_DATA_HOME") or os.path.join(os.path.expanduser("~"), ".local", "share")
-    return os.path.join(data, "kubeimage")
 
 
 @contextmanager

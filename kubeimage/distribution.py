@@ -9,6 +9,7 @@ from kubeimage.errors import ReferenceFormatError, RegistryAuthError
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.layer.compression import Coding
 from kubeimage.protocols import ImageStore
 from kubeimage.registry.credentials import Credentials, CredentialStore
 from kubeimage.registry.events import TransferObserver
@@ -44,11 +45,12 @@ def push_image(
     settings: Settings,
     observe: TransferObserver,
     *,
-    form: WireForm,
+    form: WireForm | None = None,
     platform: Platform | None = None,
 ) -> Digest:
     """Send an image to where its name says, and give the digest of its manifest or index there.
 
+    Without a ``form`` it goes as it is in the store, but for layers that are not compressed: these are, with gzip.
     Raises: ImageNotFoundError; RegistryError, CredentialsError; StoreError where the image is damaged.
     """
     if reference.digest is not None:
@@ -56,7 +58,8 @@ def push_image(
             f"an image is pushed to a tag, found {str(reference)!r}", hint="leave out what stands behind the @"
         )
     with Registries(settings) as registries, Store.open(root, create=False, hold=True) as store:
-        departure = store.exporter.depart(reference, form, platform)
+        wanted = form or WireForm(None, Coding("gzip"), only_raw=True)
+        departure = store.exporter.depart(reference, wanted, platform)
         image = registries.push(reference, departure, observe, lambda: find_lender(reference, store.images))
         return image.top.digest
 

@@ -31,6 +31,7 @@
     │   ├── LayerFormatError           E0601  1
     │   ├── PathEscapeError            E0602  1
     │   └── LayerTooLargeError         E0603  1
+    ├── ArchiveError                   E0800  1   a file that holds no image that can be loaded
     ├── MountError                     E0700  1
     ├── CommandError                   E0710  1   a RUN that failed
     │   └── CommandTimeoutError        E0711  1
@@ -295,6 +296,12 @@ class LayerTooLargeError(LayerError):
     """More content than was allowed."""
 
     code = "E0603"
+
+
+class ArchiveError(KubeimageError):
+    """A file that is no archive of images, or one that is damaged."""
+
+    code = "E0800"
 
 
 class MountError(KubeimageError):

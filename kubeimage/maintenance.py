@@ -146,9 +146,9 @@ def _is_there(reference: Reference, images: ImageStore) -> bool:
 
 
 def _not_found(name: str, records: Sequence[ImageRecord], naming: Naming) -> ImageNotFoundError:
-    known = [naming.familiar(record.reference) for record in records if record.reference is not None]
     from difflib import get_close_matches
 
+    known = [naming.familiar(record.reference) for record in records if record.reference is not None]
     near = get_close_matches(name, known, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "kubeimage images lists what is there"
     return ImageNotFoundError(f"no image {name} in the store", hint=hint)

@@ -1,4 +1,6 @@
-"""The configuration file: how short names are completed, and how registries are reached.
+"""What holds for every command: where the store is, how short names are completed, and how registries are reached.
+
+The last two stand in the configuration file:
 
     default-domain = "registry.example.com"     # for names that say no registry
     default-namespace = "team"                  # for names that are one word
@@ -20,11 +22,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from kubeimage.errors import KubeimageError, SettingsError
 from kubeimage.image.reference import DEFAULT_DOMAIN, DEFAULT_NAMESPACE, Naming, Reference
+
+ROOT_VARIABLE = "KUBEIMAGE_ROOT"
 
 _CERTS_DIRS = ("/etc/docker/certs.d", "/etc/containers/certs.d")
 _TOP = ("default-domain", "default-namespace", "certs-dirs", "registry", "mirror")
@@ -32,8 +37,7 @@ _REGISTRY = ("insecure", "plain-http", "ca-file")
 _MIRROR = ("locations", "fallback")
 
 
-@dataclass(frozen=True, slots=True)
-class HostSettings:
+class HostSettings(NamedTuple):
     """How one registry is reached; without ``insecure`` and ``plain_http``, by TLS that is verified."""
 
     insecure: bool = False
@@ -44,8 +48,7 @@ class HostSettings:
 _VERIFIED = HostSettings()
 
 
-@dataclass(frozen=True, slots=True)
-class MirrorSettings:
+class MirrorSettings(NamedTuple):
     """Where images whose names begin with ``prefix`` are pulled from instead.
 
     Shape: ``prefix`` and ``locations`` are ``domain`` or ``domain/path``; with ``fallback``, the last place to try is
@@ -57,12 +60,11 @@ class MirrorSettings:
     fallback: bool = True
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """All settings; without a file, what holds for everybody."""
 
-    naming: Naming = field(default_factory=Naming)
-    hosts: Mapping[str, HostSettings] = field(default_factory=dict)
+    naming: Naming = Naming()
+    hosts: Mapping[str, HostSettings] = MappingProxyType({})
     mirrors: tuple[MirrorSettings, ...] = ()
     certs_dirs: tuple[str, ...] = _CERTS_DIRS
 
@@ -79,8 +81,8 @@ class Settings:
         for name in names:
             host = name.removeprefix("http://").removeprefix("https://").rstrip("/")
             _check_location(host, "--insecure", allow_path=False)
-            hosts[host] = replace(self.host(host), insecure=True, plain_http=name.startswith("http://"))
-        return replace(self, hosts=hosts)
+            hosts[host] = self.host(host)._replace(insecure=True, plain_http=name.startswith("http://"))
+        return self._replace(hosts=hosts)
 
     def places(self, reference: Reference) -> tuple[Reference, ...]:
         """Give where the image can be pulled from, in the order to try.
@@ -95,6 +97,19 @@ class Settings:
         rest = name[len(mirror.prefix) :]
         mirrored = [_moved(reference, location + rest) for location in mirror.locations]
         return (*mirrored, reference) if mirror.fallback else tuple(mirrored)
+
+
+def default_root() -> str:
+    """Give the store's root where nobody names one.
+
+    Source: the project's design, "The store".
+    """
+    if root := os.environ.get(ROOT_VARIABLE):
+        return os.path.abspath(root)
+    if os.geteuid() == 0:
+        return "/var/lib/kubeimage"
+    data = os.environ.get("XDG_DATA_HOME") or os.path.join(os.path.expanduser("~"), ".local", "share")
+    return os.path.join(data, "kubeimage")
 
 
 def settings_path(environment: Mapping[str, str] | None = None) -> str:

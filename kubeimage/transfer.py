@@ -86,6 +86,13 @@ class Importer(Protocol):
         """
         ...
 
+    def commit_all(self, images: Sequence[tuple[bytes, Sequence[Reference]]]) -> list[Arrival]:
+        """Make several images, all or none.
+
+        Raises: as ``commit`` does.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class WireForm:

@@ -25,9 +25,10 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "report image",
         "layer cachekey settings",
         "protocols transfer",
-        "kubefile context cache mount run store registry discovery",
+        "kubefile context cache mount run store archive registry discovery",
         "builder packing",
         "api distribution maintenance",
+        "saving",
         "cli",
         "__main__",
     )

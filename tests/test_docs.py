@@ -1,6 +1,7 @@
 r"""The code blocks of the documentation run.
 
-A page's blocks run in order, in one folder that holds a copy of ``fixtures/``, on a store that holds ``rootfs:v1``:
+A page's blocks run in order, in one folder that holds a copy of ``fixtures/``, on a store that holds ``rootfs:v1``.
+``$REGISTRY`` and ``$PRIVATE_REGISTRY`` are registries without TLS; anna's password for the second is "secret".
 
 - ``sh``: a script for ``sh -eu``, in a process of its own: folder changes don't outlive the block. Lines ``# -> TEXT``
   say what it prints: each is a line of its output, in this order; ``…`` stands for anything, and how many blanks there
@@ -21,7 +22,9 @@ from typing import NamedTuple
 
 import pytest
 
+from harness.fakes.registry import FakeRegistry
 from kubeimage.kubefile import CODES, parse
+from kubeimage.settings import parse_settings
 from tests.e2e.program import copy_projects
 
 ROOT = Path(__file__).parent.parent
@@ -66,8 +69,22 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+class Workplace(NamedTuple):
+    """Where a page's blocks run. Shape: ``registries`` are variables and the hosts that they name."""
+
+    folder: Path
+    registries: dict[str, str]
+
+
 @pytest.fixture
-def workplace(tmp_path: Path) -> Path:
+def registries() -> Iterator[dict[str, str]]:
+    """Run the registries that pages speak of."""
+    with FakeRegistry() as open_to_all, FakeRegistry(users={"anna": "secret"}) as private:
+        yield {"REGISTRY": open_to_all.host, "PRIVATE_REGISTRY": private.host}
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, registries: dict[str, str]) -> Workplace:
     """Give a folder with the example projects, and the two programs on a PATH of their own."""
     copy_projects(tmp_path / "work/fixtures")
     programs = tmp_path / "bin"
@@ -75,15 +92,16 @@ def workplace(tmp_path: Path) -> Path:
     for name in ("kubeimage", "pytest"):
         (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {name} "$@"\n')
         (programs / name).chmod(0o755)
-    return tmp_path / "work"
+    return Workplace(tmp_path / "work", registries)
 
 
-def run(command: list[str], workplace: Path) -> subprocess.CompletedProcess[str]:
+def run(command: list[str], workplace: Workplace) -> subprocess.CompletedProcess[str]:
     """Run a command in the folder, with nothing of this process's settings."""
     environment = {
-        "PATH": f"{workplace.parent}/bin:{os.environ['PATH']}",
-        "HOME": str(workplace.parent),
-        "KUBEIMAGE_ROOT": str(workplace.parent / "store"),
+        "PATH": f"{workplace.folder.parent}/bin:{os.environ['PATH']}",
+        "HOME": str(workplace.folder.parent),
+        "KUBEIMAGE_ROOT": str(workplace.folder.parent / "store"),
+        **workplace.registries,
         "PYTHONPATH": str(ROOT),
         "LANG": "C.UTF-8",
         # Without the plugin's entry point, a source tree has the plugin all the same.
@@ -91,7 +109,7 @@ def run(command: list[str], workplace: Path) -> subprocess.CompletedProcess[str]
     }
     return subprocess.run(
         command,
-        cwd=workplace,
+        cwd=workplace.folder,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -109,12 +127,12 @@ def is_installed() -> bool:
     return "harness.plugin" in entry_points(group="pytest11").names
 
 
-def run_block(block: Block, workplace: Path) -> str:
+def run_block(block: Block, workplace: Workplace) -> str:
     """Run a block, check that it succeeds, and give what it printed."""
     if block.info == "sh":
         command = ["sh", "-eu", "-c", block.text]
     else:
-        path = workplace / f"test_line_{block.line}.py"
+        path = workplace.folder / f"test_line_{block.line}.py"
         path.write_text(block.text)
         command = ["pytest", "-q", "-p", "no:cacheprovider", path.name]
     ended = run(command, workplace)
@@ -138,12 +156,12 @@ def single_blanks(line: str) -> str:
 
 
 @pytest.mark.parametrize("page", pages_with_code(), ids=name_of)
-def test_the_code_of_a_page_runs(page: Path, workplace: Path) -> None:
+def test_the_code_of_a_page_runs(page: Path, workplace: Workplace) -> None:
     run(["sh", "-eu", "-c", "kubeimage build -q -t rootfs:v1 fixtures/rootfs"], workplace)
 
     for block in blocks(page):
         if block.info == "python conftest.py":
-            (workplace / "conftest.py").write_text(block.text)
+            (workplace.folder / "conftest.py").write_text(block.text)
         elif block.runs:
             output = run_block(block, workplace)
             expected = [found["line"] for found in _EXPECTED.finditer(block.text)]
@@ -179,6 +197,15 @@ def test_kubefiles_in_the_docs_are_valid() -> None:
     assert len(shown) > 0
     for page, block in shown:
         parse(block.text, file=f"{name_of(page)}:{block.line}")
+
+
+def test_the_configuration_in_the_docs_can_be_followed() -> None:
+    page = ROOT / "docs/registries.md"
+    shown = [block for block in blocks(page) if block.info == "toml"]
+
+    assert len(shown) > 0
+    for block in shown:
+        parse_settings(block.text.encode(), file=f"{name_of(page)}:{block.line}")
 
 
 def test_the_reference_lists_every_code_of_the_language() -> None:

@@ -12,11 +12,16 @@ from kubeimage.image.document import Layer
 
 
 class BuildStarted(NamedTuple):
-    """A build begins. Units: ``base_layers`` counts the base's layers, ``total`` the steps."""
+    """A build begins.
+
+    Shape: ``base_digest`` is that of the base's manifest, None for scratch.
+    Units: ``base_layers`` counts the base's layers, ``total`` the steps.
+    """
 
     total: int
     base: str
     base_layers: int
+    base_digest: Digest | None = None
 
 
 class StepStarted(NamedTuple):

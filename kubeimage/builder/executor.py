@@ -102,7 +102,8 @@ def execute(plan: BuildPlan, parts: Parts, observe: Observer = ignore) -> BuildR
     Raises: any KubeimageError of a step, with the step's place in the Kubefile.
     """
     build = _Build(plan, parts, observe)
-    observe(BuildStarted(len(plan.steps), plan.base_name, len(plan.base_layers)))
+    base_digest = plan.base.manifest_digest if plan.base is not None else None
+    observe(BuildStarted(len(plan.steps), plan.base_name, len(plan.base_layers), base_digest))
     for step in plan.steps:
         build.do(step)
     return build.finish()

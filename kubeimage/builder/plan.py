@@ -15,6 +15,7 @@ from kubeimage.errors import LayerLimitError, Location, PlatformMismatchError
 from kubeimage.image.config import APPLICATION, CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE, Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import MAX_LAYERS, Arguments, Commands, History, Layer
+from kubeimage.image.oci import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
 from kubeimage.kubefile import Copy, From, Instruction, Kubefile, Run, Scope, Visible, looks_secret
@@ -47,9 +48,9 @@ class BuildOptions:
     timeout: float | None = None
     keep_failed: str | None = None
     pull: Literal["missing", "always", "never"] = "missing"
-    naming: Naming = field(default_factory=Naming)
+    naming: Naming = Naming()  # noqa: RUF009  it never changes
     pull_images: PullImages = "off"
-    search: Search = field(default_factory=Search)
+    search: Search = Search()  # noqa: RUF009  it never changes
 
     @property
     def target(self) -> Platform:
@@ -161,7 +162,18 @@ class BuildPlan(NamedTuple):
             annotations=annotations,
             image_type=(base.image_type if base is not None else "") if options.keep_base else APPLICATION,
             created=_rfc3339(options.epoch) if options.epoch is not None else None,
+            manifest_annotations=self._base_annotations() if keep else {},
         )
+
+    def _base_annotations(self) -> dict[str, str]:
+        """Say which image it stands on, by the name and by what that name meant when it was built.
+
+        Source: OCI image-spec v1.1, annotations.md. In the manifest, not in the config: equal layers stay one image,
+            however the base's were compressed when it came.
+        """
+        assert self.base is not None
+        name = self.options.naming.parse(self.base_name)
+        return {ANNOTATION_BASE_NAME: str(name), ANNOTATION_BASE_DIGEST: str(self.base.manifest_digest)}
 
 
 def base_name(kubefile: Kubefile, options: BuildOptions) -> str:

@@ -17,7 +17,9 @@ from kubeimage.builder.events import (
 from kubeimage.builder.plan import Step
 from kubeimage.cli.output import diagnostic_to_json, format_json
 from kubeimage.cli.streams import LineSplitter
+from kubeimage.cli.telling import Objects
 from kubeimage.errors import Diagnostic
+from kubeimage.registry.events import TransferEvent
 
 
 class JsonProgress:
@@ -27,12 +29,19 @@ class JsonProgress:
         self._write = write
         self._lines = LineSplitter()
         self._running: Step | None = None
+        self._transfers = Objects()
 
-    def __call__(self, event: Event, /) -> None:
+    def __call__(self, event: Event | TransferEvent, /) -> None:
         """Tell what has happened."""
         match event:
             case BuildStarted():
-                self._tell("build_started", steps=event.total, base=event.base, base_layers=event.base_layers)
+                self._tell(
+                    "build_started",
+                    steps=event.total,
+                    base=event.base,
+                    base_layers=event.base_layers,
+                    base_digest=str(event.base_digest) if event.base_digest else None,
+                )
             case StepStarted():
                 self._running = event.step
                 self._tell("step_started", **_step_to_json(event.step))
@@ -55,6 +64,13 @@ class JsonProgress:
                     layers=len(event.image.layers),
                     size=event.image.size,
                 )
+            case _:
+                self._tell_transfer(event)
+
+    def _tell_transfer(self, event: TransferEvent) -> None:
+        told = self._transfers.object_of(event)
+        if told is not None:
+            self._write(format_json(told, indent=None))
 
     def advise(self, advice: Diagnostic) -> None:
         """Tell advice about the Kubefile."""

@@ -1,4 +1,4 @@
-"""Progress on a terminal: the running step and its time below a log of what has happened."""
+"""Progress on a terminal: the running step and its time, or blobs that travel, below a log of what has happened."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from contextlib import suppress
 
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
+from rich.table import Table
 from rich.text import Text
 
+from kubeimage.cli.output import format_size
 from kubeimage.cli.plain import PlainProgress
+from kubeimage.image.digest import Digest
+from kubeimage.registry.events import BlobFinished, BlobProgress, TransferEvent
 
 
 class LiveProgress(PlainProgress):
@@ -22,6 +27,7 @@ class LiveProgress(PlainProgress):
         self._spinner = Spinner("dots")
         self._running = ""
         self._since = 0.0
+        self._travelling: dict[Digest, BlobProgress] = {}
         # The terminal is drawn anew ten times a second, not at each step: 128 cached steps take no time.
         self._live = Live(
             get_renderable=self._render,
@@ -56,7 +62,19 @@ class LiveProgress(PlainProgress):
         with suppress(OSError):
             self._live.stop()
 
+    def transfer(self, event: TransferEvent) -> None:
+        """Tell of a push or pull, and show a bar for each blob that travels."""
+        if isinstance(event, BlobProgress):
+            self._travelling[event.digest] = event
+        elif isinstance(event, BlobFinished):
+            self._travelling.pop(event.digest, None)
+        else:
+            self._travelling.clear()
+        super().transfer(event)
+
     def _render(self) -> RenderableType:
+        if self._travelling:
+            return self._render_bars(list(self._travelling.values()))
         if not self._running:
             return Text("")
         elapsed = f" {time.monotonic() - self._since:.0f} s"
@@ -64,3 +82,11 @@ class LiveProgress(PlainProgress):
         label.truncate(max(self._console.width - len(elapsed) - 3, 1), overflow="ellipsis")
         self._spinner.update(text=label.append(elapsed, "dim"))
         return self._spinner
+
+    def _render_bars(self, travelling: list[BlobProgress]) -> RenderableType:
+        table = Table.grid(padding=(0, 1))
+        for one in travelling:
+            bar = ProgressBar(total=one.size, completed=one.done, width=min(40, max(self._console.width - 48, 4)))
+            share = f"{format_size(one.done)} of {format_size(one.size)}"
+            table.add_row(f"{one.direction} sha256:{one.digest.short}", bar, Text(share, "dim"))
+        return table

@@ -16,7 +16,9 @@ from kubeimage.builder.events import (
 from kubeimage.builder.plan import Step
 from kubeimage.cli.output import count, format_size, harmless, shorten, shorten_digests
 from kubeimage.cli.streams import LineSplitter
+from kubeimage.cli.telling import line_of
 from kubeimage.errors import Diagnostic, Location
+from kubeimage.registry.events import TransferEvent
 from kubeimage.report import format_diagnostics
 
 _OUTPUT_PREFIX = "  | "
@@ -33,7 +35,7 @@ class PlainProgress:
         self._cached = 0
         self._done = 0
 
-    def __call__(self, event: Event, /) -> None:
+    def __call__(self, event: Event | TransferEvent, /) -> None:
         """Tell what has happened."""
         match event:
             case BuildStarted():
@@ -51,6 +53,14 @@ class PlainProgress:
                 self._warn(event)
             case BuildFinished():
                 self._sum_up(event)
+            case _:
+                self.transfer(event)
+
+    def transfer(self, event: TransferEvent) -> None:
+        """Tell of a push or pull."""
+        line = line_of(event)
+        if line is not None:
+            self.say(line.text, line.style)
 
     def advise(self, advice: Diagnostic) -> None:
         """Show advice as the compiler-like message that it is."""

@@ -1,26 +1,26 @@
-"""What a build tells while it runs, on standard error: plain lines, JSON lines, a live terminal, or nothing.
+"""What builds, pushes and pulls tell, on standard error: plain lines, JSON lines, a live terminal, or nothing.
 
-Nobody has to read it: a reader that goes away ends no build.
+Nobody has to read it: a reader that goes away ends nothing.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from kubeimage.builder.events import Event
-from kubeimage.cli.streams import Muffled
+from kubeimage.cli.streams import Muffled, is_terminal
 from kubeimage.errors import Diagnostic
+from kubeimage.registry.events import TransferEvent
 
 
 class Progress(Protocol):
-    """Somebody who watches a build."""
+    """Somebody who watches a build, a push or a pull."""
 
-    def __call__(self, event: Event, /) -> None:
-        """Observe what the executor does."""
+    def __call__(self, event: Event | TransferEvent, /) -> None:
+        """Observe what is done."""
         ...
 
     def advise(self, advice: Diagnostic) -> None:
@@ -53,7 +53,7 @@ def _make(mode: str) -> Progress:
         from kubeimage.cli.jsonlines import JsonProgress
 
         return JsonProgress(Muffled(sys.stderr))
-    if mode == "auto" and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+    if mode == "auto" and is_terminal():
         from kubeimage.cli.live import LiveProgress
 
         return LiveProgress()
@@ -65,7 +65,7 @@ def _make(mode: str) -> Progress:
 class QuietProgress:
     """Tells nothing."""
 
-    def __call__(self, event: Event, /) -> None:
+    def __call__(self, event: Event | TransferEvent, /) -> None:
         """Observe nothing."""
 
     def advise(self, advice: Diagnostic) -> None:

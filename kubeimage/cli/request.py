@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
@@ -42,7 +42,7 @@ class BuildRequest(NamedTuple):
     progress: str
     quiet: bool
     iidfile: str | None
-    pull: str
+    pull: Literal["missing", "always", "never"]
     insecure: tuple[str, ...]
     context: str
 
@@ -178,6 +178,25 @@ def parse_name(text: str, what: str, naming: Naming) -> Reference:
     return reference
 
 
+def _choice(name: str, *choices: str, text: str) -> Callable[[Any], Any]:
+    return click.option(name, type=click.Choice(choices), default=choices[0], show_default=True, help=text)
+
+
+_progress = _choice("--progress", "auto", "plain", "json", "quiet", text="How to tell what happens, on standard error.")
+_quiet = click.option("-q", "--quiet", is_flag=True, help="The same as --progress=quiet.")
+
+
+def progress_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command ``--progress`` and ``-q``, as one argument ``progress``."""
+
+    @wraps(function)
+    def command(*arguments: Any, quiet: bool, progress: str, **values: Any) -> None:
+        function(*arguments, progress="quiet" if quiet else progress, **values)
+
+    decorated: Callable[..., None] = _progress(_quiet(command))
+    return decorated
+
+
 insecure_option = click.option(
     "--insecure",
     multiple=True,
@@ -210,10 +229,6 @@ def _finite(_context: click.Context, _parameter: click.Parameter, value: float |
     return value
 
 
-def _choice(name: str, *choices: str, text: str) -> Callable[[Any], Any]:
-    return click.option(name, type=click.Choice(choices), default=choices[0], show_default=True, help=text)
-
-
 def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
     return [
         click.option(
@@ -243,8 +258,8 @@ def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
             "--timeout", type=float, metavar="SECONDS", callback=_finite, help="Stop a RUN that takes longer."
         ),
         click.option("--keep-failed", metavar="DIR", help="Copy the tree that a failed RUN left into DIR, to look at."),
-        _choice("--progress", "auto", "plain", "json", "quiet", text="How to tell what happens, on standard error."),
-        click.option("-q", "--quiet", is_flag=True, help="The same as --progress=quiet."),
+        _progress,
+        _quiet,
         click.option("--iidfile", metavar="FILE", help="Write the image id into this file."),
         _choice("--pull", "missing", "always", "never", text="When the base image is fetched from its registry."),
         insecure_option,

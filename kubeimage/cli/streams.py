@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import os
+import sys
 from typing import TextIO
 
 from kubeimage.cli.output import give_up
@@ -48,3 +50,8 @@ class LineSplitter:
     def finish(self) -> list[str]:
         """Give what is left, as a line."""
         return self.feed(b"", final=True)
+
+
+def is_terminal() -> bool:
+    """Whether standard error is something on which bars can be drawn."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"

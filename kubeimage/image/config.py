@@ -47,6 +47,7 @@ class Image:
     """A cluster image for one platform.
 
     Shape: ``layers`` lowest first; ``history`` has one entry with ``empty_layer=False`` for each layer, in order.
+           ``manifest_annotations`` stand in the manifest, and so have no part in the image id.
     Units: ``created`` is RFC 3339 text, or None.
     """
 
@@ -59,9 +60,10 @@ class Image:
     annotations: Mapping[str, str] = field(default_factory=dict)
     image_type: ImageType = ""
     created: str | None = None
+    manifest_annotations: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        for name in ("labels", "annotations"):
+        for name in ("labels", "annotations", "manifest_annotations"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     @cached_property
@@ -80,7 +82,13 @@ class Image:
         return Manifest(
             config=Descriptor(MEDIA_TYPE_CONFIG, self.id, len(self.config)),
             layers=tuple(layer.descriptor for layer in self.layers),
+            annotations=self.manifest_annotations,
         )
+
+    @cached_property
+    def manifest_digest(self) -> Digest:
+        """The digest of the manifest; of an image that was read from a store, of the one that led to it."""
+        return Digest.of(self.manifest.to_bytes())
 
     @property
     def size(self) -> int:
@@ -88,8 +96,15 @@ class Image:
         return sum({layer.diff_id: layer.size for layer in self.layers}.values())
 
     @classmethod
-    def from_config(cls, config: bytes, layers: Sequence[Layer]) -> Image:
-        """Read a config blob; ``layers`` are the manifest's, and what made them is filled in.
+    def from_config(
+        cls,
+        config: bytes,
+        layers: Sequence[Layer],
+        *,
+        manifest: Digest | None = None,
+        annotations: Mapping[str, str] | None = None,
+    ) -> Image:
+        """Read a config blob; ``layers`` and ``annotations`` are the manifest's, and what made layers is filled in.
 
         Raises: KeyError, TypeError or ValueError where the blob is no config, or names other layers than ``layers``.
         """
@@ -97,8 +112,10 @@ class Image:
         diff_ids = read_diff_ids(value)
         if diff_ids is not None and diff_ids != [layer.diff_id for layer in layers]:
             raise ValueError("the config's rootfs.diff_ids are not the manifest's layers")
-        image = _from_json(value, layers)
+        image = replace(_from_json(value, layers), manifest_annotations=annotations or {})
         image.__dict__["config"] = config
+        if manifest is not None:
+            image.__dict__["manifest_digest"] = manifest
         return image
 
     def complete_config(self, *, for_sealer: bool) -> bytes:

@@ -20,6 +20,8 @@ MEDIA_TYPE_INDEX = media_types.INDEX
 MEDIA_TYPE_CONFIG = media_types.CONFIG
 MEDIA_TYPE_LAYER = media_types.LAYER
 
+ANNOTATION_BASE_NAME = "org.opencontainers.image.base.name"
+ANNOTATION_BASE_DIGEST = "org.opencontainers.image.base.digest"
 ANNOTATION_REF_NAME = "org.opencontainers.image.ref.name"
 # containerd's word for the whole name; `ref.name` holds the short one that people type.
 ANNOTATION_FULL_NAME = "io.containerd.image.name"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 from kubeimage.errors import DigestFormatError, ReferenceFormatError
 from kubeimage.image.digest import Digest
@@ -77,8 +77,7 @@ class Reference:
         return f"{self.domain}/{self.repository}{self._suffix}"
 
 
-@dataclass(frozen=True, slots=True)
-class Naming:
+class Naming(NamedTuple):
     """What a short name leaves out: where the registry and the namespace are not said, these are meant."""
 
     domain: str = DEFAULT_DOMAIN

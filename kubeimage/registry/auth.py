@@ -10,8 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from kubeimage._version import __version__
@@ -28,8 +27,7 @@ _PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))'
 Scopes = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(NamedTuple):
     """One way to log in that a registry offers. Shape: ``scheme`` is in lower case."""
 
     scheme: str
@@ -38,9 +36,8 @@ class Challenge:
     scope: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    value: str = field(repr=False)
+class _Token(NamedTuple):
+    value: str
     ends: float
 
 

@@ -5,7 +5,7 @@ Source: OCI distribution-spec v1.1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from kubeimage.errors import (
@@ -31,8 +31,7 @@ _ACCEPTED = (
 _BINARY = {"Content-Type": "application/octet-stream"}
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(NamedTuple):
     """A blob on its way into a registry. Units: ``offset`` in bytes that the registry has."""
 
     url: str

@@ -13,11 +13,9 @@ import binascii
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubeimage.errors import CredentialsError
 
@@ -31,13 +29,15 @@ _HUB_KEY = "https://index.docker.io/v1/"
 _TOKEN_USER = "<token>"  # noqa: S105  the name that says that the secret is a token
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """A user name and password, or an identity token. Its ``repr`` tells no secret."""
 
     user: str = ""
-    password: str = field(default="", repr=False)
-    identity_token: str = field(default="", repr=False)
+    password: str = ""
+    identity_token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.user!r}, ...)"
 
     @property
     def basic(self) -> str:
@@ -229,6 +229,8 @@ def _locked_folder(folder: str) -> Iterator[None]:
 
 
 def _replace(target: str, text: str) -> None:
+    import tempfile
+
     # mkstemp makes a file that nobody else can read.
     descriptor, unfinished = tempfile.mkstemp(prefix=".config.", dir=os.path.dirname(target))
     try:

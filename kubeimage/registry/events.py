@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from kubeimage.image.digest import Digest
 
 Direction = Literal["push", "pull"]
 
 
-@dataclass(frozen=True, slots=True)
-class TransferStarted:
+class TransferStarted(NamedTuple):
     """An image begins to travel. Shape: ``place`` is where it comes from or goes to, which may be a mirror."""
 
     direction: Direction
@@ -21,8 +18,7 @@ class TransferStarted:
     place: str
 
 
-@dataclass(frozen=True, slots=True)
-class BlobProgress:
+class BlobProgress(NamedTuple):
     """Some of a blob has travelled.
 
     Units: ``done`` and ``size`` in bytes; ``done`` is less than before where some has to go again.
@@ -34,8 +30,7 @@ class BlobProgress:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class BlobFinished:
+class BlobFinished(NamedTuple):
     """A blob is where it should be.
 
     Shape: ``moved`` is False for one that was there, or that the registry took from another repository (``mounted``).
@@ -48,15 +43,13 @@ class BlobFinished:
     mounted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TransferWarned:
+class TransferWarned(NamedTuple):
     """Something that a person should know and that stops nothing."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class TransferFinished:
+class TransferFinished(NamedTuple):
     """The image has arrived, under its name. Shape: ``digest`` is that of its manifest or index in the registry."""
 
     direction: Direction
@@ -70,6 +63,8 @@ TransferObserver = Callable[[TransferEvent], None]
 
 def one_at_a_time(observe: TransferObserver) -> TransferObserver:
     """Make an observer that several threads may tell something."""
+    import threading
+
     lock = threading.Lock()
 
     def locked(event: TransferEvent) -> None:

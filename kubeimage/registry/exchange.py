@@ -10,8 +10,8 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from kubeimage._version import __version__
@@ -24,7 +24,8 @@ from kubeimage.errors import (
 )
 from kubeimage.registry.auth import Authenticator, Scopes
 from kubeimage.registry.credentials import DOCKER_HUB, Credentials
-from kubeimage.registry.http import HttpTransport, Origin, Request, Response, origin_of
+from kubeimage.registry.http import HttpTransport, Request, Response
+from kubeimage.registry.origin import Origin, origin_of
 from kubeimage.settings import Settings
 
 USER_AGENT = f"kubeimage/{__version__}"
@@ -36,8 +37,7 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 _KEEP_METHOD = {307, 308}
 
 
-@dataclass(frozen=True)
-class Retry:
+class Retry(NamedTuple):
     """How often to try, and how long to wait in between: twice as long each time, by chance up to half less.
 
     Units: seconds; ``patience`` is the longest wait that a registry may ask for.
@@ -140,13 +140,13 @@ class Exchange:
         return self._send_once(_with_authorization(request, answer))
 
     def _send_once(self, request: Request) -> Response:
-        return self._transport.send(replace(request, headers={"User-Agent": USER_AGENT, **request.headers}))
+        return self._transport.send(request._replace(headers={"User-Agent": USER_AGENT, **request.headers}))
 
     def _redirected(self, request: Request, response: Response) -> Request:
         url = self.resolve(request, response.headers["Location"])
         if response.status not in _KEEP_METHOD and request.method not in ("GET", "HEAD"):
-            return replace(request, method="GET", url=url, body=None)
-        return replace(request, url=url)
+            return request._replace(method="GET", url=url, body=None)
+        return request._replace(url=url)
 
     def resolve(self, request: Request, location: str) -> str:
         """Give the address that a Location header means.
@@ -204,7 +204,7 @@ _API_HOSTS = dict.fromkeys(DOCKER_HUB, "registry-1.docker.io")
 
 
 def _with_authorization(request: Request, value: str | None) -> Request:
-    return request if value is None else replace(request, headers={**request.headers, "Authorization": value})
+    return request if value is None else request._replace(headers={**request.headers, "Authorization": value})
 
 
 def _retry_after(response: Response) -> float | None:

@@ -16,11 +16,12 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
 from kubeimage.errors import RegistryConnectionError, RegistryContentError
+from kubeimage.registry.origin import Origin, origin_of
 from kubeimage.registry.proxy import Proxy, find_proxy
 from kubeimage.registry.tls import Trust, certificate_error
 
@@ -30,8 +31,7 @@ PIECE = 1 << 20
 _NOT_THERE = {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(NamedTuple):
     """How long to wait for a registry.
 
     Units: seconds. ``answer`` is for the first byte of an answer, ``handshake`` for a server that may not speak TLS;
@@ -46,21 +46,7 @@ class Patience:
     rate: float = 1024
 
 
-class Origin(NamedTuple):
-    """Where a request goes, and whose credentials may go with it."""
-
-    scheme: str
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        usual = self.port == (443 if self.scheme == "https" else 80)
-        return host if usual else f"{host}:{self.port}"
-
-
-@dataclass(frozen=True)
-class Body:
+class Body(NamedTuple):
     """What a request sends: ``size`` bytes, read from the start each time it is sent."""
 
     size: int
@@ -72,14 +58,16 @@ class Body:
         return cls(len(data), lambda: iter((data,)))
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """An HTTP request. Its ``repr`` shows no header, for these hold secrets."""
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = MappingProxyType({})
     body: Body | None = None
+
+    def __repr__(self) -> str:
+        return f"Request({self.shown})"
 
     @property
     def origin(self) -> Origin:
@@ -100,17 +88,6 @@ class Request:
         """What to tell people: without the query, which may hold a signature."""
         parts = urlsplit(self.url)
         return f"{self.method} {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def origin_of(url: str) -> Origin:
-    """Give the origin of an address.
-
-    Raises: ValueError for an address that is not http or https.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"not an address of the web: {url[:100]!r}")
-    return Origin(parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
 
 
 class Response:

@@ -5,25 +5,25 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from kubeimage.errors import UsageError
-
-if TYPE_CHECKING:
-    from kubeimage.registry.http import Origin
+from kubeimage.registry.origin import Origin
 
 _LOOPBACK = ("localhost", "127.", "::1")
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(NamedTuple):
     """An HTTP proxy. Shape: ``headers`` hold its credentials, if it wants any."""
 
     host: str
     port: int
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = MappingProxyType({})
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.host}:{self.port})"
 
 
 def find_proxy(origin: Origin, environment: Mapping[str, str] | None = None) -> Proxy | None:

@@ -7,8 +7,8 @@ it is verified by whoever takes it in, and nothing is published before all of it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from kubeimage.errors import (
     BlobCorruptError,
@@ -38,8 +38,7 @@ from kubeimage.transfer import LARGEST_DOCUMENT, Arrival, Importer
 _BAD_DOCUMENT = (ValueError, KeyError, TypeError, AttributeError, KubeimageError)
 
 
-@dataclass(frozen=True)
-class Pull:
+class Pull(NamedTuple):
     """One image on its way from a repository into a store.
 
     Shape: ``platforms`` are those wanted; with none, all that there are. ``stop`` ends what other threads do.

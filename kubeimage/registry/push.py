@@ -6,8 +6,8 @@ What the registry has is not sent. Layers that are still to be compressed are, w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from kubeimage.errors import RegistryError
 from kubeimage.image.oci import Descriptor
@@ -24,8 +24,7 @@ from kubeimage.registry.workers import run_all
 from kubeimage.transfer import Departure, RawLayer, WireImage
 
 
-@dataclass(frozen=True)
-class Push:
+class Push(NamedTuple):
     """One image on its way from a store into a repository.
 
     Shape: ``stop`` ends what other threads do. ``find_lender`` gives another repository of the registry from which it

@@ -15,8 +15,6 @@ from kubeimage.registry.credentials import DOCKER_HUB, Credentials, CredentialSt
 from kubeimage.registry.events import TransferObserver, TransferWarned, one_at_a_time
 from kubeimage.registry.exchange import Exchange, Retry
 from kubeimage.registry.http import HttpTransport, Patience
-from kubeimage.registry.pull import Pull
-from kubeimage.registry.push import Push
 from kubeimage.registry.tls import Trust
 from kubeimage.settings import Settings
 from kubeimage.transfer import Arrival, Departure, Importer, WireImage
@@ -50,6 +48,8 @@ class Registries:
 
         Raises: RegistryError, CredentialsError, SettingsError; PlatformMismatchError; what the importer raises.
         """
+        from kubeimage.registry.pull import Pull
+
         observe = one_at_a_time(observe)
 
         def pull_from(place: Reference) -> Arrival:
@@ -76,6 +76,8 @@ class Registries:
 
         Raises: RegistryError, CredentialsError; StoreError where the image is damaged.
         """
+        from kubeimage.registry.push import Push
+
         repository = self._repository(reference, writable=True)
         return Push(repository, reference.tag, departure, one_at_a_time(observe), self.stop, find_lender).run()
 

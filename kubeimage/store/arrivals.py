@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,14 +12,14 @@ from kubeimage.image.media_types import MANIFESTS, compression_of, is_layer
 from kubeimage.image.oci import Descriptor, Index, parse_document
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.layer.output import PIECE, Output
 from kubeimage.store import index, manifests
 from kubeimage.store.blobs import Blobs, NewBlob
-from kubeimage.store.images import DirectoryImageStore
+from kubeimage.store.images import DirectoryImageStore, MakeEntry
 from kubeimage.store.records import Variant
 from kubeimage.store.variants import Variants
 from kubeimage.transfer import LARGEST_DOCUMENT, Arrival, Budget
 
-_PIECE = 1 << 20
 _AGAIN = "get the image again; if it stays so, it is damaged where it came from"
 
 
@@ -86,12 +85,29 @@ class StoreImporter:
         Raises: BlobNotFoundError, BlobCorruptError, LayerError, LayerLimitError, PlatformMismatchError,
             StoreFullError, StoreAccessError.
         """
+        return self.commit_all([(data, references)])[0]
+
+    def commit_all(self, images: Sequence[tuple[bytes, Sequence[Reference]]]) -> list[Arrival]:
+        """Verify several images, then give all of them their names at once.
+
+        Raises: as ``commit`` does.
+        """
+        accepted = [self._accept(data) for data, _ in images]
+        self._images.commit_all(
+            [(make_entry, names) for (_, make_entry), (_, names) in zip(accepted, images, strict=True)]
+        )
+        return [arrival for arrival, _ in accepted]
+
+    def _accept(self, data: bytes) -> tuple[Arrival, MakeEntry]:
         document = _parse(data)
-        if not isinstance(document, Index):
-            top = self.put_manifest(data)
-            found = self._verify(top)
-            self._images.commit(lambda name: index.make_entry_of(top, *found, name), references)
-            return Arrival(top, ((found[0], top.digest, found[1]),))
+        if isinstance(document, Index):
+            return self._accept_index(data, document)
+        top = self.put_manifest(data)
+        platform, image_id = self._verify(top)
+        arrival = Arrival(top, ((platform, top.digest, image_id),))
+        return arrival, lambda name: index.make_entry_of(top, platform, image_id, name)
+
+    def _accept_index(self, data: bytes, document: Index) -> tuple[Arrival, MakeEntry]:
         top = Descriptor.of(document.media_type, data)
         taken = [one for one in document.manifests if one.digest in self._arrived]
         images = [one for one in taken if one.media_type in MANIFESTS and manifests.is_for_a_machine(one)]
@@ -102,9 +118,9 @@ class StoreImporter:
             self._check_blobs(other)
         self._blobs.put(data)
         digests = [one.digest for one in taken]
-        self._images.commit(lambda name: index.make_index_entry(top, digests, name), references)
         absent = tuple(one for one in document.manifests if one.digest not in self._arrived)
-        return Arrival(top, arrived, absent, tuple(self._warn_of_sizes(taken)))
+        arrival = Arrival(top, arrived, absent, tuple(self._warn_of_sizes(taken)))
+        return arrival, lambda name: index.make_index_entry(top, digests, name)
 
     def _write(self, descriptor: Descriptor, pieces: Iterator[bytes], file: NewBlob) -> Variant | None:
         if not is_layer(descriptor.media_type) or compression_of(descriptor.media_type) == "none":
@@ -165,22 +181,23 @@ def _write_verified(descriptor: Descriptor, pieces: Iterator[bytes], file: NewBl
 
     Raises: BlobCorruptError, as soon as there is too much.
     """
-    digest, size = hashlib.sha256(), 0
-    for piece in pieces:
-        size += len(piece)
-        if size > descriptor.size:
-            raise BlobCorruptError(
-                f"the blob {descriptor.digest} has more than its {descriptor.size} bytes", hint=_AGAIN
-            )
-        digest.update(piece)
-        file.write(piece)
+    size = 0
+    with Output(file.write) as output:
+        for piece in pieces:
+            size += len(piece)
+            if size > descriptor.size:
+                raise BlobCorruptError(
+                    f"the blob {descriptor.digest} has more than its {descriptor.size} bytes", hint=_AGAIN
+                )
+            output.add(piece)
+        found = output.finish()
     if size != descriptor.size:
         raise BlobCorruptError(
             f"the blob {descriptor.digest} ended after {size} of {descriptor.size} bytes", hint=_AGAIN
         )
-    if digest.hexdigest() != descriptor.digest.hex:
+    if found != descriptor.digest.hex:
         raise BlobCorruptError(
-            f"the blob {descriptor.digest} was asked for, and what came is sha256:{digest.hexdigest()}", hint=_AGAIN
+            f"the blob {descriptor.digest} was asked for, and what came is sha256:{found}", hint=_AGAIN
         )
 
 
@@ -191,7 +208,7 @@ def _regroup(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         waiting.append(chunk)
         gathered += len(chunk)
-        if gathered >= _PIECE:
+        if gathered >= PIECE:
             yield b"".join(waiting)
             waiting, gathered = [], 0
     if gathered:

@@ -25,6 +25,7 @@ from kubeimage.image.media_types import (
     Format,
     compression_of,
     format_of,
+    is_layer,
     layer_type,
 )
 from kubeimage.image.oci import Descriptor, Index, Manifest
@@ -163,10 +164,12 @@ class StoreDeparture:
         """
         with self._lock:
             self._blobs.hold([descriptor.digest])
-            if not self._blobs.is_sound(descriptor.digest, descriptor.size):
-                self._blobs.size(descriptor.digest)
-                raise BlobCorruptError(f"the blob {descriptor.digest} is damaged", hint=REBUILD)
-        return self._blobs.open(descriptor.digest)
+            if self._blobs.is_sound(descriptor.digest, descriptor.size):
+                return self._blobs.open(descriptor.digest)
+            if is_layer(descriptor.media_type) and self._layers.has(descriptor.digest):
+                return self._layers.open_aside(descriptor.digest)
+            self._blobs.size(descriptor.digest)
+        raise BlobCorruptError(f"the blob {descriptor.digest} is damaged", hint=REBUILD)
 
     def _platform(self, source: _Source) -> Platform:
         assert source.image is not None
@@ -178,15 +181,15 @@ class StoreDeparture:
         coding = self._form.coding
         if self._form.only_raw and kind != "none":
             coding = None
-        if self._format == "docker" and (coding.kind if coding else kind) == "zstd":
-            # Docker's schema 2 has no word for it.
+        is_zstd = (coding.kind if coding else kind) == "zstd"
+        if is_zstd and self._format == "docker" and stored.media_type != layer_type("zstd", "docker"):
+            # Docker's schema 2 has no word for it, though containerd has made one up.
             coding = _GZIP
         if coding is None or coding.kind == kind:
             return stored
         with self._lock:
             layer = self._variants.layer_in(stored)
             if coding.kind == "none":
-                self._layers.materialise(layer.diff_id)
                 return Descriptor(layer_type("none"), layer.diff_id, layer.size)
             wanted = str(coding)
             known = [one for one in self._variants.sound(layer.diff_id) if one.kind == coding.kind]

@@ -31,6 +31,9 @@ from kubeimage.store.variants import Variants
 Removal = Callable[[Callable[[Entries], Entries]], list[Digest]]
 """Changes the entries, removes the blobs that were needed for what is gone, and gives their digests."""
 
+MakeEntry = Callable[[Reference | None], JsonObject]
+"""Makes the entry of the index that shows an image under a name."""
+
 _SHORTEST_ID = re.compile(r"[0-9a-f]{6,64}")
 
 
@@ -88,17 +91,29 @@ class DirectoryImageStore:
         self.commit(lambda name: index.make_entry(image, manifest, name), references)
         return manifest.digest
 
-    def commit(self, make_entry: Callable[[Reference | None], JsonObject], references: Sequence[Reference]) -> None:
+    def commit(self, make_entry: MakeEntry, references: Sequence[Reference]) -> None:
         """Wait until all blobs are on the disk, and give each name its entry: nothing is to be seen before.
 
         Raises: BlobNotFoundError; StoreFullError, StoreAccessError.
         """
-        names = list(dict.fromkeys(_as_name(reference) for reference in references))
-        wanted: list[Reference | None] = [*names] or [None]
-        entries = [make_entry(name) for name in wanted]
+        self.commit_all([(make_entry, references)])
+
+    def commit_all(self, images: Sequence[tuple[MakeEntry, Sequence[Reference]]]) -> None:
+        """Commit several images at once, all or none; a name that two of them get is the last one's.
+
+        Raises: BlobNotFoundError; StoreFullError, StoreAccessError.
+        """
+        named = [(make_entry, _names_for(make_entry(None), references)) for make_entry, references in images]
+
+        def change(before: Entries) -> Entries:
+            for make_entry, names in named:
+                wanted: list[Reference | None] = [*names] or [None]
+                before = _add(before, [make_entry(name) for name in wanted], names)
+            return before
+
         self._blobs.sync()
         with locks.shared(self._layout.gc_lock):
-            index.change_entries(self._layout, self._session, lambda before: _add(before, entries, names))
+            index.change_entries(self._layout, self._session, change)
 
     def get(self, reference: Reference, platform: Platform | None = None) -> Image | None:
         """Give the image of that name; of several platforms, the one asked for, this machine's, or the first.
@@ -146,9 +161,12 @@ class DirectoryImageStore:
         return None
 
     def _found_in(self, entry: JsonObject) -> Found | None:
-        top = index.image_of(entry)
-        if top is None or top.media_type not in INDEXES:
-            return Found(top, (top,)) if top is not None else None
+        named = index.image_of(entry)
+        if named is None:
+            return None
+        top = Descriptor(named.media_type, named.digest, named.size)
+        if top.media_type not in INDEXES:
+            return Found(top, (top,))
         taken = index.taken_of(entry)
         self._blobs.hold([top.digest])
         listed = manifests.read_index(self._blobs, top).manifests
@@ -267,6 +285,11 @@ def _add(before: Entries, entries: Entries, names: Sequence[Reference]) -> Entri
 def _is_replaced(entry: JsonObject, names: Sequence[Reference], shown: set[str]) -> bool:
     is_shown = index.is_dangling(entry) and entry.get("digest") in shown
     return is_shown or any(index.is_named(entry, name) for name in names)
+
+
+def _names_for(entry: JsonObject, references: Sequence[Reference]) -> list[Reference]:
+    """Give the names that an entry is to have; a digest in one of them stays where it is the entry's own."""
+    return list(dict.fromkeys(one if str(one.digest) == entry["digest"] else _as_name(one) for one in references))
 
 
 def _as_name(reference: Reference) -> Reference:

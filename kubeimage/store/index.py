@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from kubeimage.errors import KubeimageError, ReferenceFormatError, StoreError
+from kubeimage.errors import KubeimageError, StoreError
 from kubeimage.image import canonical
 from kubeimage.image.canonical import JsonObject
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import INDEXES, MANIFESTS
+from kubeimage.image.naming import name_annotations, named_in
 from kubeimage.image.oci import (
     ANNOTATION_FULL_NAME,
     ANNOTATION_REF_NAME,
@@ -97,7 +98,7 @@ def make_entry_of(
     """Make the entry that says that ``reference`` names the image of a manifest."""
     annotations = {ANNOTATION_IMAGE_ID: str(image_id)}
     if reference is not None:
-        annotations |= _names(reference)
+        annotations |= name_annotations(reference)
     return {**manifest.to_json(), "annotations": annotations, "platform": platform_to_json(platform)}
 
 
@@ -105,7 +106,7 @@ def make_index_entry(top: Descriptor, taken: Iterable[Digest], reference: Refere
     """Make the entry that says that ``reference`` names the index ``top``, of which ``taken`` are there."""
     annotations = {ANNOTATION_MANIFESTS: " ".join(map(str, taken))}
     if reference is not None:
-        annotations |= _names(reference)
+        annotations |= name_annotations(reference)
     return {**top.to_json(), "annotations": annotations}
 
 
@@ -120,11 +121,7 @@ def taken_of(entry: JsonObject) -> frozenset[Digest] | None:
 
 def rename_entry(entry: JsonObject, reference: Reference) -> JsonObject:
     """Make the same entry with another name."""
-    return {**entry, "annotations": {**(entry.get("annotations") or {}), **_names(reference)}}
-
-
-def _names(reference: Reference) -> dict[str, str]:
-    return {ANNOTATION_REF_NAME: reference.familiar(), ANNOTATION_FULL_NAME: str(reference)}
+    return {**entry, "annotations": {**(entry.get("annotations") or {}), **name_annotations(reference)}}
 
 
 def image_of(entry: JsonObject) -> Descriptor | None:
@@ -156,19 +153,8 @@ def is_dangling(entry: JsonObject) -> bool:
 
 
 def reference_of(entry: JsonObject) -> Reference | None:
-    """Give the name in the entry, None where there is none that can be understood.
-
-    Another tool that gives an entry another name changes the short one only, so that one decides.
-    """
-    short, full = _annotation(entry, ANNOTATION_REF_NAME), _annotation(entry, ANNOTATION_FULL_NAME)
-    try:
-        if full:
-            reference = Reference.parse(full)
-            if short in ("", full, reference.familiar()):
-                return reference
-        return Reference.parse(short) if short else None
-    except ReferenceFormatError:
-        return None
+    """Give the name in the entry, None where there is none that can be understood."""
+    return named_in({name: _annotation(entry, name) for name in (ANNOTATION_REF_NAME, ANNOTATION_FULL_NAME)})
 
 
 def disagreeing_name(entry: JsonObject) -> str | None:

@@ -87,14 +87,20 @@ class DirectoryLayerStore:
         Raises: BlobNotFoundError; BlobCorruptError, StoreFullError where it has to be uncompressed.
         """
         variant = self._variant_to_read(diff_id)
-        if variant is None:
-            return self._blobs.open(diff_id)
-        if not self._working:
-            return self._unpack_aside(variant)
+        if variant is None or not self._working:
+            return self.open_aside(diff_id)
         with self._blobs.writing() as blob:
             self._unpack(variant, blob.write)
             self._blobs.publish(blob, diff_id, variant.size)
         return self._blobs.open(diff_id)
+
+    def open_aside(self, diff_id: Digest) -> BinaryIO:
+        """Open the tar for reading, as ``open`` does, but keep nothing of what has to be uncompressed.
+
+        Raises: BlobNotFoundError; BlobCorruptError, StoreFullError.
+        """
+        variant = self._variant_to_read(diff_id)
+        return self._unpack_aside(variant) if variant is not None else self._blobs.open(diff_id)
 
     def read(self, diff_id: Digest) -> Iterator[bytes]:
         """Give the tar's bytes from beginning to end, keeping none of them.

@@ -67,11 +67,12 @@ def read_image(blobs: Blobs, variants: Variants, descriptor: Descriptor) -> Imag
     layers = [variants.layer_in(layer) for layer in manifest.layers]
     config = blobs.read(manifest.config.digest, manifest.config.size)
     try:
-        return Image.from_config(config, layers)
+        image = Image.from_config(config, layers, manifest=descriptor.digest, annotations=manifest.annotations)
     except _BAD_JSON as error:
         raise BlobCorruptError(
             f"the blob {manifest.config.digest} is no config of the image {descriptor.digest}: {error}", hint=REBUILD
         ) from error
+    return image
 
 
 def iter_manifests(blobs: Blobs, descriptor: Descriptor, taken: Taken = None) -> Iterator[Descriptor]:

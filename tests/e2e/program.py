@@ -45,25 +45,26 @@ class Program:
         """Give the same program on another store."""
         return replace(self, root=root)
 
-    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+    def start(self, *arguments: str | Path, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         """Start the program in a process group of its own."""
         return subprocess.Popen(
             self._command(arguments),
             cwd=self.folder,
             env=self._environment(),
             umask=self.umask,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             process_group=0,
         )
 
-    def run(self, *arguments: str | Path, status: int = 0) -> Ended:
-        """Run the program to its end, which must be ``status``."""
-        with self.start(*arguments) as process:
+    def run(self, *arguments: str | Path, status: int = 0, given: str | None = None) -> Ended:
+        """Run the program to its end, which must be ``status``; ``given`` is its standard input."""
+        stdin = subprocess.DEVNULL if given is None else subprocess.PIPE
+        with self.start(*arguments, stdin=stdin) as process:
             try:
-                stdout, stderr = process.communicate(timeout=PATIENCE)
+                stdout, stderr = process.communicate(given, timeout=PATIENCE)
             except BaseException:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
@@ -71,6 +72,12 @@ class Program:
         assert ended.status == status, f"exit status {ended.status}, not {status}\n{stdout}\n{stderr}"
         assert "Traceback" not in stderr
         return ended
+
+    def pipe(self, script: str) -> None:
+        """Run a script for sh in which ``$KUBEIMAGE`` is the program; every part of its pipes must succeed."""
+        environment = {**self._environment(), "KUBEIMAGE": f"{sys.executable} -m kubeimage"}
+        command = ["bash", "-euc", f"set -o pipefail; {script}"]
+        subprocess.run(command, cwd=self.folder, env=environment, check=True, timeout=PATIENCE)
 
     def build(self, name: str, context: str | Path, *options: str | Path) -> str:
         """Build an image and give its id."""

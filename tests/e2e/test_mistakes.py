@@ -53,7 +53,7 @@ def test_a_bad_kubefile_is_explained_and_changes_nothing(mistake: Mistake, based
     context.mkdir()
     (context / "Kubefile").write_bytes(mistake.kubefile)
 
-    stderr = build_fails(based, context, status=mistake.status)
+    stderr = build_fails(based, context, "--pull=never", status=mistake.status)
 
     assert f"error[{mistake.code}]" in stderr
     assert mistake.message in stderr

@@ -191,7 +191,7 @@ def test_a_bad_kubefile_is_one_clear_message_and_nothing_is_left_behind(
 ) -> None:
     context = make_context({"Kubefile": text, "a": "1"})
 
-    result = run(command, "-t", "x:v1", context, status=status)
+    result = run(command, "-t", "x:v1", "--pull=never", context, status=status)
 
     errors = [line for line in result.stderr.splitlines() if line.startswith("error[")]
     assert [line[6:11] for line in errors] == [code]

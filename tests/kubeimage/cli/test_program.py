@@ -65,7 +65,7 @@ def test_the_version_is_an_option_too(run: Run) -> None:
         (["biuld"], "error[E0101]: no such command: 'biuld'\nhint: did you mean build?\n"),
         (["xyzzy"], "error[E0101]: no such command: 'xyzzy'\nhint: kubeimage --help lists the commands\n"),
         (["--rot", "x"], "error[E0101]: no such option: --rot\nhint: did you mean --root?\n"),
-        (["build", "--labl", "a=b"], "error[E0101]: no such option: --labl\nhint: did you mean --label?\n"),
+        (["build", "--labl", "a=b"], "error[E0101]: no such option: --labl\nhint: did you mean --label or --pull?\n"),
         (
             ["build", "."],
             "error[E0101]: missing option '-t' / '--tag'\n{}",

@@ -158,16 +158,15 @@ def test_a_password_does_not_follow_a_redirect_of_the_token_server(clients: Clie
 
 
 def test_tokens_may_be_made_by_another_server(clients: Clients) -> None:
-    with FakeRegistry(users=USERS, login="token") as tokens:
-        with FakeRegistry(users=USERS, login="token", realm=f"{tokens.url}/token") as registry:
-            registry.access = tokens.access  # They trust each other.
-            clients.login(registry.host, "anna", "secret")
+    with FakeRegistry(users=USERS, login="token") as tokens, FakeRegistry() as registry:
+        realm = f'Bearer realm="{tokens.url}/token",service="s"'
+        registry.on("GET /v2/*", Status(401, headers={"www-authenticate": realm}))
+        digest = registry.put_manifest(REPOSITORY, "v1", b"{}")
+        clients.login(registry.host, "anna", "secret")
 
-            with pytest.raises(RegistryError):
-                clients.repository(registry.host).get_manifest("v1")
-
-            assert [str(request) for request in tokens.requests] == ["GET /token"]
-            assert tokens.requests[0].authorization.startswith("Basic ")
+        assert clients.repository(registry.host).get_manifest("v1")[1] == digest
+        assert [str(request) for request in tokens.requests] == ["GET /token"]
+        assert registry.requests[-1].authorization.startswith("Bearer ")
 
 
 def test_a_mount_asks_for_the_right_to_read_the_lender(clients: Clients) -> None:
@@ -188,7 +187,7 @@ def test_a_token_server_without_tls_is_refused_where_the_registry_has_tls() -> N
     settings = Settings()
     exchange = Exchange("a.example", settings, HttpTransport(Trust(settings)), lambda: None)
 
-    with pytest.raises(RegistryError, match="leads to b.example without TLS") as caught:
+    with pytest.raises(RegistryError, match=r"leads to b\.example without TLS") as caught:
         exchange._check_realm("http://b.example/token")
 
     assert caught.value.hint == "if that is meant, name it: --insecure b.example"

@@ -180,7 +180,7 @@ def test_nobody_there_is_told_at_once(clients: Clients) -> None:
 
 
 def test_a_name_that_is_none_is_told_at_once(clients: Clients) -> None:
-    with pytest.raises(RegistryConnectionError, match="the name of the registry no.such.invalid cannot be resolved"):
+    with pytest.raises(RegistryConnectionError, match=r"the name of the registry no\.such\.invalid cannot be resolved"):
         check_registry(clients.exchange("no.such.invalid"))
 
     assert clients.waits == []
@@ -189,7 +189,7 @@ def test_a_name_that_is_none_is_told_at_once(clients: Clients) -> None:
 def test_a_trickle_is_not_waited_for(fake_registry: FakeRegistry, repository: Repository, blob: Digest) -> None:
     fake_registry.on("GET */blobs/*", Slow(0.2, every=1), times=None)
 
-    with pytest.raises(RegistryConnectionError, match="gave up waiting .* it sent . bytes in 0.25 s"):
+    with pytest.raises(RegistryConnectionError, match=r"gave up waiting .* it sent . bytes in 0\.25 s"):
         read(repository, blob)
 
 

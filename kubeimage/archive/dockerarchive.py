@@ -1,0 +1,115 @@
+"""docker-archives: what ``docker save`` writes and ``docker load`` reads.
+
+    manifest.json   which images there are: their names, their config, their layers
+    HEX.json        a config, under its digest
+    HEX.tar         a layer's tar, under its diff_id
+
+Source: moby, image/spec/spec.md, v1.2, "Combined Image JSON + Filesystem Changeset Format".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from kubeimage.archive.members import Members
+from kubeimage.archive.ociarchive import Incoming
+from kubeimage.archive.tarwriting import TarFile
+from kubeimage.errors import ArchiveError, KubeimageError, ReferenceFormatError
+from kubeimage.image import canonical
+from kubeimage.image.config import read_diff_ids
+from kubeimage.image.digest import Digest
+from kubeimage.image.media_types import CONFIG, LAYER, layer_type
+from kubeimage.image.oci import Descriptor, Manifest
+from kubeimage.image.reference import Reference
+from kubeimage.layer.compression import detect
+from kubeimage.transfer import Departure, Importer, WireManifest
+
+MANIFEST = "manifest.json"
+
+_BAD = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+def write(tar: TarFile, departure: Departure, image: WireManifest, reference: Reference | None) -> None:
+    """Write the image of one manifest, whose layers are not compressed, into ``tar``.
+
+    Raises: BlobNotFoundError, BlobCorruptError, StoreError.
+    """
+    manifest = Manifest.from_bytes(image.data)
+    listed = {
+        "Config": f"{manifest.config.digest.hex}.json",
+        "RepoTags": [str(reference)] if reference is not None else None,
+        "Layers": [_layer_name(layer) for layer in manifest.layers],
+    }
+    tar.add(MANIFEST, json.dumps([listed], separators=(",", ":")).encode())
+    for blob in image.blobs:
+        name = f"{blob.digest.hex}.json" if blob.digest == manifest.config.digest else _layer_name(blob)
+        with departure.open_blob(blob) as stream:
+            tar.add_stream(name, stream, blob.size)
+    tar.finish()
+
+
+def _layer_name(layer: Descriptor) -> str:
+    return f"{layer.digest.hex}.tar"
+
+
+def take_in(members: Members, importer: Importer) -> Iterator[Incoming]:
+    """Give the blobs of every image of the archive to ``importer``, and an OCI manifest for each.
+
+    Raises: ArchiveError; BlobCorruptError, LayerError, StoreError.
+    """
+    try:
+        listed = json.loads(members.read(MANIFEST))
+        described = [(str(one["Config"]), _texts(one["Layers"]), _texts(one.get("RepoTags") or [])) for one in listed]
+    except _BAD as error:
+        raise ArchiveError(f"the archive's {MANIFEST} cannot be understood: {error}") from error
+    if not described:
+        raise ArchiveError(f"the archive holds no image: its {MANIFEST} lists none")
+    for config, layers, names in described:
+        yield Incoming(_take_in_image(members, importer, config, layers), tuple(_parse_name(name) for name in names))
+
+
+def _take_in_image(members: Members, importer: Importer, config_name: str, layers: list[str]) -> bytes:
+    config = members.read(config_name)
+    try:
+        diff_ids = read_diff_ids(canonical.decode(config))
+    except (*_BAD, KubeimageError) as error:
+        raise ArchiveError(f"{config_name!r} in the archive is no image config: {error}") from error
+    if diff_ids is None or len(diff_ids) != len(layers):
+        raise ArchiveError(f"the config {config_name!r} does not name the {len(layers)} layers of {MANIFEST}")
+    described = [_describe(members, name, diff_id) for name, diff_id in zip(layers, diff_ids, strict=True)]
+    for blob, name in zip(described, layers, strict=True):
+        if not importer.has_blob(blob):
+            importer.put_blob(blob, members.chunks(name))
+    about = Descriptor.of(CONFIG, config)
+    importer.put_blob(about, [config])
+    data = Manifest(about, tuple(described)).to_bytes()
+    importer.put_manifest(data)
+    return data
+
+
+def _describe(members: Members, name: str, diff_id: Digest) -> Descriptor:
+    """Describe a layer: docker writes tars, others may compress them."""
+    size = members.place(name).size
+    kind = detect(next(members.chunks(name), b""))
+    if kind == "none":
+        return Descriptor(LAYER, diff_id, size)
+    digest = hashlib.sha256()
+    for piece in members.chunks(name):
+        digest.update(piece)
+    return Descriptor(layer_type(kind), Digest(digest.hexdigest()), size)
+
+
+def _texts(value: Any) -> list[str]:
+    if not isinstance(value, list):
+        raise TypeError(f"expected a list, found {type(value).__name__}")
+    return [str(one) for one in value]
+
+
+def _parse_name(text: str) -> Reference:
+    try:
+        return Reference.parse(text)
+    except ReferenceFormatError as error:
+        raise ArchiveError(f"the archive calls an image {text!r}: {error.message}") from error

@@ -1,0 +1,131 @@
+"""The members of an archive: where each one's bytes are, found out from headers alone."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO, NamedTuple
+
+from kubeimage.errors import ArchiveError, LayerError
+from kubeimage.image import canonical
+from kubeimage.image.canonical import JsonObject
+from kubeimage.layer.compression import PIECE, decompress, detect
+from kubeimage.layer.entry import Kind
+from kubeimage.layer.reader import Limits, iter_contents
+from kubeimage.transfer import LARGEST_DOCUMENT
+
+_LIMITS = Limits(max_entries=200_000, max_header=1 << 20)
+_AGAIN = "get the file again; if it stays so, it is damaged where it came from"
+
+
+class Place(NamedTuple):
+    """Where a file's bytes are. Units: both in bytes."""
+
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Members:
+    """The files of an archive, by name; folders count for nothing."""
+
+    file: BinaryIO = field(repr=False)
+    places: dict[str, Place]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def place(self, name: str) -> Place:
+        """Say where a file is.
+
+        Raises: ArchiveError where there is none.
+        """
+        try:
+            return self.places[posixpath.normpath(name)]
+        except KeyError:
+            raise ArchiveError(f"the archive lacks {name!r}, which it speaks of", hint=_AGAIN) from None
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Give a file's bytes in pieces.
+
+        Raises: ArchiveError.
+        """
+        at, left = self.place(name)
+        while left:
+            # Somebody else may have read from the file meanwhile.
+            self.file.seek(at)
+            piece = self.file.read(min(PIECE, left))
+            if not piece:
+                raise ArchiveError(f"the archive ends inside {name!r}", hint=_AGAIN)
+            at, left = at + len(piece), left - len(piece)
+            yield piece
+
+    def read(self, name: str) -> bytes:
+        """Give a small file.
+
+        Raises: ArchiveError where it is not there or not small.
+        """
+        size = self.place(name).size
+        if size > LARGEST_DOCUMENT:
+            raise ArchiveError(f"{name!r} in the archive has {size} bytes; at most {LARGEST_DOCUMENT} make sense")
+        return b"".join(self.chunks(name))
+
+    def read_json(self, name: str) -> JsonObject:
+        """Give a small file that holds one JSON object.
+
+        Raises: ArchiveError.
+        """
+        try:
+            return canonical.decode(self.read(name))
+        except (ValueError, RecursionError) as error:
+            raise ArchiveError(f"{name!r} in the archive cannot be understood: {error}", hint=_AGAIN) from error
+
+
+def read_members(file: BinaryIO) -> Members:
+    """Find the members of the tar ``file``, which can seek.
+
+    Raises: ArchiveError for what is no tar, is damaged, or tries to be several things at once.
+    """
+    places: dict[str, Place] = {}
+    links: dict[str, str] = {}
+    try:
+        for entry, _ in iter_contents(file, limits=_LIMITS):
+            if entry.kind is Kind.FILE:
+                places[entry.path] = Place(file.tell(), entry.size)
+            elif entry.kind is Kind.HARDLINK:
+                places[entry.path] = places[entry.target]
+            elif entry.kind is Kind.SYMLINK:
+                links[entry.path] = posixpath.normpath(posixpath.join(posixpath.dirname(entry.path), entry.target))
+            elif entry.kind is not Kind.DIRECTORY:
+                raise ArchiveError(f"the archive holds {entry.path!r}, a {entry.kind.value}, which no image needs")
+    except LayerError as error:
+        message = error.message.replace("the layer's tar", "the tar").replace("the layer", "the archive")
+        raise ArchiveError(f"this is no archive of images: {message}", hint=error.hint or _AGAIN) from error
+    # docker save links layers that two images share; a link to a link is nobody's.
+    places |= {name: places[target] for name, target in links.items() if target in places}
+    return Members(file, places)
+
+
+def is_compressed(file: BinaryIO) -> bool:
+    """Whether the archive, which can seek, is compressed as a whole."""
+    head = file.read(4)
+    file.seek(0)
+    return detect(head) != "none"
+
+
+def uncompress(file: BinaryIO, scratch: BinaryIO, *, most: int) -> None:
+    """Write what the archive holds uncompressed into ``scratch``, and go back to its beginning.
+
+    Units:  ``most`` in bytes of the uncompressed archive.
+    Raises: ArchiveError; OSError where it cannot be written.
+    """
+    try:
+        scratch.writelines(decompress(file, most=most))
+    except LayerError as error:
+        message = error.message.replace("the layer", "the archive")
+        raise ArchiveError(message, hint=error.hint or _AGAIN) from error
+    scratch.seek(0)

@@ -1,0 +1,126 @@
+"""OCI archives: an image layout in a tar, as skopeo, podman and containerd read and write it.
+
+Source: OCI image-spec v1.1, image-layout.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from kubeimage.archive.members import Members
+from kubeimage.archive.tarwriting import TarFile
+from kubeimage.errors import ArchiveError, KubeimageError
+from kubeimage.image.digest import Digest
+from kubeimage.image.media_types import INDEXES, MANIFESTS
+from kubeimage.image.naming import name_annotations, named_in
+from kubeimage.image.oci import Descriptor, Index, Manifest, parse_document
+from kubeimage.image.reference import Reference
+from kubeimage.transfer import Departure, Importer, WireImage
+
+LAYOUT, INDEX = "oci-layout", "index.json"
+
+_LAYOUT_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
+_BLOBS = "blobs/sha256"
+_BAD = (ValueError, KeyError, TypeError, AttributeError, RecursionError, KubeimageError)
+
+
+class Incoming(NamedTuple):
+    """An image whose blobs have been taken in: its manifest or index, and what the archive calls it."""
+
+    data: bytes
+    references: tuple[Reference, ...]
+
+
+def write(tar: TarFile, departure: Departure, image: WireImage, reference: Reference | None) -> None:
+    """Write an image into ``tar``, as one name of a layout.
+
+    Raises: BlobNotFoundError, BlobCorruptError, StoreError.
+    """
+    entry = Descriptor(
+        image.top.media_type,
+        image.top.digest,
+        image.top.size,
+        name_annotations(reference) if reference is not None else {},
+    )
+    tar.add(LAYOUT, _LAYOUT_CONTENT)
+    tar.add(INDEX, Index((entry,)).to_bytes())
+    for folder in ("blobs", _BLOBS):
+        tar.add_folder(folder)
+    documents = {one.descriptor.digest: one.data for one in image.manifests} | {image.top.digest: image.data}
+    for digest, data in documents.items():
+        tar.add(_path(digest), data)
+    for blob in image.blobs:
+        with departure.open_blob(blob) as stream:
+            tar.add_stream(_path(blob.digest), stream, blob.size)
+    tar.finish()
+
+
+def take_in(members: Members, importer: Importer) -> Iterator[Incoming]:
+    """Give the blobs of every image of the archive to ``importer``.
+
+    Raises: ArchiveError; BlobCorruptError, LayerError, StoreError.
+    """
+    if LAYOUT in members and (version := members.read_json(LAYOUT).get("imageLayoutVersion")) != "1.0.0":
+        raise ArchiveError(f"the archive is an image layout of version {version!r}; this kubeimage reads 1.0.0")
+    listed = _read_index(members)
+    if not listed:
+        raise ArchiveError("the archive holds no image: its index.json lists none")
+    for descriptor in listed:
+        if descriptor.media_type not in MANIFESTS | INDEXES:
+            raise ArchiveError(
+                f"the archive holds {descriptor.digest}, which is no image but {descriptor.media_type!r}"
+            )
+        data = _read_document(members, descriptor)
+        _take_in_document(members, importer, data, descriptor)
+        reference = named_in(descriptor.annotations)
+        yield Incoming(data, (reference,) if reference is not None else ())
+
+
+def _read_index(members: Members) -> Sequence[Descriptor]:
+    try:
+        return Index.from_bytes(members.read(INDEX)).manifests
+    except ArchiveError:
+        raise
+    except _BAD as error:
+        raise ArchiveError(f"the archive's index.json cannot be understood: {error}") from error
+
+
+def _take_in_document(members: Members, importer: Importer, data: bytes, descriptor: Descriptor) -> None:
+    document = _parse(data, descriptor)
+    if isinstance(document, Manifest):
+        _take_in_image(members, importer, data, document)
+        return
+    for listed in document.manifests:
+        # An archive need not hold an image for every platform that the index speaks of.
+        if listed.media_type in MANIFESTS and _path(listed.digest) in members:
+            manifest = _read_document(members, listed)
+            found = _parse(manifest, listed)
+            if isinstance(found, Manifest):
+                _take_in_image(members, importer, manifest, found)
+
+
+def _take_in_image(members: Members, importer: Importer, data: bytes, manifest: Manifest) -> None:
+    for blob in (manifest.config, *manifest.layers):
+        if not importer.has_blob(blob):
+            importer.put_blob(blob, members.chunks(_path(blob.digest)))
+    importer.put_manifest(data)
+
+
+def _read_document(members: Members, descriptor: Descriptor) -> bytes:
+    data = members.read(_path(descriptor.digest))
+    found = Digest.of(data)
+    if found != descriptor.digest:
+        raise ArchiveError(f"{_path(descriptor.digest)!r} in the archive is damaged: its bytes are {found}")
+    return data
+
+
+def _parse(data: bytes, descriptor: Descriptor) -> Manifest | Index:
+    try:
+        return parse_document(data)
+    except _BAD as error:
+        raise ArchiveError(f"{descriptor.digest} in the archive is no image manifest: {error}") from error
+
+
+def _path(digest: Digest) -> str:
+    return f"{_BLOBS}/{digest.hex}"

@@ -1,0 +1,106 @@
+"""``kubeimage save`` and ``load``: images in files."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from kubeimage.cli.images import platform_option
+from kubeimage.cli.output import count, format_json, format_option
+from kubeimage.cli.request import parse_name, parse_platform
+from kubeimage.cli.session import Session, common_options
+from kubeimage.errors import UsageError
+
+
+@click.command()
+@click.argument("name")
+@click.option("-o", "--output", required=True, metavar="FILE", help="The file to write; - is standard output.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["oci-archive", "docker-archive"]),
+    default="oci-archive",
+    show_default=True,
+    help="Whose form the file has.",
+)
+@click.option(
+    "--compression",
+    metavar="gzip|zstd[:LEVEL]|none",
+    help="Compress the layers of an oci-archive so; else they stay as the store has them.",
+)
+@platform_option
+@common_options
+@click.pass_obj
+def save(session: Session, name: str, *, output: str, form: str, compression: str | None, platform: str | None) -> None:
+    """Write image NAME into a file that kubeimage load, skopeo and docker load read: all of it, or nothing.
+
+    The same image gives the same file. An image for several platforms is written with all of them, unless --platform
+    names one.
+    """
+    from kubeimage.layer.compression import Coding
+    from kubeimage.saving import ARCHIVE_FORMATS, save_image
+
+    if output == "-" and sys.stdout.isatty():
+        raise UsageError("an archive is nothing for a terminal", hint="name a file with -o, or pipe it somewhere")
+    if compression is not None and form == "docker-archive":
+        raise UsageError("a docker-archive holds layers uncompressed", hint="leave out --compression")
+    coding = Coding.parse(compression) if compression is not None else None
+    chosen = ARCHIVE_FORMATS[ARCHIVE_FORMATS.index(form)]
+    saved = save_image(
+        name,
+        output,
+        root=session.root,
+        form=chosen,
+        platform=parse_platform(platform),
+        coding=coding,
+        naming=session.naming,
+    )
+    if saved.absent:
+        click.echo(f"{count(saved.absent, 'image')} of the index, for other platforms, were never here", err=True)
+    click.echo(f"{saved.manifest} written to {'standard output' if output == '-' else output}", err=True)
+
+
+@click.command()
+@click.option("-i", "--input", "source", required=True, metavar="FILE", help="The file to read; - is standard input.")
+@click.option(
+    "-t", "--tag", "tags", multiple=True, metavar="NAME", help="A name in place of the file's; may be repeated."
+)
+@format_option
+@common_options
+@click.pass_obj
+def load(session: Session, *, source: str, tags: tuple[str, ...], form: str) -> None:
+    """Bring the images of an OCI archive or a docker-archive, compressed or not, into the store: all, or none.
+
+    Every digest is verified before anything is shown.
+    """
+    from kubeimage.saving import load_images
+
+    references = tuple(parse_name(tag, "--tag", session.naming) for tag in tags)
+    loaded = load_images(source, root=session.root, references=references)
+    for one in loaded:
+        for warning in one.arrival.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        for absent in one.arrival.absent:
+            what = f" for {absent.platform}" if absent.platform is not None else ""
+            click.echo(f"note: the file does not hold {absent.digest}{what}", err=True)
+    if form == "json":
+        rows = [
+            {
+                "references": [str(name) for name in one.references],
+                "manifest": str(one.arrival.top.digest),
+                "images": [
+                    {"platform": str(platform), "image_id": str(image_id)}
+                    for platform, _, image_id in one.arrival.images
+                ],
+            }
+            for one in loaded
+        ]
+        click.echo(format_json(rows))
+        return
+    for one in loaded:
+        names = [session.naming.familiar(name) for name in one.references] or [
+            image_id.short for _, _, image_id in one.arrival.images
+        ]
+        platforms = ", ".join(str(platform) for platform, _, _ in one.arrival.images)
+        click.echo("\n".join(f"loaded {name} ({platforms})" for name in names))

@@ -1,0 +1,173 @@
+"""Whole images from a real store to a registry in this process."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from harness.contracts.stores import make_image
+from harness.fakes.registry import Drop, FakeRegistry, Lose, Status, WrongHeader
+from kubeimage.distribution import find_lender
+from kubeimage.errors import BlobCorruptError, RegistryContentError, RegistryError
+from kubeimage.image.digest import Digest
+from kubeimage.image.oci import Manifest
+from kubeimage.image.reference import Reference
+from kubeimage.layer.compression import Coding
+from kubeimage.layer.entry import canonical_order, directory, file
+from kubeimage.registry.events import BlobFinished, TransferEvent, TransferFinished
+from kubeimage.registry.exchange import Retry
+from kubeimage.registry.registries import Registries
+from kubeimage.settings import HostSettings, Settings
+from kubeimage.store import Store
+from kubeimage.transfer import WireForm
+
+from .conftest import IMPATIENT, REPOSITORY
+
+GZIP = WireForm(None, Coding("gzip"), only_raw=True)
+BASE = canonical_order([directory("etc"), file("etc/base", b"base" * 1000)])
+TOP = canonical_order([directory("etc"), file("etc/top", b"top" * 1000)])
+
+
+class Pusher:
+    """Pushes from a store of the test's own, as the command does, without waiting."""
+
+    def __init__(self, root: Path, host: str) -> None:
+        self.root, self.host = str(root), host
+        self.events: list[TransferEvent] = []
+        self.layers: list[Digest] = []
+
+    def name(self, repository: str = REPOSITORY, tag: str = "v1") -> Reference:
+        return Reference(self.host, repository, tag)
+
+    def make(self, *changesets, repository: str = REPOSITORY) -> None:
+        """Put an image of such layers into the store."""
+        with Store.open(self.root) as store:
+            stored = [store.layers.put(one) for one in changesets]
+            self.layers = [one.diff_id for one in stored]
+            store.images.put(make_image(stored), [self.name(repository)])
+
+    def __call__(self, repository: str = REPOSITORY, form: WireForm = GZIP) -> Digest:
+        self.events.clear()
+        retry = Retry(sleep=lambda _seconds: None)
+        settings = Settings(hosts={self.host: HostSettings(plain_http=True)})
+        with (
+            Registries(settings, retry=retry, patience=IMPATIENT) as registries,
+            Store.open(self.root, create=False, hold=True) as store,
+        ):
+            reference = self.name(repository)
+            departure = store.exporter.depart(reference, form)
+            lender = partial(find_lender, reference, store.images)
+            return registries.push(reference, departure, self.events.append, lender).top.digest
+
+    @property
+    def moves(self) -> list[str]:
+        """What became of each blob, sorted."""
+        ends = [event for event in self.events if isinstance(event, BlobFinished)]
+        return sorted("moved" if end.moved else "mounted" if end.mounted else "there" for end in ends)
+
+
+@pytest.fixture
+def push(tmp_path: Path, fake_registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> Pusher:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    monkeypatch.delenv("REGISTRY_AUTH_FILE", raising=False)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    pusher = Pusher(tmp_path / "store", fake_registry.host)
+    pusher.make(BASE, TOP)
+    return pusher
+
+
+def test_blobs_go_before_the_manifest_and_the_tag_comes_last(push: Pusher, fake_registry: FakeRegistry) -> None:
+    digest = push()
+
+    assert fake_registry.calls()[-1] == f"PUT /v2/{REPOSITORY}/manifests/v1"
+    assert fake_registry.tags(REPOSITORY) == {"v1": digest}
+    manifest = Manifest.from_bytes(fake_registry.manifest(REPOSITORY, "v1").data)
+    assert {manifest.config.digest, *(one.digest for one in manifest.layers)} == set(fake_registry.blobs(REPOSITORY))
+    assert push.events[-1] == TransferFinished("push", str(push.name()), digest)
+
+
+def test_a_second_push_asks_only_whether_all_is_there(push: Pusher, fake_registry: FakeRegistry) -> None:
+    push()
+    fake_registry.forget()
+
+    push()
+
+    assert sorted(call.partition(" ")[0] for call in fake_registry.calls()) == ["HEAD", "HEAD", "HEAD", "PUT"]
+    assert push.moves == ["there"] * 3
+
+
+def test_what_another_repository_has_is_mounted(push: Pusher, fake_registry: FakeRegistry) -> None:
+    push.make(BASE, repository="team/base")
+    push("team/base")
+
+    push()
+
+    assert push.moves == ["mounted", "moved", "moved"]
+
+
+def test_where_nothing_can_be_mounted_it_is_sent(push: Pusher, fake_registry: FakeRegistry) -> None:
+    push.make(BASE, repository="team/base")
+
+    push()
+
+    assert push.moves == ["moved"] * 3
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fault"),
+    [
+        ("HEAD *", Drop()),
+        ("POST *", Status(503)),
+        ("PUT */uploads/*", Lose()),
+        ("PUT */uploads/*", Status(500)),
+        ("PUT */manifests/*", Drop()),
+        ("PUT */manifests/*", Status(429, retry_after=1)),
+    ],
+)
+def test_what_fails_by_chance_is_mended(pattern: str, fault, push: Pusher, fake_registry: FakeRegistry) -> None:
+    fake_registry.on(pattern, fault, times=2)
+
+    digest = push()
+
+    assert fake_registry.tags(REPOSITORY) == {"v1": digest}
+
+
+@pytest.mark.parametrize("pattern", ["HEAD *", "POST *", "PUT */uploads/*", "PUT */manifests/*"])
+def test_a_push_that_fails_leaves_the_tag_as_it_was(pattern: str, push: Pusher, fake_registry: FakeRegistry) -> None:
+    before = push()
+    push.make(TOP, BASE)
+    fake_registry.on(pattern, Status(403), times=None)
+    fake_registry.content.repository(REPOSITORY).blobs.clear()
+
+    with pytest.raises(RegistryError) as caught:
+        push()
+
+    assert caught.value.status == 403
+    assert fake_registry.tags(REPOSITORY) == {"v1": before}
+
+
+def test_a_registry_that_keeps_another_manifest_is_found_out(push: Pusher, fake_registry: FakeRegistry) -> None:
+    fake_registry.on("PUT */manifests/*", WrongHeader())
+
+    with pytest.raises(RegistryContentError, match="the registry has kept sha256:000"):
+        push()
+
+
+def test_a_damaged_layer_is_not_sent(push: Pusher, fake_registry: FakeRegistry) -> None:
+    path = Path(push.root, "blobs/sha256", push.layers[0].hex)
+    path.chmod(0o644)
+    path.write_bytes(bytes(path.stat().st_size))
+
+    with pytest.raises(BlobCorruptError):
+        push()
+
+    assert fake_registry.tags(REPOSITORY) == {}
+
+
+def test_an_error_in_one_blob_ends_the_others(push: Pusher, fake_registry: FakeRegistry) -> None:
+    fake_registry.on("POST *", Status(400))
+
+    with pytest.raises(RegistryError, match="400"):
+        push()
+
+    assert fake_registry.tags(REPOSITORY) == {}
