@@ -27,7 +27,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "protocols transfer",
         "kubefile context cache mount run store archive registry discovery",
         "builder packing",
-        "api distribution maintenance",
+        "airgap api distribution maintenance",
         "saving",
         "cli",
         "__main__",

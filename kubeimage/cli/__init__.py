@@ -34,6 +34,8 @@ COMMANDS = {
     "logout": LazyCommand("kubeimage.cli.registries:logout", "Forget them."),
     "save": LazyCommand("kubeimage.cli.archives:save", "Write an image into a file."),
     "load": LazyCommand("kubeimage.cli.archives:load", "Bring the images of a file into the store."),
+    "images-of": LazyCommand("kubeimage.cli.airgap:images_of", "List the container images that an application names."),
+    "verify": LazyCommand("kubeimage.cli.airgap:verify", "Prove that an image's container images are whole in it."),
     "lint": LazyCommand("kubeimage.cli.lint:lint", "Check a Kubefile without building it."),
     "fsck": LazyCommand("kubeimage.cli.upkeep:fsck", "Verify the store."),
     "prune": LazyCommand("kubeimage.cli.upkeep:prune", "Delete what nothing in the store refers to."),

@@ -13,6 +13,7 @@ from kubeimage.discovery.search import (
     IMAGE_LIST,
     MANIFEST_SUFFIXES,
     MANIFESTS,
+    OWN_FOLDER,
     VALUES_SUFFIXES,
     Files,
     Search,
@@ -21,6 +22,7 @@ from kubeimage.errors import ChartError, DiscoveryError
 
 if TYPE_CHECKING:
     from kubeimage.discovery.charts import Chart, Renderer
+    from kubeimage.image.reference import Reference
 
 RULE_ADDED = "--add-image"
 NOT_RENDERED = "a chart, which was not rendered"
@@ -41,15 +43,17 @@ class Plan:
 
 def plan_search(files: Files, search: Search) -> Plan:
     """Choose the files to look into, by their names alone."""
-    folders = tuple(f"{folder.strip('/')}/" for folder in (MANIFESTS, *search.folders))
-    inside = [path for path in files.paths() if path.startswith((*folders, f"{CHARTS}/")) or "" in search.folders]
+    folders = tuple(f"{folder}/" if folder else "" for folder in (MANIFESTS, *search.folders))
+    inside = [path for path in files.paths() if path.startswith((*folders, f"{CHARTS}/"))]
     links = [path for path in inside if files.is_symlink(path)]
     plain = [path for path in inside if path not in set(links)] if links else inside
     in_charts = [path for path in plain if path.startswith(f"{CHARTS}/")]
     manifests = [
         path
         for path in plain
-        if path.startswith(folders) and path.endswith(MANIFEST_SUFFIXES) and not path.startswith(f"{CHARTS}/")
+        if path.startswith(folders)
+        and path.endswith(MANIFEST_SUFFIXES)
+        and not path.startswith((f"{CHARTS}/", OWN_FOLDER))
     ]
     lists = [path for path in plain if path == IMAGE_LIST]
     return Plan(tuple(lists), tuple(manifests), tuple(in_charts), tuple(links))
@@ -75,6 +79,35 @@ def find_images(
     return _overrule(notes.close(), search)
 
 
+def find_strays(files: Files, search: Search) -> dict[str, tuple[Reference, ...]]:
+    """Give the images that YAML names which is not looked into, by the file's path; only what is certain counts.
+
+    Raises: what reading raises.
+    """
+    plan = plan_search(files, search)
+    known = {*plan.manifests, *plan.charts, *plan.symlinks}
+    outside = [
+        path
+        for path in files.paths()
+        if path.endswith((".yaml", ".yml"))
+        and path not in known
+        and not path.startswith(OWN_FOLDER)
+        and not files.is_symlink(path)
+    ]
+    if not outside:
+        return {}
+    from kubeimage.discovery.manifests import find_in_manifest
+
+    strays = {}
+    for path, data in files.read(outside):
+        findings = find_in_manifest(decode(data), path) if b"image" in data else Findings()
+        certain = {found.image for found in findings.found if found.certain}
+        images = [image for image in sorted(certain, key=str) if search.choice.ignores(image) is None]
+        if images:
+            strays[path] = tuple(images)
+    return strays
+
+
 def _find_in_files(plan: Plan, contents: Mapping[str, bytes], notes: Notebook) -> None:
     if not plan.lists and not plan.manifests:
         return
@@ -94,6 +127,8 @@ def _find_in_one(
 
     if search.ignores_chart(chart.path, chart.name):
         return replace(_passed_over(chart.path, "left out by --ignore-chart"), charts=(chart.identity,))
+    if chart.identity in search.known_charts:
+        return _passed_over(chart.path, "rendered when it was packed")
     if renderer is None:
         return _passed_over(chart.path, NOT_RENDERED)
     return find_in_chart(chart, renderer(), kube_version)

@@ -15,6 +15,7 @@ MANIFESTS = "manifests"
 CHARTS = "charts"
 IMAGE_LIST = "manifests/imageList"
 MANIFEST_SUFFIXES = (".yaml", ".yml", ".tmpl", ".json")
+OWN_FOLDER = "registry/"
 VALUES_SUFFIXES = (".values.yaml", ".values.yml")
 RULES_VERSION = "1"
 
@@ -38,12 +39,14 @@ class Search:
     """How to search.
 
     Shape: ``folders`` are searched for manifests beside ``manifests/``. ``ignored_charts`` are patterns of a chart's
-           name, or of its path in the image. ``choice`` overrules what is found.
+           name, or of its path in the image. ``known_charts`` are identities of charts that need not be rendered.
+           ``choice`` overrules what is found. A folder is ``""`` for the image's root.
     """
 
     folders: tuple[str, ...] = ()
     values: tuple[Values, ...] = ()
     ignored_charts: tuple[str, ...] = ()
+    known_charts: tuple[str, ...] = ()
     choice: Choice = field(default_factory=Choice)
 
     def ignores_chart(self, path: str, name: str) -> bool:

@@ -6,13 +6,13 @@ is cached, so that nothing is fetched or written for what is known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kubeimage.cachekey import CacheKey
-from kubeimage.discovery.finder import NOT_RENDERED
+from kubeimage.discovery.finder import NOT_RENDERED, find_strays
 from kubeimage.discovery.findings import Findings
 from kubeimage.discovery.search import PullImages, Search
 from kubeimage.errors import PackingError
@@ -116,7 +116,7 @@ class _Packing:
         check_kube_versions(findings.kube_versions, cluster if isinstance(cluster, str) else None)
         listed = {image for section in sections for image in section.images if self._wants(image)}
         images = sorted({*findings.images, *listed}, key=str)
-        warnings = self._warnings(findings, metadata, images)
+        warnings = (*self._warnings(findings, metadata, images), *self._warn_of_strays({*images}))
         if not images and not findings.kube_versions:
             return Packed(warnings=warnings)
         recorded = self._read_below(RECORD, self._below)
@@ -149,6 +149,17 @@ class _Packing:
                 "has a kubeVersion"
             )
         return tuple(warnings)
+
+    def _warn_of_strays(self, packed: set[Reference]) -> Iterator[str]:
+        """Tell of images that stay behind, because the YAML that names them is not looked into."""
+        files = LayerFiles(self._parts.layers, self._request.made)
+        strays = find_strays(files, self._search)
+        images = {image for found in strays.values() for image in found} - packed
+        if images:
+            yield (
+                f"{len(images)} images are named outside manifests/ and charts/, by {', '.join(sorted(strays)[:3])}, "
+                "and are left behind: --discover DIR looks into other folders"
+            )
 
     def _open_fetcher(self, sections: Sequence[Section], stack: ExitStack) -> Fetcher:
         from kubeimage.packing.fetch import Fetcher

@@ -27,7 +27,17 @@ def names(findings: Findings) -> list[str]:
         "\0\0\0",
         "image: \ud800",
     ],
-    ids=["long line", "long name", "long base64", "long prose", "flow nesting", "block nesting", "many keys", "NUL", "surrogate"],
+    ids=[
+        "long line",
+        "long name",
+        "long base64",
+        "long prose",
+        "flow nesting",
+        "block nesting",
+        "many keys",
+        "NUL",
+        "surrogate",
+    ],
 )
 def test_what_comes_behind_a_monster_is_found(head: str) -> None:
     assert names(find_in_manifest(head + POD, "f")) == ["late:1"]
