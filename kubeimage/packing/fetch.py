@@ -107,7 +107,8 @@ class Fetcher:
 
         self._run([partial(read_one, image, digest) for image, digest in resolved.items()], _IMAGES_AT_ONCE)
         contents = [found[image] for image in sorted(resolved, key=str)]
-        wanted = [Blob(one.image, blob) for one in contents for blob in one.blobs]
+        # Configs are there already: the platforms were read from them.
+        wanted = [Blob(one.image, blob) for one in contents for blob in one.layers]
         unique = {blob.descriptor.digest: blob for blob in wanted if not has(blob.descriptor)}
         # The largest first, so that no worker is left with one at the end.
         order = sorted(unique.values(), key=lambda one: (-one.descriptor.size, one.descriptor.digest))
@@ -115,19 +116,19 @@ class Fetcher:
         return contents
 
     def _read_contents(self, image: Reference, digest: Digest) -> Contents:
-        data = self._read(image, digest, is_manifest=True)
+        data = self._read_manifest(image, digest)
         top = self._parse(image, digest, data)
         manifests = {digest: data}
         if isinstance(top, Index):
             child = self._choose(image, top)
-            manifests[child.digest] = self._read(image, child.digest, is_manifest=True)
+            manifests[child.digest] = self._read_manifest(image, child.digest)
             manifest = self._parse(image, child.digest, manifests[child.digest])
             if isinstance(manifest, Index):
                 raise PackingError(f"{image}: its index names an index, {child.digest}, which is no image")
         else:
             manifest = top
         self._check_platform(image, manifest)
-        return Contents(image, digest, manifests, (manifest.config, *_unique(manifest.layers)))
+        return Contents(image, digest, manifests, manifest.config, tuple(_unique(manifest.layers)))
 
     def _parse(self, image: Reference, digest: Digest, data: bytes) -> Manifest | Index:
         try:
@@ -152,7 +153,7 @@ class Fetcher:
         """
         if manifest.config.size > LARGEST_DOCUMENT:
             raise PackingError(f"{image}: its config has {manifest.config.size} bytes")
-        data = self._read(image, manifest.config.digest, size=manifest.config.size)
+        data = self._read_config(image, manifest.config)
         try:
             found = platform_from_json(json.loads(data))
         except _BAD_DOCUMENT as error:
@@ -166,19 +167,27 @@ class Fetcher:
                 hint=f"choose another tag or platform; or leave it out: --ignore-image {familiar(image)}",
             )
 
-    def _read(self, image: Reference, digest: Digest, *, is_manifest: bool = False, size: int | None = None) -> bytes:
-        """Give a manifest or config: from the shelf, from the layers below, else from its registry."""
+    def _read_manifest(self, image: Reference, digest: Digest) -> bytes:
+        """Give a manifest or index: from the shelf, from the layers below, else from its registry."""
+        if not self._take_from_below(digest):
+            data, _ = self._ask(image, lambda repository: repository.get_manifest(digest))
+            self._shelf.put(digest, len(data), [data])
+        return self._shelf.read(digest)
+
+    def _read_config(self, image: Reference, config: Descriptor) -> bytes:
+        if not self._take_from_below(config.digest):
+            self._fetch_blob(Blob(image, config))
+        return self._shelf.read(config.digest)
+
+    def _take_from_below(self, digest: Digest) -> bool:
+        """Whether a document is on the shelf, or can be put there from the layers below."""
         if self._shelf.has(digest):
-            return self._shelf.read(digest)
+            return True
         data = self._below(digest)
         if data is None or Digest.of(data) != digest:
-            if is_manifest:
-                data, _ = self._ask(image, lambda repository: repository.get_manifest(digest))
-            else:
-                descriptor = Descriptor("", digest, size or 0)
-                data = self._ask(image, lambda repository: b"".join(Download(repository, descriptor, _ignore)))
+            return False
         self._shelf.put(digest, len(data), [data])
-        return data
+        return True
 
     def _fetch_blob(self, blob: Blob) -> None:
         digest, size = blob.descriptor.digest, blob.descriptor.size
@@ -236,10 +245,6 @@ class Fetcher:
 
 def _unique(descriptors: Sequence[Descriptor]) -> Iterator[Descriptor]:
     yield from {one.digest: one for one in descriptors}.values()
-
-
-def _ignore(_done: int) -> None:
-    """Nobody watches a config arrive."""
 
 
 def _ignore_stop() -> None:

@@ -71,13 +71,19 @@ class Contents:
     """All of one image.
 
     Shape: ``digest`` is of what its name leads to: a manifest, or an index. ``manifests`` are the bytes of that, and of
-           the index's manifest for the platform. ``blobs`` are config and layers.
+           the index's manifest for the platform. ``layers`` are each there once.
     """
 
     image: Reference
     digest: Digest
     manifests: Mapping[Digest, bytes]
-    blobs: tuple[Descriptor, ...]
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """Config and layers."""
+        return (self.config, *self.layers)
 
     def links(self) -> Iterable[tuple[str, Digest]]:
         """Give every link with what it leads to."""

@@ -56,7 +56,9 @@ def application(origin: tuple[str, dict[str, Digest]], tmp_path_factory: pytest.
 
 
 @pytest.fixture(scope="module")
-def built(origin: tuple[str, dict[str, Digest]], application: Path, tmp_path_factory: pytest.TempPathFactory) -> Program:
+def built(
+    origin: tuple[str, dict[str, Digest]], application: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Program:
     """Give the program with a store that has the application's image, shop:v1."""
     folder = tmp_path_factory.mktemp("built")
     program = Program(folder / "store", folder)
@@ -157,7 +159,9 @@ def test_the_second_build_asks_no_registry_and_gives_the_same_image(
 ) -> None:
     first = json.loads(built.run("inspect", "--format=json", "shop:v1").stdout)
 
-    ended = built.run("build", "-t", "again:v1", "--progress=json", *packing("http://127.0.0.1:1", "never"), application)
+    ended = built.run(
+        "build", "-t", "again:v1", "--progress=json", *packing("http://127.0.0.1:1", "never"), application
+    )
 
     (packed,) = [event for event in ended.events if event["event"] == "packing_finished"]
     assert packed["cached"]
