@@ -145,9 +145,11 @@ class _Proof:
         self._expect_link(image, revision_path(image, digest), digest)
         return self._take(image, digest, "manifest", parse_document)
 
-    def _take(self, image: Reference, digest: Digest, what: str, parse: Callable[[bytes], T]) -> T | None:
+    def _take(
+        self, image: Reference, digest: Digest, what: str, parse: Callable[[bytes], T], size: int | None = None
+    ) -> T | None:
         """Read a document of an image; what is wrong with its bytes is told once, as of any blob."""
-        self._parts.append(_Part(image, digest, None, what))
+        self._parts.append(_Part(image, digest, size, what))
         data = self._documents.get(digest)
         if data is None or Digest.of(data) != digest:
             return None
@@ -165,13 +167,13 @@ class _Proof:
 
     def _take_blobs(self, image: Reference, manifest: Manifest) -> None:
         config = manifest.config
-        found = self._take(image, config.digest, "config", lambda data: platform_from_json(json.loads(data)))
+        found = self._take(image, config.digest, "config", _platform_of, config.size)
         if found is not None and not self._platform.accepts(found):
             self._add(image, blob_path(config.digest), f"it is for {found}, not for {self._platform}")
-        for blob in (config, *manifest.layers):
-            what = "config" if blob is config else "layer"
-            self._parts.append(_Part(image, blob.digest, blob.size, what))
-            self._expect_link(image, layer_path(image, blob.digest), blob.digest)
+        self._expect_link(image, layer_path(image, config.digest), config.digest)
+        for layer in manifest.layers:
+            self._parts.append(_Part(image, layer.digest, layer.size, "layer"))
+            self._expect_link(image, layer_path(image, layer.digest), layer.digest)
 
     def _check_links(self) -> None:
         contents = dict(self._rootfs.read(sorted({path for _, path, _ in self._links if self._is_file(path)})))
@@ -202,3 +204,7 @@ class _Proof:
 
     def _add(self, image: Reference, where: str, what: str) -> None:
         self._flaws.append(Flaw(image, where, what))
+
+
+def _platform_of(config: bytes) -> Platform:
+    return platform_from_json(json.loads(config))
