@@ -50,9 +50,8 @@ class LibraryRenderer:
             raise ChartError(f"the chart {chart.path} cannot be rendered: {error}", hint=HINT) from error
         # After rendering, those that a condition or tag switches off are gone from the list.
         names = {str(one.get("alias") or one.get("name")): str(one.get("name")) for one in written}
-        wanted = [str(one.get("name")) for one in declared]
-        missing = [name for name in wanted if names.get(name, name) not in present]
-        return Rendered({**crds, **manifests}, tuple(missing))
+        wanted = [names.get(str(one.get("name")), str(one.get("name"))) for one in declared]
+        return Rendered({**crds, **manifests}, tuple(name for name in wanted if name not in present))
 
     def _values(self, chart: Chart) -> dict[str, Any]:
         merged: dict[str, Any] = {}
