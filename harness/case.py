@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from harness.backends import Place
 from harness.bases import Bases
@@ -20,6 +20,7 @@ from harness.warning import KubefileWarning
 from harness.workshop import Job, Workshop
 from kubeimage.api import Backends, BuildOptions, BuildResult, plan_build, read_kubefile
 from kubeimage.builder.plan import BuildPlan
+from kubeimage.discovery.search import PullImages
 from kubeimage.errors import BuildArgError, Diagnostic, KubeimageError, Location
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
@@ -189,6 +190,7 @@ class Case:
         return BuildOptions(
             build_args={**chosen, **dict(self.subject.build_args)},
             platform=Platform.parse(platform) if platform else None,
+            pull_images=cast("PullImages", self.settings.pull_images),
         )
 
     def _build(self) -> BuildResult:

@@ -15,6 +15,7 @@ import pytest
 from harness.kubefiles import find_kubefiles
 
 BACKENDS = ("auto", "overlay", "copy", "memory")
+PULL_IMAGES = ("off", "missing", "always", "never")
 EMPTY = "empty"
 
 _IniType = Literal["string", "linelist", "bool"]
@@ -79,6 +80,11 @@ OPTIONS = (
         {**_MANY, "metavar": "NAME=DIR|FILE|empty"},
     ),
     _Option(
+        "--kubefile-pull-images",
+        "pack the container images that manifests and charts name, and say when their registries are asked",
+        extra={"choices": PULL_IMAGES},
+    ),
+    _Option(
         "--kubefile-max-layers",
         "let the check layer-limit fail above this number of layers",
         extra={"metavar": "N"},
@@ -127,6 +133,7 @@ class Settings:
     backend: str = "auto"
     root: str | None = None
     bases: tuple[tuple[str, str], ...] = ()
+    pull_images: str = "off"
     max_layers: int | None = None
     skip: frozenset[str] = frozenset()
     strict_lint: bool = False
@@ -141,6 +148,7 @@ class Settings:
             ("--kubefile-platform", self.platform),
             ("--kubefile-backend", self.backend if self.backend != BACKENDS[0] else None),
             ("--kubefile-root", self.root),
+            ("--kubefile-pull-images", self.pull_images if self.pull_images != PULL_IMAGES[0] else None),
             ("--kubefile-max-layers", None if self.max_layers is None else str(self.max_layers)),
         ]
         return [f"{flag}={value}" for flag, value in pairs if value is not None]
@@ -161,6 +169,7 @@ def read_settings(config: pytest.Config) -> Settings:
         backend=raw.choice("kubefile_backend", BACKENDS),
         root=raw.path("kubefile_root"),
         bases=tuple(raw.bases()),
+        pull_images=raw.choice("kubefile_pull_images", PULL_IMAGES),
         max_layers=raw.number("kubefile_max_layers"),
         skip=frozenset(raw.texts("kubefile_skip")),
         strict_lint=bool(raw.value("kubefile_strict_lint")),

@@ -119,10 +119,14 @@ def open_backends(
             from kubeimage.packing.packer import Parts as PackerParts
             from kubeimage.packing.packer import RegistryPacker
             from kubeimage.packing.resolve import Memory
-            from kubeimage.settings import Settings
+            from kubeimage.settings import read_settings
 
             memory = Memory(os.path.join(folder, "images"))
-            parts = PackerParts(store.layers, cache, lambda: store.shelf, memory, settings or Settings(), watch)
+
+            def known_settings() -> Settings:
+                return settings if settings is not None else read_settings()
+
+            parts = PackerParts(store.layers, cache, lambda: store.shelf, memory, known_settings, watch)
             return RegistryPacker(parts, options.pull_images, options.search, context)
 
         yield Backends(

@@ -15,6 +15,7 @@ from harness.checks.inheritance import check_cmd_args_merge
 from harness.checks.leftovers import check_no_leaks
 from harness.checks.limit import check_layer_limit
 from harness.checks.oci import check_oci_valid
+from harness.checks.offline import check_offline_complete
 from harness.checks.reproducible import check_reproducible
 
 Check = Callable[[Case], None]
@@ -28,6 +29,7 @@ CHECKS: Mapping[str, Check] = {
     "cmd-args-merge": check_cmd_args_merge,
     "reproducible": check_reproducible,
     "oci-valid": check_oci_valid,
+    "offline-complete": check_offline_complete,
     "no-leaks": check_no_leaks,
 }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from kubeimage.discovery.findings import Findings, Found, Notebook, Place, Skipped
+from kubeimage.discovery.findings import NOT_RENDERED, Findings, Found, Notebook, Place, Skipped
 from kubeimage.discovery.search import (
     CHARTS,
     IMAGE_LIST,
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from kubeimage.image.reference import Reference
 
 RULE_ADDED = "--add-image"
-NOT_RENDERED = "a chart, which was not rendered"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ from kubeimage.image.reference import Reference
 
 T = TypeVar("T")
 
+NOT_RENDERED = "a chart, which was not rendered"
+"""Why a chart was passed over where nobody wants it rendered."""
+
 
 class Place(NamedTuple):
     """Where a name stands.

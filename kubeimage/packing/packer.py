@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kubeimage.cachekey import CacheKey
-from kubeimage.discovery.finder import NOT_RENDERED, find_strays
-from kubeimage.discovery.findings import Findings
+from kubeimage.discovery.findings import NOT_RENDERED, Findings
 from kubeimage.discovery.search import PullImages, Search
 from kubeimage.errors import PackingError
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry, Kind, file
-from kubeimage.packing.files import LayerFiles
 from kubeimage.packing.resolve import Memory, Names, check_collisions, resolve_known
 from kubeimage.packing.search import find_in_layers
 from kubeimage.protocols import (
@@ -36,6 +34,7 @@ from kubeimage.protocols import (
 if TYPE_CHECKING:
     from kubeimage.packing.authlist import Section
     from kubeimage.packing.fetch import Fetcher
+    from kubeimage.packing.files import LayerFiles
     from kubeimage.packing.record import Record
     from kubeimage.registry.events import TransferObserver
     from kubeimage.settings import Settings
@@ -46,13 +45,13 @@ FORMAT_VERSION = "1"
 
 @dataclass(frozen=True)
 class Parts:
-    """What the packer works with. Shape: ``shelf`` is asked for when there is something to fetch."""
+    """What the packer works with. Shape: ``shelf`` and ``settings`` are asked for when there is something to fetch."""
 
     layers: LayerStore
     cache: BuildCache
     shelf: Callable[[], BlobShelf]
     memory: Memory
-    settings: Settings
+    settings: Callable[[], Settings]
     watch: TransferObserver
 
 
@@ -79,8 +78,7 @@ class RegistryPacker:
 
     def _count(self, request: PackRequest) -> Packed:
         """Say how much is left out, without rendering charts or asking anybody."""
-        files = LayerFiles(self._parts.layers, request.made)
-        findings = find_in_layers(files, request.made, self._search, self._parts.memory, render=False)
+        findings = find_in_layers(self._parts.layers, request.made, self._search, self._parts.memory, render=False)
         charts = sum(one.reason == NOT_RENDERED for one in findings.skipped)
         return Packed(left_out=len(findings.images), charts=charts)
 
@@ -89,6 +87,8 @@ class _Packing:
     """One build's packing."""
 
     def __init__(self, parts: Parts, policy: PullImages, search: Search, context: str, request: PackRequest) -> None:
+        from kubeimage.packing.files import LayerFiles
+
         self._parts = parts
         self._policy = policy
         self._search = search
@@ -106,7 +106,7 @@ class _Packing:
         metadata = read_metadata(self._read_below(METADATA, self._whole))
         cluster = metadata.get("version")
         findings = find_in_layers(
-            LayerFiles(self._parts.layers, self._request.made),
+            self._parts.layers,
             self._request.made,
             self._search,
             self._parts.memory,
@@ -152,6 +152,9 @@ class _Packing:
 
     def _warn_of_strays(self, packed: set[Reference]) -> Iterator[str]:
         """Tell of images that stay behind, because the YAML that names them is not looked into."""
+        from kubeimage.discovery.finder import find_strays
+        from kubeimage.packing.files import LayerFiles
+
         files = LayerFiles(self._parts.layers, self._request.made)
         strays = find_strays(files, self._search)
         images = {image for found in strays.values() for image in found} - packed
@@ -169,7 +172,7 @@ class _Packing:
             from kubeimage.packing.authlist import ListedCredentials
             from kubeimage.registry.registries import Registries
 
-            registries = stack.enter_context(Registries(self._parts.settings, ListedCredentials(sections)))
+            registries = stack.enter_context(Registries(self._parts.settings(), ListedCredentials(sections)))
         return Fetcher(
             self._parts.shelf(), self._request.platform, self._read_blob_below, registries, self._parts.watch
         )
@@ -211,6 +214,7 @@ class _Packing:
         Raises: PackingError with all that is wrong.
         """
         from kubeimage.packing.closure import find_flaws
+        from kubeimage.packing.files import LayerFiles
 
         stack = [MadeLayer(one) for one in self._request.base] if self._request.keep_base else []
         files = LayerFiles(self._parts.layers, (*stack, *self._request.made, made))

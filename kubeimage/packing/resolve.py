@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -32,6 +31,8 @@ class Memory:
 
     def put(self, kind: str, name: str, value: object) -> None:
         """Remember something, if the disk lets us."""
+        import tempfile
+
         path = self._path(kind, name)
         data = json.dumps({"name": name, "value": value}).encode()
         with suppress(OSError):

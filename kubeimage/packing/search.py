@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from kubeimage.cachekey import CacheKey
-from kubeimage.discovery.finder import find_images
 from kubeimage.discovery.findings import Findings, Found, KubeVersion, Place, Skipped
 from kubeimage.discovery.references import parse_image
-from kubeimage.discovery.search import Files, Search
+from kubeimage.discovery.search import CHARTS, MANIFESTS, Search
 from kubeimage.errors import ChartError, KubeimageError
 from kubeimage.packing.resolve import Memory
-from kubeimage.protocols import MadeLayer
+from kubeimage.protocols import LayerStore, MadeLayer
 
 if TYPE_CHECKING:
     from kubeimage.discovery.charts import Renderer
@@ -58,8 +57,8 @@ def _nothing() -> Renderer:
 
 
 def find_in_layers(
-    files: Files,
-    layers: Sequence[MadeLayer],
+    layers: LayerStore,
+    made: Sequence[MadeLayer],
     search: Search,
     memory: Memory,
     *,
@@ -72,14 +71,30 @@ def find_in_layers(
     """
     identity, renderer = choose_renderer() if render else ("not rendered", None)
     fields = [("kind", "DISCOVER"), ("format", _VERSION), ("renderer", identity), ("cluster", kube_version or "")]
-    made = [("layer", str(layer.diff_id)) for layer in layers]
-    key = str(CacheKey(None, (*fields, *made, *search.fields())).digest)
+    fields += [("layer", str(layer.diff_id)) for layer in made]
+    key = str(CacheKey(None, (*fields, *search.fields())).digest)
     known = _from_json(memory.get("findings", key))
     if known is not None:
         return known
-    findings = find_images(files, search, renderer, kube_version)
+    if search.choice.added or _may_name_images(layers, made, search):
+        from kubeimage.discovery.finder import find_images
+        from kubeimage.packing.files import LayerFiles
+
+        findings = find_images(LayerFiles(layers, made), search, renderer, kube_version)
+    else:
+        findings = Findings()
     memory.put("findings", key, _to_json(findings))
     return findings
+
+
+def _may_name_images(layers: LayerStore, made: Sequence[MadeLayer], search: Search) -> bool:
+    """Whether any file stands where images are looked for: most images have none there, and are to pay nothing."""
+    searched = tuple(f"{folder}/" if folder else "" for folder in (MANIFESTS, CHARTS, *search.folders))
+    return any(
+        entry.path.startswith(searched)
+        for layer in made
+        for entry in (layers.entries(layer.diff_id) if layer.entries is None else layer.entries)
+    )
 
 
 def _to_json(findings: Findings) -> dict[str, object]:

@@ -73,7 +73,7 @@ def test_an_authors_tests_pass_on_every_backend_with_the_same_image_id(project, 
 
     for backend in ("memory", "auto", "copy"):
         result = run("--kubefile=Kubefile", "--kubefile-base=base:1=base", "test_it.py", "-s", backend=backend)
-        result.assert_outcomes(passed=9 + 10)
+        result.assert_outcomes(passed=10 + 10)
         ids += re.findall(r"the id is (sha256:[0-9a-f]{64})", result.stdout.str())
 
     assert len(ids) == 3
@@ -98,7 +98,7 @@ def pytest_kubefile_backends(config, path):
         }
     )
 
-    run("--kubefile=Kubefile", "test_it.py", backend=None).assert_outcomes(passed=10)
+    run("--kubefile=Kubefile", "test_it.py", backend=None).assert_outcomes(passed=11)
 
 
 def test_kube_build_takes_a_scripted_runner_and_recorded_mounts(project, run) -> None:

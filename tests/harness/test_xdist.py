@@ -50,7 +50,7 @@ def test_failures_read_the_same_from_a_worker(project, run) -> None:
 
     result = run("-n2", "--kubefile=app", "-W", "default::harness.warning.KubefileWarning", backend=None)
 
-    result.assert_outcomes(passed=4, failed=1, skipped=4)
+    result.assert_outcomes(passed=4, failed=1, skipped=5)
     result.stdout.fnmatch_lines(
         [
             "error[[]E0302[]]: COPY source 'b.txt' *",
@@ -68,4 +68,4 @@ def test_without_the_build_item_one_worker_says_why(project, run) -> None:
 
     result = run("-n2", "--kubefile=app", "--kubefile-skip=build", backend=None)
 
-    result.assert_outcomes(passed=4, failed=1, skipped=3)
+    result.assert_outcomes(passed=4, failed=1, skipped=4)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import pytest
 
 from kubeimage.discovery.charts import Chart, Rendered, Renderer, read_archive
-from kubeimage.discovery.finder import NOT_RENDERED, find_images, find_strays
-from kubeimage.discovery.findings import KubeVersion
+from kubeimage.discovery.finder import find_images, find_strays
+from kubeimage.discovery.findings import NOT_RENDERED, KubeVersion
 from kubeimage.discovery.helmprogram import split_output
 from kubeimage.discovery.references import Choice, familiar
 from kubeimage.discovery.search import Search, Values
