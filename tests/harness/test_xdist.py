@@ -39,7 +39,7 @@ def test_workers_build_each_content_once(project, run, pytester: pytest.Pytester
 
     result = run("-n2", "--kubefile=.", "--kubefile-base=base=base", "test_it.py", "--basetemp=temp", backend=None)
 
-    result.assert_outcomes(passed=2 * 9 + 2)
+    result.assert_outcomes(passed=2 * 10 + 2)
     assert log.read_text().count("built") == 3
     assert not (pytester.path / "temp/kubeimage").exists()
     result.stdout.fnmatch_lines_random(["app0/Kubefile: * 0 of 1 steps from the cache*", "app1/Kubefile: *"])
