@@ -6,7 +6,8 @@
     manifests.py        where documents name images: pod specs wherever they stand, and keys that mean images
     text.py             the line rule, for text that no structure explains
     imagelist.py        ``manifests/imageList``
-    charts.py           charts as folders and archives; rendered by whoever implements ``Renderer``
+    charts.py           a chart, read and rendered by whoever implements ``Renderer``
+    chartsearch.py      the charts of an image, with the values of each
     helm.py helmprogram.py   renderers: helm-python-sdk, and the helm program
     kubeversion.py      the Kubernetes versions that charts ask for
     finder.py           all of an image's new files

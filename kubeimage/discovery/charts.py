@@ -49,12 +49,6 @@ class Chart:
         return read_mapping(self.files[CHART_FILE], f"{self.path}: {CHART_FILE}")
 
     @property
-    def identity(self) -> str:
-        """Its path and the digest of all that it is."""
-        fields = tuple((path, str(Digest.of(data))) for path, data in sorted(self.files.items()))
-        return f"{self.path} {CacheKey(None, fields).digest}"
-
-    @property
     def name(self) -> str:
         """Its name.
 
@@ -138,7 +132,7 @@ def find_in_chart(chart: Chart, renderer: Renderer, kube_version: str | None) ->
 
     Raises: ChartError.
     """
-    description, notes = chart.description, Notebook(charts=[chart.identity])
+    description, notes = chart.description, Notebook()
     if description.get("type") == "library":
         place = Place(chart.path)
         notes.skipped.append(Skipped(chart.path, place, "a library chart: it is only installed as part of others"))
@@ -203,6 +197,12 @@ def _read_annotation(text: str, file: str, key: str) -> Findings:
     if not isinstance(value, list):
         notes.skipped.append(Skipped(text[:200], Place(file, path=f"annotations[{key!r}]"), "not a list"))
     return notes.close()
+
+
+def identify(path: str, files: Mapping[str, bytes]) -> str:
+    """Give a chart's path with the digest of all that it is."""
+    fields = tuple((name, str(Digest.of(data))) for name, data in sorted(files.items()))
+    return f"{path} {CacheKey(None, fields).digest}"
 
 
 def is_archive(path: str) -> bool:

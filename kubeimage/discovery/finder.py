@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING
 
-from kubeimage.discovery.findings import NOT_RENDERED, Findings, Found, Notebook, Place, Skipped
+from kubeimage.discovery.findings import Findings, Found, Notebook, Place, Skipped, passed_over
 from kubeimage.discovery.search import (
     CHARTS,
     IMAGE_LIST,
     MANIFEST_SUFFIXES,
     MANIFESTS,
     OWN_FOLDER,
-    VALUES_SUFFIXES,
     Files,
     Search,
 )
-from kubeimage.errors import ChartError, DiscoveryError
 
 if TYPE_CHECKING:
-    from kubeimage.discovery.charts import Chart, Renderer
+    from kubeimage.discovery.charts import Renderer
     from kubeimage.image.reference import Reference
 
 RULE_ADDED = "--add-image"
+_LARGEST_STRAY = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -67,14 +65,14 @@ def find_images(
     """
     plan = plan_search(files, search)
     notes = Notebook()
-    ready = cache(renderer) if renderer is not None else None
     if plan:
-        contents = dict(files.read([*plan.lists, *plan.manifests, *plan.charts]))
         for link in plan.symlinks:
-            notes.add(_passed_over(link, "a symlink: what it leads to is searched where it stands"))
-        _find_in_files(plan, contents, notes)
-        for chart in _charts(plan, contents, search, notes):
-            notes.add(_find_in_one(chart, search, ready, kube_version))
+            notes.add(passed_over(link, "a symlink: what it leads to is searched where it stands"))
+        _find_in_files(plan, files, notes)
+    if plan.charts:
+        from kubeimage.discovery.chartsearch import find_in_charts
+
+        notes.add(find_in_charts(plan.charts, files, search, renderer, kube_version))
     return _overrule(notes.close(), search)
 
 
@@ -92,6 +90,7 @@ def find_strays(files: Files, search: Search) -> dict[str, tuple[Reference, ...]
         and path not in known
         and not path.startswith(OWN_FOLDER)
         and not files.is_symlink(path)
+        and files.size(path) <= _LARGEST_STRAY
     ]
     if not outside:
         return {}
@@ -107,88 +106,17 @@ def find_strays(files: Files, search: Search) -> dict[str, tuple[Reference, ...]
     return strays
 
 
-def _find_in_files(plan: Plan, contents: Mapping[str, bytes], notes: Notebook) -> None:
+def _find_in_files(plan: Plan, files: Files, notes: Notebook) -> None:
     if not plan.lists and not plan.manifests:
         return
     from kubeimage.discovery.imagelist import find_in_list
     from kubeimage.discovery.manifests import find_in_manifest
 
+    contents = dict(files.read([*plan.lists, *plan.manifests]))
     for path in plan.lists:
         notes.add(find_in_list(decode(contents[path]), path))
     for path in plan.manifests:
         notes.add(find_in_manifest(decode(contents[path]), path))
-
-
-def _find_in_one(
-    chart: Chart, search: Search, renderer: Callable[[], Renderer] | None, kube_version: str | None
-) -> Findings:
-    from kubeimage.discovery.charts import find_in_chart
-
-    if search.ignores_chart(chart.path, chart.name):
-        return replace(_passed_over(chart.path, "left out by --ignore-chart"), charts=(chart.identity,))
-    if chart.identity in search.known_charts:
-        return _passed_over(chart.path, "rendered when it was packed")
-    if renderer is None:
-        return _passed_over(chart.path, NOT_RENDERED)
-    return find_in_chart(chart, renderer(), kube_version)
-
-
-def _passed_over(path: str, reason: str) -> Findings:
-    return Findings(skipped=(Skipped(path, Place(path), reason),))
-
-
-def _charts(plan: Plan, contents: Mapping[str, bytes], search: Search, notes: Notebook) -> Sequence[Chart]:
-    """Put together the charts of the files below ``charts/``, each with its values."""
-    if not plan.charts:
-        return ()
-    from kubeimage.discovery.charts import Chart, chart_folders, is_archive, read_archive
-
-    folders = chart_folders(plan.charts)
-    charts, used = [], set[str]()
-    for folder in folders:
-        own = [path for path in plan.charts if path.startswith(f"{folder}/")]
-        used.update(own)
-        charts.append(Chart(folder, {path.removeprefix(f"{folder}/"): contents[path] for path in own}))
-    for path in plan.charts:
-        if path not in used and is_archive(path):
-            used.add(path)
-            try:
-                charts.append(read_archive(contents[path], path))
-            except ChartError:
-                if not search.ignores_chart(path, path.rpartition("/")[2]):
-                    raise
-                notes.add(_passed_over(path, "left out by --ignore-chart"))
-    values = {path for path in plan.charts if path not in used and path.endswith(VALUES_SUFFIXES)}
-    charts = [Chart(one.path, one.files, _values_of(one, values, contents, search)) for one in charts]
-    for path in plan.charts:
-        if path not in used and path not in values:
-            notes.add(_passed_over(path, "neither a chart nor part of one"))
-    _check_values(charts, search)
-    return sorted(charts, key=lambda one: one.path)
-
-
-def _names_of(chart: Chart) -> set[str]:
-    folder, _, base = chart.path.rpartition("/")
-    bare = base.removesuffix(".tgz").removesuffix(".tar.gz")
-    return {f"{folder}/{name}" for name in (bare, chart.name)}
-
-
-def _values_of(chart: Chart, beside: set[str], contents: Mapping[str, bytes], search: Search) -> tuple[bytes, ...]:
-    """Give the values files of a chart: the one beside it first, then those that people name."""
-    names = {name + suffix for name in _names_of(chart) for suffix in VALUES_SUFFIXES}
-    own = [contents[path] for path in sorted(names & beside)]
-    known = {name.rpartition("/")[2] for name in _names_of(chart)} | {chart.path}
-    return (*own, *(one.text for one in search.values if one.chart is None or one.chart in known))
-
-
-def _check_values(charts: Sequence[Chart], search: Search) -> None:
-    known = {name.rpartition("/")[2] for chart in charts for name in _names_of(chart)} | {one.path for one in charts}
-    for values in search.values:
-        if values.chart is not None and values.chart not in known:
-            raise DiscoveryError(
-                f"--values {values.chart}={values.name}: there is no chart of that name",
-                hint=f"there are {', '.join(sorted(known))}" if known else "there are no charts",
-            )
 
 
 def _overrule(findings: Findings, search: Search) -> Findings:

@@ -93,5 +93,10 @@ class Notebook:
         return Findings(_once(self.found), _once(self.skipped), _once(self.kube_versions), _once(self.charts))
 
 
+def passed_over(path: str, reason: str) -> Findings:
+    """Give the findings of a file that was not looked into."""
+    return Findings(skipped=(Skipped(path, Place(path), reason),))
+
+
 def _once(items: Iterable[T]) -> tuple[T, ...]:
     return tuple(dict.fromkeys(items))

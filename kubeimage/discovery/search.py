@@ -79,6 +79,10 @@ class Files(Protocol):
         """Whether a path is a symlink."""
         ...
 
+    def size(self, path: str) -> int:
+        """How many bytes a file has."""
+        ...
+
     def read(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Give the contents of these files, in any order.
 

@@ -77,16 +77,21 @@ class Fetcher:
         self._observe = observe
         self._lock = threading.Lock()
 
-    def resolve(self, images: Sequence[Reference]) -> dict[Reference, Digest]:
-        """Ask the registries what names lead to, and keep what they answer.
+    def resolve(
+        self, images: Sequence[Reference], remembered: Callable[[Reference], Digest | None]
+    ) -> dict[Reference, Digest]:
+        """Ask the registries what names lead to, and keep what they answer; what is as ``remembered`` is not fetched.
 
         Raises: RegistryError, CredentialsError.
         """
         found: dict[Reference, Digest] = {}
 
         def resolve_one(image: Reference) -> None:
-            data, digest = self._ask(image, lambda repository: repository.get_manifest(image.digest or image.tag))
-            self._shelf.put(digest, len(data), [data])
+            # Public registries count how often a manifest is fetched, and not how often it is asked for.
+            digest = remembered(image)
+            if digest is None or digest != self._ask(image, lambda repository: repository.head_manifest(image.tag)):
+                data, digest = self._ask(image, lambda repository: repository.get_manifest(image.tag))
+                self._shelf.put(digest, len(data), [data])
             with self._lock:
                 found[image] = digest
 

@@ -48,6 +48,10 @@ class LayerFiles:
         """Whether a path is a symlink."""
         return self.tree[path].kind is Kind.SYMLINK
 
+    def size(self, path: str) -> int:
+        """How many bytes a file has."""
+        return self.tree[path].size
+
     def read(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Give the contents of these files.
 
@@ -92,6 +96,10 @@ class ContextFiles:
     def is_symlink(self, path: str) -> bool:
         """Whether a path is a symlink."""
         return self._tree[path].kind is Kind.SYMLINK
+
+    def size(self, path: str) -> int:
+        """How many bytes a file has."""
+        return self._tree[path].size
 
     def read(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Give the contents of these files.

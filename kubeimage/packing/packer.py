@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from kubeimage.cachekey import CacheKey
 from kubeimage.discovery.findings import NOT_RENDERED, Findings
 from kubeimage.discovery.search import PullImages, Search
-from kubeimage.errors import PackingError
+from kubeimage.errors import DiscoveryError, PackingError
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.reference import Reference
@@ -78,7 +78,10 @@ class RegistryPacker:
 
     def _count(self, request: PackRequest) -> Packed:
         """Say how much is left out, without rendering charts or asking anybody."""
-        findings = find_in_layers(self._parts.layers, request.made, self._search, self._parts.memory, render=False)
+        try:
+            findings = find_in_layers(self._parts.layers, request.made, self._search, self._parts.memory, render=False)
+        except DiscoveryError as error:
+            return Packed(warnings=(f"nobody can say which container images are left out: {error}",))
         charts = sum(one.reason == NOT_RENDERED for one in findings.skipped)
         return Packed(left_out=len(findings.images), charts=charts)
 
@@ -187,7 +190,7 @@ class _Packing:
                 f"{', '.join(map(str, unknown))}",
                 hint="fetch them once, with --pull-images missing",
             )
-        asked = fetcher.resolve(unknown) if unknown else {}
+        asked = fetcher.resolve(unknown, names.get) if unknown else {}
         for image, digest in asked.items():
             names.put(image, digest)
         return {image: known.get(image) or asked[image] for image in images}

@@ -36,6 +36,9 @@ class MemoryFiles:
     def is_symlink(self, path: str) -> bool:
         return path in self._links
 
+    def size(self, path: str) -> int:
+        return len(self._files[path])
+
     def read(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         return ((path, self._files[path]) for path in paths)
 
@@ -220,11 +223,14 @@ def test_a_chart_whose_description_is_broken_is_an_error_with_its_line() -> None
 
 
 def test_what_is_no_part_of_a_chart_is_told() -> None:
-    findings = find_images(MemoryFiles({"charts/readme.txt": "x"}, ["charts/link"]), Search(), unused)
+    files = {"charts/readme.txt": "x", "charts/gone.values.yaml": "a: 1"}
+
+    findings = find_images(MemoryFiles(files, ["charts/link"]), Search(), unused)
 
     assert {(one.text, one.reason.partition(":")[0]) for one in findings.skipped} == {
         ("charts/readme.txt", "neither a chart nor part of one"),
         ("charts/link", "a symlink"),
+        ("charts/gone.values.yaml", "values of no chart that is there"),
     }
 
 

@@ -117,6 +117,17 @@ def test_always_finds_out_that_a_tag_has_moved_and_missing_does_not(registry: Fa
     assert flaws(workshop, always) == []
 
 
+def test_always_only_asks_for_what_has_not_moved(registry: FakeRegistry, workshop: Workshop) -> None:
+    publish(registry, "app:v1", small_image("one"))
+    first = workshop.build(listing(f"{registry.host}/app:v1"))
+    registry.forget()
+
+    again = workshop.build(listing(f"{registry.host}/app:v1"), "always")
+
+    assert again.image == first.image
+    assert [call.partition(" ")[0] for call in registry.calls() if "/manifests/" in call] == ["HEAD"]
+
+
 def test_never_names_what_was_never_fetched(registry: FakeRegistry, workshop: Workshop) -> None:
     publish(registry, "there:v1", small_image("there"))
     workshop.build(listing(f"{registry.host}/there:v1"))
@@ -133,6 +144,13 @@ def test_off_packs_nothing_and_counts_what_is_left_out(registry: FakeRegistry, w
     assert workshop.told(ImagesLeftOut) == [ImagesLeftOut(images=2, charts=1)]
     assert [layer.kind for layer in result.image.layers] == ["COPY"]
     assert registry.calls() == []
+
+
+@pytest.mark.parametrize("chart", [{"charts/app.tgz": "no chart"}, {"charts/app/Chart.yaml": "- no mapping"}])
+def test_a_build_that_packs_nothing_does_not_fail_at_a_broken_chart(chart: dict[str, str], workshop: Workshop) -> None:
+    workshop.build({**listing(), **chart}, "off")
+
+    assert workshop.told(ImagesLeftOut) == [ImagesLeftOut(images=0, charts=1)]
 
 
 def test_an_application_that_names_nothing_has_no_layer_more(workshop: Workshop) -> None:

@@ -1,0 +1,80 @@
+"""What the executor makes of what a packer says."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from harness.backends import memory_backends
+from kubeimage import api
+from kubeimage.builder.events import Event, ImagesLeftOut, PackingFinished, PackingStarted
+from kubeimage.builder.executor import BuildResult
+from kubeimage.builder.plan import BuildOptions
+from kubeimage.image.document import History
+from kubeimage.kubefile import parse
+from kubeimage.layer.entry import file
+from kubeimage.protocols import Packed, PackRequest
+
+
+@dataclass
+class ScriptedPacker:
+    """Gives what it was told to, and remembers what it was asked."""
+
+    packed: Packed
+    requests: list[PackRequest] = field(default_factory=list)
+
+    def pack(self, request: PackRequest) -> Packed:
+        self.requests.append(request)
+        return self.packed
+
+
+@pytest.fixture
+def backends() -> api.Backends:
+    return memory_backends()
+
+
+def build(backends: api.Backends, packer: ScriptedPacker, tmp_path, policy: str) -> tuple[BuildResult, list[Event]]:
+    from dataclasses import replace
+
+    (tmp_path / "a").write_text("1")
+    events: list[Event] = []
+    options = BuildOptions(pull_images=policy, epoch=7)  # type: ignore[arg-type]
+    chosen = replace(backends, packer=lambda _context, _options: packer)
+    result = api.build(
+        parse(b"FROM scratch\nCOPY a .\nCMD x\n", file="K"), str(tmp_path), chosen, options, events.append
+    )
+    return result, events
+
+
+def test_what_was_packed_is_the_last_layer(backends: api.Backends, tmp_path) -> None:
+    stored = backends.layers.put([file("registry", b"x")])
+    packer = ScriptedPacker(Packed(stored, ("a.b/c:1",), warnings=("mind this",)))
+
+    result, events = build(backends, packer, tmp_path, "missing")
+
+    last = result.image.layers[-1]
+    assert (last.diff_id, last.size, last.kind, last.value) == (stored.diff_id, stored.size, "BASE", "rootfs cache")
+    assert result.image.history[-1] == History("BASE rootfs cache")
+    assert result.warnings == ("mind this",)
+    assert [one for one in events if isinstance(one, PackingStarted | PackingFinished)] == [
+        PackingStarted(),
+        PackingFinished(("a.b/c:1",), last, cached=False),
+    ]
+
+
+def test_the_packer_is_told_what_was_made_and_for_whom(backends: api.Backends, tmp_path) -> None:
+    packer = ScriptedPacker(Packed())
+
+    result, _ = build(backends, packer, tmp_path, "missing")
+
+    (request,) = packer.requests
+    assert [layer.diff_id for layer in request.made] == [layer.diff_id for layer in result.image.layers]
+    assert (request.base, request.platform, request.mtime) == ((), result.image.platform, 7)
+
+
+def test_what_is_left_out_is_told_and_changes_nothing(backends: api.Backends, tmp_path) -> None:
+    packer = ScriptedPacker(Packed(left_out=2, charts=1))
+
+    result, events = build(backends, packer, tmp_path, "off")
+
+    assert ImagesLeftOut(2, 1) in events
+    assert [layer.kind for layer in result.image.layers] == ["COPY"]
