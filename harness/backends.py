@@ -39,14 +39,15 @@ class DirectoryPlace:
 
     root: str
     mount: str = "auto"
+    isolation: str = "auto"
 
     def open(self) -> AbstractContextManager[Backends]:
         """Open the store."""
-        return real_backends(self.root, mount=self.mount)
+        return real_backends(self.root, mount=self.mount, isolation=self.isolation)
 
     def fresh(self, folder: str) -> DirectoryPlace:
         """Give a place with a store in ``folder``."""
-        return DirectoryPlace(os.path.join(folder, "store"), self.mount)
+        return DirectoryPlace(os.path.join(folder, "store"), self.mount, self.isolation)
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,11 @@ class GivenPlace:
         return GivenPlace(self.make)
 
 
-def make_place(backend: str, folder: str) -> Place:
+def make_place(backend: str, folder: str, isolation: str = "auto") -> Place:
     """Make an empty place of the sort that ``--kubefile-backend`` calls ``backend``."""
     if backend == "memory":
         return GivenPlace(memory_backends)
-    return DirectoryPlace(os.path.join(folder, "store"), backend)
+    return DirectoryPlace(os.path.join(folder, "store"), backend, isolation)
 
 
 def real_backends(root: str, *, mount: str = "auto", isolation: str = "auto") -> AbstractContextManager[Backends]:

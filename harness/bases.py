@@ -12,6 +12,7 @@ from harness.options import EMPTY
 from harness.standins import StandInImageStore
 from harness.workshop import Job, Workshop
 from kubeimage.api import Backends, BuildOptions, read_kubefile
+from kubeimage.builder.plan import SCRATCH
 from kubeimage.errors import BaseImageError, KubeimageError
 from kubeimage.image.config import Image
 from kubeimage.image.document import History, Layer
@@ -19,6 +20,7 @@ from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import Kubefile, parse
 
+TAR = ".tar"
 _WHOLE_FOLDER = b"FROM scratch\nCOPY . .\n"
 _NOTHING = b"FROM scratch\n"
 
@@ -46,6 +48,29 @@ class Bases:
 
         return replace(backends, images=StandInImageStore(backends.images, look_up))
 
+    def find(self, name: str) -> str | None:
+        """Give what stands in for the base image ``name``; None where it is the real one."""
+        return self.sources.get(Reference.parse(name)) if self.sources and name != SCRATCH else None
+
+    def stand_in(self, name: str) -> str | None:
+        """Say what stands in for the base image ``name``; None where it is the real one."""
+        source = self.find(name)
+        if source is None:
+            return None
+        shown = source if source == EMPTY else os.path.relpath(source)
+        return f"{source if shown.startswith(os.pardir) else shown} stands in for {name}"
+
+    def advice(self, hint: str | None) -> str | None:
+        """Say what to do where a base image is not there, in place of the builder's ``hint``, if it had one."""
+        if hint is None:
+            return None
+        names = sorted(reference.familiar() for reference in self.sources)
+        there = f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} one already" if names else ""
+        return (
+            "let something stand in for it, --kubefile-base=NAME=DIR, or name the store that has it, "
+            f"--kubefile-root=DIR{'; ' + there if there else ''}"
+        )
+
     def _make(self, reference: Reference, source: str, platform: Platform | None, backends: Backends) -> Image:
         if reference in self.building:
             raise BaseImageError(f"{source} stands in for {reference.familiar()}, and is built FROM it")
@@ -62,9 +87,9 @@ class Bases:
             self.building.pop()
 
     def _bring(self, source: str, platform: Platform, backends: Backends) -> Image:
-        if source.endswith(".tar"):
+        if source.endswith(TAR):
             return _from_tar(source, platform, backends)
-        kubefile, context = _project(source)
+        kubefile, context = project_of(source)
         options = BuildOptions(platform=platform)
         outcome = self.workshop.build(
             Job(kubefile, context or self.workshop.new_folder(), options, lambda: self._opened(backends), self.root)
@@ -80,8 +105,13 @@ class Bases:
         yield self.over(backends)
 
 
-def _project(source: str) -> tuple[Kubefile, str]:
-    """Give the Kubefile and the context of a stand-in; an empty context's path is ``""``."""
+def project_of(source: str) -> tuple[Kubefile, str]:
+    """Give the Kubefile and the context of a stand-in; an empty context's path is ``""``, that of a tar the tar's.
+
+    Raises: KubefileError, UsageError.
+    """
+    if source.endswith(TAR):
+        return parse(_WHOLE_FOLDER, file=f"({source})"), source
     if source == EMPTY:
         return parse(_NOTHING, file=f"({EMPTY})"), ""
     if not os.path.isdir(source):

@@ -101,9 +101,11 @@ class KubeBuild:
 
 
 def _with_fakes(backends: Backends, mounts: Mounter | None, runner: CommandRunner | None) -> Backends:
-    """Put in the test's own parts; a runner that is scripted needs a rootfs in memory."""
-    if mounts is None and runner is not None:
+    """Put in the test's own parts; a runner that is scripted needs a rootfs in memory, of this build's layers."""
+    if mounts is not None or runner is not None:
         from harness.fakes.mounts import MemoryMounter
 
-        mounts = MemoryMounter(backends.layers)
+        mounts = mounts or MemoryMounter(backends.layers)
+        if isinstance(mounts, MemoryMounter):
+            mounts.use(backends.layers)
     return replace(backends, mounter=mounts or backends.mounter, runner=runner or backends.runner)

@@ -18,10 +18,11 @@ from harness.outcome import Outcome, describe
 from harness.subjects import Subject
 from harness.warning import KubefileWarning
 from harness.workshop import Job, Workshop
-from kubeimage.api import Backends, BuildOptions, BuildResult, plan_build, read_kubefile
-from kubeimage.builder.plan import BuildPlan
+from kubeimage.api import Backends, BuildOptions, BuildResult, find_base, plan_build, read_kubefile
+from kubeimage.builder.plan import BuildPlan, base_name
 from kubeimage.discovery.search import PullImages
-from kubeimage.errors import BuildArgError, Diagnostic, KubeimageError, Location
+from kubeimage.errors import BaseImageError, BuildArgError, Diagnostic, KubeimageError, Location
+from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import Kubefile, parse
@@ -37,7 +38,7 @@ class _Once(Generic[T]):
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
-        self._value: T | None = None
+        self._value: list[T] = []
         self.error: KubeimageError | None = None
         self._trace: TracebackType | None = None
         self._done = False
@@ -45,15 +46,14 @@ class _Once(Generic[T]):
     def get(self) -> T:
         if not self._done:
             try:
-                self._value = self._work()
+                self._value.append(self._work())
             except KubeimageError as error:
                 self.error, self._trace = error, error.__traceback__
             self._done = True
         if self.error is not None:
             # Raised again and again, it would gather every place that asked.
             raise self.error.with_traceback(self._trace)
-        assert self._value is not None
-        return self._value
+        return self._value[0]
 
 
 class Case:
@@ -69,6 +69,8 @@ class Case:
         self.context = subject.context or self.settings.context or os.path.dirname(subject.path)
         self._kubefile = _Once(self._read)
         self._options = _Once(self._resolve)
+        self._base = _Once(self._find_base)
+        self._plan = _Once(self._make_plan)
         self._result = _Once(self._build)
 
     @property
@@ -119,7 +121,8 @@ class Case:
         outcome = self.__dict__.get("outcome")
         if outcome is None or outcome.result is None:
             return None
-        return describe(outcome)
+        stand_in = self.bases.stand_in(base_name(self.kubefile, self.options))
+        return {**describe(outcome), **({"base": stand_in} if stand_in else {})}
 
     @cached_property
     def image(self) -> BuiltImage:
@@ -129,21 +132,32 @@ class Case:
         """
         return BuiltImage(self.result.image, self.place, self.result)
 
-    @cached_property
+    @property
+    def base(self) -> Image | None:
+        """The base image, or what stands in for it; None for scratch.
+
+        Raises: BaseImageError.
+        """
+        return self._base.get()
+
+    @property
     def plan(self) -> BuildPlan:
         """What the build does.
 
         Raises: BaseImageError, BuildArgError, LayerLimitError, KubefileError.
         """
-        kubefile, options = self.kubefile, self.options
-        with self.open() as backends:
-            return plan_build(kubefile, backends.images, options)
+        return self._plan.get()
 
     @contextmanager
     def open(self) -> Iterator[Backends]:
         """Open the backends that it is built with; their image store knows what stands in for base images."""
         with self.place.open() as backends:
-            yield self._bases.over(backends)
+            try:
+                yield self.bases.over(backends)
+            except BaseImageError as error:
+                # The builder's hint is to build it by hand, which helps nobody whose store goes with the run.
+                error.hint = self.bases.advice(error.hint)
+                raise
 
     def scratch(self) -> AbstractContextManager[str]:
         """Make an empty folder that is removed at the end of the context."""
@@ -160,7 +174,7 @@ class Case:
         """Name the check whose business ``error`` is, None for an error of the asking check itself."""
         if error is self._kubefile.error:
             return PARSE
-        if error is self._options.error or error is self._result.error:
+        if any(error is one.error for one in (self._options, self._base, self._plan, self._result)):
             return BUILD
         return None
 
@@ -193,6 +207,18 @@ class Case:
             pull_images=cast("PullImages", self.settings.pull_images),
         )
 
+    def _find_base(self) -> Image | None:
+        kubefile, options = self.kubefile, self.options
+        with self.open() as backends:
+            return find_base(kubefile, backends.images, options)
+
+    def _make_plan(self) -> BuildPlan:
+        kubefile, options = self.kubefile, self.options
+        # What is wrong with the base is told as one error, whoever asks.
+        _ = self.base
+        with self.open() as backends:
+            return plan_build(kubefile, backends.images, options)
+
     def _build(self) -> BuildResult:
         outcome = self.outcome
         if outcome.error is not None:
@@ -201,7 +227,8 @@ class Case:
         return outcome.result
 
     @cached_property
-    def _bases(self) -> Bases:
+    def bases(self) -> Bases:
+        """What stands in for base images."""
         given = (*self.settings.bases, *self.subject.bases)
         sources = {Reference.parse(name): source for name, source in given}
         return Bases(sources, self.workshop, self.place.root)

@@ -3,64 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from functools import cache
-from importlib.metadata import entry_points
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
 
 import pytest
 
 from harness.case import Case
-from harness.checks import CHECKS, Check
+from harness.catalogue import checks_of
+from harness.checks import Check
 from harness.failures import save_failure
 from harness.report import failure_repr, report_text
-from harness.run import SETTINGS, case_of
+from harness.run import KNOWN_CHECKS, SETTINGS, case_of
 from harness.subjects import MARKER, Subject
-
-ENTRY_POINTS = "kubefile_checks"
-
-
-def checks_of(config: pytest.Config) -> Mapping[str, Check]:
-    """Give every check by name: the catalogue's, those of installed packages, and those of the hook.
-
-    Raises: pytest.UsageError for one that cannot be loaded.
-    """
-    found: dict[str, Check] = {**CHECKS, **_installed_checks()}
-    for more in reversed(config.hook.pytest_kubefile_checks(config=config)):
-        found.update(more)
-    return found
-
-
-@cache
-def _installed_checks() -> Mapping[str, Check]:
-    found = {}
-    for entry in entry_points(group=ENTRY_POINTS):
-        try:
-            found[entry.name] = entry.load()
-        except (ImportError, AttributeError) as error:
-            raise pytest.UsageError(f"the check {entry.name!r} ({entry.value}) cannot be loaded: {error}") from error
-    return found
-
-
-def check_skipped(config: pytest.Config) -> None:
-    """Refuse to leave out what is no check.
-
-    Raises: pytest.UsageError that lists the checks.
-    """
-    known = checks_of(config)
-    unknown = sorted(config.stash[SETTINGS].skip - known.keys())
-    if unknown:
-        raise pytest.UsageError(f"--kubefile-skip={unknown[0]}: there is no such check, but {', '.join(known)}")
 
 
 class KubefileFile(pytest.File):
-    """A Kubefile."""
+    """A Kubefile.
+
+    Shape: its node id is its path from the root of the run, with ``..`` where it lies outside: two Kubefiles never
+           share one, and pytest takes it as a test path again.
+    """
+
+    @classmethod
+    def at(cls, parent: pytest.Collector, path: Path) -> Self:
+        """Make the collector of the Kubefile at ``path``."""
+        node_id = os.path.relpath(path, parent.config.rootpath)
+        return cls.from_parent(parent, path=path, nodeid=node_id.replace(os.sep, "/"))
 
     def collect(self) -> Iterator[CheckItem]:
         """Give an item for each check."""
-        skip = self.config.stash[SETTINGS].skip
-        for name, check in checks_of(self.config).items():
-            if name not in skip:
+        checks = checks_of(self.ihook, self.config)
+        self.config.stash[KNOWN_CHECKS].update(dict.fromkeys(checks))
+        for name, check in checks.items():
+            if name not in self.config.stash[SETTINGS].skip:
                 yield CheckItem.from_parent(self, name=name, check=check)
 
     @property
@@ -88,13 +64,18 @@ class CheckItem(pytest.Item):
         """Check; where another check is to say what is wrong, skip."""
         from kubeimage.errors import KubeimageError
 
+        line = 1
         try:
             self.check(self.case)
         except KubeimageError as error:
+            location = error.diagnostics[0].location
+            line = location.line if location is not None and location.file == self.case.path else line
             if reporter := self._reporter(error):
                 raise pytest.skip.Exception(f"{reporter} says why", _use_item_location=True) from error
             raise
         finally:
+            # JUnit's own fields for these are gone from the format that pytest writes by default.
+            self.user_properties += [("file", self.parent.nodeid), ("line", line)]
             self._describe_build()
 
     def _reporter(self, error: Exception) -> str | None:
@@ -122,7 +103,7 @@ class CheckItem(pytest.Item):
             excinfo.traceback = excinfo.traceback.cut(path=__file__)[1:] or excinfo.traceback
             return super().repr_failure(excinfo, style)
         if folder := self.config.stash[SETTINGS].save_failures:
-            text += f"\nsaved: {save_failure(folder, self.nodeid, self.case, text)}"
+            text += f"\n{save_failure(folder, self.nodeid, self.case, text)}"
         return failure_repr(text, excinfo.value, self.reportinfo())
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:

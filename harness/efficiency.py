@@ -10,31 +10,47 @@ Source: dive's README, "Basic Features" (estimate image efficiency).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.tree import Tree
 
 
+class Occurrence(NamedTuple):
+    """A path in one layer. Shape: ``layer`` counts from 0. Units: ``size`` in bytes."""
+
+    layer: int
+    size: int
+
+
 class Efficiency(NamedTuple):
-    """Shape: ``score`` is from 0 to 1. Units: ``wasted`` in bytes of content."""
+    """How well an image's layers use their place.
+
+    Shape: ``score`` is from 0 to 1. ``repeated`` has the paths that stand in more than one layer, with where.
+    """
 
     score: float
-    wasted: int
+    repeated: Mapping[str, Sequence[Occurrence]]
+
+    @property
+    def wasted(self) -> int:
+        """The bytes of all that stands in more than one layer, or is deleted again."""
+        return sum(one.size for found in self.repeated.values() for one in found)
 
 
 def measure(layers: Sequence[Sequence[Entry]]) -> Efficiency:
     """Measure the entries of each layer, lowest first."""
-    sizes: dict[str, list[int]] = {}
+    found: dict[str, list[Occurrence]] = {}
     below = Tree()
     for number, entries in enumerate(layers):
         for path, size in _leaves(entries, below):
-            sizes.setdefault(path, []).append(size)
+            found.setdefault(path, []).append(Occurrence(number, size))
         below.apply(entries, layer=number)
-    total = sum(map(sum, sizes.values()))
-    least = sum(map(min, sizes.values()))
-    return Efficiency(least / total if total else 1.0, sum(sum(each) for each in sizes.values() if len(each) > 1))
+    sizes = [[one.size for one in each] for each in found.values()]
+    total, least = sum(map(sum, sizes)), sum(map(min, sizes))
+    repeated = {path: each for path, each in found.items() if len(each) > 1}
+    return Efficiency(least / total if total else 1.0, repeated)
 
 
 def _leaves(entries: Sequence[Entry], below: Tree) -> Iterator[tuple[str, int]]:

@@ -18,6 +18,7 @@ from harness.subjects import Subject, subjects_of
 if TYPE_CHECKING:
     from harness.building import KubeBuild
     from harness.case import Case
+    from harness.fakes.files import KubeFs
     from harness.fakes.mounts import MemoryMounter
     from harness.fakes.registry import FakeRegistry
     from harness.fakes.runner import FakeRunner
@@ -143,6 +144,19 @@ def fake_registry() -> Iterator[FakeRegistry]:
 
     with FakeRegistry() as registry:
         yield registry
+
+
+@pytest.fixture
+def kube_fs() -> Iterator[KubeFs]:
+    """A file system in memory with a store on it, for the real parser, collector, store and cache (by pyfakefs).
+
+    kube_fs.build(...) takes what kube_build takes; kube_fs.write({...}) makes a context, kube_fs.check() is fsck, and
+    kube_fs.leave_room(1000) fills the disk. No program can be started: mounts and RUN are in memory too.
+    """
+    from harness.fakes.files import KubeFs
+
+    with KubeFs() as files:
+        yield files
 
 
 def _or_fail(work: Callable[[], T]) -> T:

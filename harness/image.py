@@ -34,6 +34,13 @@ class BuiltImage:
         self.place = place
         self.result = result
 
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same image, however and wherever it was built."""
+        return self.id == other.id if isinstance(other, BuiltImage) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
     def __repr__(self) -> str:
         return f"<image {self.id.short}, {len(self.layers)} layers, {self.size} bytes>"
 
@@ -113,6 +120,14 @@ class BuiltImage:
     def efficiency(self) -> float:
         """The part of the layers' content that is worth its place, from 0 to 1, as dive measures it."""
         return self._efficiency.score
+
+    @property
+    def repeated(self) -> dict[str, tuple[tuple[BuiltLayer, int], ...]]:
+        """The paths that stand in several layers or are deleted again: each with its layers, and its bytes there."""
+        return {
+            path: tuple((self.layers[one.layer], one.size) for one in found)
+            for path, found in self._efficiency.repeated.items()
+        }
 
     @property
     def wasted(self) -> int:

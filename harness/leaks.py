@@ -6,14 +6,23 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kubeimage.protocols import Mounter
 from kubeimage.store.layout import Layout
 from kubeimage.store.session import leftovers
 
 _Stat = tuple[int, int, int, int]
-_LISTED = 5
 _AN_INSTANT = 0.1
+# What pytest and its plugins write into the working directory whenever they like; a build does not.
+_OF_THE_RUN = (".pytest_cache", ".hypothesis", ".coverage", "__pycache__", ".benchmarks")
+
+
+class Leak(NamedTuple):
+    """Something that a build left behind. Shape: ``name`` is its path, or a process's name; ``text`` is for people."""
+
+    name: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -34,28 +43,39 @@ def take_snapshot(context: str) -> Snapshot:
     return Snapshot(dict(_listing(context)), frozenset(os.listdir()), frozenset(_children()))
 
 
-def find_leaks(before: Snapshot, context: str, root: str | None) -> list[str]:
+def find_leaks(before: Snapshot, context: str, root: str | None) -> list[Leak]:
     """Say what is there after a build that must not be; ``root`` is the store's, None for one in memory."""
     after = take_snapshot(context)
     return [
         *_changes(before.context, after.context),
-        *(f"the file {name!r} in {os.getcwd()}" for name in sorted(after.working_directory - before.working_directory)),
-        *(f"the process {pid} ({_name(pid)})" for pid in sorted(after.children - before.children)),
+        *_new_files(sorted(after.working_directory - before.working_directory)),
+        *(_process(pid) for pid in sorted(after.children - before.children)),
         *(_below(root) if root is not None else ()),
     ]
 
 
-def find_mounts(mounter: Mounter) -> list[str]:
+def find_mounts(mounter: Mounter) -> list[Leak]:
     """Say what a mounter that keeps count has still mounted."""
     mounted: int = getattr(mounter, "mounted", 0)
-    return [f"{mounted} mounted in memory"] if mounted else []
+    return [Leak("mount", f"{mounted} mounted in memory")] if mounted else []
 
 
-def _below(root: str) -> Iterator[str]:
+def _new_files(names: list[str]) -> Iterator[Leak]:
+    for name in names:
+        if not name.startswith(_OF_THE_RUN):
+            yield Leak(name, f"the file {name!r} in {os.getcwd()}")
+
+
+def _process(pid: int, where: str = "") -> Leak:
+    name = _name(pid)
+    return Leak(name, f"the process {pid} ({name}){where}")
+
+
+def _below(root: str) -> Iterator[Leak]:
     real = os.path.realpath(root)
-    yield from (f"the mount {point}" for point in mount_points() if _is_below(point, real))
-    yield from (f"the process {pid} ({_name(pid)}), which works in {place}" for pid, place in _working_below(real))
-    yield from (f"the unfinished write {path}" for path in _unfinished(real))
+    yield from (Leak(point, f"the mount {point}") for point in mount_points() if _is_below(point, real))
+    yield from (_process(pid, f", which works in {place}") for pid, place in _working_below(real))
+    yield from (Leak(path, f"the unfinished write {path}") for path in _unfinished(real))
 
 
 def mount_points() -> list[str]:
@@ -100,13 +120,11 @@ def _listing(folder: str) -> Iterator[tuple[str, _Stat]]:
             yield os.path.relpath(place, folder), (found.st_mode, found.st_size, found.st_mtime_ns, found.st_ino)
 
 
-def _changes(before: Mapping[str, _Stat], after: Mapping[str, _Stat]) -> Iterator[str]:
-    changed = [path for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
-    for path in changed[:_LISTED]:
-        what = "new" if path not in before else "gone" if path not in after else "changed"
-        yield f"the build context: {path} is {what}"
-    if len(changed) > _LISTED:
-        yield f"the build context: {len(changed) - _LISTED} more paths differ"
+def _changes(before: Mapping[str, _Stat], after: Mapping[str, _Stat]) -> Iterator[Leak]:
+    for path in sorted(before.keys() | after.keys()):
+        if before.get(path) != after.get(path):
+            what = "new" if path not in before else "gone" if path not in after else "changed"
+            yield Leak(path, f"the build context: {path} is {what}")
 
 
 def _children() -> Iterator[int]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from harness.leaks import Leak
 from kubeimage import errors
 from kubeimage.builder.executor import BuildResult, StepResult
 from kubeimage.builder.plan import BuildPlan, Step
@@ -17,6 +18,13 @@ from kubeimage.image.canonical import JsonObject
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import Layer
 from kubeimage.protocols import ImageStore
+
+
+class Warned(NamedTuple):
+    """Something that the build warned of. Shape: ``step`` counts from 1; None where it is about no step."""
+
+    message: str
+    step: int | None
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,8 @@ class Outcome:
 
     result: BuildResult | None = None
     error: KubeimageError | None = None
-    leaks: tuple[str, ...] = ()
+    warned: tuple[Warned, ...] = ()
+    leaks: tuple[Leak, ...] = ()
     mounter: str = ""
     runner: str = ""
 
@@ -38,6 +47,7 @@ class Outcome:
         return {
             "result": _result_to_json(self.result) if self.result is not None else None,
             "error": _error_to_json(self.error) if self.error is not None else None,
+            "warned": list(self.warned),
             "leaks": list(self.leaks),
             "mounter": self.mounter,
             "runner": self.runner,
@@ -52,7 +62,8 @@ class Outcome:
         return cls(
             result=result,
             error=_error_from_json(value["error"]) if value["error"] is not None else None,
-            leaks=tuple(value["leaks"]),
+            warned=tuple(Warned(*one) for one in value["warned"]),
+            leaks=tuple(Leak(*one) for one in value["leaks"]),
             mounter=value["mounter"],
             runner=value["runner"],
         )

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness import hookspecs
+from harness.arguments import Openings, add_kubefiles
 from harness.fixtures import (
     _kubefile_case,
     build_cache,
@@ -24,13 +25,15 @@ from harness.fixtures import (
     image_store,
     kube_build,
     kube_context,
+    kube_fs,
     kubefile,
     layer_store,
 )
 from harness.kubefiles import is_kubefile_name
-from harness.options import EMPTY, Settings, add_options, read_settings
-from harness.run import SETTINGS, remove_workshop, shown_path
-from harness.subjects import MARKER, Subject, subjects_of
+from harness.options import EMPTY, Settings, add_options
+from harness.run import KNOWN_CHECKS, SETTINGS, remove_workshop, shown_path
+from harness.settings import read_settings
+from harness.subjects import MARKER_HELP, Subject, subjects_of
 
 if TYPE_CHECKING:
     from harness.collector import KubefileFile
@@ -45,12 +48,14 @@ __all__ = [
     "image_store",
     "kube_build",
     "kube_context",
+    "kube_fs",
     "kubefile",
     "layer_store",
 ]
 
 _CASE_FIXTURE = "_kubefile_case"
-_FACTS = ("image_id", "layers", "size", "cache", "run_by")
+_FACTS = ("image_id", "layers", "size", "cache", "run_by", "base")
+_OPENINGS = pytest.StashKey[Openings]()
 _COLLECTED = pytest.StashKey[set[str]]()
 
 
@@ -66,27 +71,22 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and let pytest collect the Kubefiles they name."""
-    config.addinivalue_line(
-        "markers",
-        f"{MARKER}(*paths, context=None, build_args=None, platform=None, base=None): the Kubefiles that a test is "
-        "about, and how they are built; paths are relative to the test's file",
-    )
+    config.addinivalue_line("markers", MARKER_HELP)
     settings = read_settings(config)
     config.stash[SETTINGS] = settings
     config.stash[_COLLECTED] = set()
-    if settings.kubefiles:
-        tests = [] if settings.only else config.args
-        config.args[:] = [*tests, *_beside(tests, settings.kubefiles, str(config.invocation_params.dir))]
+    config.stash[KNOWN_CHECKS] = {}
+    config.stash[_OPENINGS] = add_kubefiles(config, settings.kubefiles, only=settings.only)
     _check_values(settings)
 
 
-def _beside(arguments: list[str], paths: tuple[str, ...], here: str) -> list[str]:
-    """Give the paths that no test path stands for already; pytest before 9 would collect those twice."""
-    given = [os.path.normpath(os.path.join(here, argument)) for argument in arguments if "::" not in argument]
-    return [path for path in paths if not any(path == one or path.startswith(one + os.sep) for one in given)]
-
-
 def _check_values(settings: Settings) -> None:
+    if settings.allowed_lint:
+        from kubeimage.kubefile.codes import Advice
+
+        known = [advice.code for advice in Advice]
+        for code in sorted(settings.allowed_lint.difference(known)):
+            raise pytest.UsageError(f"--kubefile-allow-lint={code}: there is no such advice, but {', '.join(known)}")
     if settings.platform is None and not settings.bases:
         return
     from kubeimage.errors import UsageError
@@ -109,12 +109,32 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         remove_workshop(config)
 
 
-def pytest_collection(session: pytest.Session) -> None:
-    """Check the names of the checks that are to be left out."""
-    if session.config.stash[SETTINGS].skip:
-        from harness.collector import check_skipped
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Check which checks there are, and the names of those to run or to leave out, before xdist starts its workers."""
+    if _is_about_kubefiles(session.config) and not hasattr(session.config, "workerinput"):
+        from harness.catalogue import refuse_unknown
 
-        check_skipped(session.config)
+        refuse_unknown(session.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Check them again when the conftest files below are known, ahead of pytest's own complaint."""
+    try:
+        return (yield)
+    finally:
+        known = session.config.stash[KNOWN_CHECKS]
+        if known and not hasattr(session.config, "workerinput"):
+            from harness.catalogue import refuse_unknown
+
+            refuse_unknown(session.config, known)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Go where a named Kubefile is, be the folder called ``build`` or not."""
+    return config.stash[_OPENINGS].ignores(str(collection_path))
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> KubefileFile | None:
@@ -125,20 +145,17 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> KubefileFi
     parent.config.stash[_COLLECTED].add(str(file_path))
     from harness.collector import KubefileFile
 
-    return KubefileFile.from_parent(parent, path=file_path)
+    return KubefileFile.at(parent, file_path)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse to leave out a Kubefile that was named.
-
-    A folder among the test paths stands for the Kubefiles in it, and pytest does not go into all of its folders.
-    """
+    """Refuse to leave out a Kubefile that was named, as ``--ignore`` or a conftest.py would."""
     stash = session.config.stash
     missing = [path for path in stash[SETTINGS].kubefiles if path not in stash[_COLLECTED]]
     if missing and not (session.shouldfail or session.shouldstop):
         raise pytest.UsageError(
-            f"--kubefile: pytest does not go into the folder of {missing[0]} (see norecursedirs); "
-            "leave out the test path that it lies below"
+            f"--kubefile: pytest does not collect {missing[0]}, though it is named: an option or a conftest.py of "
+            "its folders ignores it"
         )
 
 
@@ -162,11 +179,12 @@ def _ids(subjects: list[Subject], config: pytest.Config) -> list[str]:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what the Kubefiles are built with, and what stands in for base images."""
     settings = config.stash[SETTINGS]
-    if not (settings.kubefiles or settings.bases or any(map(_names_kubefile, config.args))):
+    if not (settings.bases or _is_about_kubefiles(config)):
         return []
     from kubeimage import __version__
 
-    where = shown_path(config, settings.root) if settings.root else "a store that goes with the run"
+    kept = settings.root is not None and settings.backend != "memory"
+    where = shown_path(config, settings.root or "") if kept else "a store that goes with the run"
     lines = [f"kubeimage: {__version__}, backend {settings.backend}, in {where}"]
     return lines + [
         f"kubeimage: {source if source == EMPTY else shown_path(config, source)} stands in for the base image {name}"
@@ -174,17 +192,33 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     ]
 
 
+def _is_about_kubefiles(config: pytest.Config) -> bool:
+    return bool(config.stash[SETTINGS].kubefiles) or any(map(_names_kubefile, config.args))
+
+
 def _names_kubefile(argument: str) -> bool:
     return is_kubefile_name(os.path.basename(argument.partition("::")[0]))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep the project of a test that fails, where that is asked for; checks of a Kubefile keep theirs themselves."""
+    report = yield
+    case = getattr(item, "funcargs", {}).get(_CASE_FIXTURE)
+    if report.failed and case is not None and (folder := item.config.stash[SETTINGS].save_failures):
+        from harness.failures import save_failure
+
+        report.sections.append(("Kubefile", save_failure(folder, item.nodeid, case, report.longreprtext)))
+    return report
+
+
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
-    """Explain how two trees or lists of layers differ."""
-    if op != "==" or "harness.rootfs" not in sys.modules:
+    """Explain how two images, trees or lists of layers differ."""
+    if "harness.rootfs" not in sys.modules:
         return None
     from harness.explain import explain
 
-    return explain(left, right, verbose=config.get_verbosity() > 0)
+    return explain(op, left, right, verbose=config.get_verbosity() > 0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 
 from harness.case import Case
 from harness.checks.failed import CheckFailedError
 from harness.warning import KubefileWarning
-from kubeimage.errors import CheckError, Diagnostic, KubeimageError, Location
+from kubeimage.errors import CheckError, KubeimageError, Location
 from kubeimage.report import format_diagnostics, format_error
 
 ReportInfo = tuple[os.PathLike[str] | str, int | None, str]
@@ -17,16 +18,30 @@ ReportInfo = tuple[os.PathLike[str] | str, int | None, str]
 
 def report_text(error: BaseException, case: Case) -> str | None:
     """Give the text of a failure that is no bug of the check; None for one that is."""
-    if isinstance(error, CheckFailedError):
-        return "\n".join((format_error(error), *error.details))
+    if isinstance(error, CheckError):
+        return _check_text(error, case)
     if isinstance(error, KubeimageError):
         return format_error(error)
     if isinstance(error, KubefileWarning):
         return format_diagnostics([error.diagnostic]) if error.diagnostic is not None else str(error)
     if isinstance(error, AssertionError):
         message = str(error) or "the check does not hold"
-        return format_diagnostics([Diagnostic(CheckError.code, message, Location(case.path, 1))])
+        return _check_text(CheckError(message), case)
     return None
+
+
+def _check_text(error: CheckError, case: Case) -> str:
+    """Lay out a check's error; one that names no place is about the whole, which begins at FROM."""
+    places = [one if one.location is not None else replace(one, location=_start(case)) for one in error.diagnostics]
+    details = error.details if isinstance(error, CheckFailedError) else ()
+    return "\n".join((format_diagnostics(places), *details))
+
+
+def _start(case: Case) -> Location:
+    try:
+        return case.kubefile.base.span.location
+    except KubeimageError:
+        return Location(case.path, 1)
 
 
 def failure_repr(text: str, error: BaseException, info: ReportInfo) -> ReprExceptionInfo:

@@ -6,9 +6,10 @@ The index holds where each file's content begins; no content is read before some
 from __future__ import annotations
 
 import hashlib
+import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,7 +18,7 @@ from kubeimage.api import Backends
 from kubeimage.errors import DestinationError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, Kind
-from kubeimage.layer.reader import iter_entries
+from kubeimage.layer.reader import Content, iter_places
 from kubeimage.layer.tree import Tree
 
 _SHOWN_WHOLE = 4096
@@ -46,6 +47,12 @@ class BuiltLayer:
         """The instruction that made it, on one line."""
         return f"{self.kind} {self.value}".strip()
 
+    @property
+    def origin(self) -> str:
+        """Where it is from, for people: ``line 3: COPY a b``, or ``the base image: COPY a b``."""
+        where = f"line {self.line}" if self.line is not None else "the base image"
+        return f"{where}: {self.instruction}"
+
     def __str__(self) -> str:
         return f"layer {self.number}: {self.instruction} ({self.diff_id.short}, {self.size} bytes)"
 
@@ -67,13 +74,9 @@ class LayerIndex:
         entries: list[Entry] = []
         offsets: dict[str, int] = {}
         with backends.layers.open(layer.diff_id) as tar:
-            for entry in iter_entries(tar):
+            for entry, offset in iter_places(tar):
                 entries.append(entry)
-                if entry.kind is Kind.FILE:
-                    # The reader stands behind the header, and has not passed over the content yet.
-                    offsets[entry.path] = tar.tell()
-                elif entry.kind is Kind.HARDLINK:
-                    offsets[entry.path] = offsets[entry.target]
+                offsets[entry.path] = offset
         self.entries.append(entries)
         self._offsets.append(offsets)
         self.tree.apply(entries, layer=number)
@@ -82,12 +85,14 @@ class LayerIndex:
         """Give the layer that put there what stands at ``path``."""
         return self.layers[self.tree.layer_of(path)]
 
-    def read(self, path: str) -> bytes:
-        """Read the content of a file."""
+    @contextmanager
+    def open(self, path: str) -> Iterator[io.BufferedReader]:
+        """Open the content of a file: what is read of the layer is that, and not a byte beside it."""
         number = self.tree.layer_of(path)
         with self.opener() as backends, backends.layers.open(self.layers[number].diff_id) as tar:
-            tar.seek(self._offsets[number][path])
-            return tar.read(self.tree[path].size)
+            raw = tar.raw if isinstance(tar, io.BufferedReader) else tar
+            raw.seek(self._offsets[number][path])
+            yield io.BufferedReader(Content(raw, self.tree[path].size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +103,7 @@ class RootfsEntry:
     index: LayerIndex
 
     def __repr__(self) -> str:
-        return f"<{self.path}: {_describe(self)}>"
+        return f"<{self.path}: {describe(self)}>"
 
     def __eq__(self, other: object) -> bool:
         """Whether the same stands there: type, mode, target, attributes and content; not where, nor since when."""
@@ -169,10 +174,11 @@ class RootfsEntry:
     @cached_property
     def digest(self) -> Digest:
         """The digest of a file's content."""
-        return Digest(hashlib.sha256(self.read_bytes()).hexdigest())
+        with self.open() as stream:
+            return Digest(hashlib.file_digest(stream, "sha256").hexdigest())
 
-    def read_bytes(self) -> bytes:
-        """Read a file's content.
+    def open(self) -> AbstractContextManager[io.BufferedReader]:
+        """Open a file's content for reading piece by piece.
 
         Raises: IsADirectoryError, or ValueError for what has no content.
         """
@@ -180,7 +186,15 @@ class RootfsEntry:
             raise IsADirectoryError(f"{self.path} is a directory in the image")
         if not self.is_file:
             raise ValueError(f"{self.path} is a {self.entry.kind.value} in the image, which has no content")
-        return self.index.read(self.path)
+        return self.index.open(self.path)
+
+    def read_bytes(self) -> bytes:
+        """Read a file's content.
+
+        Raises: IsADirectoryError, or ValueError for what has no content.
+        """
+        with self.open() as stream:
+            return stream.read()
 
     def read_text(self, encoding: str = "utf-8") -> str:
         """Read a file's content as text."""
@@ -201,7 +215,8 @@ class Rootfs(Mapping[str, RootfsEntry]):
     def __getitem__(self, path: str) -> RootfsEntry:
         found = self._find(path)
         if found is None:
-            raise KeyError(f"{path}{_suggestion(path, self._index.tree)}")
+            near = near_names(path, self._index.tree, 1) if isinstance(path, str) else []
+            raise KeyError(f"{path} (did you mean {near[0]}?)" if near else path)
         return RootfsEntry(found, self._index)
 
     def __contains__(self, path: object) -> bool:
@@ -216,7 +231,7 @@ class Rootfs(Mapping[str, RootfsEntry]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
             return NotImplemented
-        return not any(differences(self, other))
+        return next(differing_paths(self, other), None) is None
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -250,14 +265,22 @@ def differences(rootfs: Rootfs, expected: Mapping[str, object]) -> Iterator[tupl
     Shape: an absent expectation or finding is ``""``.
     """
     wanted = _cleaned(expected)
+    for path in differing_paths(rootfs, expected):
+        found = rootfs.get(path)
+        yield path, describe(wanted[path]) if path in wanted else "", describe(found) if found is not None else ""
+
+
+def differing_paths(rootfs: Rootfs, expected: Mapping[str, object]) -> Iterator[str]:
+    """Give the paths where a tree is not what is expected, sorted."""
+    wanted = _cleaned(expected)
     mentioned = {parent for path in wanted for parent in _parents(path)}
     for path in sorted(rootfs.keys() | wanted.keys()):
         found = rootfs.get(path)
         if path in wanted:
             if found is None or not _is_like(found, wanted[path], rootfs):
-                yield path, _describe(wanted[path]), _describe(found) if found else ""
+                yield path
         elif found is not None and not (found.is_dir and (path in mentioned or _has_children(path, rootfs))):
-            yield path, "", _describe(found)
+            yield path
 
 
 def _cleaned(expected: Mapping[str, object]) -> dict[str, object]:
@@ -293,7 +316,7 @@ def _has_content(found: RootfsEntry, data: bytes) -> bool:
     return found.size == len(data) and found.read_bytes() == data
 
 
-def _describe(content: object) -> str:
+def describe(content: object) -> str:
     """Say in a few words what stands at a path, or is expected there."""
     if isinstance(content, RootfsEntry):
         return _describe_entry(content)
@@ -342,8 +365,10 @@ def _compile(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(parts), re.DOTALL)
 
 
-def _suggestion(path: str, tree: Tree) -> str:
+def near_names(path: str, paths: Iterable[str], most: int = 3) -> list[str]:
+    """Give the paths that somebody may have meant by ``path``: the same name elsewhere, then names like it."""
     import difflib
 
-    near = difflib.get_close_matches(path, tree, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    name = path.rpartition("/")[2]
+    same = [other for other in paths if other.rpartition("/")[2] == name]
+    return [*dict.fromkeys([*sorted(same, key=len), *difflib.get_close_matches(path, list(paths), n=most)])][:most]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 SETTINGS = pytest.StashKey[Settings]()
 WORKSHOP = pytest.StashKey["Workshop"]()
+KNOWN_CHECKS = pytest.StashKey[dict[str, None]]()
 _CASES = pytest.StashKey["dict[Subject, Case]"]()
 
 
@@ -27,7 +29,7 @@ def workshop_of(config: pytest.Config) -> Workshop:
         config.stash[WORKSHOP] = Workshop(
             config.stash[SETTINGS],
             _folder(config),
-            lambda path: config.hook.pytest_kubefile_backends(config=config, path=path),
+            lambda path: _hook_for(config, path).pytest_kubefile_backends(config=config, path=path),
         )
     return config.stash[WORKSHOP]
 
@@ -53,6 +55,12 @@ def shown_path(config: pytest.Config, path: str) -> str:
     """Give the path as a person who started pytest sees it."""
     relative = os.path.relpath(path, config.invocation_params.dir)
     return path if relative.startswith("..") else relative
+
+
+def _hook_for(config: pytest.Config, path: str) -> Any:
+    """Give the hooks that have a say about ``path``: a conftest file has one about what lies below it."""
+    session: pytest.Session | None = config.pluginmanager.get_plugin("session")
+    return config.hook if session is None else session.gethookproxy(Path(path))
 
 
 def _folder(config: pytest.Config) -> str:

@@ -33,6 +33,10 @@ class StandInImageStore:
         """Keep ``image`` in the store."""
         return self.store.put(image, references)
 
+    def put_index(self, images: Sequence[Image], references: Sequence[Reference] = ()) -> Digest:
+        """Keep ``images`` in the store as one."""
+        return self.store.put_index(images, references)
+
     def find(self, image_id: str) -> Image | None:
         """Find an image of the store."""
         return self.store.find(image_id)
@@ -45,9 +49,9 @@ class StandInImageStore:
         """Give an image of the store another name."""
         self.store.tag(source, target)
 
-    def remove(self, reference: Reference) -> list[Digest]:
+    def remove(self, reference: Reference, platform: Platform | None = None) -> list[Digest]:
         """Take a name away from an image of the store."""
-        return self.store.remove(reference)
+        return self.store.remove(reference, platform)
 
 
 def import_image(image: Image, source: Backends, target: Backends) -> None:

@@ -14,6 +14,10 @@ from harness.options import Settings
 
 MARKER = "kubefile"
 _KEYWORDS = ("context", "build_args", "platform", "base")
+MARKER_HELP = (
+    f"{MARKER}(*paths, context=None, build_args=None, platform=None, base=None): the Kubefiles that a test is "
+    "about, and how they are built; paths are relative to the test's file, else to the root of the run"
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Subject:
 def subjects_of(definition: pytest.Item | pytest.Collector, settings: Settings) -> list[Subject]:
     """Give what a test is about: its marker's Kubefiles, else the run's, else the nearest one above the test's file.
 
-    Raises: pytest.UsageError for a marker that cannot be followed.
+    Raises: pytest.Collector.CollectError for a marker that cannot be followed.
     """
     if (mark := definition.get_closest_marker(MARKER)) is not None:
         return [_marked(definition, path, mark) for path in mark.args or _default(definition, settings)]
@@ -56,7 +60,7 @@ def _nearest(folder: str, top: str) -> list[str]:
 def _marked(definition: pytest.Item | pytest.Collector, path: str, mark: pytest.Mark) -> Subject:
     unknown = [name for name in mark.kwargs if name not in _KEYWORDS]
     if unknown:
-        raise pytest.UsageError(
+        raise pytest.Collector.CollectError(
             f"{definition.nodeid}: the marker {MARKER} takes {', '.join(_KEYWORDS)}, not {unknown[0]!r}"
         )
     settings: Mapping[str, Any] = mark.kwargs
@@ -86,4 +90,4 @@ def _find(definition: pytest.Item | pytest.Collector, path: str | os.PathLike[st
         if os.path.exists(place):
             kubefile = kubefile_in(place) if what == "Kubefile" else place
             return kubefile or place
-    raise pytest.UsageError(f"{definition.nodeid}: no {what} at {' or '.join(dict.fromkeys(tried))}")
+    raise pytest.Collector.CollectError(f"{definition.nodeid}: no {what} at {' or '.join(dict.fromkeys(tried))}")

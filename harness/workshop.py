@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 from harness.backends import DirectoryPlace, GivenPlace, Place, make_place
 from harness.leaks import find_leaks, find_mounts, take_snapshot
 from harness.options import Settings
-from harness.outcome import Outcome
+from harness.outcome import Outcome, Warned
 from kubeimage.api import Backends, BuildOptions, build, plan_build
+from kubeimage.builder import events
 from kubeimage.builder.plan import BuildPlan, Step
 from kubeimage.builder.steps import copy_key
 from kubeimage.cachekey import CacheKey
@@ -85,7 +86,7 @@ class Workshop:
 
     def new_place(self, backend: str | None = None) -> Place:
         """Make an empty place of work, of the sort that the run was asked for."""
-        return make_place(backend or self.settings.backend, self.new_folder())
+        return make_place(backend or self.settings.backend, self.new_folder(), self.settings.isolation)
 
     def build(self, job: Job) -> Outcome:
         """Build, or give what another process of this run, or an earlier call, has made of the same content."""
@@ -118,10 +119,10 @@ class Workshop:
         remove_tree(self._folder)
 
     def _make_place(self) -> Place:
-        backend, root = self.settings.backend, self.settings.root
+        backend, root, isolation = self.settings.backend, self.settings.root, self.settings.isolation
         if root is not None and backend != "memory":
-            return DirectoryPlace(root, backend)
-        return make_place(backend, self._folder)
+            return DirectoryPlace(root, backend, isolation)
+        return make_place(backend, self._folder, isolation)
 
     def _given_place(self, path: str) -> Place | None:
         first = self._hook(path)
@@ -176,15 +177,22 @@ def _step_key(parent: Digest, step: Step, collector: SourceCollector) -> CacheKe
 
 def _build_and_watch(job: Job) -> Outcome:
     before = take_snapshot(job.context)
+    warned: list[Warned] = []
+
+    def observe(event: events.Event) -> None:
+        if isinstance(event, events.Warned):
+            warned.append(Warned(event.message, event.step.number if event.step is not None else None))
+
     with job.open() as backends:
         try:
-            outcome = Outcome(result=build(job.kubefile, job.context, backends, job.options))
+            outcome = Outcome(result=build(job.kubefile, job.context, backends, job.options, observe))
         except KubeimageError as error:
             outcome = Outcome(error=error)
         # What auto chose is known when it had to choose.
         outcome = replace(outcome, mounter=backends.mounter.name, runner=backends.runner.name)
         mounted = find_mounts(backends.mounter)
-    return replace(outcome, leaks=(*mounted, *find_leaks(before, job.context, job.root)))
+    leaks = (*mounted, *find_leaks(before, job.context, job.root))
+    return replace(outcome, warned=tuple(warned), leaks=leaks)
 
 
 def _read_outcome(path: str, plan: BuildPlan, backends: Backends) -> Outcome | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kubeimage.builder.events import Observer, ignore
-from kubeimage.builder.executor import BuildResult, Parts, execute
+from kubeimage.builder.executor import BuildResult, Parts, check_runs, execute
 from kubeimage.builder.plan import SCRATCH, BuildOptions, BuildPlan, base_name, make_plan
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.context import ContextCollector, StatIndex
@@ -26,6 +26,7 @@ from kubeimage.errors import (
     KubeimageError,
     ReferenceFormatError,
     RegistryError,
+    RegistryNotFoundError,
     UsageError,
 )
 from kubeimage.image.config import Image
@@ -194,7 +195,7 @@ def check_build(
         name = base_reference(kubefile, options)
         if fetches and name is not None and will_fetch(name, backends.images, options):
             return
-        plan_build(kubefile, backends.images, options)
+        check_runs(plan_build(kubefile, backends.images, options), backends.runner)
 
 
 def will_fetch(reference: Reference, images: ImageStore, options: BuildOptions) -> bool:
@@ -232,34 +233,39 @@ def find_base(
     reference = base_reference(kubefile, options)
     if reference is None:
         return None
-    location = kubefile.base.span.location
     try:
         if fetch is not None and will_fetch(reference, images, options):
             fetch(reference, options.target)
+        image = images.get(reference, options.target)
+        if image is None:
+            raise _no_base(reference, images, options)
+    except RegistryNotFoundError as error:
+        missing = _no_base(reference, images, options, f", and {error}")
+        missing.location = kubefile.base.span.location
+        raise missing from error
     except KubeimageError as error:
-        error.location = error.location or location
-        error.hint = _offline_hint(error, options)
+        error.location = error.location or kubefile.base.span.location
+        if isinstance(error, RegistryError):
+            error.hint = "; ".join(filter(None, (error.hint, _offline_hint(options))))
         raise
-    image = images.get(reference, options.target)
-    if image is not None:
-        return image
+    return image
+
+
+def _no_base(reference: Reference, images: ImageStore, options: BuildOptions, elsewhere: str = "") -> BaseImageError:
     others = sorted({str(one.platform) for one in images.records() if one.reference == reference})
     found = f"; the store has it for {', '.join(others)}" if others else ""
     name = options.naming.familiar(reference)
-    raise BaseImageError(
-        f"the base image {name} is not in the store for {options.target}{found}",
-        location=location,
-        hint=f"build it first: kubeimage build -t {name} …; or fetch it: kubeimage pull {name}",
+    fetch = "" if elsewhere else f"; or fetch it: kubeimage pull {name}"
+    return BaseImageError(
+        f"the base image {name} is not in the store for {options.target}{found}{elsewhere}",
+        hint=f"build it first: kubeimage build -t {name} …{fetch}",
     )
 
 
-def _offline_hint(error: KubeimageError, options: BuildOptions) -> str | None:
-    if not isinstance(error, RegistryError):
-        return error.hint
-    without = (
-        "--pull missing uses the one in the store" if options.pull == "always" else "--pull never asks no registry"
-    )
-    return f"{error.hint}; {without}" if error.hint else without
+def _offline_hint(options: BuildOptions) -> str:
+    if options.pull == "always":
+        return "--pull missing takes the base image that the store has"
+    return "the store does not have the base image; with --pull never no registry is asked for it"
 
 
 def build(
@@ -273,13 +279,26 @@ def build(
 
     Raises: any KubeimageError; then the store shows nothing of the image.
     """
-    collector = backends.collector(context)
-    plan = plan_build(kubefile, backends.images, options or BuildOptions(), backends.fetch)
-    packer = backends.packer(context, plan.options) if backends.packer is not None else None
-    parts = Parts(
-        backends.layers, backends.images, backends.cache, collector, backends.mounter, backends.runner, packer
+    options = options or BuildOptions()
+    parts = make_parts(backends, context, options)
+    return execute(plan_build(kubefile, backends.images, options, backends.fetch), parts, observe)
+
+
+def make_parts(backends: Backends, context: str, options: BuildOptions) -> Parts:
+    """Give what the executor works with, for one context.
+
+    Raises: ContextNotFoundError.
+    """
+    packer = backends.packer(context, options) if backends.packer is not None else None
+    return Parts(
+        backends.layers,
+        backends.images,
+        backends.cache,
+        backends.collector(context),
+        backends.mounter,
+        backends.runner,
+        packer,
     )
-    return execute(plan, parts, observe)
 
 
 def preview(
@@ -293,6 +312,7 @@ def preview(
 
     collector = backends.collector(context)
     plan = plan_build(kubefile, backends.images, options or BuildOptions())
+    check_runs(plan, backends.runner)
     return forecast(plan, backends.cache, collector)
 
 

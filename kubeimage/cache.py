@@ -101,17 +101,34 @@ class CacheRecords:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Let nobody else record anything meanwhile.
+        """Let nobody else record anything meanwhile, nor take the folder away.
 
         Raises: OSError.
         """
-        os.makedirs(self.directory, exist_ok=True)
-        descriptor = os.open(os.path.join(self.directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        while (descriptor := self._try_to_lock()) is None:
+            pass
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
+            # A child that inherited the descriptor does not keep the lock.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
+
+    def _try_to_lock(self) -> int | None:
+        """Give the locked file; None where the folder was taken away, and the lock with it, while we waited for it."""
+        path = os.path.join(self.directory, "lock")
+        os.makedirs(self.directory, exist_ok=True)
+        with suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                    return descriptor
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+        return None
 
     def layers(self) -> set[Digest]:
         """Give the layers that records lead to."""
@@ -189,7 +206,7 @@ class DirectoryBuildCache:
                 self._known[key.digest] = self._records.path(key), result
                 if self._read(self._records.path(key)) != result:
                     self._records.forget_after(key.digest)
-                    self._write(key, result)
+                    self._records.write(key, result)
         except OSError as error:
             self._tell(f"the build cache in {self._records.directory} cannot be written ({error.strerror})")
 
@@ -228,13 +245,6 @@ class DirectoryBuildCache:
         except ValueError as error:
             self._tell(f"the build cache has a damaged record, {path}: {error}")
         return None
-
-    def _write(self, key: CacheKey, result: _Result) -> None:
-        try:
-            self._records.write(key, result)
-        except FileNotFoundError:
-            # Somebody pruned the cache between two of our steps.
-            self._records.write(key, result)
 
     def _is_replaced(self, parent: Digest | None) -> bool:
         """Whether another build has put another result in the place of ours, or of one before it."""
@@ -318,7 +328,7 @@ def _parse_result(line: bytes, key: str) -> _Result:
     if not isinstance(value, dict) or value.get("version") != _VERSION:
         raise _BadRecordError("its first line is none that this kubeimage writes")
     result = _Result(None) if value.get("layer") is None else _parse_layer(value["layer"])
-    if value.get("check") != _checksum(result, key):
+    if _render_result(result, key) != line[: len(text) + 1]:
         raise _BadRecordError("its checksum is wrong")
     return result
 

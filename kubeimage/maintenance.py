@@ -7,14 +7,17 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from kubeimage.cache import CacheRecords
+from kubeimage.context.statindex import damaged_indexes
 from kubeimage.errors import (
     BlobCorruptError,
     BlobNotFoundError,
     ImageNotFoundError,
+    LayerError,
     ReferenceFormatError,
     StoreAccessError,
     StoreFullError,
@@ -22,11 +25,13 @@ from kubeimage.errors import (
 )
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
+from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
 from kubeimage.layer.apply import apply_changeset
 from kubeimage.layer.removal import remove_tree
 from kubeimage.protocols import ImageRecord, ImageStore, LayerStore
 from kubeimage.store import Store, cache_folder
+from kubeimage.store.blobs import REBUILD, hash_file
 from kubeimage.store.fsck import Finding
 from kubeimage.store.gc import GarbageReport
 from kubeimage.store.layout import Layout
@@ -49,9 +54,18 @@ def export_image(image: Image, directory: str, layers: LayerStore) -> int:
             written = 0
             for layer in image.layers:
                 with layers.open(layer.diff_id) as tar:
+                    _verify(tar, layer.diff_id)
                     written += apply_changeset(staging, tar)
             _publish(staging, target, exists=exists)
     return written
+
+
+def _verify(tar: BinaryIO, diff_id: Digest) -> None:
+    """Make sure of the bytes that leave the store: a mark on the file only says that nobody wrote to it."""
+    found = hash_file(tar)
+    if found != diff_id:
+        raise BlobCorruptError(f"the layer {diff_id} is damaged: its bytes are {found}", hint=REBUILD)
+    tar.seek(0)
 
 
 def _check_target(target: str, directory: str) -> bool:
@@ -112,14 +126,29 @@ class Removed:
     size: int
 
 
-def find_names(names: Sequence[str], images: ImageStore, naming: Naming | None = None) -> list[Reference]:
+def find_names(
+    names: Sequence[str], images: ImageStore, platform: Platform | None = None, naming: Naming | None = None
+) -> list[Reference]:
     """Give the reference that each of ``names`` means, once: itself, or the only name of the image with that id.
 
-    Damaged images can be named as well.
+    Damaged images can be named as well. With a ``platform``, each must have an image for it.
     Raises: ImageNotFoundError, ReferenceFormatError; UsageError for an id with several names, or with none.
     """
     records, naming = images.records(), naming or Naming()
-    return list(dict.fromkeys(_find_name(name, images, records, naming) for name in names))
+    found = list(dict.fromkeys(_find_name(name, images, records, naming) for name in names))
+    if platform is not None:
+        for reference in found:
+            _check_platform(reference, platform, records)
+    return found
+
+
+def _check_platform(reference: Reference, platform: Platform, records: Sequence[ImageRecord]) -> None:
+    there = [one.platform for one in records if one.reference == reference.with_tag(reference.tag)]
+    if not any(platform.matches(one) for one in there):
+        raise ImageNotFoundError(
+            f"no image {reference.familiar()} for {platform} in the store",
+            hint=f"it is for {', '.join(map(str, there))}",
+        )
 
 
 def _find_name(name: str, images: ImageStore, records: Sequence[ImageRecord], naming: Naming) -> Reference:
@@ -166,24 +195,29 @@ def _only_name(name: str, meant: Sequence[ImageRecord], naming: Naming) -> Refer
     return found[0]
 
 
-def remove_name(reference: Reference, images: ImageStore) -> Removed:
-    """Take a name away, and delete what only it held.
+def remove_name(reference: Reference, images: ImageStore, platform: Platform | None = None) -> Removed:
+    """Take a name away, for one platform or for all, and delete what only it held.
 
     Raises: ImageNotFoundError, StoreAccessError.
     """
     sizes = _sizes(reference, images)
-    blobs = tuple(images.remove(reference))
+    blobs = tuple(images.remove(reference, platform))
     return Removed(reference, blobs, sum(sizes.get(blob, 0) for blob in blobs))
 
 
 def _sizes(reference: Reference, images: ImageStore) -> dict[Digest, int]:
-    try:
-        image = images.get(reference)
-    except (BlobNotFoundError, BlobCorruptError):
-        return {}
-    if image is None:
-        return {}
-    return {image.id: len(image.config), **{layer.diff_id: layer.size for layer in image.layers}}
+    sizes: dict[Digest, int] = {}
+    for record in images.records():
+        if record.reference == reference:
+            try:
+                image = images.get(reference, record.platform)
+            except (BlobNotFoundError, BlobCorruptError, LayerError):
+                continue
+            if image is not None:
+                sizes[image.id] = len(image.config)
+                sizes |= {layer.diff_id: layer.size for layer in image.layers}
+                sizes |= {layer.descriptor.digest: layer.descriptor.size for layer in image.layers}
+    return sizes
 
 
 def check_store(root: str, *, repair: bool = False) -> list[Finding]:
@@ -206,5 +240,18 @@ def prune_store(root: str, *, keep_cache: bool = False, dry_run: bool = False) -
         return store.collect_garbage(keep_cache=keep_cache, dry_run=dry_run)
 
 
+class _Cache(CacheRecords):
+    """All that lies in the store's ``cache/``: the build cache, and the stat indexes of build contexts."""
+
+    def check(self, layers: set[Digest], *, repair: bool) -> list[tuple[str, str, bool]]:
+        """Check the stat indexes as well."""
+        damaged = damaged_indexes(os.path.join(self.directory, "contexts"))
+        for path in damaged if repair else ():
+            with suppress(OSError):
+                os.unlink(path)
+        found = super().check(layers, repair=repair)
+        return [*found, *((path, "the stat index of a build context is damaged", True) for path in damaged)]
+
+
 def _open_store(root: str) -> Store:
-    return Store.open(root, create=False, cache=CacheRecords(cache_folder(root)))
+    return Store.open(root, create=False, cache=_Cache(cache_folder(root)))

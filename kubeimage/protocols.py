@@ -145,6 +145,13 @@ class ImageStore(Protocol):
         """
         ...
 
+    def put_index(self, images: Sequence[Image], references: Sequence[Reference] = ()) -> Digest:
+        """Keep images for several platforms as one, and name it, all at once. Gives the index's digest.
+
+        Raises: as ``put`` does.
+        """
+        ...
+
     def get(self, reference: Reference, platform: Platform | None = None) -> Image | None:
         """Give the image of that name (for that platform), or None.
 
@@ -167,8 +174,10 @@ class ImageStore(Protocol):
         """
         ...
 
-    def remove(self, reference: Reference) -> list[Digest]:
+    def remove(self, reference: Reference, platform: Platform | None = None) -> list[Digest]:
         """Take a name away, and give the digests of the blobs that went with it.
+
+        With a ``platform``, the name keeps what it has for other platforms.
 
         Raises: ImageNotFoundError.
         """
@@ -213,6 +222,13 @@ class SnapshotStore(Protocol):
 
     def scratch(self) -> AbstractContextManager[str]:
         """Give an empty private directory on the same filesystem, removed afterwards whatever is in it."""
+        ...
+
+    def workspace(self) -> str:
+        """Give an empty private directory on the same filesystem, which lasts until the store is closed.
+
+        Raises: StoreFullError.
+        """
         ...
 
 
@@ -292,6 +308,13 @@ class CommandRunner(Protocol):
     @property
     def name(self) -> str:
         """What it is called on the command line: sandbox, none."""
+        ...
+
+    def check_platform(self, platform: Platform) -> None:
+        """Make sure that programs for ``platform`` can run; asked only where this machine's is another one.
+
+        Raises: PlatformMismatchError that says what is missing.
+        """
         ...
 
     def run(self, command: Command, mount: Mount, output: Callable[[bytes], None]) -> CommandResult:

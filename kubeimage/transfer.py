@@ -16,21 +16,18 @@ from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
 
-LARGEST_DOCUMENT = 8 << 20
-"""Bytes of a manifest, an index or a config: more is refused before it is read."""
-
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How much an arriving image may hold once its layers are uncompressed; nothing that large is ever kept in memory.
+    """How much an arriving image may hold once its layers are uncompressed. It takes time to find out, never memory.
 
     Units: ``layer`` and ``total`` in bytes, of one layer's tar and of all of a session's; a layer that is larger than
-           ``free`` may not have more than ``expansion`` bytes for each one of its blob.
+           ``free`` may not have more than ``expansion`` bytes for each one of its blob (gzip cannot make more of one).
     """
 
     layer: int = 64 << 30
     total: int = 256 << 30
-    free: int = 1 << 30
+    free: int = 16 << 30
     expansion: int = 1100
 
     def of_layer(self, size: int) -> int:
@@ -164,6 +161,13 @@ class Departure(Protocol):
         """Compress a layer and give its bytes as they come; when they are all taken, its blob is kept in the store.
 
         Raises: BlobNotFoundError, BlobCorruptError, StoreFullError, StoreAccessError.
+        """
+        ...
+
+    def open_growing(self, layer: RawLayer) -> BinaryIO:
+        """Open what ``compress``, which has given its first piece, writes; it can be read on when the blob is kept.
+
+        Raises: StoreAccessError.
         """
         ...
 

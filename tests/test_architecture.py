@@ -28,7 +28,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "kubefile context cache mount run store archive registry discovery",
         "builder packing",
         "airgap api distribution maintenance",
-        "saving",
+        "saving platforms merging comparing",
         "cli",
         "__main__",
     )
@@ -128,6 +128,12 @@ def test_modules_of_third_parties_stay_in_their_rooms() -> None:
     trespassers = [found for found in reserved if room(found.importer) not in RESERVED[found.imported.split(".")[0]]]
 
     assert [str(found) for found in trespassers] == []
+
+
+def test_of_the_registry_s_modules_only_that_of_the_helpers_runs_programs() -> None:
+    runners = {found.importer for found in imports("kubeimage") if found.imported.split(".")[0] == "subprocess"}
+
+    assert {name for name in runners if room(name) == "kubeimage.registry"} == {"kubeimage.registry.helper"}
 
 
 def test_processes_are_started_in_run_and_mount_only() -> None:
@@ -246,9 +252,11 @@ def test_names_in_all_are_there(name: str) -> None:
             "import kubeimage.api",
             {"click", "rich", "yaml", "pytest", "hypothesis", "zstandard", "isal", "gzip", "tarfile"},
         ),
+        ("import kubeimage.cli.build", {"rich", "yaml", "zstandard", "http.client", "ssl", "tomllib"}),
+        ("import kubeimage.cli.registries", {"rich", "yaml", "http.client", "kubeimage.api", "kubeimage.builder"}),
         ("import harness.plugin", {"hypothesis", "pyfakefs", "rich", "yaml", "kubeimage.api"}),
     ],
-    ids=["kubeimage", "kubeimage.api", "harness.plugin"],
+    ids=["kubeimage", "kubeimage.api", "build", "push and pull", "harness.plugin"],
 )
 def test_importing_loads_nothing_heavy(start: str, unwanted: set[str]) -> None:
     script = f"{start}; import sys; print('\\n'.join(sys.modules))"

@@ -17,6 +17,8 @@ from harness.checks.limit import check_layer_limit
 from harness.checks.oci import check_oci_valid
 from harness.checks.offline import check_offline_complete
 from harness.checks.reproducible import check_reproducible
+from harness.checks.thrift import check_efficiency, check_size_limit
+from harness.options import Settings
 
 Check = Callable[[Case], None]
 
@@ -33,4 +35,17 @@ CHECKS: Mapping[str, Check] = {
     "no-leaks": check_no_leaks,
 }
 
-__all__ = ["CHECKS", "Check"]
+# Checks of a limit that the project sets: the setting that makes an item of each.
+OF_A_SETTING: Mapping[str, tuple[str, Check]] = {
+    "size-limit": ("max_size", check_size_limit),
+    "efficiency": ("min_efficiency", check_efficiency),
+}
+
+
+def catalogue(settings: Settings) -> dict[str, Check]:
+    """Give the checks by name: those for every Kubefile, and those that the run's settings ask for."""
+    asked = {name: check for name, (key, check) in OF_A_SETTING.items() if getattr(settings, key) is not None}
+    return {**CHECKS, **asked}
+
+
+__all__ = ["CHECKS", "OF_A_SETTING", "Check", "catalogue"]

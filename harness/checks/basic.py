@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
 from harness.case import Case
+from harness.outcome import Warned
+from kubeimage.builder.plan import Step
+from kubeimage.context.names import looks_secret, secret_warnings
 from kubeimage.errors import Diagnostic, KubefileError, Location
 from kubeimage.kubefile import lint
 
@@ -20,9 +27,10 @@ def check_parse(case: Case) -> None:
 def check_lint(case: Case) -> None:
     """Warn of what the author probably did not mean; with ``--kubefile-strict-lint``, fail.
 
+    ``--kubefile-allow-lint`` names the codes of what was meant.
     Raises: KubefileError with all the advice.
     """
-    advice = lint(case.kubefile)
+    advice = [one for one in lint(case.kubefile) if one.code not in case.settings.allowed_lint]
     if advice and case.settings.strict_lint:
         raise KubefileError(advice)
     for one in advice:
@@ -32,8 +40,42 @@ def check_lint(case: Case) -> None:
 def check_build(case: Case) -> None:
     """Check that the image can be built, and pass on what the build warns of.
 
+    ``--kubefile-allow-secret`` names the files that may look like keys.
     Raises: what keeps it from being built.
     """
-    left_out = [f"the build argument {key} is left out here: no ARG declares it" for key in case.undeclared_build_args]
-    for message in (*case.result.warnings, *left_out):
-        case.warn(Diagnostic(_BUILD_WARNING, message, Location(case.path, 1), severity="warning"))
+    steps = [one.step for one in case.result.steps]
+    warned = [*_without_allowed(case, steps), *_left_out(case)]
+    for message, number in warned:
+        location = steps[number - 1].location if number is not None else Location(case.path, 1)
+        case.warn(Diagnostic(_BUILD_WARNING, message, location, severity="warning"))
+
+
+def _left_out(case: Case) -> Iterator[Warned]:
+    for key in case.undeclared_build_args:
+        yield Warned(f"the build argument {key} is left out here: no ARG declares it", None)
+
+
+def _without_allowed(case: Case, steps: list[Step]) -> Iterator[Warned]:
+    """Leave out warnings of files that are allowed, where any are: then the sources are looked through once more."""
+    globs = case.settings.allowed_secrets
+    if not globs:
+        yield from case.outcome.warned
+        return
+    for step in steps:
+        of_step = [one for one in case.outcome.warned if one.step == step.number]
+        secrets = _secrets(case, step) if of_step else []
+        known = set(secret_warnings(secrets))
+        yield from (one for one in of_step if one.message not in known)
+        wanted = [path for path in secrets if not any(fnmatchcase(path, glob) for glob in globs)]
+        yield from (Warned(message, step.number) for message in secret_warnings(wanted))
+    yield from (one for one in case.outcome.warned if one.step is None)
+
+
+def _secrets(case: Case, step: Step) -> list[str]:
+    """Give the files of a COPY's sources that look like keys, relative to the build context."""
+    if step.copy is None:
+        return []
+    with case.open() as backends:
+        entries = backends.collector(case.context).collect(step.copy).entries
+    found = [entry.source for entry in entries if isinstance(entry.source, str)]
+    return [os.path.relpath(path, case.context) for path in found if looks_secret(os.path.basename(path))]

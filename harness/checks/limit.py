@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from harness.case import Case
 from harness.checks.failed import CheckFailedError
-from kubeimage.api import find_base
 from kubeimage.errors import Location
 from kubeimage.image.document import MAX_LAYERS
 from kubeimage.kubefile import Copy, Run
@@ -21,7 +20,7 @@ def check_layer_limit(case: Case) -> None:
     Raises: CheckFailedError with the budget.
     """
     wanted = case.kubefile.layered
-    below = _base_layers(case)
+    below = len(case.base.layers) if case.base is not None else 0
     if below + len(wanted) > MAX_LAYERS:
         message = f"an image has at most {MAX_LAYERS} layers, and this one would have {below + len(wanted)}"
         raise _exceeded(case, message, _first_over(wanted, MAX_LAYERS - below), below, wanted)
@@ -33,12 +32,6 @@ def check_layer_limit(case: Case) -> None:
     if below + len(spent) > most:
         message = f"the image has {below + len(spent)} layers, and --kubefile-max-layers allows {most}"
         raise _exceeded(case, message, _first_over(spent, most - below), below, spent)
-
-
-def _base_layers(case: Case) -> int:
-    with case.open() as backends:
-        base = find_base(case.kubefile, backends.images, case.options)
-    return len(base.layers) if base is not None else 0
 
 
 def _first_over(spenders: list[Copy | Run] | tuple[Copy | Run, ...], left: int) -> Location | None:

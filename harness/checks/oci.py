@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any, BinaryIO
 
@@ -19,6 +19,7 @@ from harness.checks.failed import CheckFailedError
 from kubeimage.errors import KubeimageError
 from kubeimage.image import canonical
 from kubeimage.image.config import Image
+from kubeimage.image.digest import Digest
 from kubeimage.image.document import Layer
 from kubeimage.protocols import LayerStore
 
@@ -39,10 +40,11 @@ def check_oci_valid(case: Case) -> None:
             *_schema_problems(jsonschema, "config", image.config),
             *_schema_problems(jsonschema, "manifest", image.manifest.to_bytes()),
             *_config_problems(image),
-            *(problem for layer in image.layers for problem in _layer_problems(backends.layers, layer)),
         ]
-    if (root := case.place.root) is not None:
-        problems += _layout_problems(jsonschema, root, image)
+        if (root := case.place.root) is not None:
+            problems += _layout_problems(jsonschema, root, case.result.manifest)
+        else:
+            problems += (problem for layer in image.layers for problem in _layer_problems(backends.layers, layer))
     if problems:
         raise CheckFailedError(
             "other tools could not read the image",
@@ -99,18 +101,41 @@ def _digest(stream: BinaryIO) -> tuple[str, int]:
     return hasher.hexdigest(), size
 
 
-def _layout_problems(jsonschema: Any, root: str, image: Image) -> list[str]:
-    """Read the store as other tools do.
+def _layout_problems(jsonschema: Any, root: str, manifest: Digest) -> Iterator[str]:
+    """Read the store as other tools do: from index.json to the manifest, and from there to config and layers.
 
-    Source: image-layout.md.
+    Source: image-layout.md; descriptor.md, "Verification".
     """
-    problems: list[str] = []
     for name, schema in ((_LAYOUT, "layout"), (_INDEX, "index")):
-        problems += _schema_problems(jsonschema, schema, _read(root, name))
-    for blob in (image.id, *(layer.diff_id for layer in image.layers)):
-        if not os.path.isfile(os.path.join(root, "blobs", "sha256", blob.hex)):
-            problems.append(f"blobs/sha256/{blob.hex} is not there")
-    return problems
+        yield from _schema_problems(jsonschema, schema, _read(root, name))
+    listed = [one for one in json.loads(_read(root, _INDEX))["manifests"] if one["digest"] == str(manifest)]
+    if not listed:
+        yield f"{_INDEX}: it does not list the manifest {manifest}"
+    for descriptor in listed:
+        problems = list(_blob_problems(root, descriptor))
+        yield from problems
+        if not problems:
+            content = json.loads(_read(root, _blob_path(descriptor["digest"])))
+            for one in (content["config"], *content["layers"]):
+                yield from _blob_problems(root, one)
+
+
+def _blob_problems(root: str, descriptor: Mapping[str, Any]) -> Iterator[str]:
+    name = _blob_path(descriptor["digest"])
+    try:
+        with open(os.path.join(root, name), "rb") as stream:
+            found, size = _digest(stream)
+    except OSError as error:
+        yield f"{name}: {error.strerror or error}"
+        return
+    if f"sha256:{found}" != descriptor["digest"]:
+        yield f"{name}: its bytes have the digest sha256:{found}"
+    if size != descriptor["size"]:
+        yield f"{name}: it has {size} bytes, its descriptor says {descriptor['size']}"
+
+
+def _blob_path(digest: str) -> str:
+    return f"blobs/{digest.replace(':', '/', 1)}"
 
 
 def _read(root: str, name: str) -> bytes:

@@ -12,12 +12,15 @@ import pytest
 
 # Before they are imported: a failing assertion is to say what it compared.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{name}" for name in ("cache", "mounts", "registry", "stores")),
+    *(f"{__name__}.{name}" for name in ("cache", "context", "indexes", "mounts", "registry", "runner", "stores")),
 )
 
 from harness.contracts.cache import BuildCacheContract  # noqa: E402
+from harness.contracts.context import SourceCollectorContract  # noqa: E402
+from harness.contracts.indexes import ImageIndexContract  # noqa: E402
 from harness.contracts.mounts import MounterContract, RunParts  # noqa: E402
 from harness.contracts.registry import BasicAuthContract, RegistryContract  # noqa: E402
+from harness.contracts.runner import CommandRunnerContract  # noqa: E402
 from harness.contracts.stores import (  # noqa: E402
     AMD64,
     APP,
@@ -38,11 +41,14 @@ __all__ = [
     "OTHER",
     "BasicAuthContract",
     "BuildCacheContract",
+    "CommandRunnerContract",
+    "ImageIndexContract",
     "ImageStoreContract",
     "LayerStoreContract",
     "MounterContract",
     "RegistryContract",
     "RunParts",
+    "SourceCollectorContract",
     "make_image",
     "one_file",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -192,7 +193,7 @@ def _write(directory: str, path: str, item: Item) -> None:
     elif isinstance(item, Fifo):
         os.mkfifo(absolute)
     elif isinstance(item, Socket):
-        _bind(absolute)
+        os.mknod(absolute, stat.S_IFSOCK | 0o644)
     elif isinstance(item, HardLink):
         _link(directory, item, absolute)
 
@@ -202,13 +203,6 @@ def _link(directory: str, item: HardLink, absolute: str) -> None:
     if not os.path.lexists(first):
         open(first, "wb").close()
     os.link(first, absolute)
-
-
-def _bind(path: str) -> None:
-    import socket
-
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(path)
 
 
 def _item(value: bytes | str | Item) -> Item:

@@ -5,6 +5,8 @@ with mounts.mount([base]) as mount:
     mount.tree.remove("etc/old")
     changes = mount.changes()
 assert [event.action for event in mounts.events] == ["mount", "unmount"]
+
+mounts.refuse()  # or fail_unmount(), be_busy(); with times=1 only once
 """
 
 from __future__ import annotations
@@ -27,20 +29,23 @@ from kubeimage.mount.inspection import check_name
 from kubeimage.protocols import LayerStore
 
 
-@dataclass(frozen=True)
+@dataclass
 class MemoryMount:
-    """A tree to change, and what it was made of."""
+    """A tree to change, and what it was made of; the tree can still be looked at when it is mounted no more."""
 
     tree: MemoryTree
     lower: Tree = field(repr=False)
     rootfs: str = ROOTFS
     prefix: tuple[str, ...] = ()
+    mounted: bool = True
 
     def changes(self) -> list[Entry]:
         """Compare the tree with the layers.
 
-        Raises: UnsupportedSourceError for names that no layer can hold.
+        Raises: UnsupportedSourceError for names that no layer can hold; MountError once it is unmounted.
         """
+        if not self.mounted:
+            raise MountError("the changes were asked for after the rootfs was unmounted")
         upper: dict[str, Entry] = {}
         firsts: dict[int, str] = {}
         for path in sorted(self.tree):
@@ -66,6 +71,20 @@ class MountEvent:
     layers: tuple[Digest, ...]
 
 
+@dataclass
+class _Trouble:
+    """Something that goes wrong, so many times (None: always)."""
+
+    reason: str
+    left: int | None
+
+    def strikes(self) -> bool:
+        if self.left is None:
+            return True
+        self.left -= 1
+        return self.left >= 0
+
+
 class MemoryMounter:
     """Mounts in memory what ``layers`` holds; notes every mount and unmount, and fails where it is told to."""
 
@@ -75,21 +94,28 @@ class MemoryMounter:
         self.events: list[MountEvent] = []
         self.mounts: list[MemoryMount] = []
         self._layers = layers
-        self._refusal: str | None = None
-        self._stuck: str | None = None
+        self._refusal = self._stuck = _Trouble("", 0)
 
     @property
     def mounted(self) -> int:
         """How many mounts there are now."""
         return sum({"mount": 1, "unmount": -1}.get(event.action, 0) for event in self.events)
 
-    def refuse(self, reason: str = "the kernel refuses to mount") -> None:
-        """Raise MountError for every mount from now on."""
-        self._refusal = reason
+    def use(self, layers: LayerStore) -> None:
+        """Mount what another store holds, from now on."""
+        self._layers = layers
 
-    def fail_unmount(self, reason: str = "target is busy") -> None:
+    def refuse(self, reason: str = "the kernel refuses to mount", *, times: int | None = None) -> None:
+        """Raise MountError for the next mounts, or for every mount from now on."""
+        self._refusal = _Trouble(reason, times)
+
+    def fail_unmount(self, reason: str = "Input/output error", *, times: int | None = None) -> None:
         """Leave mounted what is mounted, and raise MountError when it should be unmounted."""
-        self._stuck = reason
+        self._stuck = _Trouble(reason, times)
+
+    def be_busy(self, *, times: int | None = None) -> None:
+        """Fail to unmount as if a process that a RUN left behind still had a file open."""
+        self.fail_unmount("target is busy", times=times)
 
     @contextmanager
     def mount(self, layers: Sequence[Digest]) -> Iterator[MemoryMount]:
@@ -98,18 +124,23 @@ class MemoryMounter:
         Raises: MountError where it was told to.
         """
         stack = tuple(layers)
-        if self._refusal is not None:
+        if self._refusal.strikes():
             self.events.append(MountEvent("refuse", stack))
-            raise MountError(f"cannot mount: {self._refusal}")
+            raise MountError(f"cannot mount: {self._refusal.reason}")
         mount = _merge(self._layers, stack)
         self.events.append(MountEvent("mount", stack))
         self.mounts.append(mount)
         try:
             yield mount
         finally:
-            self.events.append(MountEvent("fail to unmount" if self._stuck else "unmount", stack))
-            if self._stuck:
-                raise MountError(f"cannot unmount: {self._stuck}")
+            self._unmount(mount, stack)
+
+    def _unmount(self, mount: MemoryMount, stack: tuple[Digest, ...]) -> None:
+        if self._stuck.strikes():
+            self.events.append(MountEvent("fail to unmount", stack))
+            raise MountError(f"cannot unmount: {self._stuck.reason}")
+        mount.mounted = False
+        self.events.append(MountEvent("unmount", stack))
 
 
 FakeMounts = MemoryMounter

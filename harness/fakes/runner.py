@@ -2,6 +2,8 @@
 
 runner = FakeRunner()
 runner.on("make install", effect=lambda tree: tree.write("bin/tool", "…", 0o755), output="installed")
+runner.on(re.compile("^curl "), status=7, output="could not connect", times=1)  # the second try is another rule's
+assert runner.unused == []  # after the build: each rule was of use
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from harness.fakes.memory_tree import ROOTFS, MemoryTree
 from harness.fakes.shell_commands import PROGRAMS
 from harness.fakes.shell_words import Field, Simple, UnknownShellError, Word, expand, parse_script
 from kubeimage.errors import SandboxError
+from kubeimage.image.platform import Platform
 from kubeimage.protocols import Command, CommandResult, Mount
+from kubeimage.run.tail import Tail
 
 Output = Callable[[bytes], None]
 Effect = Callable[[MemoryTree], object]
@@ -34,8 +38,12 @@ class _Rule(NamedTuple):
     effect: Effect | None
     result: CommandResult
     output: bytes
+    times: int | None
+    used: list[Command]
 
     def fits(self, command: Command) -> bool:
+        if self.times is not None and len(self.used) >= self.times:
+            return False
         if isinstance(self.match, str):
             return self.match == command.script
         return bool(self.match.search(command.script) if isinstance(self.match, re.Pattern) else self.match(command))
@@ -58,14 +66,23 @@ class FakeRunner:
         output: str | bytes = b"",
         status: int = 0,
         timed_out: bool = False,
+        times: int | None = None,
     ) -> None:
         """Say what a command does: change the tree, print, end with a status.
 
-        Shape: ``match`` is the whole text of the RUN, a pattern to find in it, or a function. The latest rule wins.
+        Shape: ``match`` is the whole text of the RUN, a pattern to find in it, or a function. The latest rule wins, for
+               so many ``times`` (None: always); then the one before it.
         """
         data = output.encode() if isinstance(output, str) else output
-        tail = data.decode("utf-8", "replace").rstrip("\n")
-        self._rules.insert(0, _Rule(match, effect, CommandResult(status, tail, timed_out), data))
+        self._rules.insert(0, _Rule(match, effect, CommandResult(status, _tail(data), timed_out), data, times, []))
+
+    @property
+    def unused(self) -> list[Match]:
+        """What was never run of all that was told, first told first."""
+        return [rule.match for rule in reversed(self._rules) if not rule.used]
+
+    def check_platform(self, platform: Platform) -> None:
+        """Run for any platform: nothing real is run."""
 
     def run(self, command: Command, mount: Mount, output: Output) -> CommandResult:
         """Do what the first rule that fits says.
@@ -79,6 +96,7 @@ class FakeRunner:
                 f"nobody said what RUN {command.script!r} does",
                 hint="say it with fake_runner.on(...), before the build",
             )
+        rule.used.append(command)
         if rule.effect is not None:
             rule.effect(tree_of(mount))
         if rule.output:
@@ -98,6 +116,9 @@ class ShellInterpreter:
     def __init__(self) -> None:
         self.commands: list[Command] = []
 
+    def check_platform(self, platform: Platform) -> None:
+        """Run for any platform: nothing real is run."""
+
     def run(self, command: Command, mount: Mount, output: Output) -> CommandResult:
         """Run the script of ``command``.
 
@@ -114,7 +135,7 @@ class ShellInterpreter:
                 f"the shell in memory does not know {error}, in RUN {command.script!r}",
                 hint="use a backend that has a real shell (overlay or copy), or say what the RUN does with FakeRunner",
             ) from error
-        return CommandResult(session.status, session.printed.decode("utf-8", "replace").rstrip("\n"))
+        return CommandResult(session.status, _tail(bytes(session.printed)))
 
 
 def tree_of(mount: Mount) -> MemoryTree:
@@ -265,6 +286,13 @@ class _Session:
                 raise UnknownShellError(f"set {one}")
             self.exits_on_error = self.exits_on_error or "e" in one
         return 0
+
+
+def _tail(printed: bytes) -> str:
+    """Keep of an output what the real runners keep."""
+    tail = Tail()
+    tail.add(printed)
+    return tail.text()
 
 
 def _start(word: Word) -> str:

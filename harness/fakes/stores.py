@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from dataclasses import replace
+from typing import BinaryIO, NamedTuple
 
 from kubeimage.cachekey import CacheKey
 from kubeimage.errors import BlobCorruptError, BlobNotFoundError, ImageNotFoundError, ReferenceFormatError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
+from kubeimage.image.oci import MEDIA_TYPE_MANIFEST, Descriptor, Index
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry
@@ -77,35 +79,49 @@ class MemoryLayerStore:
             raise BlobNotFoundError(f"the blob {diff_id} is not in the store") from None
 
 
+class _Kept(NamedTuple):
+    """What a name leads to. Shape: ``images`` are those that are left; ``digest`` is the manifest's, or the index's."""
+
+    digest: Digest
+    images: tuple[Image, ...]
+
+    @property
+    def blobs(self) -> set[Digest]:
+        """Everything that the images need."""
+        return {self.digest} | {blob for image in self.images for blob in _blobs_of(image)}
+
+
 class MemoryImageStore:
     """Images by name. Where ``layers`` is given, an image needs all of its there, and removing one frees them."""
 
     def __init__(self, layers: MemoryLayerStore | None = None, cache: MemoryBuildCache | None = None) -> None:
         self._layers = layers
         self._cache = cache
-        self._names: dict[Reference, Image] = {}
-        self._nameless: dict[Digest, Image] = {}
+        self._names: dict[Reference, _Kept] = {}
+        self._nameless: dict[Digest, _Kept] = {}
 
     def put(self, image: Image, references: Sequence[Reference] = ()) -> Digest:
         """Keep ``image`` and name it."""
-        names = [_as_name(reference) for reference in references]
-        self._check(image)
-        manifest = _manifest_of(image)
-        for name in names:
-            self._names[name] = image
-        if names:
-            self._nameless.pop(manifest, None)
-        elif manifest not in map(_manifest_of, self._names.values()):
-            self._nameless[manifest] = image
-        return manifest
+        return self._put(_Kept(_manifest_of(image), (image,)), references)
+
+    def put_index(self, images: Sequence[Image], references: Sequence[Reference] = ()) -> Digest:
+        """Keep ``images`` as one and name it."""
+        data = [image.manifest.to_bytes() for image in images]
+        listed = [
+            replace(Descriptor.of(MEDIA_TYPE_MANIFEST, one), platform=image.platform)
+            for image, one in zip(images, data, strict=True)
+        ]
+        digest = Digest.of(Index(tuple(listed)).to_bytes())
+        return self._put(_Kept(digest, tuple(images)), references)
 
     def get(self, reference: Reference, platform: Platform | None = None) -> Image | None:
         """Give the image of that name."""
-        image = next((self._names[name] for name in self._find(reference)), None)
-        if image is None or (platform is not None and not platform.matches(image.platform)):
-            return None
-        self._check(image)
-        return image
+        images = next((self._names[name].images for name in self._find(reference)), ())
+        found = (platform or Platform.host()).choose(images, lambda image: image.platform)
+        chosen = next(iter(found if platform is not None else [*found, *images]), None)
+        if chosen is not None:
+            self._check(chosen)
+        return chosen
 
     def find(self, image_id: str) -> Image | None:
         """Give the image whose id starts with ``image_id``, if it is the only one."""
@@ -114,20 +130,27 @@ class MemoryImageStore:
 
     def records(self) -> list[ImageRecord]:
         """Every name, sorted."""
-        named = [_record(name, image) for name, image in sorted(self._names.items(), key=lambda item: str(item[0]))]
-        return [*named, *(_record(None, self._nameless[one]) for one in sorted(self._nameless))]
+        named = sorted(self._names.items(), key=lambda item: str(item[0]))
+        nameless = [self._nameless[one] for one in sorted(self._nameless)]
+        return [
+            _record(name, image)
+            for name, kept in [*named, *((None, one) for one in nameless)]
+            for image in sorted(kept.images, key=lambda image: image.platform)
+        ]
 
     def tag(self, source: Reference, target: Reference) -> None:
         """Give the image another name."""
         name = _as_name(target)
         self._names[name] = self._names[self._find_one(source)]
-        self._nameless.pop(_manifest_of(self._names[name]), None)
+        self._nameless.pop(self._names[name].digest, None)
 
-    def remove(self, reference: Reference) -> list[Digest]:
+    def remove(self, reference: Reference, platform: Platform | None = None) -> list[Digest]:
         """Take a name away, and the blobs that neither another image nor the build cache needs."""
         self._find_one(reference)
-        gone = {blob for name in self._find(reference) for blob in _blobs_of(self._names.pop(name))}
-        needed = {blob for image in self._images() for blob in _blobs_of(image)}
+        gone: set[Digest] = set()
+        for name in self._find(reference):
+            gone |= self._take(name, platform)
+        needed = {blob for kept in self._all() for blob in kept.blobs}
         if self._cache is not None:
             needed |= self._cache.layers()
         if self._layers is not None:
@@ -135,8 +158,35 @@ class MemoryImageStore:
                 self._layers.blobs.pop(blob, None)
         return sorted(gone - needed)
 
-    def _images(self) -> list[Image]:
+    def _put(self, kept: _Kept, references: Sequence[Reference]) -> Digest:
+        names = [_as_name(reference) for reference in references]
+        for image in kept.images:
+            self._check(image)
+        for name in names:
+            self._names[name] = kept
+        if names:
+            self._nameless.pop(kept.digest, None)
+        elif kept.digest not in {one.digest for one in self._names.values()}:
+            self._nameless[kept.digest] = kept
+        return kept.digest
+
+    def _take(self, name: Reference, platform: Platform | None) -> set[Digest]:
+        """Take a name away for one platform, or for all, and give what it needed."""
+        kept = self._names[name]
+        left = tuple(one for one in kept.images if platform is not None and not platform.matches(one.platform))
+        if len(left) == len(kept.images):
+            raise ImageNotFoundError(f"no image {name} for {platform} in the store")
+        if left:
+            self._names[name] = kept._replace(images=left)
+        else:
+            del self._names[name]
+        return kept.blobs
+
+    def _all(self) -> list[_Kept]:
         return [*self._names.values(), *self._nameless.values()]
+
+    def _images(self) -> list[Image]:
+        return [image for kept in self._all() for image in kept.images]
 
     def _check(self, image: Image) -> None:
         if self._layers is None:
@@ -150,10 +200,10 @@ class MemoryImageStore:
             return [reference] if reference in self._names else []
         return [
             name
-            for name, image in self._names.items()
+            for name, kept in self._names.items()
             if (name.domain, name.repository) == (reference.domain, reference.repository)
             and reference.tag in ("", name.tag)
-            and _manifest_of(image) == reference.digest
+            and kept.digest == reference.digest
         ]
 
     def _find_one(self, reference: Reference) -> Reference:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kubeimage.archive.members import Members
-from kubeimage.archive.ociarchive import Incoming
+from kubeimage.archive.ociarchive import Incoming, take_in_blob
 from kubeimage.archive.tarwriting import TarFile
 from kubeimage.errors import ArchiveError, KubeimageError, ReferenceFormatError
 from kubeimage.image import canonical
@@ -47,7 +47,7 @@ def write(tar: TarFile, departure: Departure, image: WireManifest, reference: Re
     for blob in image.blobs:
         name = f"{blob.digest.hex}.json" if blob.digest == manifest.config.digest else _layer_name(blob)
         with departure.open_blob(blob) as stream:
-            tar.add_stream(name, stream, blob.size)
+            tar.add_blob(name, stream, blob)
     tar.finish()
 
 
@@ -81,8 +81,7 @@ def _take_in_image(members: Members, importer: Importer, config_name: str, layer
         raise ArchiveError(f"the config {config_name!r} does not name the {len(layers)} layers of {MANIFEST}")
     described = [_describe(members, name, diff_id) for name, diff_id in zip(layers, diff_ids, strict=True)]
     for blob, name in zip(described, layers, strict=True):
-        if not importer.has_blob(blob):
-            importer.put_blob(blob, members.chunks(name))
+        take_in_blob(importer, blob, members.chunks(name))
     about = Descriptor.of(CONFIG, config)
     importer.put_blob(about, [config])
     data = Manifest(about, tuple(described)).to_bytes()

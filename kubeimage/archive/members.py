@@ -10,10 +10,10 @@ from typing import BinaryIO, NamedTuple
 from kubeimage.errors import ArchiveError, LayerError
 from kubeimage.image import canonical
 from kubeimage.image.canonical import JsonObject
+from kubeimage.image.oci import LARGEST_DOCUMENT
 from kubeimage.layer.compression import PIECE, decompress, detect
 from kubeimage.layer.entry import Kind
 from kubeimage.layer.reader import Limits, iter_contents
-from kubeimage.transfer import LARGEST_DOCUMENT
 
 _LIMITS = Limits(max_entries=200_000, max_header=1 << 20)
 _AGAIN = "get the file again; if it stays so, it is damaged where it came from"

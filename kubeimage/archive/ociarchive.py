@@ -52,7 +52,7 @@ def write(tar: TarFile, departure: Departure, image: WireImage, reference: Refer
         tar.add(_path(digest), data)
     for blob in image.blobs:
         with departure.open_blob(blob) as stream:
-            tar.add_stream(_path(blob.digest), stream, blob.size)
+            tar.add_blob(_path(blob.digest), stream, blob)
     tar.finish()
 
 
@@ -102,9 +102,17 @@ def _take_in_document(members: Members, importer: Importer, data: bytes, descrip
 
 def _take_in_image(members: Members, importer: Importer, data: bytes, manifest: Manifest) -> None:
     for blob in (manifest.config, *manifest.layers):
-        if not importer.has_blob(blob):
-            importer.put_blob(blob, members.chunks(_path(blob.digest)))
+        take_in_blob(importer, blob, members.chunks(_path(blob.digest)))
     importer.put_manifest(data)
+
+
+def take_in_blob(importer: Importer, blob: Descriptor, chunks: Iterator[bytes]) -> None:
+    """Give a blob to ``importer``, unless it is there.
+
+    Raises: ArchiveError; BlobCorruptError, LayerError, StoreError.
+    """
+    if not importer.has_blob(blob):
+        importer.put_blob(blob, chunks)
 
 
 def _read_document(members: Members, descriptor: Descriptor) -> bytes:

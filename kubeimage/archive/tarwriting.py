@@ -9,16 +9,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
-from kubeimage.errors import StoreAccessError, StoreError, StoreFullError, UsageError
+from kubeimage.errors import BlobCorruptError, StoreAccessError, StoreFullError, UsageError
+from kubeimage.image.oci import Descriptor
+from kubeimage.layer.output import Output
 
 _PIECE = 1 << 20
+_REPAIR = "run kubeimage fsck --repair, then build or load the image again"
 _FULL = {28, 122}
 
 
 class TarFile:
     """Appends members to a tar."""
 
-    def __init__(self, write: Callable[[bytes], object]) -> None:
+    def __init__(self, write: Callable[[bytes | memoryview], object]) -> None:
         self._write = write
 
     def add_folder(self, name: str) -> None:
@@ -33,19 +36,19 @@ class TarFile:
         self._write(data)
         self._pad(len(data))
 
-    def add_stream(self, name: str, stream: BinaryIO, size: int) -> None:
-        """Append a file of ``size`` bytes.
+    def add_blob(self, name: str, stream: BinaryIO, blob: Descriptor) -> None:
+        """Append a blob, and make sure of its bytes: a mark on a file only says that nobody wrote to it.
 
-        Raises: StoreError where the stream does not hold that many.
+        Raises: BlobCorruptError.
         """
-        self._begin(name, size)
-        left = size
-        while left and (piece := stream.read(min(_PIECE, left))):
-            self._write(piece)
-            left -= len(piece)
-        if left:
-            raise StoreError(f"{name} ended {left} bytes too early", hint="run kubeimage fsck")
-        self._pad(size)
+        self._begin(name, blob.size)
+        with Output(self._write) as output:
+            while piece := stream.read(_PIECE):
+                output.add(piece)
+            found = output.finish()
+        if (found, output.size) != (blob.digest.hex, blob.size):
+            raise BlobCorruptError(f"the blob {blob.digest} is damaged: its bytes are sha256:{found}", hint=_REPAIR)
+        self._pad(blob.size)
 
     def finish(self) -> None:
         """Append the end."""

@@ -31,6 +31,7 @@ from kubeimage.errors import KubeimageError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import History, Layer
+from kubeimage.image.platform import Platform
 from kubeimage.layer.entry import Entry
 from kubeimage.protocols import (
     BuildCache,
@@ -101,12 +102,41 @@ def execute(plan: BuildPlan, parts: Parts, observe: Observer = ignore) -> BuildR
 
     Raises: any KubeimageError of a step, with the step's place in the Kubefile.
     """
+    check_runs(plan, parts.runner)
     build = _Build(plan, parts, observe)
-    base_digest = plan.base.manifest_digest if plan.base is not None else None
-    observe(BuildStarted(len(plan.steps), plan.base_name, len(plan.base_layers), base_digest))
-    for step in plan.steps:
-        build.do(step)
-    return build.finish()
+    image = build.run()
+    manifest = parts.images.put(image, plan.options.references)
+    return build.finish(image, manifest)
+
+
+def execute_all(
+    plans: Sequence[BuildPlan], parts: Parts, observe: Observer = ignore
+) -> tuple[Digest, tuple[BuildResult, ...]]:
+    """Do what ``plans`` for several platforms say, and put all images into the store at once, as one index, or none.
+
+    Raises: any KubeimageError of a step, with the step's place in the Kubefile.
+    """
+    for plan in plans:
+        check_runs(plan, parts.runner)
+    builds = [_Build(plan, parts, observe) for plan in plans]
+    images = [build.run() for build in builds]
+    index = parts.images.put_index(images, plans[0].options.references)
+    return index, tuple(build.finish(image, image.manifest_digest) for build, image in zip(builds, images, strict=True))
+
+
+def check_runs(plan: BuildPlan, runner: CommandRunner) -> None:
+    """Find out before any work whether the RUNs of a plan can run here.
+
+    Raises: PlatformMismatchError, with the place of the first RUN.
+    """
+    first = next((step for step in plan.steps if step.run is not None), None)
+    if first is None or Platform.host().runs(plan.options.target):
+        return
+    try:
+        runner.check_platform(plan.options.target)
+    except KubeimageError as error:
+        error.location = first.location
+        raise
 
 
 class _Build:
@@ -134,7 +164,12 @@ class _Build:
         self.results.append(result)
         self.observe(StepFinished(step, result.layer, result.cached, result.why_missed))
 
-    def finish(self) -> BuildResult:
+    def run(self) -> Image:
+        plan = self.plan
+        base_digest = plan.base.manifest_digest if plan.base is not None else None
+        self.observe(BuildStarted(len(plan.steps), plan.base_name, len(plan.base_layers), base_digest))
+        for step in plan.steps:
+            self.do(step)
         self._warn_swallowed_commands()
         made = [result.layer for result in self.results if result.layer is not None]
         history = [History(one.step.text, empty_layer=one.layer is None) for one in self.results]
@@ -142,10 +177,11 @@ class _Build:
         if trailing is not None:
             made.append(trailing)
             history.append(History(f"{trailing.kind} {trailing.value}"))
-        image = self.plan.compose(tuple(made), tuple(history))
-        references = self.plan.options.references
-        manifest = self.parts.images.put(image, references)
-        self.observe(BuildFinished(image, manifest, tuple(str(reference) for reference in references)))
+        return plan.compose(tuple(made), tuple(history))
+
+    def finish(self, image: Image, manifest: Digest) -> BuildResult:
+        names = tuple(str(reference) for reference in self.plan.options.references)
+        self.observe(BuildFinished(image, manifest, names))
         return BuildResult(image, manifest, tuple(self.results), tuple(self.warnings))
 
     def _pack(self, packer: ImagePacker) -> Layer | None:

@@ -161,7 +161,7 @@ class BuildPlan(NamedTuple):
             labels={**(base.labels if base is not None else {}), **options.labels},
             annotations=annotations,
             image_type=(base.image_type if base is not None else "") if options.keep_base else APPLICATION,
-            created=_rfc3339(options.epoch) if options.epoch is not None else None,
+            created=rfc3339(options.epoch) if options.epoch is not None else None,
             manifest_annotations=self._base_annotations() if keep else {},
         )
 
@@ -235,7 +235,8 @@ def _check_limit(kubefile: Kubefile, base: Image | None, name: str, *, trailing:
     )
 
 
-def _rfc3339(epoch: int) -> str:
+def rfc3339(epoch: int) -> str:
+    """Write seconds since 1970 as image-spec writes times."""
     from datetime import UTC, datetime
 
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

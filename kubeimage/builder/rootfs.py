@@ -5,7 +5,6 @@ A build that finds everything in the cache never looks inside a layer.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -76,19 +75,10 @@ class Rootfs:
         return Tree()
 
     def _content_digests(self, paths: set[str]) -> dict[str, bytes]:
-        """Read the contents that nobody has digested yet, each layer's once."""
-        from kubeimage.layer.reader import iter_contents
+        """Read the contents that nobody has digested yet."""
+        from kubeimage.layer.contents import content_digests
 
-        wanted: dict[int, set[str]] = {}
-        for path in paths:
-            wanted.setdefault(self._tree.layer_of(path), set()).add(path)
-        digests = {}
-        for layer, names in wanted.items():
-            with self._layers.open(self._stack[layer]) as tar:
-                for entry, content in iter_contents(tar):
-                    if entry.path in names and content is not None:
-                        digests[entry.path] = hashlib.file_digest(content, "sha256").digest()
-        return digests
+        return content_digests(self._tree, paths, lambda layer: self._layers.open(self._stack[layer]))
 
 
 def _any(_old: Entry, _new: Entry) -> bool:

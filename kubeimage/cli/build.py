@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 
 import click
 
 from kubeimage import api
-from kubeimage.cli.progress import open_progress
+from kubeimage.cli.progress import Progress, open_progress
 from kubeimage.cli.request import BuildRequest, takes_build_request
 from kubeimage.cli.session import Session
 from kubeimage.errors import UsageError
-from kubeimage.kubefile import lint
+from kubeimage.image.digest import Digest
+from kubeimage.kubefile import Kubefile, lint
 
 
 @click.command()
@@ -19,30 +21,60 @@ from kubeimage.kubefile import lint
 def build(session: Session, request: BuildRequest) -> None:
     """Build an image from the Kubefile and the files of CONTEXT, and print its id.
 
+    For several platforms, all images are built before any is shown, and what is printed is the digest of their index.
     What happens is told on standard error. Exit status: 0 done, 1 the build failed, 2 wrong usage or a bad Kubefile.
     """
     mode = "quiet" if request.quiet else request.progress
     session.as_json = mode == "json"
     check_iidfile(request.iidfile)
-    settings = session.settings.with_insecure(request.insecure)
-    options = request.options(os.environ, settings.naming)
+    options = request.options(os.environ, session.naming)
     kubefile = api.read_kubefile(request.kubefile_path())
     with open_progress(mode) as progress:
         for advice in lint(kubefile):
             progress.advise(advice)
-        api.check_build(kubefile, request.context, session.root, options, fetches=True)
-        with api.open_backends(
-            session.root,
-            mount=request.mount,
-            isolation=request.isolation,
-            notice=progress.note,
-            settings=settings,
-            watch=progress,
-        ) as backends:
-            result = api.build(kubefile, request.context, backends, options, progress)
+        make = _build_one if len(request.platforms()) < 2 else _build_several
+        built = make(session, request, kubefile, options, progress)
     if request.iidfile is not None:
-        write_whole(request.iidfile, str(result.image.id))
-    click.echo(result.image.id)
+        write_whole(request.iidfile, str(built))
+    click.echo(built)
+
+
+def _build_one(
+    session: Session, request: BuildRequest, kubefile: Kubefile, options: api.BuildOptions, progress: Progress
+) -> Digest:
+    api.check_build(kubefile, request.context, session.root, options, fetches=True)
+    with _open_backends(session, request, progress) as backends:
+        return api.build(kubefile, request.context, backends, options, progress).image.id
+
+
+def _build_several(
+    session: Session, request: BuildRequest, kubefile: Kubefile, options: api.BuildOptions, progress: Progress
+) -> Digest:
+    from kubeimage.platforms import build_platforms, check_platforms
+
+    platforms = request.platforms()
+    check_platforms(kubefile, request.context, session.root, options, platforms, fetches=True)
+    with _open_backends(session, request, progress) as backends:
+        return build_platforms(
+            kubefile,
+            request.context,
+            backends,
+            platforms,
+            options,
+            observe=progress,
+            announce=lambda platform: progress.note(f"for {platform}"),
+        ).index
+
+
+def _open_backends(session: Session, request: BuildRequest, progress: Progress) -> AbstractContextManager[api.Backends]:
+    return api.open_backends(
+        session.root,
+        mount=request.mount,
+        isolation=request.isolation,
+        notice=progress.note,
+        settings=session.settings.with_insecure(request.insecure),
+        watch=progress,
+    )
 
 
 def check_iidfile(path: str | None) -> None:

@@ -29,12 +29,13 @@ platform_option = click.option(
 @click.pass_obj
 def images(session: Session, form: str) -> None:
     """List the images of the store."""
+    naming = session.naming
     with api.open_backends(session.root, create=False) as backends:
         records = backends.images.records()
     if form == "json":
         rows = [
             {
-                "name": session.naming.familiar(record.reference) if record.reference else None,
+                "name": naming.familiar(record.reference) if record.reference else None,
                 "reference": str(record.reference) if record.reference else None,
                 "platform": str(record.platform),
                 "image_id": str(record.image_id),
@@ -46,7 +47,7 @@ def images(session: Session, form: str) -> None:
         return
     table = [
         (
-            session.naming.familiar(record.reference) if record.reference else _NO_NAME,
+            naming.familiar(record.reference) if record.reference else _NO_NAME,
             record.image_id.short,
             str(record.platform),
         )

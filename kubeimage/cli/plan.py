@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -41,15 +42,23 @@ def plan(session: Session, request: BuildRequest, form: str) -> None:
     """
     options = request.options(os.environ, session.naming)
     kubefile = api.read_kubefile(request.kubefile_path())
+    platforms = request.platforms() or (options.target,)
     with api.open_backends(session.root, mount=request.mount, isolation=request.isolation, create=False) as backends:
-        forecasts = api.preview(kubefile, request.context, backends, options)
+        forecasts = [
+            (platform, one)
+            for platform in platforms
+            for one in api.preview(kubefile, request.context, backends, replace(options, platform=platform))
+        ]
     advice = lint(kubefile)
     if advice and not request.quiet:
         click.echo(harmless_lines(format_diagnostics(advice)), err=True)
     if form == "json":
-        click.echo(format_json([_to_json(forecast) for forecast in forecasts]))
+        click.echo(format_json([{**_to_json(one), "platform": str(platform)} for platform, one in forecasts]))
+    elif len(platforms) == 1:
+        click.echo(format_table(_HEADER, [_to_row(one) for _, one in forecasts]))
     else:
-        click.echo(format_table(_HEADER, [_to_row(forecast) for forecast in forecasts]))
+        rows = [(str(platform), *_to_row(one)) for platform, one in forecasts]
+        click.echo(format_table(("PLATFORM", *_HEADER), rows))
 
 
 def _to_row(forecast: Forecast) -> tuple[str, ...]:

@@ -111,11 +111,12 @@ def login(
     They are kept in Docker's configuration file, or by the credential helper that it names.
     """
     settings = session.settings.with_insecure(insecure)
+    registry = _plain_host(host)
     user, password = _ask(username, password_stdin=password_stdin)
     from kubeimage.distribution import log_in
 
-    place = log_in(_plain_host(host), user, password, settings)
-    click.echo(f"logged in at {_plain_host(host)} as {user}; kept in {place}", err=True)
+    place = log_in(registry, user, password, settings)
+    click.echo(f"logged in at {registry} as {user}; kept in {place}", err=True)
 
 
 @click.command()
@@ -158,13 +159,14 @@ def _ask(username: str | None, *, password_stdin: bool) -> tuple[str, str]:
         missing = "-u USER" if username is None else "--password-stdin"
         raise UsageError(f"login needs {missing} where nobody can be asked")
     user = username if username is not None else click.prompt("Username", err=True)
+    if not user or ":" in user:
+        raise UsageError(f"not a user's name: {user!r}")
     if password_stdin:
         password = sys.stdin.readline().removesuffix("\n").removesuffix("\r")
     else:
         password = click.prompt("Password", hide_input=True, err=True)
-    if not user or ":" in user or not password:
-        what = "the password is empty" if user and not password else f"not a user's name: {user!r}"
-        raise UsageError(what)
+    if not password:
+        raise UsageError("the password is empty")
     return user, password
 
 

@@ -65,7 +65,7 @@ class BuildRequest(NamedTuple):
             references=tuple(parse_name(tag, "--tag", naming) for tag in self.tags),
             build_args=parse_build_args(self.build_args, environment),
             labels=parse_labels(self.labels),
-            platform=parse_platform(self.platform),
+            platform=next(iter(self.platforms()), None),
             use_cache=not self.no_cache,
             keep_base=not self.no_base,
             network=self.network == "host",
@@ -82,6 +82,13 @@ class BuildRequest(NamedTuple):
     @property
     def _search_request(self) -> SearchRequest:
         return SearchRequest(self.discover, self.ignored_images, self.added_images, self.ignored_charts, self.values)
+
+    def platforms(self) -> tuple[Platform, ...]:
+        """Give the platforms to build for; none where nobody named one.
+
+        Raises: PlatformFormatError; UsageError where one comes twice.
+        """
+        return parse_platforms(self.platform)
 
     def kubefile_path(self) -> str:
         """Give the Kubefile's path: ``-f`` from here, or what the context holds.
@@ -158,10 +165,23 @@ def parse_platform(text: str | None) -> Platform | None:
     if text is None:
         return None
     if "," in text:
-        raise UsageError(
-            f"--platform takes one platform, found several: {text!r}", hint="build one platform after the other"
-        )
+        raise UsageError(f"--platform takes one platform, found several: {text!r}", hint="name one after the other")
     return Platform.parse(text)
+
+
+def parse_platforms(text: str | None) -> tuple[Platform, ...]:
+    """Read platforms with commas between them; none where there is no text.
+
+    Raises: PlatformFormatError; UsageError where one comes twice.
+    """
+    from kubeimage.image.platform import Platform
+
+    found = [Platform.parse(part) for part in text.split(",")] if text is not None else []
+    for number, one in enumerate(found):
+        twin = next((other for other in found[:number] if other.matches(one)), None)
+        if twin is not None:
+            raise UsageError(f"--platform names one platform twice: {twin} and {one}")
+    return tuple(found)
 
 
 def parse_epoch(text: str | None) -> int | None:
@@ -259,7 +279,11 @@ def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
         click.option(
             "--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label for the image; may be repeated."
         ),
-        click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="What to build for; else this machine's."),
+        click.option(
+            "--platform",
+            metavar="OS/ARCH[/VARIANT][,...]",
+            help="What to build for; else this machine's. Several make one image index.",
+        ),
         click.option("--no-cache", is_flag=True, help="Look nothing up in the cache; still record."),
         click.option("--no-base", is_flag=True, help="Keep only the new layers, as an application image."),
         _choice("--mount", "auto", "overlay", "copy", text="How a RUN gets its root filesystem."),

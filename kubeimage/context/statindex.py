@@ -169,6 +169,18 @@ class StatIndex:
             notice(message)
 
 
+def damaged_indexes(directory: str) -> list[str]:
+    """Give the paths of the indexes in ``directory`` that no build would believe."""
+    found = []
+    with contextlib.suppress(OSError):
+        for name in sorted(os.listdir(directory)):
+            path = os.path.join(directory, name)
+            with contextlib.suppress(FileNotFoundError), open(path, "rb") as stream:
+                if not name.startswith(".") and not _is_whole(stream.read()):
+                    found.append(path)
+    return found
+
+
 def _encode(owner: bytes, records: dict[str, _Record]) -> bytes:
     """Write the records behind a checksum; times that no clock shows (past the year 2262) are not kept."""
     try:
@@ -188,10 +200,9 @@ def _can_be_packed(record: _Record) -> bool:
 
 def _decode(owner: bytes, data: bytes) -> dict[str, _Record]:
     """Read what `_encode` wrote for the same ``owner``; anything else holds nothing."""
-    start = len(_MAGIC) + _CHECKSUM_SIZE
-    body = memoryview(data)[start:]
-    if data[: len(_MAGIC)] != _MAGIC or hashlib.sha256(body).digest() != data[len(_MAGIC) : start]:
+    if not _is_whole(data):
         return {}
+    body = memoryview(data)[len(_MAGIC) + _CHECKSUM_SIZE :]
     try:
         count, owner_size, names_size = _HEAD.unpack_from(body)
         names_at = _HEAD.size + owner_size
@@ -202,3 +213,9 @@ def _decode(owner: bytes, data: bytes) -> dict[str, _Record]:
         return dict(zip(names, _RECORD.iter_unpack(body[records_at:]), strict=True))
     except (struct.error, ValueError):
         return {}
+
+
+def _is_whole(data: bytes) -> bool:
+    start = len(_MAGIC) + _CHECKSUM_SIZE
+    found = hashlib.sha256(memoryview(data)[start:]).digest()
+    return data[: len(_MAGIC)] == _MAGIC and found == data[len(_MAGIC) : start]

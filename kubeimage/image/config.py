@@ -134,12 +134,13 @@ class Image:
 
     def present(self, reference: Reference | None = None) -> JsonObject:
         """Give the Image document as people read it: with its id, and with the name it was asked for by."""
-        value = canonical.decode(self.config)
+        # An image from elsewhere may lack all that is not OCI's.
+        value = {**_to_json(self), **canonical.decode(self.config)}
         value["spec"]["id"] = self.id.hex
         if reference is not None:
             metadata = value["metadata"]
             metadata["name"] = str(reference)
-            clusterfile = metadata.get("annotations", {}).get(CLUSTERFILE_ANNOTATION)
+            clusterfile = (metadata.get("annotations") or {}).get(CLUSTERFILE_ANNOTATION)
             if clusterfile is not None:
                 named = clusterfile.replace(_NAMELESS, f"  image: {reference}\n", 1)
                 metadata["annotations"][CLUSTERFILE_ANNOTATION] = named

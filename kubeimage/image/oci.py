@@ -20,6 +20,9 @@ MEDIA_TYPE_INDEX = media_types.INDEX
 MEDIA_TYPE_CONFIG = media_types.CONFIG
 MEDIA_TYPE_LAYER = media_types.LAYER
 
+LARGEST_DOCUMENT = 8 << 20
+"""Bytes of a manifest, an index or a config: more is refused before it is read."""
+
 ANNOTATION_BASE_NAME = "org.opencontainers.image.base.name"
 ANNOTATION_BASE_DIGEST = "org.opencontainers.image.base.digest"
 ANNOTATION_REF_NAME = "org.opencontainers.image.ref.name"

@@ -21,6 +21,7 @@ from kubeimage.errors import PlatformFormatError
 T = TypeVar("T")
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_ALSO_RUNS = {"amd64": "386", "arm64": "arm"}
 _GENERATION = re.compile(r"v([0-9]{1,3})")
 _MACHINES = {
     "x86_64": ("amd64", ""),
@@ -84,6 +85,10 @@ class Platform:
             return False
         own, their = _generation(self.usual_variant), _generation(other.usual_variant)
         return own is not None and their is not None and their <= own
+
+    def runs(self, other: Platform) -> bool:
+        """Whether a machine of this platform can run programs for ``other`` itself, whatever the variant."""
+        return self.is_alike(other) or (self.os == other.os and other.architecture == _ALSO_RUNS.get(self.architecture))
 
     def choose(self, found: Sequence[T], platform_of: Callable[[T], Platform]) -> list[T]:
         """Give those of ``found`` that this platform accepts, the best first; equals stay in their order."""

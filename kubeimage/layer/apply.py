@@ -73,9 +73,9 @@ def _is_whiteout(entry: Entry) -> bool:
 def _delete(directory: RootDirectory, whiteouts: list[Entry]) -> None:
     """Delete what ``whiteouts`` name, outer ones first, and make directories of what they stand in.
 
-    Sorted so, none deletes a directory that another has been looked for in.
+    Sorted so, none deletes a directory that another has been looked for in, or has emptied.
     """
-    for entry in sorted(whiteouts, key=lambda entry: entry.path):
+    for entry in sorted(whiteouts, key=lambda entry: (entry.path, entry.kind is Kind.OPAQUE)):
         if entry.kind is Kind.WHITEOUT:
             directory.remove(entry.path)
         else:

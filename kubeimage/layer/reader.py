@@ -103,7 +103,26 @@ def iter_entries(stream: BinaryIO, *, limits: Limits = _DEFAULT_LIMITS) -> Itera
     Shape:  ``stream`` can seek. A directory may come twice, nothing else does.
     Raises: LayerFormatError, PathEscapeError, LayerTooLargeError.
     """
-    return (entry for entry, _ in _Archive(stream, limits))
+    return (entry for entry, _ in iter_places(stream, limits=limits))
+
+
+def iter_places(stream: BinaryIO, *, limits: Limits = _DEFAULT_LIMITS) -> Iterator[tuple[Entry, int]]:
+    """Give the entries as ``iter_entries`` does, each with the byte of the tar where its content begins.
+
+    Shape:  that of a HARDLINK is its first file's. No byte of a file's content is read: a buffer, which reads ahead,
+            is gone around, and stands where it stood when all is done.
+    Raises: LayerFormatError, PathEscapeError, LayerTooLargeError.
+    """
+    raw = stream.raw if isinstance(stream, io.BufferedReader) else None
+    if raw is None:
+        yield from _Archive(stream, limits)
+        return
+    start, stood = stream.tell(), raw.tell()
+    raw.seek(start)
+    try:
+        yield from _Archive(raw, limits)
+    finally:
+        raw.seek(stood)
 
 
 def iter_contents(stream: BinaryIO, *, limits: Limits = _DEFAULT_LIMITS) -> Iterator[tuple[Entry, Content | None]]:

@@ -4,7 +4,8 @@ A mount's scratch folder, for both:
 
     m/   the merged rootfs: a mount point, or the copy itself
     u/   overlay: what the RUN changed       w/  overlay: the kernel's own
-    l/   overlay: short links to the lower directories, so that 127 of them fit into one page of options
+    l    overlay: a link to the folder with a short link to each lower directory, which all mounts of a build share:
+         by those names 127 of them fit into one page of options
     e/   overlay: an empty lower directory, for an image without layers
 
 Nothing is ever mounted where this process could see it: a RUN's own processes make the mount in a mount namespace of

@@ -4,7 +4,8 @@ The mount is made by the RUN's own processes: `OverlayMount.prefix` unshares a m
 user namespace), mounts there, and turns into the command. So nobody has to unmount, and nothing can be left mounted.
 
 Lower directories are named by links of a few bytes, relative to the folder that the mount is made from: all options
-together must fit into one page, and a store's path may hold colons and commas.
+together must fit into one page, and a store's path may hold colons and commas. Each link is made once and serves all
+later mounts; a hundred links for each RUN of a deep image would take longer than the RUN.
 
 Source: Linux, overlayfs.rst; mount(2), on the size of options.
 """
@@ -45,11 +46,13 @@ _UNSYNCED = ("volatile",)
 class OverlayMount:
     """An overlay that a command behind `prefix` finds mounted.
 
-    Shape: ``layers`` are unpacked ones, lowest first. ``scratch`` holds everything else.
+    Shape: ``layers`` are unpacked ones, lowest first; ``names`` are what they are called in ``scratch``, which holds
+           everything else.
     """
 
     scratch: str
     layers: tuple[str, ...]
+    names: tuple[str, ...]
     options: tuple[str, ...]
 
     @property
@@ -81,8 +84,23 @@ class OverlayMount:
 
     def _text(self) -> str:
         # The kernel reads the topmost first.
-        lower = ":".join(f"l/{number}" for number in reversed(range(max(len(self.layers), 1))))
-        return ",".join((f"lowerdir={lower}", "upperdir=u", "workdir=w", *self.options))
+        return ",".join((f"lowerdir={':'.join(reversed(self.names))}", "upperdir=u", "workdir=w", *self.options))
+
+
+class _Links:
+    """Short links to unpacked layers, in a folder of their own."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self._names: dict[str, str] = {}
+
+    def name(self, layer: str) -> str:
+        """Give the name of the link to ``layer``."""
+        if layer not in self._names:
+            name = str(len(self._names))
+            os.symlink(layer, f"{self.folder}/{name}")
+            self._names[layer] = name
+        return self._names[layer]
 
 
 class OverlayMounter:
@@ -93,6 +111,7 @@ class OverlayMounter:
     def __init__(self, snapshots: SnapshotStore) -> None:
         self._snapshots = snapshots
         self._options: tuple[str, ...] | None = None
+        self._links: _Links | None = None
 
     @contextmanager
     def mount(self, layers: Sequence[Digest]) -> Iterator[OverlayMount]:
@@ -102,8 +121,9 @@ class OverlayMounter:
         """
         options = self.probe()
         unpacked = tuple(uncovered([self._snapshots.path(layer) for layer in layers]))
+        self._links = self._links or _Links(self._snapshots.workspace())
         with self._snapshots.scratch() as scratch:
-            yield _prepare(scratch, unpacked, options)
+            yield _prepare(scratch, unpacked, self._links, options)
 
     def probe(self) -> tuple[str, ...]:
         """Find out, by mounting a tiny overlay, with which options it works; once for each mounter.
@@ -127,16 +147,16 @@ class OverlayMounter:
         raise MountError(f"overlay mounts do not work here: {reason}", hint=WAYS_OUT)
 
 
-def _prepare(scratch: str, layers: tuple[str, ...], options: tuple[str, ...]) -> OverlayMount:
-    mount = OverlayMount(scratch, layers, options)
+def _prepare(scratch: str, layers: tuple[str, ...], links: _Links, options: tuple[str, ...]) -> OverlayMount:
     with translated("prepare a mount in", scratch):
-        for name in ("e", "l", "u", "w", "m"):
+        for name in ("e", "u", "w", "m"):
             os.mkdir(f"{scratch}/{name}")
         # The root of the upper directory becomes the rootfs's, whatever the umask is.
         os.chmod(f"{scratch}/u", 0o755)  # noqa: S103
+        os.symlink(links.folder, f"{scratch}/l")
         # Overlayfs wants one lower directory at least.
-        for number, layer in enumerate(layers or (f"{scratch}/e",)):
-            os.symlink(layer, f"{scratch}/l/{number}")
+        names = tuple(f"l/{links.name(layer)}" for layer in layers) or ("e",)
+    mount = OverlayMount(scratch, layers, names, options)
     length = len(mount.prefix[-1])
     if length > MOST_OPTIONS:
         raise MountError(f"{len(layers)} layers make {length} bytes of mount options, {MOST_OPTIONS} are possible")
@@ -145,11 +165,12 @@ def _prepare(scratch: str, layers: tuple[str, ...], options: tuple[str, ...]) ->
 
 def _try(scratch: str, options: tuple[str, ...]) -> str | None:
     """Put a new directory in the place of a lower one, behind a real mount; give what went wrong, or None."""
-    lower, work = f"{scratch}/lower", f"{scratch}/work"
+    lower, work, links = f"{scratch}/lower", f"{scratch}/work", f"{scratch}/links"
     with translated("try a mount in", scratch):
         os.makedirs(f"{lower}/d/old")
         os.mkdir(work)
-    mount = _prepare(work, (lower,), options)
+        os.mkdir(links)
+    mount = _prepare(work, (lower,), _Links(links), options)
     complaint = try_command([*mount.prefix, "/bin/sh", "-c", "rm -r m/d && mkdir m/d && mkdir m/d/new"])
     if complaint is not None:
         return complaint

@@ -11,12 +11,11 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from kubeimage.errors import DigestFormatError, KubeimageError
 from kubeimage.image.digest import Digest
-from kubeimage.image.oci import Descriptor, Index, Manifest, parse_document, platform_from_json
+from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor, Index, Manifest, parse_document, platform_from_json
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.packing.layout import blob_path, choose_manifest, layer_path, revision_path, tag_path
-from kubeimage.transfer import LARGEST_DOCUMENT
 
 T = TypeVar("T")
 _BAD_DOCUMENT = (ValueError, KeyError, TypeError, AttributeError, RecursionError, KubeimageError)

@@ -24,7 +24,7 @@ from kubeimage.errors import (
     RegistryNotFoundError,
 )
 from kubeimage.image.digest import Digest
-from kubeimage.image.oci import Descriptor, Index, Manifest, parse_document, platform_from_json
+from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor, Index, Manifest, parse_document, platform_from_json
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.packing.layout import Contents, choose_manifest
@@ -41,7 +41,6 @@ from kubeimage.registry.events import (
 from kubeimage.registry.registries import Registries
 from kubeimage.registry.workers import run_all
 from kubeimage.store.shelf import BlobShelf
-from kubeimage.transfer import LARGEST_DOCUMENT
 
 T = TypeVar("T")
 _BAD_DOCUMENT = (ValueError, KeyError, TypeError, AttributeError, RecursionError, KubeimageError)
@@ -89,7 +88,7 @@ class Fetcher:
         def resolve_one(image: Reference) -> None:
             # Public registries count how often a manifest is fetched, and not how often it is asked for.
             digest = remembered(image)
-            if digest is None or digest != self._ask(image, lambda repository: repository.head_manifest(image.tag)):
+            if digest is None or digest != self._ask(image, lambda repository: repository.find_digest(image.tag)):
                 data, digest = self._ask(image, lambda repository: repository.get_manifest(image.tag))
                 self._shelf.put(digest, len(data), [data])
             with self._lock:

@@ -16,7 +16,8 @@ from urllib.parse import urlencode, urlsplit
 from kubeimage._version import __version__
 from kubeimage.errors import RegistryAuthError, RegistryError
 from kubeimage.registry.credentials import Credentials
-from kubeimage.registry.http import Body, Request, Response
+from kubeimage.registry.http import Response
+from kubeimage.registry.messages import Body, Request
 
 _LONGEST_ANSWER = 1 << 20
 _SHORTEST_LIFE = 60.0

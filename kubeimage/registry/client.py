@@ -17,7 +17,8 @@ from kubeimage.errors import (
 from kubeimage.image.digest import Digest
 from kubeimage.registry.auth import Scopes, pull_scope, push_scope
 from kubeimage.registry.exchange import Exchange
-from kubeimage.registry.http import Body, Request, Response
+from kubeimage.registry.http import Response
+from kubeimage.registry.messages import Body, Request
 
 LARGEST_MANIFEST = 4 << 20
 """Bytes; the distribution-spec's own limit."""
@@ -65,13 +66,21 @@ class Repository:
             )
         return data, found
 
-    def head_manifest(self, tag: str | Digest) -> Digest | None:
+    def has_manifest(self, tag: str | Digest) -> bool:
+        """Whether the repository has a manifest or index of that tag or digest.
+
+        Raises: RegistryError.
+        """
+        with self._head_manifest(tag) as response:
+            response.drain()
+            return response.status == 200
+
+    def find_digest(self, tag: str) -> Digest | None:
         """Give the digest that a tag has now, None where there is none or the registry does not tell.
 
         Raises: RegistryError.
         """
-        request = self._request("HEAD", f"manifests/{tag}", {"Accept": ", ".join(_ACCEPTED)})
-        with self.exchange.call(request, self._scopes, wanted=(200, 404)) as response:
+        with self._head_manifest(tag) as response:
             response.drain()
             return _digest_of(response) if response.status == 200 else None
 
@@ -106,18 +115,26 @@ class Repository:
         request = self._request("GET", f"blobs/{digest}", {"Accept-Encoding": "identity", **headers})
         return self.exchange.call(request, self._scopes, wanted=(200, 206) if offset else (200,))
 
-    def start_upload(self, digest: Digest | None = None, lender: str | None = None) -> Upload | None:
-        """Begin to upload a blob; None where the registry could take it from the repository ``lender`` (blob mount).
+    def mount_blob(self, digest: Digest, lender: str) -> Upload | None:
+        """Let the registry take a blob from its repository ``lender``; where it cannot, an upload has begun.
 
         Raises: RegistryError.
         """
-        query, scopes = "", self._scopes
-        if digest and lender:
-            query, scopes = f"?{urlencode({'mount': str(digest), 'from': lender})}", (*scopes, pull_scope(lender))
-        request = self._request("POST", f"blobs/uploads/{query}")
-        with self.exchange.call(request, scopes, wanted=(201, 202)) as response:
+        query = urlencode({"mount": str(digest), "from": lender})
+        request = self._request("POST", f"blobs/uploads/?{query}")
+        with self.exchange.call(request, (*self._scopes, pull_scope(lender)), wanted=(201, 202)) as response:
             response.drain()
             return None if response.status == 201 else self._upload(request, response)
+
+    def start_upload(self) -> Upload:
+        """Begin to upload a blob.
+
+        Raises: RegistryError.
+        """
+        request = self._request("POST", "blobs/uploads/")
+        with self.exchange.call(request, self._scopes, wanted=(202,)) as response:
+            response.drain()
+            return self._upload(request, response)
 
     def append(self, upload: Upload, body: Body) -> Upload:
         """Send more of a blob. Not tried again: who calls this knows where to go on.
@@ -125,7 +142,7 @@ class Repository:
         Raises: RegistryError.
         """
         headers = dict(_BINARY)
-        if upload.offset:
+        if upload.offset and body.size is not None:
             headers["Content-Range"] = f"{upload.offset}-{upload.offset + body.size - 1}"
         request = Request("PATCH", upload.url, headers, body)
         with self.exchange.call(request, self._scopes, wanted=(202, 201, 204), attempts=1) as response:
@@ -154,6 +171,10 @@ class Repository:
         request = Request("PUT", f"{upload.url}{glue}{urlencode({'digest': str(digest)})}", _BINARY, body)
         with self.exchange.call(request, self._scopes, wanted=(201, 204), attempts=1) as response:
             response.drain()
+
+    def _head_manifest(self, tag: str | Digest) -> Response:
+        request = self._request("HEAD", f"manifests/{tag}", {"Accept": ", ".join(_ACCEPTED)})
+        return self.exchange.call(request, self._scopes, wanted=(200, 404))
 
     def _request(
         self, method: str, path: str, headers: dict[str, str] | None = None, body: Body | None = None

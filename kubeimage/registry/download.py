@@ -8,7 +8,8 @@ from kubeimage.errors import RegistryContentError, RegistryError
 from kubeimage.image.oci import Descriptor
 from kubeimage.registry.client import Repository
 from kubeimage.registry.exchange import may_pass
-from kubeimage.registry.http import PIECE, Response
+from kubeimage.registry.http import Response
+from kubeimage.registry.messages import PIECE
 
 
 class Download:

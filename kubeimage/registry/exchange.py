@@ -24,7 +24,8 @@ from kubeimage.errors import (
 )
 from kubeimage.registry.auth import Authenticator, Scopes
 from kubeimage.registry.credentials import DOCKER_HUB, Credentials
-from kubeimage.registry.http import HttpTransport, Request, Response
+from kubeimage.registry.http import HttpTransport, Response
+from kubeimage.registry.messages import Request
 from kubeimage.registry.origin import Origin, origin_of
 from kubeimage.settings import Settings
 
@@ -116,7 +117,7 @@ class Exchange:
         for _ in range(_MOST_REDIRECTS + 1):
             response = self._send_authorized(request, scopes) if request.origin == home else self._send_once(request)
             is_redirect = response.status in _REDIRECTS and "Location" in response.headers
-            if not is_redirect:
+            if not is_redirect or not _can_repeat(request):
                 return response
             with response:
                 request = self._redirected(request, response)
@@ -126,7 +127,7 @@ class Exchange:
     def _send_authorized(self, request: Request, scopes: Scopes) -> Response:
         sent = self._auth.authorization(scopes)
         response = self._send_once(_with_authorization(request, sent))
-        if response.status != 401:
+        if response.status != 401 or not _can_repeat(request):
             return response
         try:
             answer = self._auth.accept(response, scopes, sent)
@@ -153,13 +154,14 @@ class Exchange:
 
         Raises: RegistryError for one that is not to be followed.
         """
-        url: str = urljoin(request.url, location)
         try:
+            url: str = urljoin(request.url, location)
             origin = origin_of(url)
         except ValueError:
-            scheme = urlsplit(url).scheme
+            # Not all of it is shown, for it may hold a signature.
+            shown = location.partition("?")[0][:60]
             raise RegistryError(
-                f"{self.host} leads to an address that is not followed: {request.shown} -> {scheme or location[:40]}:…"
+                f"{self.host} leads to an address that is not followed: {request.shown} -> {shown!r}"
             ) from None
         if origin.scheme == "http" and request.origin.scheme == "https":
             if urlsplit(url).netloc == urlsplit(request.url).netloc:
@@ -201,6 +203,11 @@ def may_pass(error: RegistryError) -> bool:
 
 # Docker Hub's name is not where its API is.
 _API_HOSTS = dict.fromkeys(DOCKER_HUB, "registry-1.docker.io")
+
+
+def _can_repeat(request: Request) -> bool:
+    """Whether the request can be sent once more: not one whose body is made while it is sent."""
+    return request.body is None or request.body.size is not None
 
 
 def _with_authorization(request: Request, value: str | None) -> Request:

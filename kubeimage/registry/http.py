@@ -5,89 +5,23 @@ Connections are kept and used again. Bodies stream both ways, in pieces; nothing
 
 from __future__ import annotations
 
-import errno
 import http.client
-import io
 import select
 import socket
 import ssl
 import threading
-import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from types import MappingProxyType
-from typing import NamedTuple, Self
-from urllib.parse import urlsplit
+from typing import Self
 
 from kubeimage.errors import RegistryConnectionError, RegistryContentError
-from kubeimage.registry.origin import Origin, origin_of
-from kubeimage.registry.proxy import Proxy, find_proxy
-from kubeimage.registry.tls import Trust, certificate_error
-
-PIECE = 1 << 20
-"""Bytes that are read, hashed and sent at once."""
-
-_NOT_THERE = {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
-
-
-class Patience(NamedTuple):
-    """How long to wait for a registry.
-
-    Units: seconds. ``answer`` is for the first byte of an answer, ``handshake`` for a server that may not speak TLS;
-           once bytes come, each ``window`` must bring ``window * rate`` bytes.
-    """
-
-    connect: float = 15
-    handshake: float = 5
-    send: float = 60
-    answer: float = 120
-    window: float = 30
-    rate: float = 1024
-
-
-class Body(NamedTuple):
-    """What a request sends: ``size`` bytes, read from the start each time it is sent."""
-
-    size: int
-    open: Callable[[], Iterator[bytes | memoryview]]
-
-    @classmethod
-    def of(cls, data: bytes) -> Body:
-        """Give the body that is ``data``."""
-        return cls(len(data), lambda: iter((data,)))
-
-
-class Request(NamedTuple):
-    """An HTTP request. Its ``repr`` shows no header, for these hold secrets."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str] = MappingProxyType({})
-    body: Body | None = None
-
-    def __repr__(self) -> str:
-        return f"Request({self.shown})"
-
-    @property
-    def origin(self) -> Origin:
-        """Where it goes.
-
-        Raises: ValueError for an address that is not http or https.
-        """
-        return origin_of(self.url)
-
-    @property
-    def target(self) -> str:
-        """Path and query."""
-        parts = urlsplit(self.url)
-        return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-
-    @property
-    def shown(self) -> str:
-        """What to tell people: without the query, which may hold a signature."""
-        parts = urlsplit(self.url)
-        return f"{self.method} {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+from kubeimage.registry.connection import Connection, Patience, send_request
+from kubeimage.registry.lost import translated
+from kubeimage.registry.messages import PIECE, Request
+from kubeimage.registry.origin import Origin
+from kubeimage.registry.proxy import find_proxy
+from kubeimage.registry.tls import Trust
 
 
 class Response:
@@ -181,7 +115,8 @@ class HttpTransport:
                 try:
                     return self._exchange(kept, request)
                 except ConnectionError:
-                    if request.body is not None:
+                    if request.method not in ("GET", "HEAD"):
+                        # It may have been done, and only the answer be lost.
                         raise
             return self._exchange(self._connect(request.origin), request)
 
@@ -220,7 +155,7 @@ class HttpTransport:
 
     def _exchange(self, connection: http.client.HTTPConnection, request: Request) -> Response:
         try:
-            self._send(connection, request)
+            send_request(connection, request, self._patience)
             raw = connection.getresponse()
         except BaseException:
             connection.close()
@@ -234,41 +169,9 @@ class HttpTransport:
 
         return Response(request, raw, done)
 
-    def _send(self, connection: http.client.HTTPConnection, request: Request) -> None:
-        proxy = find_proxy(request.origin)
-        plain_proxy = proxy is not None and request.origin.scheme == "http"
-        target = request.url if plain_proxy else request.target
-        connection.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
-        connection.putheader("Host", str(request.origin))
-        if plain_proxy and proxy is not None:
-            _put_headers(connection, proxy.headers)
-        _put_headers(connection, request.headers)
-        if request.body is not None:
-            connection.putheader("Content-Length", str(request.body.size))
-        elif request.method in ("POST", "PUT", "PATCH"):
-            connection.putheader("Content-Length", "0")
-        connection.endheaders()
-        if request.body is not None:
-            try:
-                self._send_body(connection.sock, request.body)
-            except (BrokenPipeError, ConnectionResetError):
-                # A server that refuses answers before it has read all; the answer says why.
-                if not _has_answer(connection.sock):
-                    raise
-
-    def _send_body(self, sock: socket.socket, body: Body) -> None:
-        sock.settimeout(self._patience.send)
-        left = body.size
-        for piece in body.open():
-            view = memoryview(piece)[:left]
-            _send_all(sock, view)
-            left -= len(view)
-        if left:
-            raise RegistryContentError(f"what is to be sent ended {left} bytes early")
-
     def _connect(self, origin: Origin, handshake: float | None = None) -> http.client.HTTPConnection:
         proxy = find_proxy(origin)
-        connection = _Connection(origin, proxy, self._patience)
+        connection = Connection(origin, proxy, self._patience)
         try:
             connection.connect()
             if origin.scheme == "https":
@@ -303,125 +206,3 @@ class HttpTransport:
                 self._idle.setdefault(origin, []).append(connection)
                 return
         connection.close()
-
-
-class _Connection(http.client.HTTPConnection):
-    """A connection, through a proxy if need be, whose answers must come at a pace. TLS is put on top by its maker."""
-
-    def __init__(self, origin: Origin, proxy: Proxy | None, patience: Patience) -> None:
-        super().__init__(
-            proxy.host if proxy else origin.host, proxy.port if proxy else origin.port, timeout=patience.connect
-        )
-        if proxy and origin.scheme == "https":
-            self.set_tunnel(origin.host, origin.port, dict(proxy.headers))
-        self._patience = patience
-
-    def response_class(  # type: ignore[override]  # the base class has a class here, and calls it
-        self, sock: socket.socket, debuglevel: int = 0, method: str | None = None
-    ) -> http.client.HTTPResponse:
-        return http.client.HTTPResponse(_PacedSocket(sock, self._patience), debuglevel, method=method)  # type: ignore[arg-type]
-
-
-class _PacedSocket:
-    """What http.client takes for a socket: all it does is to make a file of it."""
-
-    def __init__(self, sock: socket.socket, patience: Patience) -> None:
-        self._sock = sock
-        self._patience = patience
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_PacedReader(self._sock, mode, self._patience), 1 << 16)
-
-
-class _PacedReader(io.RawIOBase):
-    """Reads from a socket as long as enough comes: a server that sends a byte now and then holds nobody up for ever."""
-
-    def __init__(self, sock: socket.socket, mode: str, patience: Patience) -> None:
-        self._sock = sock
-        # This keeps the socket open when http.client has closed its own side of it.
-        self._file = sock.makefile(mode, buffering=0)  # type: ignore[call-overload]  # http.client's mode is "rb"
-        self._patience = patience
-        self._window_ends = 0.0
-        self._received = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # Buffer is a name of Python 3.12
-        patience = self._patience
-        self._sock.settimeout(patience.window if self._window_ends else patience.answer)
-        count: int = self._file.readinto(buffer)
-        now = time.monotonic()
-        self._received += count
-        if now >= self._window_ends:
-            if self._window_ends and count and self._received < patience.window * patience.rate:
-                raise TimeoutError(f"it sent {self._received} bytes in {patience.window:g} s")
-            self._window_ends, self._received = now + patience.window, 0
-        return count
-
-
-def _send_all(sock: socket.socket, data: bytes | memoryview) -> None:
-    # Not sendall(), whose timeout is for all of it.
-    view = memoryview(data)
-    while view:
-        view = view[sock.send(view) :]
-
-
-def _has_answer(sock: socket.socket) -> bool:
-    with suppress(OSError, ValueError):
-        sock.settimeout(1)
-        return bool(sock.recv(1, socket.MSG_PEEK)) if not isinstance(sock, ssl.SSLSocket) else True
-    return False
-
-
-def _put_headers(connection: http.client.HTTPConnection, headers: Mapping[str, str]) -> None:
-    for name, value in headers.items():
-        connection.putheader(name, value)
-
-
-class translated:  # noqa: N801  it is used as a function: a generator would cost as much as a small read
-    """Turn what goes wrong on the way into a RegistryConnectionError that says where it happened."""
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, OSError | http.client.HTTPException | ValueError):
-            raise connection_error(error, self._request) from error
-
-
-def connection_error(error: Exception, request: Request) -> RegistryConnectionError:
-    """Say what went wrong with the connection, and whether it is worth another try."""
-    host = str(request.origin)
-    match error:
-        case ssl.SSLCertVerificationError():
-            return certificate_error(error, host)
-        case ssl.SSLError():
-            return RegistryConnectionError(
-                f"{host} does not speak TLS as it should: {error.reason or error}",
-                hint=f"if it is meant to be reached without TLS, name it: --insecure {host}",
-            )
-        case socket.gaierror():
-            return RegistryConnectionError(
-                f"the name of the registry {host} cannot be resolved: {error.strerror}",
-                hint="check the name, and the connection to the network",
-            )
-        case TimeoutError():
-            why = str(error) if error.errno is None and "bytes" in str(error) else "it does not answer"
-            return RegistryConnectionError(f"gave up waiting for {host} ({request.shown}): {why}", transient=True)
-        case OSError() if error.errno in _NOT_THERE:
-            return RegistryConnectionError(
-                f"cannot connect to the registry {host}: {error.strerror}",
-                hint="check the address, and that the registry runs",
-            )
-        case ValueError():
-            return RegistryConnectionError(f"{host} sent an answer that is no HTTP ({request.shown})")
-    why = "it was cut" if isinstance(error, http.client.IncompleteRead) else str(error) or type(error).__name__
-    return RegistryConnectionError(f"lost the connection to {host} ({request.shown}): {why}", transient=True)

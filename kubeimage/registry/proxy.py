@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from kubeimage.errors import UsageError
 from kubeimage.registry.origin import Origin
@@ -39,11 +39,19 @@ def find_proxy(origin: Origin, environment: Mapping[str, str] | None = None) -> 
     if not url or _is_excepted(origin.host, _get(environment, "no_proxy")):
         return None
     parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme != "http" or not parts.hostname:
+    port = _port(parts)
+    if parts.scheme != "http" or not parts.hostname or port is None:
         raise UsageError(
             f"the proxy in {name.upper()} is not an HTTP proxy", hint="write it as http://HOST:PORT, or unset it"
         )
-    return Proxy(parts.hostname, parts.port or 80, _credentials(parts.username, parts.password))
+    return Proxy(parts.hostname, port, _credentials(parts.username, parts.password))
+
+
+def _port(parts: SplitResult) -> int | None:
+    try:
+        return parts.port or 80
+    except ValueError:
+        return None
 
 
 def _get(environment: Mapping[str, str], name: str) -> str:

@@ -19,7 +19,7 @@ from kubeimage.errors import (
 )
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
-from kubeimage.image.oci import Descriptor, Index, Manifest, parse_document, platform_from_json
+from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor, Index, Manifest, parse_document, platform_from_json
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.registry.client import Repository
@@ -33,7 +33,7 @@ from kubeimage.registry.events import (
     TransferWarned,
 )
 from kubeimage.registry.workers import run_all
-from kubeimage.transfer import LARGEST_DOCUMENT, Arrival, Importer
+from kubeimage.transfer import Arrival, Importer
 
 _BAD_DOCUMENT = (ValueError, KeyError, TypeError, AttributeError, KubeimageError)
 
@@ -85,6 +85,8 @@ class Pull(NamedTuple):
         manifest = self._parse(data, child.digest)
         if not isinstance(manifest, Manifest):
             raise RegistryContentError(f"{self.repository}: the index names an index, {child.digest}")
+        if child.platform is None:
+            self._check_platform(manifest.config)
         self.importer.put_manifest(data)
         return manifest
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from kubeimage.errors import RegistryError
+from kubeimage.errors import RegistryAuthError, RegistryError
 from kubeimage.image.oci import Descriptor
-from kubeimage.registry.client import Repository
+from kubeimage.registry.client import Repository, Upload
 from kubeimage.registry.events import (
     BlobFinished,
     BlobProgress,
@@ -19,9 +19,16 @@ from kubeimage.registry.events import (
     TransferObserver,
     TransferStarted,
 )
+from kubeimage.registry.growing import GrowingUpload
 from kubeimage.registry.upload import upload_blob
 from kubeimage.registry.workers import run_all
 from kubeimage.transfer import Departure, RawLayer, WireImage
+
+_LARGE = 16 << 20
+"""Bytes of a layer that is sent while it is compressed: a smaller one is compressed before much could be sent."""
+
+_COMPRESSORS = 2
+"""Layers that are compressed at once: each takes some ten MB and more than one core."""
 
 
 class Push(NamedTuple):
@@ -47,7 +54,7 @@ class Push(NamedTuple):
         self.observe(TransferStarted("push", name, str(self.repository)))
         raw = self.departure.raw
         lender = self.find_lender() if raw else None
-        run_all([partial(self._compress_and_send, layer, lender) for layer in raw], self.stop)
+        run_all([partial(self._compress_and_send, layer, lender) for layer in raw], self.stop, _COMPRESSORS)
         image = self.departure.finish()
         self._check_absent(image)
         done = {self.departure.blob_of(layer).digest for layer in raw}
@@ -59,11 +66,37 @@ class Push(NamedTuple):
         return image
 
     def _compress_and_send(self, layer: RawLayer, lender: str | None) -> None:
-        for _ in self.departure.compress(layer):
-            pass
+        arrived = layer.size >= _LARGE and self._send_growing(layer)
+        if layer.size < _LARGE:
+            for _ in self.departure.compress(layer):
+                pass
         blob = self.departure.blob_of(layer)
-        if not self._is_there(blob):
+        if arrived:
+            self.observe(BlobFinished("push", blob.digest, blob.size, moved=True))
+        elif not self._is_there(blob):
             self._send(blob, lender)
+
+    def _send_growing(self, layer: RawLayer) -> bool:
+        """Send a layer while it is compressed, unless the registry turns out to have it; tell whether it has gone."""
+        pieces = self.departure.compress(layer)
+        next(pieces, None)
+        upload = GrowingUpload(self.repository, self.departure.open_growing(layer), partial(self._tell, layer))
+        upload.start()
+        try:
+            for _ in pieces:
+                pass
+            blob = self.departure.blob_of(layer)
+            upload.end(None if self.repository.has_blob(blob.digest, blob.size) else blob)
+        except BaseException:
+            upload.end(None)
+            raise
+        finally:
+            upload.join()
+        return upload.arrived
+
+    def _tell(self, layer: RawLayer, done: int) -> None:
+        # Its blob has no digest and no size yet; what is compressed is not much larger than what is not.
+        self.observe(BlobProgress("push", layer.diff_id, done, max(done, layer.size)))
 
     def _find_missing(self, blobs: Sequence[Descriptor]) -> list[Descriptor]:
         missing: list[Descriptor] = []
@@ -82,7 +115,7 @@ class Push(NamedTuple):
         return there
 
     def _send(self, blob: Descriptor, lender: str | None) -> None:
-        start = self.repository.start_upload(blob.digest, lender)
+        start = self._mount(blob, lender) if lender else self.repository.start_upload()
         if start is not None:
             upload_blob(
                 self.repository,
@@ -93,10 +126,17 @@ class Push(NamedTuple):
             )
         self.observe(BlobFinished("push", blob.digest, blob.size, moved=start is not None, mounted=start is None))
 
+    def _mount(self, blob: Descriptor, lender: str) -> Upload | None:
+        try:
+            return self.repository.mount_blob(blob.digest, lender)
+        except RegistryAuthError:
+            # Who may not read there can still send the blob.
+            return self.repository.start_upload()
+
     def _check_absent(self, image: WireImage) -> None:
         """Find out whether the registry has those images of an index that the store does not have."""
         for descriptor in image.absent:
-            if self.repository.head_manifest(descriptor.digest) is None:
+            if not self.repository.has_manifest(descriptor.digest):
                 raise RegistryError(
                     f"{self.repository} cannot get the whole index: the store has no image for "
                     f"{descriptor.platform or descriptor.digest}",

@@ -11,10 +11,11 @@ from kubeimage.errors import RegistryConnectionError, RegistryError
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.registry.client import Repository, check_registry
+from kubeimage.registry.connection import Patience
 from kubeimage.registry.credentials import DOCKER_HUB, Credentials, CredentialStore
 from kubeimage.registry.events import TransferObserver, TransferWarned, one_at_a_time
 from kubeimage.registry.exchange import Exchange, Retry
-from kubeimage.registry.http import HttpTransport, Patience
+from kubeimage.registry.http import HttpTransport
 from kubeimage.registry.tls import Trust
 from kubeimage.settings import Settings
 from kubeimage.transfer import Arrival, Departure, Importer, WireImage

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from kubeimage.errors import RegistryError
+from kubeimage.errors import RegistryError, StoreAccessError
 from kubeimage.image.oci import Descriptor
 from kubeimage.registry.client import Repository, Upload
 from kubeimage.registry.exchange import may_pass
-from kubeimage.registry.http import PIECE, Body
+from kubeimage.registry.messages import PIECE, Body
 
 Open = Callable[[], BinaryIO]
 Sent = Callable[[int], None]
@@ -24,7 +24,7 @@ def upload_blob(repository: Repository, blob: Descriptor, open_blob: Open, sent:
     failed = 0
     upload = start
     while True:
-        upload = upload or repository.start_upload() or Upload("")
+        upload = upload or repository.start_upload()
         before = upload.offset
         try:
             if blob.size <= PIECE:
@@ -48,7 +48,7 @@ def _body(size: int, offset: int, open_blob: Open, sent: Sent) -> Body:
     def pieces() -> Iterator[bytes]:
         with open_blob() as file:
             done = file.seek(offset)
-            while piece := file.read(PIECE):
+            while piece := read_piece(file):
                 yield piece
                 done += len(piece)
                 sent(done)
@@ -64,3 +64,14 @@ def _resume(repository: Repository, upload: Upload, error: RegistryError) -> Upl
         return repository.upload_status(upload)
     except RegistryError:
         return None
+
+
+def read_piece(file: BinaryIO) -> bytes:
+    """Read the next bytes of a blob that is sent.
+
+    Raises: StoreAccessError: what the disk does is not the connection's fault.
+    """
+    try:
+        return file.read(PIECE)
+    except OSError as error:
+        raise StoreAccessError(f"cannot read what is to be sent: {error.strerror}") from error

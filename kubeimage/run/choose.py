@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kubeimage.errors import UsageError
+from kubeimage.image.platform import Platform
 from kubeimage.protocols import Command, CommandResult, CommandRunner, Mount
 
 ISOLATIONS = ("auto", "sandbox", "none")
@@ -35,6 +36,15 @@ class _LateRunner:
     def __init__(self, name: str, load: Callable[[], CommandRunner]) -> None:
         self.name = name
         self._load = load
+
+    def check_platform(self, platform: Platform) -> None:
+        """Make sure that programs for another machine can run here.
+
+        Raises: PlatformMismatchError.
+        """
+        from kubeimage.run.foreign import check_platform
+
+        check_platform(platform)
 
     def run(self, command: Command, mount: Mount, output: Callable[[bytes], None]) -> CommandResult:
         """Run ``command`` as the runner that was chosen does.

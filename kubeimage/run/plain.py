@@ -6,8 +6,10 @@ import os
 from collections.abc import Callable, Mapping
 
 from kubeimage.errors import SandboxError
+from kubeimage.image.platform import Platform
 from kubeimage.protocols import Command, CommandResult, Mount
 from kubeimage.run.environment import command_environment
+from kubeimage.run.foreign import check_platform
 from kubeimage.run.process import READY, keeper, run_to_end
 
 _SHELL = 'cd -- "$1" && shift && unset OLDPWD && { ' + READY + 'exec /bin/sh -c "$1"; }'
@@ -25,6 +27,13 @@ class PlainRunner:
 
     def __init__(self, host: Mapping[str, str] | None = None) -> None:
         self._host = os.environ if host is None else host
+
+    def check_platform(self, platform: Platform) -> None:
+        """Make sure that programs for another machine can run here.
+
+        Raises: PlatformMismatchError.
+        """
+        check_platform(platform)
 
     def run(self, command: Command, mount: Mount, output: Callable[[bytes], None]) -> CommandResult:
         """Run ``command`` in the rootfs as its working directory.

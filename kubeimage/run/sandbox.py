@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from kubeimage.errors import SandboxError
+from kubeimage.image.platform import Platform
 from kubeimage.protocols import Command, CommandResult, Mount
 from kubeimage.run.environment import HOST_PATH, command_environment
+from kubeimage.run.foreign import check_platform
 from kubeimage.run.process import READY, keeper, run_to_end
 
 ROOTFS = "/rootfs"
@@ -56,6 +58,13 @@ class SandboxRunner:
 
     def __init__(self, host: Mapping[str, str] | None = None) -> None:
         self._host = os.environ if host is None else host
+
+    def check_platform(self, platform: Platform) -> None:
+        """Make sure that programs for another machine can run here.
+
+        Raises: PlatformMismatchError.
+        """
+        check_platform(platform)
 
     def run(self, command: Command, mount: Mount, output: Callable[[bytes], None]) -> CommandResult:
         """Run ``command`` in a sandbox of its own.

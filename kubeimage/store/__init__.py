@@ -5,6 +5,7 @@
       index.json              every image and its names; replacing this file is the one commit point
       kubeimage.json          the form of the store; a newer one is refused
       blobs/sha256/HEX        layers, configs, manifests: never changed; mtime 0 says "hashed and on the disk"
+      variants/HEX.HEX        which blob (second) holds which layer (first) compressed; found out again where it is lost
       snapshots/FORM/BOOT/HEX unpacked layers, for mounts; FORM is trusted or user, BOOT the boot they were made in
       cache/                  what the build cache and the stat index keep; it can be lost at any time
       ingest/RANDOM/          one running session: its unfinished files, and
@@ -25,7 +26,8 @@ Who may hold which lock, always in this order, and none longer than it takes:
 3. ``index.lock``, alone: from reading ``index.json`` to replacing it.
 
 ``ingest/RANDOM/lease`` is locked by its session from beginning to end. Garbage is what neither ``index.json``, nor the
-lease of a running session, nor the build cache (where it is kept) leads to. The kernel frees the locks of a dead
+lease of a running session, nor the build cache (where it is kept) leads to; all forms of a layer, compressed or not,
+are one thing in that. The kernel frees the locks of a dead
 process, so what it left in ``ingest/`` is known by its lease being free; the next session removes it. Where files
 cannot be locked at all, as on a faked filesystem, nothing is taken for a leftover.
 """

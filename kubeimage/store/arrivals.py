@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
-from kubeimage.errors import BlobCorruptError, BlobNotFoundError, KubeimageError, LayerLimitError, PlatformMismatchError
+from kubeimage.errors import (
+    BlobCorruptError,
+    BlobNotFoundError,
+    KubeimageError,
+    LayerError,
+    LayerLimitError,
+    PlatformMismatchError,
+)
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import MAX_LAYERS
 from kubeimage.image.media_types import MANIFESTS, compression_of, is_layer
-from kubeimage.image.oci import Descriptor, Index, parse_document
+from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor, Index, parse_document
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.output import PIECE, Output
@@ -18,7 +26,7 @@ from kubeimage.store.blobs import Blobs, NewBlob
 from kubeimage.store.images import DirectoryImageStore, MakeEntry
 from kubeimage.store.records import Variant
 from kubeimage.store.variants import Variants
-from kubeimage.transfer import LARGEST_DOCUMENT, Arrival, Budget
+from kubeimage.transfer import Arrival, Budget
 
 _AGAIN = "get the image again; if it stays so, it is damaged where it came from"
 
@@ -109,6 +117,7 @@ class StoreImporter:
 
     def _accept_index(self, data: bytes, document: Index) -> tuple[Arrival, MakeEntry]:
         top = Descriptor.of(document.media_type, data)
+        self._welcome_earlier(top.digest)
         taken = [one for one in document.manifests if one.digest in self._arrived]
         images = [one for one in taken if one.media_type in MANIFESTS and manifests.is_for_a_machine(one)]
         if not images:
@@ -121,6 +130,15 @@ class StoreImporter:
         absent = tuple(one for one in document.manifests if one.digest not in self._arrived)
         arrival = Arrival(top, arrived, absent, tuple(self._warn_of_sizes(taken)))
         return arrival, lambda name: index.make_index_entry(top, digests, name)
+
+    def _welcome_earlier(self, top: Digest) -> None:
+        """Count in what came with the same index before, for other platforms, as far as it is still whole."""
+        for descriptor in self._images.manifests_in(top):
+            if descriptor.digest not in self._arrived:
+                with suppress(BlobNotFoundError, BlobCorruptError, LayerError):
+                    self._blobs.hold_surely(one.digest for one in manifests.blobs_of(self._blobs, descriptor))
+                    self._check_blobs(descriptor)
+                    self._arrived[descriptor.digest] = descriptor
 
     def _write(self, descriptor: Descriptor, pieces: Iterator[bytes], file: NewBlob) -> Variant | None:
         if not is_layer(descriptor.media_type) or compression_of(descriptor.media_type) == "none":

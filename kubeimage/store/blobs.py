@@ -19,12 +19,12 @@ from typing import BinaryIO
 
 from kubeimage.errors import BlobCorruptError, BlobNotFoundError, StoreError
 from kubeimage.image.digest import Digest
+from kubeimage.image.oci import LARGEST_DOCUMENT
 from kubeimage.store import locks
 from kubeimage.store.failures import store_error, translated
 from kubeimage.store.files import NEW_FILE, sync_directory, write_all
 from kubeimage.store.layout import Layout
 from kubeimage.store.session import Session
-from kubeimage.transfer import LARGEST_DOCUMENT
 
 REBUILD = "run kubeimage fsck --repair, then build or load the image again"
 
@@ -119,6 +119,19 @@ class Blobs:
         if status.st_mtime_ns == 0 or self._pending.get(digest) == status.st_size:
             return True
         return self._hashed.get(digest) == _identity(status) or self._verify(digest)
+
+    def verify(self, digest: Digest) -> None:
+        """Make sure of all the blob's bytes, whatever its mark says: for who reads all of them anyway.
+
+        A damaged one loses its mark, so that whoever can make it again does.
+        Raises: BlobNotFoundError, BlobCorruptError.
+        """
+        status = self._stat(digest)
+        if status is None:
+            raise _missing(digest)
+        known = digest in self._pending or self._hashed.get(digest) == _identity(status)
+        if not known and not self._verify(digest):
+            raise BlobCorruptError(f"the layer {digest} is damaged", hint=REBUILD)
 
     def size(self, digest: Digest) -> int:
         """Give the blob's size in bytes.
@@ -259,25 +272,33 @@ class Blobs:
             raise store_error(error, "look at the blob", self._layout.blob(digest)) from error
 
     def _verify(self, digest: Digest) -> bool:
-        """Hash a blob that has no mark; mark it if it is good and nobody changed it meanwhile."""
+        """Hash a blob; mark it if it is good and nobody changed it meanwhile, and take the mark off if it is not."""
         with self.open(digest) as file, translated("read the blob", self._layout.blob(digest)):
             before = os.fstat(file.fileno())
             found = hash_file(file)
             after = os.fstat(file.fileno())
-            if found != digest or _identity(before) != _identity(after):
-                return False
-            self._hashed[digest] = _identity(after)
+            good = found == digest and _identity(before) == _identity(after)
             if self._marks:
                 with suppress(OSError):
-                    os.fsync(file.fileno())
-                    os.utime(file.fileno(), ns=_MARK)
-        return True
+                    _mark_again(file.fileno(), after, good=good)
+            if good:
+                self._hashed[digest] = _identity(os.fstat(file.fileno()))
+        return good
 
 
 def _mark(descriptor: int) -> None:
     """Set the mark; where the file is another user's, it stays one that is hashed each time it is needed."""
     with suppress(PermissionError):
         os.utime(descriptor, ns=_MARK)
+
+
+def _mark_again(descriptor: int, status: os.stat_result, *, good: bool) -> None:
+    """Set or take off the mark of a file that was hashed, if it needs that."""
+    if good and status.st_mtime_ns:
+        os.fsync(descriptor)
+        os.utime(descriptor, ns=_MARK)
+    elif not good and not status.st_mtime_ns:
+        os.utime(descriptor)
 
 
 def hash_file(file: BinaryIO) -> Digest:

@@ -34,6 +34,7 @@ from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
 from kubeimage.store import manifests
 from kubeimage.store.blobs import REBUILD, Blobs
+from kubeimage.store.failures import translated
 from kubeimage.store.images import DirectoryImageStore, Found
 from kubeimage.store.layers import DirectoryLayerStore
 from kubeimage.store.records import Variant
@@ -95,6 +96,7 @@ class StoreDeparture:
         self._absent = found.absent
         self._sources = [_read_source(parts, one) for one in found.manifests]
         self._made: dict[RawLayer, Variant] = {}
+        self._growing: dict[RawLayer, str] = {}
         self._lock = threading.Lock()
 
     @property
@@ -112,6 +114,7 @@ class StoreDeparture:
         from kubeimage.layer.output import Output
 
         with self._blobs.writing() as file, Output(file.write) as packed, Output(_forget) as tar:
+            self._growing[layer] = file.path
             size = 0
             for piece in compress(_watched(self._layers.read(layer.diff_id), tar), layer.coding):
                 packed.add(piece)
@@ -125,6 +128,15 @@ class StoreDeparture:
                 self._blobs.publish(file, variant.blob, size)
                 self._variants.add(variant)
                 self._made[layer] = variant
+
+    def open_growing(self, layer: RawLayer) -> BinaryIO:
+        """Open what ``compress`` writes.
+
+        Raises: StoreAccessError.
+        """
+        path = self._growing[layer]
+        with translated("read", path):
+            return open(path, "rb")
 
     def blob_of(self, layer: RawLayer) -> Descriptor:
         """Give the blob of a layer that has been compressed.

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 from kubeimage.errors import BlobCorruptError, BlobNotFoundError, DigestFormatError, LayerError, StoreError
+from kubeimage.image import canonical
 from kubeimage.image.canonical import JsonObject
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import INDEXES
-from kubeimage.image.oci import MEDIA_TYPE_MANIFEST, Descriptor
+from kubeimage.image.oci import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descriptor
+from kubeimage.image.reference import Reference
 from kubeimage.store import index, layout, locks, manifests
 from kubeimage.store.blobs import Blobs, hash_file
 from kubeimage.store.comparison import first_difference
@@ -111,12 +114,12 @@ class _Checker:
         self._needed: set[Digest] = live_leases(where, but=session.name)
 
     def run(self) -> Iterator[Finding]:
-        if not self._repair:
-            self._hold_all()
         yield from self._check_files()
-        entries, finding = self._read_index()
+        entries, finding = self._read_index() if self._repair else self._hold_all()
         if finding is not None:
             yield finding
+        else:
+            yield from self._check_header(entries)
         self._hash_blobs()
         yield from self._check_variants()
         yield from self._check_images(entries)
@@ -126,11 +129,19 @@ class _Checker:
         yield from self._check_unneeded()
         yield from self._check_leftovers()
 
-    def _hold_all(self) -> None:
-        """Keep what is there from being removed meanwhile; in a store that cannot be written, hope for the best."""
-        with suppress(StoreError):
-            self._session.folder(sweep=False)
-            self._blobs.hold_surely(self._iter_digests())
+    def _hold_all(self) -> tuple[Entries, Finding | None]:
+        """Read the index, and keep what is there now from being removed before it is checked.
+
+        In a store that cannot be written, hope for the best.
+        """
+        with ExitStack() as stack:
+            with suppress(StoreError):
+                self._session.folder(sweep=False)
+                stack.enter_context(locks.shared(self._layout.gc_lock))
+            found = self._read_index()
+            with suppress(StoreError):
+                self._session.hold(*self._iter_digests())
+            return found
 
     def _done(self, finding: Finding) -> Finding:
         return replace(finding, repaired=self._repair)
@@ -152,9 +163,13 @@ class _Checker:
         try:
             return index.read_entries(self._layout), None
         except StoreError as error:
-            advice = f"{_AGAIN}: it is put aside, and the images are listed again, without their names"
+            advice = f"{_AGAIN}: it is put aside, and the images are listed again with the names it still shows"
             finding = self._done(Finding(error.message, self._layout.index, advice))
-        entries = [manifest.to_json() for manifest in self._iter_manifests()]
+        names = index.salvage_names(layout.read_if_there(self._layout.index) or b"")
+        indexes = [entry for digest, given in sorted(names.items()) for entry in self._list_index(digest, given)]
+        listed = {digest for entry in indexes for digest in index.taken_of(entry) or ()}
+        alone = [one for one in self._manifests if one.digest not in listed]
+        entries = [*indexes, *(entry for manifest in alone for entry in self._list(manifest, names))]
         if self._repair:
             if os.path.lexists(self._layout.index):
                 aside = f"{self._layout.index}.damaged"
@@ -163,11 +178,33 @@ class _Checker:
             self._replace(self._layout.index, index.encode_entries(entries))
         return entries, finding
 
+    def _list(self, manifest: Descriptor, names: Mapping[str, Sequence[Reference]]) -> Entries:
+        """Make the entries of an image; one without a name is nobody's, lest it is pruned."""
+        given = names.get(str(manifest.digest), ())
+        with suppress(StoreError, LayerError):
+            image = manifests.read_image(self._blobs, self._variants, manifest) if given else None
+            if image is not None:
+                return [index.make_entry(image, manifest, name) for name in given]
+        return [manifest.to_json()]
+
+    def _check_header(self, entries: Entries) -> Iterator[Finding]:
+        value = canonical.decode(layout.read_if_there(self._layout.index) or index.encode_entries(entries))
+        found = value.get("schemaVersion"), value.get("mediaType", MEDIA_TYPE_INDEX)
+        if found != (2, MEDIA_TYPE_INDEX):
+            if self._repair:
+                self._replace(self._layout.index, index.encode_entries(entries))
+            what = f"the list of images is no image index of version 2, but {found[1]!r} of version {found[0]!r}"
+            yield self._done(Finding(what, self._layout.index, f"{_AGAIN} to write it again"))
+
+    @cached_property
+    def _manifests(self) -> list[Descriptor]:
+        """The manifests among the blobs."""
+        return list(self._iter_manifests())
+
     def _iter_manifests(self) -> Iterator[Descriptor]:
-        """Find the manifests among the blobs."""
         for digest in sorted(self._iter_digests()):
             size = self._blobs.size(digest)
-            if size > 1 << 22:
+            if size > manifests.LARGEST_MANIFEST:
                 continue
             descriptor = Descriptor(MEDIA_TYPE_MANIFEST, digest, size)
             try:
@@ -232,24 +269,69 @@ class _Checker:
         return f"the blob {record.blob} holds the layer {found.diff_id}, not {record.diff_id}"
 
     def _check_images(self, entries: Entries) -> Iterator[Finding]:
-        broken = []
+        good: Entries = []
         for entry in entries:
-            descriptor = index.descriptor_of(entry)
-            what = "its entry is no descriptor" if descriptor is None else self._problem_of(entry, descriptor)
-            if descriptor is not None:
-                self._needed |= manifests.digests_of(self._blobs, descriptor, index.taken_of(entry))
-            if what is None:
-                continue
-            broken.append(entry)
-            name = index.reference_of(entry) or entry.get("digest")
-            advice = f"build or load it again; {_AGAIN} to take the name away"
-            yield self._done(Finding(f"the image {name} is broken: {what}", self._layout.index, advice))
+            self._need(entry)
+            what = self._problem_of(entry)
+            kept = entry if what is None else self._mend(entry)
+            if kept is not None:
+                self._need(kept)
+                good.append(kept)
+            if what is not None:
+                name = index.reference_of(entry) or entry.get("digest")
+                mend, give_up = "to write its entry again", "to take the name away, then build or load it again"
+                advice = f"{_AGAIN} {give_up if kept is None else mend}"
+                yield self._done(Finding(f"the image {name} is broken: {what}", self._layout.index, advice))
         self._needed = with_variants(self._layout, self._needed)
-        yield from self._check_names([entry for entry in entries if entry not in broken])
-        if broken and self._repair:
-            index.change_entries(self._layout, self._session, lambda now: [one for one in now if one not in broken])
+        yield from self._check_names(good)
+        if good != entries and self._repair:
+            index.change_entries(self._layout, self._session, lambda _: good)
 
-    def _problem_of(self, entry: JsonObject, descriptor: Descriptor) -> str | None:
+    def _need(self, entry: JsonObject) -> None:
+        descriptor = index.descriptor_of(entry)
+        if descriptor is not None:
+            self._needed |= manifests.digests_of(self._blobs, descriptor, index.taken_of(entry))
+
+    def _mend(self, entry: JsonObject) -> JsonObject | None:
+        """Make an entry of ours anew, where only the entry is damaged and not the image."""
+        image_id, digest = index.image_id_of(entry), entry.get("digest")
+        if index.has_manifests(entry):
+            return self._mend_index(entry)
+        for manifest in self._manifests if index.is_ours(entry) else ():
+            with suppress(StoreError, LayerError):
+                image = manifests.read_image(self._blobs, self._variants, manifest)
+                if image.id == image_id or str(manifest.digest) == digest:
+                    made = index.make_entry(image, manifest, index.reference_of(entry))
+                    if self._problem_of(made) is None:
+                        return made
+        return None
+
+    def _mend_index(self, entry: JsonObject) -> JsonObject | None:
+        reference, digest = index.reference_of(entry), str(entry.get("digest"))
+        for made in self._list_index(digest, [reference] if reference is not None else [None]):
+            if self._problem_of(made) is None:
+                return made
+        return None
+
+    def _list_index(self, digest: str, references: Sequence[Reference | None]) -> Entries:
+        """Make the entries of an image index, with those of its manifests that are there."""
+        try:
+            known = Digest.parse(digest)
+            descriptor = Descriptor(MEDIA_TYPE_INDEX, known, self._blobs.size(known))
+            document = manifests.read_index(self._blobs, descriptor)
+        except (DigestFormatError, StoreError):
+            return []
+        there = set(self._iter_digests())
+        taken = [one.digest for one in document.manifests if one.digest in there]
+        top = replace(descriptor, media_type=document.media_type)
+        return [index.make_index_entry(top, taken, reference) for reference in references] if taken else []
+
+    def _problem_of(self, entry: JsonObject) -> str | None:
+        descriptor = index.descriptor_of(entry)
+        if descriptor is None:
+            return "its entry is no descriptor"
+        if (what := index.problem_of(entry)) is not None:
+            return what
         for blob in manifests.blobs_of(self._blobs, descriptor, index.taken_of(entry)):
             if (what := self._problem_with(blob)) is not None:
                 return what

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
@@ -32,6 +32,13 @@ class CacheRecords(Protocol):
 
     def layers(self) -> set[Digest]:
         """Give the layers that records lead to."""
+        ...
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Let nobody record anything meanwhile.
+
+        Raises: OSError.
+        """
         ...
 
 
@@ -104,7 +111,9 @@ class Collector:
 
         def change_and_find(before: Entries) -> Entries:
             after = change(before)
-            gone = self._needed_by([entry for entry in before if entry not in after])
+            # By identity: comparing each entry with all others takes seconds where there are many.
+            kept = {id(entry) for entry in after}
+            gone = self._needed_by([entry for entry in before if id(entry) not in kept])
             garbage.update(with_variants(self._layout, gone) - self._needed(after, keep_cache=True))
             return after
 
@@ -138,7 +147,8 @@ class Collector:
             found = self._find(index.read_entries(self._layout), keep_cache=keep_cache)
             report = _report(found)
             for candidate in found:
-                remove_tree(candidate.path)
+                with self._let_alone(candidate):
+                    remove_tree(candidate.path)
         return report.items
 
     def _without_dangling(self, entries: Entries) -> Entries:
@@ -209,7 +219,8 @@ class Collector:
         for number, candidate in enumerate(candidates):
             there = os.path.join(trash, str(number))
             try:
-                os.rename(candidate.path, there)
+                with self._let_alone(candidate):
+                    os.rename(candidate.path, there)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -217,6 +228,16 @@ class Collector:
             moved.append(candidate._replace(path=there))
         self._blobs.forget(Digest(one.name) for one in moved if one.kind == "blob")
         return moved
+
+    @contextmanager
+    def _let_alone(self, candidate: _Candidate) -> Iterator[None]:
+        """Keep who writes to the candidate from doing so; only the build cache has such writers."""
+        with ExitStack() as stack:
+            if candidate.kind == "cache" and self._cache is not None:
+                # Where nobody can lock it, nobody can write to it either.
+                with suppress(OSError):
+                    stack.enter_context(self._cache.locked())
+            yield
 
 
 def _report(candidates: Iterable[_Candidate]) -> GarbageReport:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
 from kubeimage.errors import (
     BlobCorruptError,
@@ -16,7 +17,7 @@ from kubeimage.image.canonical import JsonObject
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import INDEXES
-from kubeimage.image.oci import MEDIA_TYPE_MANIFEST, Descriptor
+from kubeimage.image.oci import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descriptor, Index
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.protocols import ImageRecord
@@ -33,6 +34,8 @@ Removal = Callable[[Callable[[Entries], Entries]], list[Digest]]
 
 MakeEntry = Callable[[Reference | None], JsonObject]
 """Makes the entry of the index that shows an image under a name."""
+
+_T = TypeVar("_T")
 
 _SHORTEST_ID = re.compile(r"[0-9a-f]{6,64}")
 
@@ -79,17 +82,49 @@ class DirectoryImageStore:
 
         Raises: BlobNotFoundError, BlobCorruptError for a layer; StoreFullError, StoreAccessError.
         """
+        manifest = self._keep(image)
+        self.commit(lambda name: index.make_entry(image, manifest, name), references)
+        return manifest.digest
+
+    def put_index(self, images: Sequence[Image], references: Sequence[Reference] = ()) -> Digest:
+        """Keep images for several platforms as one index, and name it, once all their layers are on the disk.
+
+        Raises: BlobNotFoundError, BlobCorruptError for a layer; StoreFullError, StoreAccessError.
+        """
+        listed = [replace(self._keep(image), platform=image.platform) for image in images]
+        data = Index(tuple(listed)).to_bytes()
+        self._blobs.put(data)
+        top = Descriptor.of(MEDIA_TYPE_INDEX, data)
+        self.commit(lambda name: index.make_index_entry(top, [one.digest for one in listed], name), references)
+        return top.digest
+
+    def _keep(self, image: Image) -> Descriptor:
+        """Keep an image's config and manifest, and give the manifest's descriptor."""
         self._blobs.hold_surely(layer.descriptor.digest for layer in image.layers)
         for layer in image.layers:
             if layer.blob is None and not self._blobs.is_sound(layer.diff_id, layer.size):
                 self._layers.materialise(layer.diff_id)
         self.check_layers(image)
+        known = self._manifest_that_came(image)
+        if known is not None:
+            return known
         self._blobs.put(image.config)
         data = image.manifest.to_bytes()
-        manifest = Descriptor.of(MEDIA_TYPE_MANIFEST, data)
         self._blobs.put(data)
-        self.commit(lambda name: index.make_entry(image, manifest, name), references)
-        return manifest.digest
+        return Descriptor.of(MEDIA_TYPE_MANIFEST, data)
+
+    def _manifest_that_came(self, image: Image) -> Descriptor | None:
+        """Give the manifest that an image from elsewhere came with: another name for it changes no byte."""
+        blobs = [layer.descriptor.digest for layer in image.layers]
+        if not any(layer.blob for layer in image.layers):
+            return None
+        for descriptor, image_id in self._iter_all(index.read_entries(self._layout)):
+            if image_id == image.id:
+                self._blobs.hold([descriptor.digest, image_id])
+                manifest = manifests.read_manifest(self._blobs, descriptor)
+                if [layer.digest for layer in manifest.layers] == blobs:
+                    return Descriptor(descriptor.media_type, descriptor.digest, descriptor.size)
+        return None
 
     def commit(self, make_entry: MakeEntry, references: Sequence[Reference]) -> None:
         """Wait until all blobs are on the disk, and give each name its entry: nothing is to be seen before.
@@ -120,7 +155,10 @@ class DirectoryImageStore:
 
         Raises: BlobNotFoundError, BlobCorruptError where the name leads to a damaged image.
         """
-        found = list(self._manifests(index.find_entries(index.read_entries(self._layout), reference)))
+        return self._look(lambda entries: self._get(entries, reference, platform))
+
+    def _get(self, entries: Entries, reference: Reference, platform: Platform | None) -> Image | None:
+        found = list(self._manifests(index.find_entries(entries, reference)))
         if platform is not None:
             found = platform.choose(found, lambda one: manifests.platform_of(self._blobs, one))
         elif len(found) > 1:
@@ -132,10 +170,11 @@ class DirectoryImageStore:
 
         Raises: BlobNotFoundError, BlobCorruptError where the id leads to a damaged image.
         """
-        if not _SHORTEST_ID.fullmatch(image_id):
-            return None
+        return self._look(lambda entries: self._find(entries, image_id)) if _SHORTEST_ID.fullmatch(image_id) else None
+
+    def _find(self, entries: Entries, image_id: str) -> Image | None:
         found: dict[Digest, Descriptor] = {}
-        for descriptor, known in self._iter_all(index.read_entries(self._layout)):
+        for descriptor, known in self._iter_all(entries):
             if known.hex.startswith(image_id):
                 found.setdefault(known, descriptor)
         return self.read(next(iter(found.values()))) if len(found) == 1 else None
@@ -159,6 +198,17 @@ class DirectoryImageStore:
             if found is not None:
                 return found
         return None
+
+    def manifests_in(self, top: Digest) -> list[Descriptor]:
+        """Give the manifests of an index that are here under any name; none where the index is not.
+
+        Raises: BlobNotFoundError, BlobCorruptError.
+        """
+        found: dict[Digest, Descriptor] = {}
+        for entry in index.read_entries(self._layout):
+            if entry.get("digest") == str(top) and (there := self._found_in(entry)) is not None:
+                found |= {one.digest: one for one in there.manifests}
+        return list(found.values())
 
     def _found_in(self, entry: JsonObject) -> Found | None:
         named = index.image_of(entry)
@@ -204,8 +254,8 @@ class DirectoryImageStore:
         with locks.shared(self._layout.gc_lock):
             index.change_entries(self._layout, self._session, change)
 
-    def remove(self, reference: Reference) -> list[Digest]:
-        """Take a name away, and give the digests of the blobs that went with it.
+    def remove(self, reference: Reference, platform: Platform | None = None) -> list[Digest]:
+        """Take a name away, for one platform or for all, and give the digests of the blobs that went with it.
 
         Those stay that another image, the build cache or a running build needs.
         Raises: ImageNotFoundError.
@@ -215,11 +265,34 @@ class DirectoryImageStore:
             found = index.find_entries(before, reference)
             if not found:
                 raise _not_found(reference)
-            return [entry for entry in before if entry not in found]
+            kept = [self._without(entry, platform) for entry in found] if platform is not None else []
+            if kept == found:
+                raise _not_found(reference, platform)
+            return [entry for entry in before if entry not in found] + [entry for entry in kept if entry is not None]
 
         if not index.find_entries(index.read_entries(self._layout), reference):
             raise _not_found(reference)
         return self._remove(change)
+
+    def _look(self, look: Callable[[Entries], _T]) -> _T:
+        """Look for something in the index, and again where its blobs are gone because the index has changed since."""
+        before: tuple[Entries, str] | None = None
+        while True:
+            entries = index.read_entries(self._layout)
+            try:
+                return look(entries)
+            except BlobNotFoundError as error:
+                if before == (entries, error.message):
+                    raise
+                before = entries, error.message
+
+    def _without(self, entry: JsonObject, platform: Platform) -> JsonObject | None:
+        """Give an entry without its image for a platform; None where no image is left."""
+        there = list(self._manifests([entry]))
+        gone = [one for one in there if platform.matches(manifests.platform_of(self._blobs, one))]
+        if len(gone) == len(there):
+            return None
+        return index.without_manifests(entry, there, gone) if gone else entry
 
     def check_layers(self, image: Image) -> None:
         """Make sure that the blob of every layer is there and whole.
@@ -255,6 +328,10 @@ class DirectoryImageStore:
             descriptor = index.image_of(entry)
             if descriptor is not None:
                 yield from manifests.iter_manifests(self._blobs, descriptor, index.taken_of(entry))
+            elif (what := index.problem_of(entry)) is not None:
+                raise BlobCorruptError(
+                    f"the list of images is damaged: {what}", hint="kubeimage fsck --repair writes the entry again"
+                )
 
     def _iter_all(self, entries: Iterable[JsonObject]) -> Iterator[tuple[Descriptor, Digest]]:
         """Give each manifest and its image id, which costs no file access where the entry says it."""
@@ -301,8 +378,9 @@ def _as_name(reference: Reference) -> Reference:
     return reference.with_tag(reference.tag)
 
 
-def _not_found(reference: Reference) -> ImageNotFoundError:
-    return ImageNotFoundError(f"no image {reference} in the store", hint="kubeimage images lists what is there")
+def _not_found(reference: Reference, platform: Platform | None = None) -> ImageNotFoundError:
+    which = f"{reference} for {platform}" if platform is not None else reference
+    return ImageNotFoundError(f"no image {which} in the store", hint="kubeimage images lists what is there")
 
 
 def _by_name(record: ImageRecord) -> tuple[bool, str, Platform, Digest]:

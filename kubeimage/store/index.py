@@ -7,9 +7,11 @@ Source: OCI image-spec v1.1, image-index.md, and annotations.md for ``org.openco
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
-from kubeimage.errors import KubeimageError, StoreError
+from kubeimage.errors import KubeimageError, ReferenceFormatError, StoreError
 from kubeimage.image import canonical
 from kubeimage.image.canonical import JsonObject
 from kubeimage.image.config import Image
@@ -37,6 +39,9 @@ ANNOTATION_MANIFESTS = "io.kubeimage.index.manifests"
 """Which manifests of an index came with it: whoever needs one platform need not keep the others."""
 
 _MEDIA_TYPES = MANIFESTS | INDEXES
+
+# Annotations are sorted, and so are the fields of an entry.
+_NAMED = re.compile(rf'"{re.escape(ANNOTATION_REF_NAME)}":"([^"\\]+)"}},"digest":"(sha256:[0-9a-f]{{64}})"')
 
 Entries = list[JsonObject]
 
@@ -66,6 +71,15 @@ def parse_entries(layout: Layout, data: bytes) -> Entries:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise _damaged(layout, "its 'manifests' is not a list of descriptors")
     return entries
+
+
+def salvage_names(data: bytes) -> dict[str, list[Reference]]:
+    """Find in a damaged index, as text of the form that we write, which names each manifest's digest had."""
+    names: dict[str, list[Reference]] = {}
+    for name, digest in _NAMED.findall(data.decode("utf-8", "replace")):
+        with suppress(ReferenceFormatError):
+            names.setdefault(digest, []).append(Reference.parse(name))
+    return names
 
 
 def change_entries(layout: Layout, session: Session, change: Callable[[Entries], Entries]) -> None:
@@ -110,6 +124,19 @@ def make_index_entry(top: Descriptor, taken: Iterable[Digest], reference: Refere
     return {**top.to_json(), "annotations": annotations}
 
 
+def without_manifests(entry: JsonObject, there: Iterable[Descriptor], gone: Iterable[Descriptor]) -> JsonObject:
+    """Make the same entry for an index that lacks some of its manifests; the index itself stays as it is."""
+    left = taken_of(entry) or {one.digest for one in there}
+    kept = sorted(left - {one.digest for one in gone})
+    annotations = {**(entry.get("annotations") or {}), ANNOTATION_MANIFESTS: " ".join(map(str, kept))}
+    return {**entry, "annotations": annotations}
+
+
+def has_manifests(entry: JsonObject) -> bool:
+    """Whether this is an entry of ours for an index."""
+    return bool(_annotation(entry, ANNOTATION_MANIFESTS))
+
+
 def taken_of(entry: JsonObject) -> frozenset[Digest] | None:
     """Give the manifests of an index that are there; None where all of them should be."""
     written = _annotation(entry, ANNOTATION_MANIFESTS)
@@ -148,8 +175,31 @@ def image_id_of(entry: JsonObject) -> Digest | None:
 
 def is_dangling(entry: JsonObject) -> bool:
     """Whether this is an image of ours that has no name."""
-    is_ours = _annotation(entry, ANNOTATION_IMAGE_ID) or _annotation(entry, ANNOTATION_MANIFESTS)
-    return bool(is_ours) and not _annotation(entry, ANNOTATION_REF_NAME)
+    return is_ours(entry) and not _given_names(entry)
+
+
+def is_ours(entry: JsonObject) -> bool:
+    """Whether kubeimage made this entry, and no other tool."""
+    return bool(_annotation(entry, ANNOTATION_IMAGE_ID) or _annotation(entry, ANNOTATION_MANIFESTS))
+
+
+def problem_of(entry: JsonObject) -> str | None:
+    """Say what in an entry of ours is not as we write it, whatever it points at."""
+    if not is_ours(entry):
+        return None
+    if image_of(entry) is None:
+        return f"its entry gives the media type {entry.get('mediaType')!r}, which is no image's"
+    has_image = not has_manifests(entry)
+    if has_image and image_id_of(entry) is None:
+        return f"its entry gives the image id {_annotation(entry, ANNOTATION_IMAGE_ID)!r}, which is none"
+    if has_image and "platform" not in entry:
+        return "its entry gives no platform"
+    return "its entry has lost one of the two forms of its name" if len(_given_names(entry)) == 1 else None
+
+
+def _given_names(entry: JsonObject) -> list[str]:
+    names = (_annotation(entry, ANNOTATION_REF_NAME), _annotation(entry, ANNOTATION_FULL_NAME))
+    return [name for name in names if name]
 
 
 def reference_of(entry: JsonObject) -> Reference | None:
@@ -196,5 +246,5 @@ def _annotation(entry: JsonObject, name: str) -> str:
 def _damaged(layout: Layout, why: str) -> StoreError:
     return StoreError(
         f"the list of images {layout.index} is damaged: {why}",
-        hint="kubeimage fsck --repair puts it aside and lists the images that are there, without their names",
+        hint="kubeimage fsck --repair puts it aside and lists the images that are there again",
     )

@@ -10,11 +10,14 @@ from kubeimage.errors import BlobCorruptError, BlobNotFoundError, KubeimageError
 from kubeimage.image import canonical
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
-from kubeimage.image.media_types import INDEXES, MANIFESTS
+from kubeimage.image.media_types import CONFIGS, INDEXES, MANIFESTS, is_layer
 from kubeimage.image.oci import Descriptor, Index, Manifest, parse_document, platform_from_json
 from kubeimage.image.platform import Platform
 from kubeimage.store.blobs import REBUILD, Blobs
 from kubeimage.store.variants import Variants
+
+LARGEST_MANIFEST = 4 << 20
+"""What a registry takes, and more than any manifest or index has. Units: bytes."""
 
 _BAD_JSON = (ValueError, KeyError, TypeError, AttributeError, RecursionError, KubeimageError)
 
@@ -128,16 +131,17 @@ def platform_of(blobs: Blobs, descriptor: Descriptor) -> Platform:
 def blobs_of(blobs: Blobs, descriptor: Descriptor, taken: Taken = None) -> Iterator[Descriptor]:
     """Give the blob that a descriptor names, and all that this one needs; what is missing or damaged needs nothing.
 
+    What is of no known type may be a manifest of another kind, or one whose type somebody has spoilt.
     Raises: StoreAccessError: what cannot be read now may need anything.
     """
     yield descriptor
-    is_index = descriptor.media_type in INDEXES
-    if not is_index and descriptor.media_type not in MANIFESTS:
+    if is_layer(descriptor.media_type) or descriptor.media_type in CONFIGS or descriptor.size > LARGEST_MANIFEST:
         return
     try:
         value = canonical.decode(blobs.read(descriptor.digest, descriptor.size))
     except (BlobNotFoundError, BlobCorruptError, ValueError):
         return
+    is_index = descriptor.media_type in INDEXES
     for needed in _descriptors_in(value):
         if not is_index:
             yield from blobs_of(blobs, needed)

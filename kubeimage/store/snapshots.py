@@ -14,9 +14,8 @@ from contextlib import AbstractContextManager
 from functools import cache
 from typing import Literal, NamedTuple
 
-from kubeimage.errors import BlobCorruptError, DigestFormatError
+from kubeimage.errors import DigestFormatError
 from kubeimage.image.digest import Digest
-from kubeimage.store.blobs import REBUILD
 from kubeimage.store.failures import store_error, translated
 from kubeimage.store.layers import DirectoryLayerStore
 from kubeimage.store.layout import Layout
@@ -62,10 +61,18 @@ class DirectorySnapshotStore:
         """Give an empty private directory on the same filesystem, removed afterwards whatever is in it."""
         return self._session.scratch()
 
+    def workspace(self) -> str:
+        """Give an empty private directory on the same filesystem, which lasts until the store is closed.
+
+        Raises: StoreFullError, StoreAccessError.
+        """
+        path = self._session.new_path()
+        with translated("make the folder", path):
+            os.mkdir(path, 0o700)
+        return path
+
     def _make(self, diff_id: Digest, path: str) -> None:
-        if not self._layers.has(diff_id):
-            self._layers.size(diff_id)
-            raise BlobCorruptError(f"the layer {diff_id} is damaged", hint=REBUILD)
+        self._layers.verify(diff_id)
         with self.scratch() as folder:
             made = os.path.join(folder, "rootfs")
             unpack_layer(self._layers, diff_id, made, self._form)

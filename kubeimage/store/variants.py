@@ -18,7 +18,6 @@ from kubeimage.store.files import write_new_file
 from kubeimage.store.layout import Layout
 from kubeimage.store.records import Variant, iter_pairs, read_record, record_path, record_to_json
 from kubeimage.store.session import Session
-from kubeimage.transfer import Budget
 
 
 class Variants:
@@ -76,6 +75,7 @@ class Variants:
 
     def _learn(self, descriptor: Descriptor) -> Variant:
         from kubeimage.store.unpacking import look_inside
+        from kubeimage.transfer import Budget
 
         if not self._blobs.is_sound(descriptor.digest, descriptor.size):
             self._blobs.size(descriptor.digest)

@@ -62,6 +62,19 @@ def test_a_compressed_archive_is_a_base_elsewhere(saved: Program, projects: Path
     )
 
 
+@pytest.mark.needs("skopeo")
+def test_all_platforms_travel_both_ways(kubeimage: Program, projects: Path) -> None:
+    kubeimage.run("build", "-t", "tool:v1", "--platform=linux/amd64,linux/arm64", projects / "multiarch")
+    kubeimage.run("save", "tool:v1", "-o", "tool.tar")
+    skopeo("copy", "-q", "--all", f"oci-archive:{kubeimage.folder}/tool.tar", f"oci-archive:{kubeimage.folder}/back")
+    elsewhere = kubeimage.with_root(kubeimage.folder / "elsewhere")
+
+    elsewhere.run("load", "-i", "back", "-t", "tool:v1")
+
+    assert elsewhere.run("images").stdout == kubeimage.run("images").stdout
+    elsewhere.run("fsck")
+
+
 @pytest.mark.needs("bsdtar")
 @pytest.mark.parametrize("form", ["oci-archive", "docker-archive"])
 def test_bsdtar_lists_every_member_once(saved: Program, form: str) -> None:

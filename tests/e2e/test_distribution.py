@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import signal
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -9,11 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from zstandard import ZstdDecompressor
 
+from harness.fakes.registry import FakeRegistry, Slow
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.reference import DEFAULT_DOMAIN, DEFAULT_NAMESPACE
-from tests.e2e.program import REPOSITORY, Ended, Program, tree, write
+from tests.e2e.program import REPOSITORY, Ended, Program, tree, wait_until, write
+from tests.kubeimage.store.foreign import make_foreign, tar_of
 from tests.registries import docker_registry
 
 pytestmark = pytest.mark.needs("docker-registry")
@@ -85,7 +89,7 @@ def test_what_is_pushed_is_unpacked_by_others_as_exported(form: str, online: Pro
     assert tree(bundle / "rootfs") == tree(online.export(dashboard))
 
 
-@pytest.mark.needs("skopeo", "bsdtar")
+@pytest.mark.needs("skopeo")
 @pytest.mark.parametrize("form", ["oci zstd:9"])
 def test_zstd_layers_are_those_of_the_config(form: str, online: Program, dashboard: str) -> None:
     online.run("push", dashboard, *FORMS[form])
@@ -97,7 +101,7 @@ def test_zstd_layers_are_those_of_the_config(form: str, online: Program, dashboa
     for layer in manifest["layers"]:
         assert layer["mediaType"].endswith("+zstd")
         blob = folder / layer["digest"].removeprefix("sha256:")
-        found.append(str(Digest.of(subprocess.run(["zstd", "-dc", blob], capture_output=True, check=True).stdout)))
+        found.append(str(Digest.of(ZstdDecompressor().decompressobj().decompress(blob.read_bytes()))))
     assert found == online.inspect(dashboard)["rootfs"]["diff_ids"]
 
 
@@ -240,7 +244,16 @@ def test_a_base_that_cannot_be_fetched_is_told_with_what_to_do(kubeimage: Progra
 
     assert "error[E0801]: cannot connect to the registry 127.0.0.1:1: Connection refused" in ended.stderr
     assert f"{context}/Kubefile:1:1" in ended.stderr
-    assert "--pull never asks no registry" in ended.stderr
+    assert "with --pull never no registry is asked for it" in ended.stderr
+
+
+def test_a_base_that_is_nowhere_is_told_with_both_places(online: Program, registry: str) -> None:
+    context = write(online.folder / "context", {"Kubefile": "FROM nowhere:v1\nCOPY a .\n", "a": "1"})
+
+    ended = online.run("build", "-t", "x", context, status=1)
+
+    assert "error[E0402]: the base image nowhere:v1 is not in the store for " in ended.stderr
+    assert f"and {registry} refuses GET http://{registry}/v2/" in ended.stderr
 
 
 def test_a_damaged_base_is_not_missing(online: Program, dashboard: str) -> None:
@@ -285,3 +298,28 @@ def test_a_login_without_a_terminal_needs_the_password_on_standard_input(kubeima
     ended = kubeimage.run("login", "a.example", "-u", "anna", status=2)
 
     assert "login needs --password-stdin where nobody can be asked" in ended.stderr
+
+
+def test_an_interrupted_pull_ends_at_once_and_shows_nothing(kubeimage: Program) -> None:
+    with FakeRegistry() as registry:
+        publish(registry)
+        registry.on("GET */blobs/*", Slow(30), times=None)
+        program = configured(kubeimage, "", registry.host)
+        process = program.start("pull", f"{registry.host}/team/app:v1", "--platform=all")
+        wait_until(lambda: any("/blobs/" in call for call in registry.calls()), "for the first blob to be asked for")
+
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=20)
+
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert program.run("images", "--format=json").stdout == "[]\n"
+    assert not any((program.root / "ingest").iterdir())
+
+
+def publish(registry: FakeRegistry) -> None:
+    """Put an image of two layers into the registry."""
+    image = make_foreign(tar_of({"a": b"1"}), tar_of({"b": b"2"}))
+    for data in image.blobs.values():
+        registry.put_blob("team/app", data)
+    registry.put_manifest("team/app", "v1", image.manifest)

@@ -1,11 +1,9 @@
 """Kubefiles as pytest collects and runs them: items, options of pytest's own, and what a person sees."""
 
-from pathlib import Path
+import os
 from xml.etree import ElementTree as ET
 
 import pytest
-
-from harness.trees import File
 
 GOOD = {"app/Kubefile": "FROM scratch\nCOPY a.txt etc\nCMD run a\n", "app/a.txt": "hello\n"}
 CHECKS = [
@@ -46,6 +44,19 @@ def test_one_check_is_run_by_its_node_id(project, run) -> None:
 
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["app/Kubefile::reproducible PASSED*"])
+
+
+def test_a_kubefile_outside_the_root_of_the_run_has_a_node_id_of_its_own(project, run, pytester) -> None:
+    project({**GOOD, "lib/Kubefile": "FORM scratch\n", "sub/pytest.ini": "[pytest]\n"})
+    os.chdir(pytester.path / "sub")
+
+    first = run("--kubefile=../app", "--kubefile=../lib", "-k", "parse", "-v")
+    again = run("--kubefile=../app", "--kubefile=../lib", "--lf", "-v")
+    alone = run("../app/Kubefile::lint", "-v")
+
+    first.stdout.fnmatch_lines(["../app/Kubefile::parse PASSED*", "../lib/Kubefile::parse FAILED*"])
+    again.stdout.fnmatch_lines(["../lib/Kubefile::parse FAILED*"])
+    alone.stdout.fnmatch_lines(["../app/Kubefile::lint PASSED*"])
 
 
 def test_a_folder_of_kubefiles_is_not_collected_unless_it_is_asked_for(project, run) -> None:
@@ -119,6 +130,25 @@ def test_a_failed_build_is_told_once_and_the_others_say_where(project, run) -> N
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        ([], "hint: let something stand in for it, --kubefile-base=NAME=DIR, or name the store that has it, *=DIR"),
+        (["--kubefile-base=rootfs:v2=empty"], "hint: *; rootfs:v2 has one already"),
+    ],
+    ids=["none given", "another given"],
+)
+def test_a_base_that_is_not_there_is_told_once_with_what_to_do(project, run, options: list[str], hint: str) -> None:
+    project({"app/Kubefile": "FROM rootfs:v1\n"})
+
+    result = run("--kubefile=app", "-rs", *options)
+
+    result.assert_outcomes(passed=3, failed=1, skipped=5)
+    result.stdout.fnmatch_lines(
+        ["*_ Kubefile::build _*", "error[[]E0402[]]: *rootfs:v1*", "1 | FROM rootfs:v1", "*", hint]
+    )
+
+
 def test_without_the_build_item_the_first_one_that_needs_it_says_why(project, run) -> None:
     project({"app/Kubefile": "FROM scratch\nCOPY b.txt etc\n"})
 
@@ -167,20 +197,26 @@ def test_pytest_stops_at_the_first_failure(project, run) -> None:
     run("--kubefile=Kubefile", "-x").assert_outcomes(failed=1)
 
 
-def test_junit_has_a_case_a_check_with_place_and_message(project, run, pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize("family", ["xunit1", "xunit2"])
+def test_junit_has_a_case_a_check_with_place_and_message(project, run, pytester: pytest.Pytester, family: str) -> None:
     project({"app/Kubefile": "FROM scratch\nCOPY b.txt etc\n"})
 
-    run("--kubefile=app", "--junit-xml=out.xml", "-o", "junit_family=xunit1")
+    run("--kubefile=app", "--junit-xml=out.xml", "-o", f"junit_family={family}")
 
     cases = {case.get("name"): case for case in ET.parse(pytester.path / "out.xml").iter("testcase")}
     assert sorted(cases) == sorted(CHECKS)
     assert {case.get("classname") for case in cases.values()} == {"app.Kubefile"}
-    assert (cases["build"].get("file"), cases["build"].get("line")) == ("app/Kubefile", "0")
+    assert place_of(cases["parse"]) == {"file": "app/Kubefile", "line": "1"}
+    assert place_of(cases["build"]) == {"file": "app/Kubefile", "line": "2"}
     failure = cases["build"].find("failure")
     assert failure is not None
     assert failure.get("message", "").startswith("error[E0302]: ")
     assert failure.text is not None
     assert "2 | COPY b.txt etc" in failure.text
+
+
+def place_of(case: ET.Element) -> dict[str | None, str | None]:
+    return {one.get("name"): one.get("value") for one in case.iter("property")}
 
 
 def test_advice_is_a_warning_at_its_line(project, run) -> None:
@@ -259,9 +295,9 @@ def pytest_kubefile_checks(config):
         ),
         (
             "from kubeimage.errors import CheckError; raise CheckError('no', hint='say yes')",
-            ["error[[]E0900[]]: no", "hint: say yes"],
+            ["error[[]E0900[]]: no", "1 | FROM scratch", "hint: say yes"],
         ),
-        ("assert False", ["error[[]E0900[]]: assert False", "  --> app/Kubefile:1:1"]),
+        ("assert False", ["error[[]E0900[]]: assert False", "  --> app/Kubefile:1:1", "1 | FROM scratch", "  | ^*"]),
     ],
     ids=["assert", "CheckError", "bare assert"],
 )
@@ -273,40 +309,3 @@ def test_a_check_of_a_conftest_fails_in_the_same_form(project, run, body: str, l
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(lines)
     result.stdout.no_fnmatch_line("*conftest.py*")
-
-
-def test_an_installed_check_is_found_by_its_entry_point(project, run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from importlib.metadata import EntryPoint
-
-    import harness.collector
-
-    entry = EntryPoint("mine", "harness.checks.basic:check_parse", harness.collector.ENTRY_POINTS)
-    broken = EntryPoint("broken", "harness.nowhere:check", harness.collector.ENTRY_POINTS)
-    found = [entry]
-    monkeypatch.setattr(harness.collector, "entry_points", lambda **_kwargs: found)
-    project(GOOD)
-
-    harness.collector._installed_checks.cache_clear()
-    good = run("app/Kubefile::mine")
-    found.append(broken)
-    harness.collector._installed_checks.cache_clear()
-    bad = run("app/Kubefile::mine")
-    harness.collector._installed_checks.cache_clear()
-
-    good.assert_outcomes(passed=1)
-    bad.stdout.fnmatch_lines(["*the check 'broken' (harness.nowhere:check) cannot be loaded: No module*"])
-
-
-def test_failures_are_kept_where_the_option_says(project, run, pytester: pytest.Pytester) -> None:
-    project({"app/Kubefile": "FROM scratch\nCOPY b.txt etc\n", "app/tool": File("x", 0o755)})
-
-    result = run("--kubefile=app", "--kubefile-save-failures=app/out")
-
-    saved = Path(pytester.path, "app/out/app-Kubefile-build")
-    result.stdout.fnmatch_lines([f"saved: {saved}"])
-    assert (saved / "Kubefile").read_text() == "FROM scratch\nCOPY b.txt etc\n"
-    assert (saved / "context/tool").stat().st_mode & 0o777 == 0o755
-    assert not (saved / "context/out").exists()
-    assert (
-        (saved / "report.txt").read_text().endswith("\nagain: pytest --kubefile-backend=memory app/Kubefile::build\n")
-    )

@@ -156,6 +156,36 @@ def test_the_image_goes_into_fixtures_of_any_scope_and_beside_generated_values(p
     run("-p", "no:cacheprovider").assert_outcomes(passed=2)
 
 
+def test_failed_asserts_are_explained(project, run) -> None:
+    project(
+        {
+            **APP,
+            **author(
+                "pytestmark = pytest.mark.kubefile('app')\n"
+                "def test_tree(built_image): assert built_image.rootfs == {'etc/a.txt': 'bye\\n'}\n"
+                "def test_path(built_image): assert 'a.txt' in built_image.rootfs\n"
+                "def test_image(built_image, kube_build): assert built_image == kube_build('FROM scratch')\n"
+                "def test_layers(built_image): assert built_image.layers == built_image.layers * 2\n"
+            ),
+        }
+    )
+
+    result = run()
+
+    result.assert_outcomes(failed=4)
+    result.stdout.fnmatch_lines(
+        [
+            "E*~ etc/a.txt: expected 'bye*', found 'hello*' with mode 644; it is from line 3: COPY a.txt etc",
+            "E*'a.txt' is not in the image's rootfs, which has 2 paths",
+            "E*near it: etc/a.txt",
+            "E*two images: * and *",
+            "E*cmd: [[]'run ${VERSION}'], and [[][]]",
+            "E*1 layer, and 2:",
+            "E*+ layer 1: COPY a.txt etc (*",
+        ]
+    )
+
+
 def test_kube_build_takes_texts_paths_and_trees(project, run) -> None:
     project(
         {

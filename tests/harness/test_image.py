@@ -135,18 +135,6 @@ def test_efficiency_counts_what_is_overwritten(build: Build) -> None:
     assert (twice.efficiency, twice.wasted) == (0.5, 200)
 
 
-def test_reading_a_path_reads_no_other_files_content(image: BuiltImage, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[str] = []
-    index = image._index
-    monkeypatch.setattr(index, "read", lambda path: read.append(path) or b"")
-
-    assert image.rootfs["bin/tool"].size == 10
-    assert "etc/conf" in image.rootfs
-    image.rootfs["usr/lib/x"].read_bytes()
-
-    assert read == ["usr/lib/x"]
-
-
 def test_rootfs_of_two_images_compare(build: Build, image: BuiltImage) -> None:
     assert build(TEXT, CONTEXT, base=BASE).rootfs == image.rootfs
     assert build(TEXT, {**CONTEXT, "tool": "other"}, base=BASE).rootfs != image.rootfs
@@ -170,7 +158,7 @@ def test_a_failed_comparison_says_which_paths_differ(build: Build, expected: dic
 
     image = build("FROM scratch\nCOPY a .\nCOPY b d", {"a": "1", "b": "2"})
 
-    shown = explain(image.rootfs, expected)
+    shown = explain("==", image.rootfs, expected)
 
     assert image.rootfs != expected
     assert shown is not None
@@ -180,7 +168,7 @@ def test_a_failed_comparison_says_which_paths_differ(build: Build, expected: dic
 
 
 def test_texts_of_many_lines_show_their_difference(image: BuiltImage) -> None:
-    shown = explain(image.rootfs, {**dict(image.rootfs), "etc/conf": "a\nB\nc\n"})
+    shown = explain("==", image.rootfs, {**dict(image.rootfs), "etc/conf": "a\nB\nc\n"})
 
     assert shown is not None
     assert [line.strip() for line in shown[-4:]] == ["a", "-B", "+b", "c"]
@@ -189,7 +177,7 @@ def test_texts_of_many_lines_show_their_difference(image: BuiltImage) -> None:
 def test_many_differences_are_cut_short_unless_all_are_wanted(build: Build) -> None:
     image = build("FROM scratch\nCOPY . .", {f"{number}": "" for number in range(30)})
 
-    short, whole = explain(image.rootfs, {}), explain({}, image.rootfs, verbose=True)
+    short, whole = explain("==", image.rootfs, {}), explain("==", {}, image.rootfs, verbose=True)
 
     assert short is not None
     assert whole is not None
@@ -201,7 +189,7 @@ def test_lists_of_layers_show_which_differ(build: Build) -> None:
     one = build("FROM scratch\nCOPY a .\nCOPY b .", {"a": "", "b": ""})
     two = build("FROM scratch\nCOPY a .", {"a": ""})
 
-    shown = explain(one.layers, two.layers)
+    shown = explain("==", one.layers, two.layers)
 
     assert shown is not None
     assert shown[0] == "2 layers, and 1:"
@@ -209,7 +197,61 @@ def test_lists_of_layers_show_which_differ(build: Build) -> None:
     assert shown[2].startswith("- layer 2: COPY b . (")
 
 
+def test_a_list_of_layers_is_no_tuple(image: BuiltImage) -> None:
+    shown = explain("==", image.layers, list(image.layers))
+
+    assert shown is not None
+    assert shown[0] == "a tuple is never equal to a list; the layers of an image are a tuple"
+
+
+def test_images_show_all_that_differs(build: Build) -> None:
+    one = build("FROM scratch\nARG A=1\nCOPY a .\nCMD x", {"a": "1\n2\n"})
+    two = build("FROM scratch\nARG A=2\nCOPY a .\nCOPY b .\nCMD y", {"a": "1\n3\n", "b": ""}, labels={"l": "v"})
+
+    shown = explain("==", one, two)
+
+    assert one != two
+    assert one == build("FROM scratch\nARG A=1\nCOPY a .\nCMD x", {"a": "1\n2\n"})
+    assert shown is not None
+    assert shown[:5] == [
+        f"two images: {one.id.short} and {two.id.short}",
+        "cmd: ['x'], and ['y']",
+        "args: {'A': '1'}, and {'A': '2'}",
+        "labels: {}, and {'l': 'v'}",
+        "1 layer, and 2:",
+    ]
+    assert shown[-3:] == ["- a: '1\\n2\\n' with mode 644", "+ a: '1\\n3\\n' with mode 644", "+ b: '' with mode 644"]
+
+
+def test_two_entries_show_where_they_are_from(build: Build) -> None:
+    image = build("FROM scratch\nCOPY a .\nCOPY b .", {"a": "1\n2\n", "b": "1\n3\n"})
+
+    shown = explain("==", image.rootfs["a"], image.rootfs["b"])
+
+    assert shown is not None
+    assert shown[:3] == [
+        "another thing stands there",
+        "- a: '1\\n2\\n' with mode 644, from line 2: COPY a .",
+        "+ b: '1\\n3\\n' with mode 644, from line 3: COPY b .",
+    ]
+    assert [line.strip() for line in shown[-2:]] == ["-2", "+3"]
+
+
+def test_a_path_that_is_missing_shows_names_near_it_and_one_too_many_its_origin(image: BuiltImage) -> None:
+    assert explain("in", "usr/tool", image.rootfs) == [
+        f"'usr/tool' is not in the image's rootfs, which has {len(image.rootfs)} paths",
+        "near it: bin/tool, usr/lib",
+    ]
+    assert explain("in", "zzz", image.rootfs) == [
+        f"'zzz' is not in the image's rootfs, which has {len(image.rootfs)} paths"
+    ]
+    assert explain("not in", "bin/tool", image.rootfs) == [
+        "'bin/tool' is in the image's rootfs",
+        "it is '#!/bin/sh\\n' with mode 755, from line 2: COPY tool bin",
+    ]
+
+
 def test_other_comparisons_are_left_to_pytest(image: BuiltImage) -> None:
-    assert explain({}, {}) is None
-    assert explain(image.rootfs, 3) is None
-    assert explain((), ()) is None
+    assert explain("==", {}, {}) is None
+    assert explain("==", image.rootfs, 3) is None
+    assert explain("==", (), ()) is None

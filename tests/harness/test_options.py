@@ -1,7 +1,6 @@
 """Every option, as an option and as an ini setting."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +33,12 @@ def test_markers_tells_of_the_marker(run) -> None:
     [
         (["--kubefile=nowhere"], "ERROR: --kubefile=nowhere: */nowhere does not exist"),
         (["--kubefile=appp"], "ERROR: --kubefile=appp: */appp does not exist (did you mean app?)"),
+        (["--kubefile-root=app/a.txt"], "ERROR: --kubefile-root=app/a.txt: * is a file, not a folder"),
+        (
+            ["--kubefile-save-failures=app/a.txt"],
+            "ERROR: --kubefile-save-failures=app/a.txt: * is a file, not a folder",
+        ),
+        (["--kubefile=odd[1"], "ERROR: --kubefile: pytest takes no path with a [ in it: */odd[1/Kubefile; rename *"),
         (["--kubefile-context=nowhere"], "ERROR: --kubefile-context=nowhere: */nowhere does not exist"),
         (["--kubefile-context=app/a.txt"], "ERROR: --kubefile-context=app/a.txt: * is a file, not a folder"),
         (["--kubefile-platform=a b"], "ERROR: not a platform: 'a b' (write it as linux/amd64 or linux/arm64/v8)"),
@@ -42,14 +47,24 @@ def test_markers_tells_of_the_marker(run) -> None:
         (["--kubefile-base=ROOTFS=app"], "ERROR: not an image reference: 'ROOTFS': *upper case*"),
         (["--kubefile-max-layers=many"], "ERROR: --kubefile-max-layers=many: it takes a number, as in *=40"),
         (
+            ["--kubefile-max-size=5 apples"],
+            "ERROR: --kubefile-max-size=5 apples: it takes a number of bytes, or *=200MB",
+        ),
+        (
+            ["--kubefile-min-efficiency=95"],
+            "ERROR: --kubefile-min-efficiency=95: it takes a number from 0 to 1, *=0.95",
+        ),
+        (["--kubefile-min-efficiency=high"], "ERROR: --kubefile-min-efficiency=high: it takes a number from 0 to 1, *"),
+        (["--kubefile-allow-lint=W99"], "ERROR: --kubefile-allow-lint=W99: there is no such advice, but W01, *"),
+        (
             ["--kubefile=app", "--kubefile-skip=reproducable"],
-            "ERROR: --kubefile-skip=reproducable: there is no such check, but parse, lint, build, *",
+            "ERROR: --kubefile-skip=reproducable: there is no such check (did you mean reproducible?), but *",
         ),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
 )
 def test_what_cannot_be_followed_is_a_usage_error(project, run, arguments: list[str], message: str) -> None:
-    project(APP)
+    project({**APP, "odd[1/Kubefile": "FROM scratch\n"})
 
     result = run(*arguments)
 
@@ -66,6 +81,123 @@ def test_an_unknown_backend_is_a_usage_error_in_both_forms(project, run) -> None
     setting.stderr.fnmatch_lines(["ERROR: kubefile_backend = disk: it is one of auto, overlay, copy, memory"])
 
 
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("kubefile_max_layers = 'many'", "ERROR: *kubefile?max?layers*many*"),
+        ("kubefile_max_size = 'big'", "ERROR: --kubefile-max-size=big: it takes a number of bytes, *"),
+        ("kubefile_min_efficiency = '2'", "ERROR: --kubefile-min-efficiency=2: it takes a number from 0 to 1, *"),
+        ("kubefile_isolation = 'jail'", "ERROR: kubefile_isolation = jail: it is one of auto, sandbox, none"),
+        ("kubefile_strict_lint = 'often'", "ERROR: kubefile_strict_lint: *often*"),
+        ("kubefile_allow_lint = ['W1']", "ERROR: --kubefile-allow-lint=W1: there is no such advice, but W01, *"),
+        ("kubefile_context = 'nowhere'", "ERROR: --kubefile-context=nowhere: */nowhere does not exist"),
+        ("kubefile_base = ['rootfs']", "ERROR: --kubefile-base=rootfs: write it as NAME=DIR, NAME=FILE or NAME=empty"),
+        ("kubefile = ['nowhere']", "ERROR: --kubefile=nowhere: */nowhere does not exist"),
+    ],
+    ids=lambda text: text.partition(" ")[0],
+)
+def test_a_setting_of_pyproject_that_cannot_be_followed_is_named(project, run, lines: str, message: str) -> None:
+    project({**APP, "pyproject.toml": f"[tool.pytest.ini_options]\n{lines}\n"})
+
+    result = run("app/Kubefile::lint", backend=None)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([message])
+
+
+needs_typed_settings = pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="[tool.pytest] is new in pytest 9")
+
+
+@needs_typed_settings
+def test_typed_settings_of_pyproject_are_taken_as_they_are(project, run) -> None:
+    settings = (
+        "kubefile_max_layers = 1\nkubefile_max_size = '1kB'\nkubefile_min_efficiency = 1\nkubefile_skip = ['lint']\n"
+    )
+    project({**APP, "pyproject.toml": f"[tool.pytest]\n{settings}"})
+
+    result = run("--kubefile=app")
+
+    result.assert_outcomes(passed=9, failed=1)
+    result.stdout.fnmatch_lines(["FAILED app/Kubefile::size-limit - *"])
+
+
+@needs_typed_settings
+@pytest.mark.parametrize("line", ["kubefile_max_layers = 'one'", "kubefile_skip = 'lint'", "kubefile_max_size = 5"])
+def test_a_typed_setting_of_the_wrong_type_is_named(project, run, line: str) -> None:
+    project({**APP, "pyproject.toml": f"[tool.pytest]\n{line}\n"})
+
+    result = run("app/Kubefile::lint")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: *{line.partition(' ')[0]}*expects a*"])
+
+
+WARN = ("-W", "error::harness.warning.KubefileWarning")
+ODD = {
+    "app/Kubefile": "FROM scratch\nCOPY keys etc\nCMD x\nCMD x\n",
+    **{f"app/keys/{number}.key": "" for number in range(12)},
+    "app/keys/id_rsa": "",
+}
+
+
+def test_a_key_that_is_copied_is_a_warning_at_its_line_unless_it_is_allowed(project, run) -> None:
+    project(ODD)
+
+    told = run("app/Kubefile::build", *WARN)
+    some = run("app/Kubefile::build", "--kubefile-allow-secret=keys/*.key", "-W", "default::pytest.PytestWarning")
+    none = run("app/Kubefile::build", "--kubefile-allow-secret=keys/*.key", "--kubefile-allow-secret=*/id_rsa", *WARN)
+
+    told.assert_outcomes(failed=1)
+    told.stdout.fnmatch_lines(["warning[[]build[]]: 'keys/0.key' looks like a private key*", "  --> app/Kubefile:2:1"])
+    some.assert_outcomes(passed=1)
+    some.stdout.fnmatch_lines(["*app/Kubefile:2: KubefileWarning: build: 'keys/id_rsa' looks like a private key*"])
+    none.assert_outcomes(passed=1)
+
+
+def test_advice_of_an_allowed_code_is_not_given(project, run) -> None:
+    project({**ODD, **ini(kubefile_strict_lint="true")})
+
+    told, silent = run("app/Kubefile::lint"), run("app/Kubefile::lint", "--kubefile-allow-lint=W04")
+
+    told.stdout.fnmatch_lines(["warning[[]W04[]]: *"])
+    silent.assert_outcomes(passed=1)
+
+
+CONFTEST = """
+import dataclasses, pathlib
+from harness.backends import memory_backends
+from harness.fakes.runner import FakeRunner
+
+def pytest_kubefile_backends(config, path):
+    runner = FakeRunner()
+    runner.on("make", effect=lambda tree: pathlib.Path(path).with_name("made.txt").touch())
+    return dataclasses.replace(memory_backends(), runner=runner)
+"""
+
+
+def test_a_leftover_that_is_allowed_is_none(project, run) -> None:
+    project({"app/Kubefile": "FROM scratch\nRUN make\n", "conftest.py": CONFTEST})
+
+    told = run("app/Kubefile::no-leaks", backend=None)
+    os.unlink("app/made.txt")
+    allowed = ("--kubefile-allow-leftover=made.*", "--kubefile-allow-leftover=.")
+    silent = run("app/Kubefile::no-leaks", *allowed, backend=None)
+
+    told.stdout.fnmatch_lines(
+        ["error[[]E0900[]]: the build left 2 things behind", "hint: *--kubefile-allow-leftover=*", "*made.txt is new"]
+    )
+    silent.assert_outcomes(passed=1)
+
+
+def test_a_run_without_isolation_sees_the_machine(project, run, pytester: pytest.Pytester) -> None:
+    project({"app/Kubefile": f"FROM scratch\nRUN touch {pytester.path}/outside; echo > made\n"})
+
+    inside = run("app/Kubefile::build", "--kubefile-isolation=none", backend="copy")
+
+    inside.stdout.fnmatch_lines(["*RUN by copy and none"])
+    assert (pytester.path / "outside").exists()
+
+
 def test_kubefiles_of_the_ini_file_are_collected_beside_the_tests(project, run) -> None:
     project({**APP, "test_it.py": "def test_it(): pass", **ini(kubefile="app/Kubefile")})
 
@@ -80,14 +212,23 @@ def test_a_kubefile_below_a_test_path_is_collected_once(project, run) -> None:
     run("--kubefile=app/Kubefile", "app").assert_outcomes(passed=11)
 
 
-def test_a_kubefile_that_pytest_would_not_reach_is_never_left_out_in_silence(project, run) -> None:
-    project({**APP, "build/Kubefile": "FROM scratch\n"})
+def test_a_kubefile_in_a_folder_that_pytest_passes_over_is_collected_alone(project, run) -> None:
+    project({"build/in/Kubefile": "FROM scratch\n", "build/test_not.py": "def test(): assert 0", "test_it.py": ""})
 
-    alone, below = run("--kubefile=build", "-k", "parse"), run("--kubefile=build", ".")
+    alone, below = run("--kubefile=build", "-k", "parse"), run("--kubefile=build", ".", "-v")
 
     alone.assert_outcomes(passed=1, deselected=9)
-    assert below.ret == pytest.ExitCode.USAGE_ERROR
-    below.stderr.fnmatch_lines(["ERROR: --kubefile: pytest does not go into the folder of */build/Kubefile *"])
+    below.assert_outcomes(passed=10)
+    below.stdout.fnmatch_lines(["build/in/Kubefile::parse PASSED*"])
+
+
+def test_a_kubefile_that_is_ignored_though_it_is_named_is_a_usage_error(project, run) -> None:
+    project({**APP, "conftest.py": "collect_ignore = ['app']"})
+
+    result = run("--kubefile=app", ".")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --kubefile: pytest does not collect */app/Kubefile, though it is named: *"])
 
 
 def test_paths_of_the_ini_file_are_relative_to_it(project, run, pytester: pytest.Pytester) -> None:
@@ -274,14 +415,3 @@ def test_a_store_of_the_run_goes_with_it(project, run, pytester: pytest.Pytester
     run("app/Kubefile::build", "--basetemp=temp", backend=None).assert_outcomes(passed=1)
 
     assert not (pytester.path / "temp/kubeimage").exists()
-
-
-def test_a_run_without_a_kubefile_imports_nothing_of_kubeimage(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), *sys.path]))
-    pytester.makepyfile(
-        "import sys\ndef test_it(): assert not [name for name in sys.modules if name.startswith('kubeimage')]"
-    )
-
-    pytester.runpytest_subprocess("-p", "harness.plugin", "-p", "no:hypothesispytest").assert_outcomes(passed=1)

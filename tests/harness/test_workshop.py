@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from harness.backends import DirectoryPlace, Place, memory_backends
+from harness.leaks import Leak
 from harness.options import Settings
-from harness.outcome import Outcome
+from harness.outcome import Outcome, Warned
 from harness.trees import Folder, write_tree
 from harness.workshop import Job, Workshop, content_key, remove_tree
 from kubeimage import errors
@@ -137,14 +138,18 @@ def test_an_error_survives_being_written_down(error: KubeimageError, context: Pa
     backends = memory_backends()
     plan = plan_build(parse(TEXT), backends.images, BuildOptions())
 
-    found = Outcome.from_json(Outcome(error=error, leaks=("x",)).to_json(), plan, backends.images)
+    found = Outcome.from_json(
+        Outcome(error=error, leaks=(Leak("x", "the file x"),), warned=(Warned("odd", 1),)).to_json(),
+        plan,
+        backends.images,
+    )
 
     assert found is not None
     assert type(found.error) is type(error)
     assert found.error is not None
     assert found.error.diagnostics == error.diagnostics
     assert vars(found.error) == vars(error)
-    assert found.leaks == ("x",)
+    assert (found.leaks, found.warned) == ((Leak("x", "the file x"),), (Warned("odd", 1),))
 
 
 def test_the_first_to_report_is_the_same_for_all_processes(tmp_path: Path) -> None:
@@ -158,8 +163,11 @@ def test_the_first_to_report_is_the_same_for_all_processes(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("settings", "kind"),
     [
-        (Settings(root="/somewhere"), "DirectoryPlace(root='/somewhere', mount='auto')"),
-        (Settings(root="/somewhere", backend="copy"), "DirectoryPlace(root='/somewhere', mount='copy')"),
+        (Settings(root="/somewhere"), "DirectoryPlace(root='/somewhere', mount='auto', isolation='auto')"),
+        (
+            Settings(root="/somewhere", backend="copy"),
+            "DirectoryPlace(root='/somewhere', mount='copy', isolation='auto')",
+        ),
         (Settings(root="/somewhere", backend="memory"), "GivenPlace"),
     ],
     ids=["root", "copy", "memory"],

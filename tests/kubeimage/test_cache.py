@@ -1,7 +1,9 @@
 import json
 import os
+import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -245,6 +247,25 @@ def test_a_cache_that_is_pruned_between_two_steps_goes_on(
 
     assert cache.lookup(FIRST) == CachedStep(None)
     assert warnings == []
+
+
+def test_who_waited_for_the_lock_of_a_pruned_cache_takes_the_new_ones(
+    open_cache: Callable[[], DirectoryBuildCache], records: CacheRecords
+) -> None:
+    """Or two builds would write one record at the same time, each with a lock of its own."""
+    waiting = threading.Thread(target=open_cache().record, args=(FIRST, CachedStep(None)))
+    with ExitStack() as old_lock:
+        old_lock.enter_context(records.locked())
+        waiting.start()
+        time.sleep(0.05)
+        Path(records.directory).rename(f"{records.directory}.gone")
+        with records.locked():
+            old_lock.close()
+            waiting.join(0.05)
+            assert waiting.is_alive()
+    waiting.join()
+
+    assert open_cache().lookup(FIRST) == CachedStep(None)
 
 
 def test_the_records_name_the_layers_that_they_need(

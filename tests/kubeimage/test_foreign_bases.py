@@ -179,6 +179,18 @@ def test_sealers_image_leaves_as_it_came_and_becomes_ocis_on_wish(from_sealer: s
     assert b'"diff_ids":["sha256:3c81c486' in completed
 
 
+def test_an_image_of_another_tool_is_shown_as_an_image_document(root: str) -> None:
+    with Store.open(root) as store:
+        bring(store, make_foreign(*BASE))
+        image = store.images.get(Reference.parse("app:v1"))
+
+    assert image is not None
+    shown = image.present(Reference.parse("app:v1"))
+    assert (shown["kind"], shown["metadata"]["name"]) == ("Image", str(Reference.parse("app:v1")))
+    assert [layer["id"] for layer in shown["spec"]["layers"]] == [str(Digest.of(tar)) for tar in BASE]
+    assert shown["config"] == {"Env": ["A=1"]}
+
+
 def test_what_sealer_saves_is_told_from_an_archive(root: str) -> None:
     with pytest.raises(ArchiveError, match=r"sealer v0\.8 saves") as caught:
         load_images(str(sealerdata.FOLDER / "base.sealer-save.tar"), root=root)

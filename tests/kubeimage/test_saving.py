@@ -192,11 +192,16 @@ def test_an_image_that_is_not_there_leaves_the_file_as_it_was(
     assert (Path(archive).read_bytes() if os.path.exists(archive) else None) == before
 
 
-def test_a_damaged_layer_leaves_the_file_as_it_was(root: str, built: Any, archive: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("silent", [False, True], ids=["written to", "rotten"])
+def test_a_damaged_layer_leaves_the_file_as_it_was(
+    root: str, built: Any, archive: str, tmp_path: Path, silent: bool
+) -> None:
     Path(archive).write_bytes(b"precious")
     blob = Path(root, "blobs/sha256", built.layers[0].diff_id.hex)
     blob.chmod(0o644)
     blob.write_bytes(b"x" * built.layers[0].size)
+    if silent:
+        os.utime(blob, ns=(0, 0))
 
     with pytest.raises(BlobCorruptError):
         save_image("app:v1", archive, root=root)
@@ -416,7 +421,11 @@ def test_a_bomb_is_refused(elsewhere: str, archive: str, pack: Callable[[bytes],
     assert os.listdir(f"{elsewhere}/ingest") == []
 
 
-@pytest.mark.parametrize("data", [b"", b"hello\n", bytes(300), gzip.compress(b"hello"), b"\x1f\x8b\x08broken"])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"hello\n", bytes(300), gzip.compress(b"hello"), b"\x1f\x8b\x08broken"],
+    ids=["empty", "text", "zeros", "compressed text", "broken gzip"],
+)
 def test_what_is_no_archive_is_refused(elsewhere: str, archive: str, data: bytes) -> None:
     Path(archive).write_bytes(data)
 

@@ -117,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pieces(self) -> Iterator[bytes]:
         if self.headers.get("transfer-encoding", "").lower() == "chunked":
-            while size := int(self.rfile.readline().partition(b";")[0], 16):
+            while size := self._chunk_size():
                 yield self.rfile.read(size)
                 self.rfile.readline()
             while self.rfile.readline().strip():
@@ -127,6 +127,12 @@ class _Handler(BaseHTTPRequestHandler):
         while left and (piece := self.rfile.read(min(left, _PIECE))):
             left -= len(piece)
             yield piece
+
+    def _chunk_size(self) -> int:
+        line = self.rfile.readline()
+        if not line:
+            raise ConnectionAbortedError("the client went away between two chunks")
+        return int(line.partition(b";")[0], 16)
 
     def _deliver(self, response: Response) -> None:
         if response.pace is None and response.delay:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.backends import DirectoryPlace
 from harness.building import KubeBuild
 from harness.checks.failed import CheckFailedError
 from harness.checks.oci import _layout_problems, _schema_problems, check_oci_valid
 from harness.fakes.stores import MemoryLayerStore
+from harness.image import BuiltImage
 from harness.options import Settings
 from harness.workshop import Workshop
 from kubeimage.api import Backends
@@ -94,13 +94,48 @@ def test_what_is_no_json_object_is_told(data: bytes, problem: str) -> None:
     assert next(_schema_problems(jsonschema, "config", data)).startswith(problem)
 
 
-def test_a_layout_on_disk_is_read_as_other_tools_do(tmp_path: Path) -> None:
-    image = KubeBuild(Workshop(Settings(), str(tmp_path)))(TEXT, {"a": "1"})
-    assert isinstance(image.place, DirectoryPlace)
-    root = image.place.root
-    whole = _layout_problems(jsonschema, root, image.image)
-    blob = Path(root, "blobs/sha256", image.id.hex)
-    blob.unlink()
+@pytest.fixture
+def layout(tmp_path: Path) -> tuple[str, BuiltImage]:
+    """Give a store on disk, and the image in it."""
+    image = KubeBuild(Workshop(Settings(backend="copy"), str(tmp_path)))(TEXT, {"a": "1"})
+    assert image.place.root is not None
+    return image.place.root, image
 
-    assert whole == []
-    assert _layout_problems(jsonschema, root, image.image) == [f"blobs/sha256/{image.id.hex} is not there"]
+
+def blobs(image: BuiltImage) -> dict[str, str]:
+    digests = {"manifest": image.result.manifest, "config": image.id, "layer": image.layers[0].diff_id}
+    return {name: f"blobs/sha256/{digest.hex}" for name, digest in digests.items()}
+
+
+def test_a_layout_on_disk_is_read_as_other_tools_do(layout) -> None:
+    root, image = layout
+
+    assert list(_layout_problems(jsonschema, root, image.result.manifest)) == []
+
+
+@pytest.mark.parametrize("name", ["manifest", "config", "layer"])
+def test_a_blob_that_is_gone_or_damaged_is_told(layout, name: str) -> None:
+    root, image = layout
+    path = Path(root, blobs(image)[name])
+    size = path.stat().st_size
+    path.chmod(0o600)
+
+    path.write_bytes(b"x" * size)
+    damaged = list(_layout_problems(jsonschema, root, image.result.manifest))
+    path.write_bytes(b"x")
+    shorter = list(_layout_problems(jsonschema, root, image.result.manifest))
+    path.unlink()
+    gone = list(_layout_problems(jsonschema, root, image.result.manifest))
+
+    start = f"{blobs(image)[name]}: "
+    assert [problem.partition("sha256:")[0] for problem in damaged] == [start + "its bytes have the digest "]
+    assert shorter[1:] == [f"{start}it has 1 bytes, its descriptor says {size}"]
+    assert gone == [start + "No such file or directory"]
+
+
+def test_an_image_that_the_index_does_not_list_is_told(layout) -> None:
+    root, image = layout
+
+    problems = list(_layout_problems(jsonschema, root, image.id))
+
+    assert problems == [f"index.json: it does not list the manifest {image.id}"]

@@ -27,6 +27,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.document import History, Layer
 from kubeimage.image.platform import Platform
 from kubeimage.kubefile import lint, parse
+from kubeimage.registry.events import BlobFinished, BlobProgress
 
 TEXT = """\
 FROM scratch
@@ -260,3 +261,26 @@ def test_a_reader_that_goes_away_is_asked_once_and_ends_no_build() -> None:
     watch(PlainProgress(Muffled(stream)), build()[1])
 
     assert stream.writes == 1
+
+
+def test_a_terminal_shows_a_bar_for_each_blob_that_travels() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None, _environ={})
+    progress = LiveProgress(console)
+    first, second = Digest.of(b"1"), Digest.of(b"2")
+
+    progress(BlobProgress("pull", first, 30_000_000, 60_000_000))
+    progress(BlobProgress("pull", second, 1000, 2000))
+    both = drawn(progress)
+    progress(BlobFinished("pull", first, 60_000_000, moved=True))
+    one = drawn(progress)
+    progress.close()
+
+    assert [first.short in both, second.short in both, "30 MB of 60 MB" in both] == [True] * 3
+    assert [first.short in one, second.short in one] == [False, True]
+
+
+def drawn(progress: LiveProgress) -> str:
+    """Give what stands below the log."""
+    screen = io.StringIO()
+    Console(file=screen, width=100, color_system=None).print(progress._render())
+    return screen.getvalue()

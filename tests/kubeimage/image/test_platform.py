@@ -57,3 +57,43 @@ def test_a_digest_reads_back_what_it_prints() -> None:
 
     assert Digest.parse(str(digest)) == digest
     assert digest.short == "ba7816bf8f01"
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "accepted"),
+    [
+        ("linux/arm/v7", "linux/arm/v6", True),
+        ("linux/arm/v6", "linux/arm", False),
+        ("linux/amd64/v3", "linux/amd64", True),
+        ("linux/amd64", "linux/amd64/v2", False),
+        ("linux/arm64", "linux/arm/v7", False),
+        ("linux/riscv64", "linux/riscv64", True),
+        ("linux/mips/softfloat", "linux/mips/hardfloat", False),
+        ("linux/amd64", "windows/amd64", False),
+    ],
+)
+def test_a_later_variant_takes_an_earlier_ones_image(asked: str, found: str, accepted: bool) -> None:
+    assert Platform.parse(asked).accepts(Platform.parse(found)) is accepted
+
+
+def test_the_latest_variant_that_can_be_taken_is_chosen() -> None:
+    there = [Platform.parse(f"linux/{one}") for one in ("arm/v5", "arm64", "arm/v6", "arm/v7", "arm/v8")]
+
+    chosen = Platform.parse("linux/arm").choose(there, lambda one: one)
+
+    assert list(map(str, chosen)) == ["linux/arm/v7", "linux/arm/v6", "linux/arm/v5"]
+
+
+@pytest.mark.parametrize(
+    ("host", "program", "runs"),
+    [
+        ("linux/amd64", "linux/amd64/v4", True),
+        ("linux/amd64", "linux/386", True),
+        ("linux/arm64", "linux/arm/v7", True),
+        ("linux/arm", "linux/arm64", False),
+        ("linux/amd64", "linux/arm64", False),
+        ("linux/amd64", "windows/amd64", False),
+    ],
+)
+def test_a_machine_runs_programs_of_its_own_kind(host: str, program: str, runs: bool) -> None:
+    assert Platform.parse(host).runs(Platform.parse(program)) is runs

@@ -296,6 +296,15 @@ def test_a_whiteout_may_come_after_one_below_it(root, scan):
     assert {path for path in scan(root) if path.startswith("d")} == {"d", "d/e", "d/n"}
 
 
+@pytest.mark.parametrize("members", [["d/.wh..wh..opq", ".wh.d"], [".wh.d", "d/.wh..wh..opq"]])
+def test_a_directory_may_be_both_deleted_and_opaque(root, scan, members):
+    apply_changeset(root, tar(*BELOW))
+
+    apply_changeset(root, unordered(*((name, b"") for name in members), ("d/n", b"N")))
+
+    assert {path for path in scan(root) if path.startswith("d")} == {"d", "d/n"}
+
+
 def test_more_content_than_allowed_is_refused(root):
     assert apply_changeset(root, tar(file("a", b"12"), file("b", b"34")), max_bytes=4) == 4
     with pytest.raises(LayerTooLargeError):

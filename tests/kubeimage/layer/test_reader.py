@@ -12,7 +12,7 @@ from kubeimage.errors import KubeimageError, LayerFormatError, LayerTooLargeErro
 from kubeimage.layer import namespace
 from kubeimage.layer.entry import Entry, Kind, directory, file, opaque, symlink, whiteout
 from kubeimage.layer.pax import render_records
-from kubeimage.layer.reader import Limits, iter_contents, iter_entries
+from kubeimage.layer.reader import Limits, iter_contents, iter_entries, iter_places
 from kubeimage.layer.writer import write_layer
 
 USTAR, GNU, NO_MAGIC = b"ustar\00000", b"ustar  \0", bytes(8)
@@ -347,6 +347,27 @@ def test_content_that_is_cut_off_is_no_content():
     assert content is not None
     with pytest.raises(LayerFormatError, match="truncated"):
         content.read()
+
+
+def test_places_are_where_contents_begin():
+    tar = member(b"a", b"first") + header(b"d/", b"5") + member(b"d/b", b"second" * 500) + END
+
+    found = {entry.path: tar[place : place + entry.size] for entry, place in iter_places(io.BytesIO(tar))}
+
+    assert found == {"a": b"first", "d": b"", "d/b": b"second" * 500}
+
+
+def test_a_buffer_is_gone_around_and_stands_where_it_stood(tmp_path):
+    tar = member(b"a", b"first") + member(b"b", b"second") + END
+    (tmp_path / "tar").write_bytes(b"before" + tar)
+
+    with open(tmp_path / "tar", "rb") as stream:
+        assert stream.read(6) == b"before"
+        paths = [entry.path for entry in iter_entries(stream)]
+        rest = stream.read()
+
+    assert paths == ["a", "b"]
+    assert rest == tar
 
 
 def test_reading_starts_where_the_stream_stands():

@@ -40,6 +40,11 @@ class FolderSnapshots:
         finally:
             remove_tree(path)
 
+    def workspace(self) -> str:
+        path = os.path.join(self.root, "workspace")
+        os.makedirs(path, exist_ok=True)
+        return path
+
     def left_over(self) -> list[str]:
         return [name for name in os.listdir(self.root) if name.startswith("scratch")]
 

@@ -41,6 +41,18 @@ def test_more_layers_than_the_options_hold_are_refused_before_anything_runs(snap
     assert snapshots.left_over() == []
 
 
+def test_a_layer_is_linked_once_for_all_mounts(snapshots):
+    """Links take time: 127 for each of 127 commands would be 16,000."""
+    stack = [snapshots.add(str(number), {f"f{number}": ""}) for number in range(5)]
+    mounter = OverlayMounter(snapshots)
+
+    for count in range(6):
+        with mounter.mount(stack[:count]) as mount:
+            assert behind(mount, "ls m").split() == [f"f{number}" for number in range(count)]
+
+    assert len(os.listdir(snapshots.workspace())) == 5
+
+
 def test_nobody_else_sees_the_mount(snapshots):
     stack = [snapshots.add("base", {"top": "t"})]
 
@@ -57,6 +69,7 @@ def test_nobody_else_sees_the_mount(snapshots):
 @pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
 def test_nothing_of_a_mount_is_left(snapshots, error):
     base = snapshots.add("base", {"d": Folder(0o555), "d/f": "f"})
+    snapshots.workspace()
     before = os.listdir(snapshots.root)
 
     def work():

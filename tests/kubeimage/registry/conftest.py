@@ -9,9 +9,10 @@ import pytest
 
 from harness.fakes.registry import FakeRegistry
 from kubeimage.registry.client import Repository
+from kubeimage.registry.connection import Patience
 from kubeimage.registry.credentials import Credentials, CredentialStore
 from kubeimage.registry.exchange import Exchange, Retry
-from kubeimage.registry.http import HttpTransport, Patience
+from kubeimage.registry.http import HttpTransport
 from kubeimage.registry.tls import Trust
 from kubeimage.settings import HostSettings, Settings
 

@@ -10,7 +10,7 @@ from kubeimage.errors import RegistryContentError, RegistryError
 from kubeimage.image.oci import Descriptor
 from kubeimage.registry.client import Repository
 from kubeimage.registry.download import Download
-from kubeimage.registry.http import PIECE
+from kubeimage.registry.messages import PIECE
 from kubeimage.registry.upload import upload_blob
 
 from .conftest import REPOSITORY, Clients

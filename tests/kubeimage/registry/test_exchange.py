@@ -124,11 +124,13 @@ def test_another_host_s_401_gets_no_credentials(clients: Clients) -> None:
         assert [request.authorization for request in other.requests] == [""]
 
 
-@pytest.mark.parametrize("place", ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher:x", "http://a:b:c/"], ids=str)
+@pytest.mark.parametrize(
+    "place", ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher:x", "http://a:b:c/", "http://[::/"], ids=str
+)
 def test_a_redirect_out_of_the_web_is_refused(
     place, fake_registry: FakeRegistry, repository: Repository, blob: Digest
 ) -> None:
-    fake_registry.on("GET */blobs/*", Redirect(place), times=None)
+    fake_registry.on("GET */blobs/*", Status(307, headers={"location": place}), times=None)
 
     with pytest.raises(RegistryError, match="leads to an address that is not followed"):
         read(repository, blob)
@@ -189,7 +191,7 @@ def test_a_name_that_is_none_is_told_at_once(clients: Clients) -> None:
 def test_a_trickle_is_not_waited_for(fake_registry: FakeRegistry, repository: Repository, blob: Digest) -> None:
     fake_registry.on("GET */blobs/*", Slow(0.2, every=1), times=None)
 
-    with pytest.raises(RegistryConnectionError, match=r"gave up waiting .* it sent . bytes in 0\.25 s"):
+    with pytest.raises(RegistryConnectionError, match=r"gave up waiting .* it sent . bytes in [0-9.]+ s"):
         read(repository, blob)
 
 

@@ -105,6 +105,23 @@ def test_what_another_repository_has_is_mounted(push: Pusher, fake_registry: Fak
     assert push.moves == ["mounted", "moved", "moved"]
 
 
+class RefusedMounts:
+    """Refuses to mount, and does all else."""
+
+    def apply(self, request, answer):
+        return Status(403).apply(request, answer) if request.argument("mount") else answer()
+
+
+def test_what_may_not_be_mounted_is_sent(push: Pusher, fake_registry: FakeRegistry) -> None:
+    push.make(BASE, repository="team/base")
+    push("team/base")
+    fake_registry.on("POST *", RefusedMounts(), times=None)
+
+    push()
+
+    assert push.moves == ["moved"] * 3
+
+
 def test_where_nothing_can_be_mounted_it_is_sent(push: Pusher, fake_registry: FakeRegistry) -> None:
     push.make(BASE, repository="team/base")
 
@@ -169,5 +186,79 @@ def test_an_error_in_one_blob_ends_the_others(push: Pusher, fake_registry: FakeR
 
     with pytest.raises(RegistryError, match="400"):
         push()
+
+    assert fake_registry.tags(REPOSITORY) == {}
+
+
+@pytest.fixture
+def growing(push: Pusher, monkeypatch: pytest.MonkeyPatch) -> Pusher:
+    """Push all layers as if they were large: while they are compressed."""
+    monkeypatch.setattr("kubeimage.registry.push._LARGE", 0)
+    return push
+
+
+def test_a_layer_is_sent_while_it_is_compressed(growing: Pusher, fake_registry: FakeRegistry) -> None:
+    digest = growing()
+
+    assert fake_registry.tags(REPOSITORY) == {"v1": digest}
+    manifest = Manifest.from_bytes(fake_registry.manifest(REPOSITORY, "v1").data)
+    assert {one.digest for one in manifest.layers} <= set(fake_registry.blobs(REPOSITORY))
+    patches = [request for request in fake_registry.requests if request.method == "PATCH"]
+    assert [request.headers.get("transfer-encoding") for request in patches] == ["chunked"] * 2
+    assert growing.moves == ["moved"] * 3
+
+
+def test_what_the_registry_turns_out_to_have_is_not_finished(
+    growing: Pusher, fake_registry: FakeRegistry, tmp_path: Path
+) -> None:
+    digest = growing()
+    other = Pusher(tmp_path / "other", fake_registry.host)
+    other.make(BASE, TOP)
+    fake_registry.forget()
+
+    assert other() == digest
+    assert other.moves == ["there"] * 3
+    assert not any(request.method == "PUT" and "/uploads/" in request.path for request in fake_registry.requests)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fault"),
+    [
+        ("PATCH *", Drop()),
+        ("PATCH *", Drop(received=10)),
+        ("PATCH *", Status(500)),
+        ("PATCH *", Status(401)),
+        ("PATCH *", Status(307, headers={"location": "/elsewhere"})),
+        ("PUT */uploads/*", Lose()),
+        ("POST *", Status(503)),
+    ],
+)
+def test_a_growing_layer_that_is_cut_off_is_sent_as_any_other(
+    pattern: str, fault, growing: Pusher, fake_registry: FakeRegistry
+) -> None:
+    fake_registry.on(pattern, fault)
+
+    digest = growing()
+
+    assert fake_registry.tags(REPOSITORY) == {"v1": digest}
+    assert growing.events[-1] == TransferFinished("push", str(growing.name()), digest)
+
+
+def test_a_growing_layer_that_is_refused_is_an_error(growing: Pusher, fake_registry: FakeRegistry) -> None:
+    fake_registry.on("PATCH *", Status(413), times=None)
+
+    with pytest.raises(RegistryError, match="413"):
+        growing()
+
+    assert fake_registry.tags(REPOSITORY) == {}
+
+
+def test_a_damaged_layer_that_grows_is_not_sent(growing: Pusher, fake_registry: FakeRegistry) -> None:
+    path = Path(growing.root, "blobs/sha256", growing.layers[0].hex)
+    path.chmod(0o644)
+    path.write_bytes(bytes(path.stat().st_size))
+
+    with pytest.raises(BlobCorruptError):
+        growing()
 
     assert fake_registry.tags(REPOSITORY) == {}

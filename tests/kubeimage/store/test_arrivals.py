@@ -242,6 +242,30 @@ def test_an_index_is_kept_with_those_of_its_images_that_came(store: Store, blob_
     assert store.check() == []
 
 
+def test_a_platform_that_comes_later_joins_those_that_are_there(store: Store) -> None:
+    ours, theirs = make_foreign(TAR), make_foreign(UPPER, architecture="arm64")
+    data = make_index([("amd64", ours), ("arm64", theirs)])
+    bring_index(store, data, ours)
+
+    arrival = bring_index(store, data, theirs)
+
+    assert [one.platform for one in store.images.records()] == [AMD64, ARM64]
+    assert (len(arrival.images), arrival.absent) == (2, ())
+    assert store.check() == []
+
+
+def test_what_is_damaged_does_not_join(store: Store, blob_path: BlobPath, flip: Callable[[Path], None]) -> None:
+    ours, theirs = make_foreign(TAR), make_foreign(UPPER, architecture="arm64")
+    data = make_index([("amd64", ours), ("arm64", theirs)])
+    bring_index(store, data, ours)
+    flip(blob_path(ours.layers[0].digest))
+
+    arrival = bring_index(store, data, theirs)
+
+    assert [platform for platform, _, _ in arrival.images] == [ARM64]
+    assert [one.digest for one in arrival.absent] == [ours.descriptor.digest]
+
+
 def test_a_list_with_wrong_sizes_is_taken_by_its_digests(store: Store) -> None:
     ours = make_foreign(TAR, form="docker")
     data = make_index([("amd64", ours)], "docker").replace(f'"size": {len(ours.manifest)}'.encode(), b'"size": 7')

@@ -4,14 +4,16 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from harness.contracts import APP, make_image, one_file
+from kubeimage.cache import CacheRecords
 from kubeimage.errors import ImageNotFoundError
 from kubeimage.image.reference import Reference
-from kubeimage.store import Store, locks
+from kubeimage.store import Store, cache_folder, fsck, index, locks
 from kubeimage.store.layout import Layout
 
 # Under xdist the process has threads that a child does without.
@@ -145,17 +147,26 @@ def test_the_lock_of_a_dead_process_blocks_nobody(root: str, open_store: OpenSto
     os.waitpid(child, 0)
 
 
-def test_garbage_collection_waits_for_who_publishes(root: str, open_store: OpenStore) -> None:
+@pytest.mark.parametrize(
+    "held",
+    [
+        pytest.param(lambda root: locks.shared(Layout(root).gc_lock), id="publishes"),
+        pytest.param(lambda root: CacheRecords(cache_folder(root)).locked(), id="records"),
+    ],
+)
+def test_garbage_collection_waits_for_who(
+    root: str, open_store: OpenStore, held: Callable[[str], AbstractContextManager[None]]
+) -> None:
     """Between renaming a blob into place and writing it into the lease there is no moment to lose it in."""
     open_store().close()
     said, say = os.pipe()
 
     def collect() -> None:
         with open_store() as store:
-            store.collect_garbage()
+            store.collect_garbage(keep_cache=False)
         os.write(say, b"collected")
 
-    with locks.shared(Layout(root).gc_lock):
+    with held(root):
         child = start(collect)
         os.set_blocking(said, False)
         time.sleep(0.05)
@@ -165,6 +176,47 @@ def test_garbage_collection_waits_for_who_publishes(root: str, open_store: OpenS
     assert os.read(said, 9) == b"collected"
     os.close(said)
     os.close(say)
+
+
+def test_a_name_that_moves_while_it_is_looked_up_is_looked_up_again(
+    store: Store, another: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between reading the index and the image's blobs another build may take the name, and prune the blobs."""
+    old, new = make_image(cmd="old"), make_image(cmd="new")
+    another.images.put(old, [APP])
+    another.close()
+    read = index.read_entries
+
+    def read_and_lose(layout: Layout) -> index.Entries:
+        entries = read(layout)
+        monkeypatch.undo()
+        another.images.put(new, [APP])
+        another.collect_garbage(keep_cache=False)
+        return entries
+
+    monkeypatch.setattr(index, "read_entries", read_and_lose)
+
+    assert store.images.get(APP) == new
+
+
+def test_a_check_holds_what_it_has_listed(store: Store, another: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image that comes while the check begins and goes before it is hashed is no damage."""
+    checker = fsck._Checker
+    read_index, hash_blobs = checker._read_index, checker._hash_blobs
+
+    def put_and_read_index(self: fsck._Checker) -> object:
+        another.images.put(make_image(cmd="comes"), [APP])
+        another.close()
+        return read_index(self)
+
+    def remove_and_hash_blobs(self: fsck._Checker) -> None:
+        another.images.remove(APP)
+        hash_blobs(self)
+
+    monkeypatch.setattr(checker, "_read_index", put_and_read_index)
+    monkeypatch.setattr(checker, "_hash_blobs", remove_and_hash_blobs)
+
+    assert [finding for finding in store.check() if finding.damage] == []
 
 
 def test_who_wants_to_collect_garbage_is_not_overtaken(root: str, open_store: OpenStore) -> None:

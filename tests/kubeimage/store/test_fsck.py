@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from harness.contracts import APP, OTHER, make_image, one_file
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.cachekey import CacheKey
-from kubeimage.errors import StoreError
+from kubeimage.errors import BlobCorruptError, StoreError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import canonical_order, directory, file, symlink
 from kubeimage.protocols import CachedStep, StoredLayer
@@ -162,6 +162,70 @@ def test_an_id_in_the_index_that_is_not_the_images_is_found(store: Store, layer:
     index.write_text(index.read_text().replace(make_image([layer]).id.hex, "0" * 64))
 
     assert any("gives the image id" in what for what in damages(store))
+
+
+def edit_index(store: Store, old: str, new: str) -> None:
+    path = Path(store.root, "index.json")
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        pytest.param("image.manifest.v1", "image.mqnifest.v1", "which is no image's", id="media type"),
+        pytest.param('"digest":"sha256:', '"digest":"sha257:', "no descriptor", id="digest's algorithm"),
+        pytest.param('"size":', '"size":1', "are recorded", id="size"),
+        pytest.param('"os":"linux"', '"os":"lynux"', "is for linux/amd64", id="platform"),
+        pytest.param('"platform"', '"qlatform"', "no platform", id="no platform"),
+        pytest.param('image.id":"sha256:', 'image.id":"sha255:', "the image id", id="image id"),
+        pytest.param("image.ref.name", "image.raf.name", "one of the two forms", id="short name"),
+        pytest.param("containerd.image.name", "containerd.image.nam%", "one of the two forms", id="full name"),
+        pytest.param('"schemaVersion":2', '"schemaVersion":3', "of version 3", id="version"),
+        pytest.param("image.index.v1", "image.indux.v1", "no image index", id="index's media type"),
+        pytest.param('"manifests":[{', '"manifests":[[', "is damaged", id="no JSON"),
+    ],
+)
+def test_a_spoilt_index_is_mended_with_its_names(
+    store: Store, layer: StoredLayer, old: str, new: str, what: str
+) -> None:
+    """The image itself is whole, so nothing of it may be lost."""
+    before = Path(store.root, "index.json").read_bytes()
+    edit_index(store, old, new)
+
+    assert any(what in told for told in damages(store))
+    assert is_clean_after_repair(store)
+    assert Path(store.root, "index.json").read_bytes() == before
+    store.collect_garbage(keep_cache=False)
+    assert store.images.get(APP) == make_image([layer])
+
+
+def test_a_spoilt_entry_is_an_error_and_not_an_image_that_is_not_there(store: Store, layer: StoredLayer) -> None:
+    edit_index(store, "image.manifest.v1", "image.mqnifest.v1")
+
+    with pytest.raises(BlobCorruptError, match="the list of images is damaged"):
+        store.images.get(APP)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_no_flipped_bit_of_the_index_loses_an_image(store: Store, layer: StoredLayer, data: st.DataObject) -> None:
+    path, image = Path(store.root, "index.json"), make_image([layer])
+    before = path.read_bytes()
+    bit = data.draw(st.integers(0, len(before) * 8 - 1))
+    damaged = bytearray(before)
+    damaged[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(damaged)
+
+    store.check(repair=True)
+    store.collect_garbage(keep_cache=True)
+
+    try:
+        assert store.images.find(image.id.hex) == image
+        assert damages(store) == []
+    finally:
+        path.write_bytes(before)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{"])

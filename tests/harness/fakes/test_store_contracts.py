@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pyfakefs.fake_filesystem_unittest import Patcher
 
 from harness.contracts import BuildCacheContract, ImageStoreContract, LayerStoreContract
+from harness.fakes.files import KubeFs
 from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.image.digest import Digest
@@ -40,8 +40,8 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
     if request.param == "memory":
         yield memory_stores()
         return
-    with Patcher() if request.param == "pyfakefs" else nullcontext():
-        root = "/stores/one" if request.param == "pyfakefs" else str(tmp_path / "store")
+    with KubeFs() if request.param == "pyfakefs" else nullcontext():
+        root = KubeFs.root if request.param == "pyfakefs" else str(tmp_path / "store")
         records = CacheRecords(cache_folder(root))
         with Store.open(root, cache=records) as store:
             yield directory_stores(store, records)

@@ -1,0 +1,89 @@
+"""Several images put on top of each other: the filesystem that you get by applying one after the other.
+
+| of the result | what |
+| --- | --- |
+| layers | all layers, in order; one that comes twice stays at its last place, where it shows what it did there |
+| history | the instructions of the layers that stay, and those that made none |
+| commands | what a cluster would run for the first, then what it would for the next; merging repeats none |
+| arguments | later values win |
+| labels, annotations | later ones win |
+| Clusterfile | that of the last cluster image |
+| type | a cluster image where any of them is one, else an application |
+
+Source: the project's design, "Execution" (step 2), for the merge of commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+from kubeimage.errors import LayerLimitError, PlatformMismatchError
+from kubeimage.image.config import APPLICATION, CLUSTERFILE_ANNOTATION, Image
+from kubeimage.image.document import MAX_LAYERS, Arguments, Commands, History, Layer, merge_commands
+
+
+def merge_images(images: Sequence[Image], names: Sequence[str], *, created: str | None = None) -> Image:
+    """Put ``images`` on top of each other, the first one lowest; ``names`` are what errors call them.
+
+    Raises: LayerLimitError that says how many layers come from which; PlatformMismatchError.
+    """
+    platforms = {str(image.platform) for image in images}
+    if any(not images[0].platform.matches(image.platform) for image in images):
+        raise PlatformMismatchError(f"images for {' and '.join(sorted(platforms))} cannot be merged")
+    parts = [part for image in images for part in _parts(image)]
+    last = {layer.diff_id: number for number, (_, layer) in enumerate(parts) if layer is not None}
+    kept = [
+        (entry, layer) for number, (entry, layer) in enumerate(parts) if layer is None or last[layer.diff_id] == number
+    ]
+    layers = tuple(layer for _, layer in kept if layer is not None)
+    _check_limit(images, names, len(layers))
+    return Image(
+        platform=images[0].platform,
+        layers=layers,
+        history=tuple(entry for entry, _ in kept),
+        cmd=Commands(current=_commands(images)),
+        args=Arguments(current=dict(chain.from_iterable(image.args.merged.items() for image in images))),
+        labels=dict(chain.from_iterable(image.labels.items() for image in images)),
+        annotations=_annotations(images),
+        image_type=APPLICATION if all(image.image_type == APPLICATION for image in images) else "",
+        created=created,
+    )
+
+
+def _parts(image: Image) -> Iterator[tuple[History, Layer | None]]:
+    """Give each instruction with its layer; layers that no history tells of come last, with what made them."""
+    layers = iter(image.layers)
+    for entry in image.history:
+        layer = None if entry.empty_layer else next(layers, None)
+        yield History(entry.created_by, empty_layer=layer is None), layer
+    for layer in layers:
+        yield History(f"{layer.kind} {layer.value}".strip()), layer
+
+
+def _check_limit(images: Sequence[Image], names: Sequence[str], count: int) -> None:
+    if count <= MAX_LAYERS:
+        return
+    each = ", ".join(f"{len(image.layers)} of {name}" for image, name in zip(images, names, strict=True))
+    shared = sum(len(image.layers) for image in images) - count
+    common = f", less {shared} that come more than once" if shared else ""
+    raise LayerLimitError(
+        f"an image has at most {MAX_LAYERS} layers, and this one would have {count}: {each}{common}",
+        hint="build one of them anew with fewer instructions",
+    )
+
+
+def _commands(images: Sequence[Image]) -> tuple[str, ...]:
+    commands: tuple[str, ...] = ()
+    for image in images:
+        commands = merge_commands(commands, image.cmd.merged)
+    return commands
+
+
+def _annotations(images: Sequence[Image]) -> dict[str, str]:
+    annotations = dict(chain.from_iterable(image.annotations.items() for image in images))
+    clusters = [image for image in images if image.image_type != APPLICATION]
+    written = [
+        image.annotations[CLUSTERFILE_ANNOTATION] for image in clusters if CLUSTERFILE_ANNOTATION in image.annotations
+    ]
+    return annotations | ({CLUSTERFILE_ANNOTATION: written[-1]} if written else {})

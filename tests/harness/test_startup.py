@@ -1,0 +1,52 @@
+"""What a run that has nothing to do with Kubefiles pays for the plugin: a few small modules, and none of kubeimage."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OWN = {"arguments", "fixtures", "hookspecs", "kubefiles", "options", "plugin", "run", "settings", "subjects"}
+
+IMPORT = """
+import sys, pytest
+before = set(sys.modules)
+import harness.plugin
+print(*sorted(set(sys.modules) - before))
+"""
+RUN = """
+import sys, pytest
+pytest.main(["-q", "-p", "harness.plugin", "-p", "no:cacheprovider", *sys.argv[1:]])
+print("loaded:", *sorted(name for name in sys.modules if name.partition(".")[0] in {"harness", "kubeimage"}))
+"""
+
+
+def modules(script: str, folder: Path, *arguments: str) -> set[str]:
+    environment = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PATH": ""}
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(ended.stdout.splitlines()[-1].removeprefix("loaded: ").split())
+
+
+def test_the_plugin_imports_its_own_small_modules_and_the_standard_library(tmp_path: Path) -> None:
+    loaded = modules(IMPORT, tmp_path)
+    outside = {name for name in loaded if name.partition(".")[0] not in sys.stdlib_module_names}
+
+    assert outside == {"harness", *(f"harness.{name}" for name in OWN)}
+    assert loaded.isdisjoint({"json", "hashlib", "importlib.metadata", "difflib", "subprocess"})
+
+
+@pytest.mark.parametrize("arguments", [(), ("--collect-only",), ("--help",), ("--fixtures",)], ids=" ".join)
+def test_a_run_without_a_kubefile_imports_no_more(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "test_it.py").write_text("def test_it(tmp_path): assert tmp_path != 3\n")
+
+    loaded = modules(RUN, tmp_path, *arguments)
+
+    assert loaded == {"harness", *(f"harness.{name}" for name in OWN)}
