@@ -204,7 +204,7 @@ class Case:
         return BuildOptions(
             build_args={**chosen, **dict(self.subject.build_args)},
             platform=Platform.parse(platform) if platform else None,
-            pull_images=cast("PullImages", self.settings.pull_images),
+            pull_images=cast("PullImages", self.settings.pull_images or "off"),
         )
 
     def _find_base(self) -> Image | None:

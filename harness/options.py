@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 
 BACKENDS = ("auto", "overlay", "copy", "memory")
-PULL_IMAGES = ("off", "missing", "always", "never")
+PULL_IMAGES = ("missing", "always", "never")
 ISOLATIONS = ("auto", "sandbox", "none")
 EMPTY = "empty"
 
@@ -90,7 +90,8 @@ OPTIONS = (
     ),
     Option(
         "--kubefile-pull-images",
-        "pack the container images that manifests and charts name, and say when their registries are asked",
+        "pack the container images that manifests and charts name, asking registries for what is missing, always or "
+        "never, and add the check offline-complete: all of them are inside and whole",
         extra={"choices": PULL_IMAGES},
     ),
     Option(
@@ -184,7 +185,7 @@ class Settings:
     isolation: str = "auto"
     root: str | None = None
     bases: tuple[tuple[str, str], ...] = ()
-    pull_images: str = "off"
+    pull_images: str | None = None
     max_layers: int | None = None
     max_size: int | None = None
     min_efficiency: float | None = None
@@ -205,7 +206,7 @@ class Settings:
             ("--kubefile-backend", self.backend if self.backend != BACKENDS[0] else None),
             ("--kubefile-isolation", self.isolation if self.isolation != ISOLATIONS[0] else None),
             ("--kubefile-root", self.root),
-            ("--kubefile-pull-images", self.pull_images if self.pull_images != PULL_IMAGES[0] else None),
+            ("--kubefile-pull-images", self.pull_images),
             ("--kubefile-max-layers", self.max_layers),
             ("--kubefile-max-size", self.max_size),
             ("--kubefile-min-efficiency", self.min_efficiency),

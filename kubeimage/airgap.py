@@ -48,14 +48,6 @@ def images_of_image(image: Image, layers: LayerStore, search: Search) -> Finding
     return find_images(_files_of(image, layers), search, choose_renderer()[1])
 
 
-def has_packed(image: Image, layers: LayerStore) -> bool:
-    """Whether container images were packed into an image, or into one that it stands on.
-
-    Raises: BlobNotFoundError, LayerFormatError.
-    """
-    return RECORD in _files_of(image, layers).tree
-
-
 @dataclass(frozen=True)
 class Verification:
     """What the proof says. Shape: ``images`` are those that had to be whole."""
@@ -124,4 +116,4 @@ def _files_of(image: Image, layers: LayerStore) -> LayerFiles:
     return LayerFiles(layers, [MadeLayer(layer.diff_id) for layer in image.layers])
 
 
-__all__ = ["Verification", "advise_on_strays", "has_packed", "images_of_context", "images_of_image", "verify_image"]
+__all__ = ["Verification", "advise_on_strays", "images_of_context", "images_of_image", "verify_image"]

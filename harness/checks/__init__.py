@@ -31,12 +31,12 @@ CHECKS: Mapping[str, Check] = {
     "cmd-args-merge": check_cmd_args_merge,
     "reproducible": check_reproducible,
     "oci-valid": check_oci_valid,
-    "offline-complete": check_offline_complete,
     "no-leaks": check_no_leaks,
 }
 
-# Checks of a limit that the project sets: the setting that makes an item of each.
+# Checks of what the project asks for: the setting that makes an item of each.
 OF_A_SETTING: Mapping[str, tuple[str, Check]] = {
+    "offline-complete": ("pull_images", check_offline_complete),
     "size-limit": ("max_size", check_size_limit),
     "efficiency": ("min_efficiency", check_efficiency),
 }

@@ -203,13 +203,13 @@ def test_kubefiles_of_the_ini_file_are_collected_beside_the_tests(project, run) 
 
     result = run("-k", "parse or test_it")
 
-    result.assert_outcomes(passed=2, deselected=9)
+    result.assert_outcomes(passed=2, deselected=8)
 
 
 def test_a_kubefile_below_a_test_path_is_collected_once(project, run) -> None:
     project({**APP, "app/test_it.py": "def test_it(): pass"})
 
-    run("--kubefile=app/Kubefile", "app").assert_outcomes(passed=11)
+    run("--kubefile=app/Kubefile", "app").assert_outcomes(passed=10)
 
 
 def test_a_kubefile_in_a_folder_that_pytest_passes_over_is_collected_alone(project, run) -> None:
@@ -217,8 +217,8 @@ def test_a_kubefile_in_a_folder_that_pytest_passes_over_is_collected_alone(proje
 
     alone, below = run("--kubefile=build", "-k", "parse"), run("--kubefile=build", ".", "-v")
 
-    alone.assert_outcomes(passed=1, deselected=9)
-    below.assert_outcomes(passed=10)
+    alone.assert_outcomes(passed=1, deselected=8)
+    below.assert_outcomes(passed=9)
     below.stdout.fnmatch_lines(["build/in/Kubefile::parse PASSED*"])
 
 
@@ -245,7 +245,7 @@ def test_the_context_is_the_kubefiles_folder_unless_it_is_given(project, run) ->
 
     result = run("--kubefile=other", "--kubefile-context=other", "-k", "build")
 
-    result.assert_outcomes(passed=1, deselected=9)
+    result.assert_outcomes(passed=1, deselected=8)
 
 
 def test_build_arguments_are_given_and_taken_from_the_environment(
@@ -272,7 +272,7 @@ def test_a_build_argument_that_the_only_kubefile_does_not_declare_is_an_error(pr
 
     result = run("--kubefile=app", "--kubefile-build-arg=NAME=x", "-k", "build")
 
-    result.assert_outcomes(failed=1, deselected=9)
+    result.assert_outcomes(failed=1, deselected=8)
     result.stdout.fnmatch_lines(["error[[]E0102[]]: no ARG declares*NAME*"])
 
 
@@ -288,7 +288,7 @@ def test_of_many_kubefiles_those_get_a_build_argument_that_declare_it(project, r
         "default::harness.warning.KubefileWarning",
     )
 
-    result.assert_outcomes(passed=2, deselected=18)
+    result.assert_outcomes(passed=2, deselected=16)
     result.stdout.fnmatch_lines(["*app/Kubefile:1: KubefileWarning: *NAME is left out here: no ARG declares it"])
 
 
@@ -316,7 +316,7 @@ def test_something_stands_in_for_a_base_image(project, run, source: str) -> None
 
     result = run("--kubefile=app", f"--kubefile-base=rootfs:v1={source}")
 
-    result.assert_outcomes(passed=10)
+    result.assert_outcomes(passed=9)
     result.stdout.fnmatch_lines(
         ["kubeimage: *, backend memory, *", "kubeimage: *stands in for the base image rootfs:v1"]
     )
@@ -331,7 +331,7 @@ def test_a_tar_stands_in_for_a_base_image(project, run, pytester: pytest.Pyteste
 
     result = run("--kubefile=app", "--kubefile-base=rootfs:v1=root.tar", "test_it.py")
 
-    result.assert_outcomes(passed=11)
+    result.assert_outcomes(passed=10)
 
 
 TAR_TEST = """
@@ -393,8 +393,8 @@ def test_checks_are_left_out(project, run) -> None:
 
     both, other = run("--kubefile=app"), run("--kubefile=app", "--kubefile-skip=build")
 
-    both.assert_outcomes(passed=8)
-    other.assert_outcomes(passed=9)
+    both.assert_outcomes(passed=7)
+    other.assert_outcomes(passed=8)
 
 
 def test_a_store_is_used_and_kept(project, run, pytester: pytest.Pytester) -> None:

@@ -1,6 +1,7 @@
 """An application built on a real store, with its images in a registry of this process."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -54,21 +55,24 @@ class Workshop:
         **options: Any,
     ) -> BuildResult:
         """Build a context of these files."""
-        settings = Settings(hosts={host: HostSettings(plain_http=True) for host in self._hosts()})
-        references = (Naming().parse(name),) if name else ()
         wanted = BuildOptions(
-            references=references,
+            references=(Naming().parse(name),) if name else (),
             platform=AMD64,
             pull_images=policy,
             search=search or Search(),
             pull="never",
             **options,
         )
-        with api.open_backends(
-            str(self.root), mount="copy", isolation="none", settings=settings, watch=self.events.append
-        ) as backends:
-            context = str(self.context({"Kubefile": kubefile, ".kubeignore": "Kubefile\n.kubeignore\n", **files}))
+        context = str(self.context({"Kubefile": kubefile, ".kubeignore": "Kubefile\n.kubeignore\n", **files}))
+        with self.open() as backends:
             return api.build(parse(kubefile.encode(), file="Kubefile"), context, backends, wanted, self.events.append)
+
+    def open(self) -> AbstractContextManager[api.Backends]:
+        """Open the backends; the registries need no TLS."""
+        settings = Settings(hosts={host: HostSettings(plain_http=True) for host in self._hosts()})
+        return api.open_backends(
+            str(self.root), mount="copy", isolation="none", settings=settings, watch=self.events.append
+        )
 
     def told(self, kind: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]

@@ -12,6 +12,7 @@ from kubeimage import api
 from kubeimage.airgap import verify_image
 from kubeimage.builder.events import ImagesLeftOut, PackingFinished
 from kubeimage.builder.executor import BuildResult
+from kubeimage.builder.plan import BuildOptions
 from kubeimage.discovery.search import Search
 from kubeimage.errors import (
     KubeVersionError,
@@ -20,7 +21,9 @@ from kubeimage.errors import (
     RegistryContentError,
     RegistryNotFoundError,
 )
+from kubeimage.image.platform import Platform
 from kubeimage.packing.files import LayerFiles
+from kubeimage.platforms import build_platforms
 from kubeimage.protocols import MadeLayer
 from tests.containers import small_image
 from tests.kubeimage.packing.conftest import Workshop, choosing, listing, publish
@@ -70,6 +73,22 @@ def test_of_an_index_only_the_platform_is_fetched_and_the_index_stays_as_it_is(
     assert ours.manifest in files.values()
     assert theirs.manifest not in files.values()
     assert flaws(workshop, result) == []
+
+
+def test_an_image_for_several_platforms_has_for_each_its_own(registry: FakeRegistry, workshop: Workshop) -> None:
+    images = {one: small_image(one, architecture=one) for one in ("amd64", "arm64")}
+    publish(registry, "app:v1", images)
+    context = workshop.context({**listing(f"{registry.host}/app:v1"), "Kubefile": "FROM scratch\nCOPY manifests .\n"})
+    platforms = [Platform("linux", one) for one in images]
+
+    with workshop.open() as backends:
+        kubefile = api.read_kubefile(str(context / "Kubefile"))
+        options = BuildOptions(pull_images="missing")
+        built = build_platforms(kubefile, str(context), backends, platforms, options).results
+
+    packed = [files_of(workshop, one).values() for one in built]
+    assert [images["amd64"].manifest in files for files in packed] == [True, False]
+    assert [flaws(workshop, one) for one in built] == [[], []]
 
 
 def test_fifty_images_that_share_layers_are_fetched_blob_by_blob_once(
