@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,8 @@ RULE_ANNOTATION = "helm.sh/images"
 _ANNOTATIONS = ("helm.sh/images", "artifacthub.io/images")
 _LARGEST_CHART = 256 << 20
 _ARCHIVES = (".tgz", ".tar.gz")
+_NO_PLAIN_PART = {"", ".", ".."}
+_RELEASE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,51}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,14 @@ class Chart:
         if not isinstance(name, str) or not name:
             raise ChartError(f"the chart {self.path} has no name in its {CHART_FILE}")
         return name
+
+    @property
+    def release(self) -> str:
+        """What an installation of it is called: its name, where that can be one.
+
+        Raises: ChartError.
+        """
+        return self.name if _RELEASE.fullmatch(self.name) else "release"
 
 
 @dataclass(frozen=True)
@@ -113,8 +124,10 @@ def read_archive(data: bytes, path: str) -> Chart:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
             for member in archive:
                 name = member.name.removeprefix("./").partition("/")[2]
-                if not member.isfile() or not name or ".." in name.split("/"):
+                if not member.isfile() or not name:
                     continue
+                if not _NO_PLAIN_PART.isdisjoint(name.split("/")):
+                    raise ChartError(f"the chart {path} holds a file outside of it: {member.name!r}")
                 room -= member.size
                 stream = archive.extractfile(member) if room >= 0 else None
                 if stream is None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
+import os
+import tempfile
 from collections.abc import Mapping
 from typing import Any
 
 from kubeimage.discovery.charts import Chart, Rendered
-from kubeimage.discovery.helmprogram import HINT
+from kubeimage.discovery.helmprogram import HINT, write_files
 from kubeimage.errors import ChartError
 
 
@@ -35,20 +35,27 @@ class LibraryRenderer:
 
         Raises: ChartError with what failed.
         """
-        helm, packed = self._helm, _pack(chart)
-        try:
-            values = self._values(chart)
-            # Rendering changes a chart that is loaded: each use takes one of its own.
-            with helm.Chart.load_archive(packed) as loaded:
-                present = {str(one.get("name")) for one in loaded.dependencies}
-                written = loaded.metadata.get("dependencies") or []
-                crds = {f"{chart.name}/crds/{one['filename']}": str(one["data"]) for one in loaded.crds}
-            with helm.Chart.load_archive(packed) as loaded:
-                manifests = dict(loaded.render(values, name=chart.name, is_install=True))
-                declared = loaded.metadata.get("dependencies") or []
-        except helm.HelmError as error:
-            raise ChartError(f"the chart {chart.path} cannot be rendered: {error}", hint=HINT) from error
-        # After rendering, those that a condition or tag switches off are gone from the list.
+        with tempfile.TemporaryDirectory(prefix="kubeimage-helm-") as folder:
+            # From a folder, for then a .helmignore holds.
+            place = os.path.join(folder, "chart")
+            write_files(chart, place)
+            try:
+                return self._render(chart, place)
+            except self._helm.HelmError as error:
+                said = str(error).replace(f"{place}/", "").replace(place, chart.path)
+                raise ChartError(f"the chart {chart.path} cannot be rendered: {said}", hint=HINT) from error
+
+    def _render(self, chart: Chart, place: str) -> Rendered:
+        values = self._values(chart)
+        # Rendering changes a chart that is loaded: each use takes one of its own.
+        with self._helm.Chart.load(place) as loaded:
+            present = {str(one.get("name")) for one in loaded.dependencies}
+            written = loaded.metadata.get("dependencies") or []
+            crds = {f"{chart.name}/crds/{one['filename']}": str(one["data"]) for one in loaded.crds}
+        with self._helm.Chart.load(place) as loaded:
+            manifests = dict(loaded.render(values, name=chart.release, is_install=True))
+            declared = loaded.metadata.get("dependencies") or []
+        # After rendering, those that a condition or tag switches off are gone from the list, and aliases are names.
         names = {str(one.get("alias") or one.get("name")): str(one.get("name")) for one in written}
         wanted = [names.get(str(one.get("name")), str(one.get("name"))) for one in declared]
         return Rendered({**crds, **manifests}, tuple(name for name in wanted if name not in present))
@@ -56,7 +63,10 @@ class LibraryRenderer:
     def _values(self, chart: Chart) -> dict[str, Any]:
         merged: dict[str, Any] = {}
         for text in chart.values:
-            merged = merge_values(merged, self._helm.values_from_yaml(text.decode("utf-8")))
+            try:
+                merged = merge_values(merged, self._helm.values_from_yaml(text.decode("utf-8")))
+            except UnicodeDecodeError:
+                raise ChartError(f"the chart {chart.path} has values that are not UTF-8") from None
         return merged
 
 
@@ -67,13 +77,3 @@ def merge_values(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str
         old = merged.get(key)
         merged[key] = merge_values(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
-
-
-def _pack(chart: Chart) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as archive:
-        for path, data in sorted(chart.files.items()):
-            member = tarfile.TarInfo(f"chart/{path}")
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()

@@ -31,7 +31,7 @@ class ProgramRenderer:
         with tempfile.TemporaryDirectory(prefix="kubeimage-helm-") as folder:
             place = os.path.join(folder, "chart")
             write_files(chart, place)
-            arguments = ["template", chart.name, place, "--include-crds"]
+            arguments = ["template", chart.release, place, "--include-crds"]
             for number, text in enumerate(chart.values):
                 path = os.path.join(folder, f"values-{number}.yaml")
                 with open(path, "wb") as stream:

@@ -103,20 +103,27 @@ class _Packing:
 
     def run(self) -> Packed:
         from kubeimage.packing.authlist import read_auth_list
-        from kubeimage.packing.record import METADATA, RECORD, Record, check_kube_versions, read_metadata
+        from kubeimage.packing.record import (
+            METADATA,
+            RECORD,
+            Record,
+            check_kube_versions,
+            cluster_version,
+            read_metadata,
+        )
 
         sections = read_auth_list(self._context)
         metadata = read_metadata(self._read_below(METADATA, self._whole))
-        cluster = metadata.get("version")
+        cluster = cluster_version(metadata)
         findings = find_in_layers(
             self._parts.layers,
             self._request.made,
             self._search,
             self._parts.memory,
             render=True,
-            kube_version=cluster if isinstance(cluster, str) else None,
+            kube_version=cluster,
         )
-        check_kube_versions(findings.kube_versions, cluster if isinstance(cluster, str) else None)
+        check_kube_versions(findings.kube_versions, cluster)
         listed = {image for section in sections for image in section.images if self._wants(image)}
         images = sorted({*findings.images, *listed}, key=str)
         warnings = (*self._warnings(findings, metadata, images), *self._warn_of_strays({*images}))
@@ -141,15 +148,17 @@ class _Packing:
     def _warnings(
         self, findings: Findings, metadata: Mapping[str, object], images: Sequence[Reference]
     ) -> tuple[str, ...]:
+        from kubeimage.packing.record import cluster_version
+
         guessed = sorted({str(one.image) for one in findings.found if not one.certain}, key=str)
         certain = {str(one.image) for one in findings.found if one.certain}
         warnings = []
         if only := [one for one in guessed if one not in certain]:
             warnings.append(f"packed on a guess: {', '.join(only)}; kubeimage images-of --why says where each is named")
-        if images and not metadata and not findings.kube_versions:
+        if images and cluster_version(metadata) is None and not findings.kube_versions:
             warnings.append(
-                "no Metadata says for which versions of Kubernetes this is: no base image has one, and no chart "
-                "has a kubeVersion"
+                "nothing says for which versions of Kubernetes this is: no Metadata has a version, and no chart a "
+                "kubeVersion"
             )
         return tuple(warnings)
 

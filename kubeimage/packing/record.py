@@ -83,12 +83,24 @@ def read_metadata(data: bytes | None) -> dict[str, Any]:
     return value
 
 
+def cluster_version(metadata: Mapping[str, Any]) -> str | None:
+    """Give the version of Kubernetes that ``Metadata`` says, None where that is none.
+
+    Images of sealer's may have the constraint of some chart in its place.
+    """
+    text = metadata.get("version")
+    try:
+        return text if isinstance(text, str) and parse_version(text) else None
+    except KubeVersionError:
+        return None
+
+
 def check_kube_versions(asked: Sequence[KubeVersion], cluster: str | None) -> None:
     """Find out whether the charts can be installed on the cluster, where its version is known.
 
-    Raises: KubeVersionError that names the charts and the version.
+    Raises: KubeVersionError that names the charts and the version, or the chart whose constraint is none.
     """
-    if cluster is None or not asked:
+    if cluster is None:
         return
     version = parse_version(cluster)
     unmet = [one for one in asked if not is_met(one.constraint, version)]

@@ -128,6 +128,17 @@ def test_hooks_and_crds_are_read_and_notes_are_not() -> None:
     assert names(files) == ["app:v1", "crd:1", "hook:1"]
 
 
+def test_what_a_helmignore_leaves_out_is_not_rendered() -> None:
+    files = {**APP, "charts/app/.helmignore": "other.yaml\n", "charts/app/templates/other.yaml": "image: other:1\n"}
+
+    assert names(files) == ["app:v1"]
+
+
+def test_values_that_are_no_text_are_an_error() -> None:
+    with pytest.raises(ChartError, match="values that are not UTF-8"):
+        names({**APP, "charts/app.values.yaml": b"a: \xff"})
+
+
 def test_a_chart_that_needs_what_it_does_not_have_is_an_error() -> None:
     dependency = "dependencies: [{name: gone, version: 1.0.0, repository: 'https://a.b', alias: lost}]\n"
     files = {**APP, "charts/app/Chart.yaml": APP["charts/app/Chart.yaml"] + dependency}
@@ -209,8 +220,10 @@ def test_a_library_chart_is_installed_only_with_others() -> None:
         (gzip.compress(b"no tar"), "no archive that can be read"),
         (pack(APP)[:-20], "no archive that can be read"),
         (pack({"charts/app/values.yaml": ""}), "holds no Chart.yaml"),
+        (pack({**APP, "/etc/passwd": ""}), "holds a file outside of it: 'app//etc/passwd'"),
+        (pack({**APP, "a/../../x": ""}), "holds a file outside of it"),
     ],
-    ids=["not gzip", "not tar", "cut off", "no chart"],
+    ids=["not gzip", "not tar", "cut off", "no chart", "absolute", "upwards"],
 )
 def test_an_archive_that_is_no_chart_is_an_error(data: bytes, message: str) -> None:
     with pytest.raises(ChartError, match=message):
@@ -280,6 +293,15 @@ def test_the_helm_program_gets_the_chart_its_values_and_the_version(fake_helm: F
     findings = find_images(MemoryFiles(chart), Search(), choose_renderer()[1], "v1.22.15")
 
     assert [familiar(one.image) for one in findings.found] == ["values:1"]
+
+
+def test_a_charts_name_is_no_option_of_the_helm_program(fake_helm: FakeHelm) -> None:
+    fake_helm("echo \"a: {containers: [{image: '$2:1'}]}\"")
+    chart = {"charts/app/Chart.yaml": "name: --post-renderer=evil\nversion: 1.0.0\n"}
+
+    findings = find_images(MemoryFiles(chart), Search(), choose_renderer()[1])
+
+    assert [familiar(image) for image in findings.images] == ["release:1"]
 
 
 def test_what_the_helm_program_complains_of_is_the_error(fake_helm: FakeHelm) -> None:

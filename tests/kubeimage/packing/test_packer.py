@@ -373,9 +373,12 @@ def test_what_charts_ask_for_is_recorded_beside_what_is_known(workshop: Workshop
     }
 
 
-def test_images_for_no_known_kubernetes_are_a_warning(registry: FakeRegistry, workshop: Workshop) -> None:
+@pytest.mark.parametrize("metadata", [{}, {"Metadata": '{"version": ">=1.19.0-0"}'}], ids=["none", "a constraint"])
+def test_images_for_no_known_kubernetes_are_a_warning(
+    metadata: dict[str, str], registry: FakeRegistry, workshop: Workshop
+) -> None:
     publish(registry, "app:v1", small_image("one"))
 
-    result = workshop.build({"manifests/imageList": f"{registry.host}/app:v1"})
+    result = workshop.build({"manifests/imageList": f"{registry.host}/app:v1", **metadata})
 
-    assert [one for one in result.warnings if one.startswith("no Metadata")]
+    assert [one for one in result.warnings if one.startswith("nothing says for which versions")]
