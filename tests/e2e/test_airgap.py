@@ -179,3 +179,14 @@ def test_another_store_and_order_give_the_same_layer(
 
     one, two = (json.loads(it.run("inspect", "--format=json", "shop:v1").stdout) for it in (built, program))
     assert one["spec"]["layers"] == two["spec"]["layers"]
+
+
+def test_the_store_is_sound_and_can_be_pruned(built: Program, tmp_path: Path) -> None:
+    program = built.with_root(tmp_path / "store")
+    shutil.copytree(built.root, program.root, symlinks=True)
+
+    assert "the store is sound" in program.run("fsck").stderr
+    freed = program.run("prune").stdout
+    assert "blob" in freed
+    program.run("verify", "shop:v1")
+    assert "the store is sound" in program.run("fsck").stderr
