@@ -225,7 +225,7 @@ def _check_limit(kubefile: Kubefile, base: Image | None, name: str, *, trailing:
     if total <= MAX_LAYERS:
         return
     copies = sum(isinstance(one, Copy) for one in wanted)
-    first_over = wanted[min(max(MAX_LAYERS - trailing - below, 0), len(wanted) - 1)]
+    first_over = wanted[min(max(MAX_LAYERS - trailing - below, 0), len(wanted) - 1)] if wanted else kubefile.base
     packed = ", 1 of the packed images" if trailing else ""
     raise LayerLimitError(
         f"an image has at most {MAX_LAYERS} layers, and this one would have {total}: "

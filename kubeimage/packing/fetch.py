@@ -187,7 +187,9 @@ class Fetcher:
         """Whether a document is on the shelf, or can be put there from the layers below."""
         if self._shelf.has(digest):
             return True
-        data = self._below(digest)
+        # The parts of a store belong to one thread at a time.
+        with self._lock:
+            data = self._below(digest)
         if data is None or Digest.of(data) != digest:
             return False
         self._shelf.put(digest, len(data), [data])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kubeimage.cachekey import CacheKey
 from kubeimage.discovery.findings import NOT_RENDERED, Findings
@@ -86,6 +86,16 @@ class RegistryPacker:
         return Packed(left_out=len(findings.images), charts=charts)
 
 
+class _Survey(NamedTuple):
+    """What there is to pack. Shape: ``images`` are sorted; ``metadata`` is what the rootfs says of itself."""
+
+    images: tuple[Reference, ...]
+    findings: Findings
+    metadata: Mapping[str, object]
+    sections: Sequence[Section]
+    warnings: tuple[str, ...]
+
+
 class _Packing:
     """One build's packing."""
 
@@ -102,65 +112,45 @@ class _Packing:
         self._below = self._whole if request.keep_base else LayerFiles(parts.layers, request.made)
 
     def run(self) -> Packed:
+        survey = self._survey()
+        if not survey.images and not survey.findings.kube_versions:
+            return Packed(warnings=survey.warnings)
+        layer, cached = self._pack(survey)
+        return Packed(layer, tuple(map(str, survey.images)), cached, warnings=survey.warnings)
+
+    def _survey(self) -> _Survey:
         from kubeimage.packing.authlist import read_auth_list
-        from kubeimage.packing.record import (
-            METADATA,
-            RECORD,
-            Record,
-            check_kube_versions,
-            cluster_version,
-            read_metadata,
-        )
+        from kubeimage.packing.record import METADATA, check_kube_versions, cluster_version, read_metadata
 
         sections = read_auth_list(self._context)
         metadata = read_metadata(self._read_below(METADATA, self._whole))
-        cluster = cluster_version(metadata)
+        cluster, request, parts = cluster_version(metadata), self._request, self._parts
         findings = find_in_layers(
-            self._parts.layers,
-            self._request.made,
-            self._search,
-            self._parts.memory,
-            render=True,
-            kube_version=cluster,
+            parts.layers, request.made, self._search, parts.memory, render=True, kube_version=cluster
         )
         check_kube_versions(findings.kube_versions, cluster)
         listed = {image for section in sections for image in section.images if self._wants(image)}
-        images = sorted({*findings.images, *listed}, key=str)
-        warnings = (*self._warnings(findings, metadata, images), *self._warn_of_strays({*images}))
-        if not images and not findings.kube_versions:
-            return Packed(warnings=warnings)
+        images = tuple(sorted({*findings.images, *listed}, key=str))
+        warnings = (*_warnings(findings, images, cluster), *self._warn_of_strays({*images}))
+        return _Survey(images, findings, metadata, sections, warnings)
+
+    def _pack(self, survey: _Survey) -> tuple[StoredLayer | None, bool]:
+        """Give the layer, and whether nothing had to be made for it; None where the layers below have all of it."""
+        from kubeimage.packing.record import RECORD, Record
+
         recorded = self._read_below(RECORD, self._below)
         below = Record.from_bytes(recorded) if recorded is not None else None
         with ExitStack() as stack:
-            fetcher = self._open_fetcher(sections, stack)
-            resolved = self._resolve(images, fetcher, below)
+            fetcher = self._open_fetcher(survey.sections, stack)
+            resolved = self._resolve(survey.images, fetcher, below)
             check_collisions({**(below.images if below else {}), **resolved})
-            record = Record(resolved, self._search.choice.ignored, findings.charts).over(below)
-            if record == below and not findings.kube_versions:
-                return Packed(images=tuple(map(str, images)), cached=True, warnings=warnings)
-            extra = self._extra_files(record, metadata, findings)
-            layer, cached = self._make(resolved, extra, fetcher)
-        return Packed(layer, tuple(map(str, images)), cached, warnings=warnings)
+            record = Record(resolved, self._search.choice.ignored, survey.findings.charts).over(below)
+            if record == below and not survey.findings.kube_versions:
+                return None, True
+            return self._make(resolved, self._extra_files(record, survey), fetcher)
 
     def _wants(self, image: Reference) -> bool:
         return self._search.choice.ignores(image) is None
-
-    def _warnings(
-        self, findings: Findings, metadata: Mapping[str, object], images: Sequence[Reference]
-    ) -> tuple[str, ...]:
-        from kubeimage.packing.record import cluster_version
-
-        guessed = sorted({str(one.image) for one in findings.found if not one.certain}, key=str)
-        certain = {str(one.image) for one in findings.found if one.certain}
-        warnings = []
-        if only := [one for one in guessed if one not in certain]:
-            warnings.append(f"packed on a guess: {', '.join(only)}; kubeimage images-of --why says where each is named")
-        if images and cluster_version(metadata) is None and not findings.kube_versions:
-            warnings.append(
-                "nothing says for which versions of Kubernetes this is: no Metadata has a version, and no chart a "
-                "kubeVersion"
-            )
-        return tuple(warnings)
 
     def _warn_of_strays(self, packed: set[Reference]) -> Iterator[str]:
         """Tell of images that stay behind, because the YAML that names them is not looked into."""
@@ -171,9 +161,10 @@ class _Packing:
         strays = find_strays(files, self._search)
         images = {image for found in strays.values() for image in found} - packed
         if images:
+            are = "image is" if len(images) == 1 else "images are"
             yield (
-                f"{len(images)} images are named outside manifests/ and charts/, by {', '.join(sorted(strays)[:3])}, "
-                "and are left behind: --discover DIR looks into other folders"
+                f"{len(images)} {are} named outside manifests/ and charts/, by {', '.join(sorted(strays)[:3])}, "
+                "and left behind: --discover DIR looks into other folders"
             )
 
     def _open_fetcher(self, sections: Sequence[Section], stack: ExitStack) -> Fetcher:
@@ -243,12 +234,12 @@ class _Packing:
         fields += [(f"file {one.path}", str(Digest.of(one.source))) for one in extra if isinstance(one.source, bytes)]
         return CacheKey(CacheKey(None, (("kind", "BASE"),)).digest, tuple(fields))
 
-    def _extra_files(self, record: Record, metadata: Mapping[str, object], findings: Findings) -> list[Entry]:
+    def _extra_files(self, record: Record, survey: _Survey) -> list[Entry]:
         from kubeimage.packing.record import METADATA, RECORD, with_kube_versions
 
         files = [file(RECORD, record.to_bytes())] if record.images else []
-        if findings.kube_versions:
-            files.append(file(METADATA, with_kube_versions(metadata, findings.kube_versions)))
+        if asked := survey.findings.kube_versions:
+            files.append(file(METADATA, with_kube_versions(survey.metadata, asked)))
         return files
 
     def _read_below(self, path: str, files: LayerFiles) -> bytes | None:
@@ -267,3 +258,14 @@ class _Packing:
 
         entry = self._below.tree.get(blob_path(blob.digest))
         return entry is not None and entry.kind is Kind.FILE and entry.size == blob.size
+
+
+def _warnings(findings: Findings, images: Sequence[Reference], cluster: str | None) -> Iterator[str]:
+    certain = {found.image for found in findings.found if found.certain}
+    guessed = sorted({str(found.image) for found in findings.found if found.image not in certain})
+    if guessed:
+        yield f"packed on a guess: {', '.join(guessed)}; kubeimage images-of --why says where each is named"
+    if images and cluster is None and not findings.kube_versions:
+        yield (
+            "nothing says for which versions of Kubernetes this is: no Metadata has a version, no chart a kubeVersion"
+        )

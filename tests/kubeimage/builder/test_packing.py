@@ -1,6 +1,6 @@
 """What the executor makes of what a packer says."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -8,8 +8,12 @@ from harness.backends import memory_backends
 from kubeimage import api
 from kubeimage.builder.events import Event, ImagesLeftOut, PackingFinished, PackingStarted
 from kubeimage.builder.executor import BuildResult
-from kubeimage.builder.plan import BuildOptions
-from kubeimage.image.document import History
+from kubeimage.builder.plan import BuildOptions, make_plan
+from kubeimage.errors import LayerLimitError
+from kubeimage.image.config import Image
+from kubeimage.image.digest import Digest
+from kubeimage.image.document import History, Layer
+from kubeimage.image.platform import Platform
 from kubeimage.kubefile import parse
 from kubeimage.layer.entry import file
 from kubeimage.protocols import Packed, PackRequest
@@ -33,8 +37,6 @@ def backends() -> api.Backends:
 
 
 def build(backends: api.Backends, packer: ScriptedPacker, tmp_path, policy: str) -> tuple[BuildResult, list[Event]]:
-    from dataclasses import replace
-
     (tmp_path / "a").write_text("1")
     events: list[Event] = []
     options = BuildOptions(pull_images=policy, epoch=7)  # type: ignore[arg-type]
@@ -69,6 +71,20 @@ def test_the_packer_is_told_what_was_made_and_for_whom(backends: api.Backends, t
     (request,) = packer.requests
     assert [layer.diff_id for layer in request.made] == [layer.diff_id for layer in result.image.layers]
     assert (request.base, request.platform, request.mtime) == ((), result.image.platform, 7)
+
+
+def test_a_base_without_room_for_one_layer_more_is_refused_at_from() -> None:
+    layers = tuple(Layer(Digest.of(bytes([number])), 1, "COPY", "x") for number in range(128))
+    base = Image(platform=Platform("linux", "amd64"), layers=layers)
+    kubefile = parse(b"ARG X=1\nFROM full:v1\n", file="K")
+    off = BuildOptions(platform=base.platform)
+
+    with pytest.raises(LayerLimitError, match="128 of the base full:v1, .* 1 of the packed images") as caught:
+        make_plan(kubefile, base, replace(off, pull_images="missing"))
+
+    assert caught.value.location is not None
+    assert caught.value.location.line == 2
+    assert make_plan(kubefile, base, off).steps == ()
 
 
 def test_what_is_left_out_is_told_and_changes_nothing(backends: api.Backends, tmp_path) -> None:
