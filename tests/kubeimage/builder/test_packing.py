@@ -79,12 +79,12 @@ def test_a_base_without_room_for_one_layer_more_is_refused_at_from() -> None:
     kubefile = parse(b"ARG X=1\nFROM full:v1\n", file="K")
     off = BuildOptions(platform=base.platform)
 
-    with pytest.raises(LayerLimitError, match="128 of the base full:v1, .* 1 of the packed images") as caught:
+    with pytest.raises(LayerLimitError, match=r"128 of the base full:v1, .* 1 of the packed images") as caught:
         make_plan(kubefile, base, replace(off, pull_images="missing"))
 
     assert caught.value.location is not None
     assert caught.value.location.line == 2
-    assert make_plan(kubefile, base, off).steps == ()
+    assert len(make_plan(kubefile, base, off).base_layers) == 128
 
 
 def test_what_is_left_out_is_told_and_changes_nothing(backends: api.Backends, tmp_path) -> None:
