@@ -75,6 +75,7 @@ class Fetcher:
         self._registries = registries
         self._observe = observe
         self._lock = threading.Lock()
+        self._locks: dict[Digest, threading.Lock] = {}
 
     def resolve(
         self, images: Sequence[Reference], remembered: Callable[[Reference], Digest | None]
@@ -173,15 +174,22 @@ class Fetcher:
 
     def _read_manifest(self, image: Reference, digest: Digest) -> bytes:
         """Give a manifest or index: from the shelf, from the layers below, else from its registry."""
-        if not self._take_from_below(digest):
-            data, _ = self._ask(image, lambda repository: repository.get_manifest(digest))
-            self._shelf.put(digest, len(data), [data])
+        with self._one_at_a_time(digest):
+            if not self._take_from_below(digest):
+                data, _ = self._ask(image, lambda repository: repository.get_manifest(digest))
+                self._shelf.put(digest, len(data), [data])
         return self._shelf.read(digest)
 
     def _read_config(self, image: Reference, config: Descriptor) -> bytes:
-        if not self._take_from_below(config.digest):
-            self._fetch_blob(Blob(image, config))
+        with self._one_at_a_time(config.digest):
+            if not self._take_from_below(config.digest):
+                self._fetch_blob(Blob(image, config))
         return self._shelf.read(config.digest)
+
+    def _one_at_a_time(self, digest: Digest) -> threading.Lock:
+        """Give the lock of a document: images that share it fetch it once."""
+        with self._lock:
+            return self._locks.setdefault(digest, threading.Lock())
 
     def _take_from_below(self, digest: Digest) -> bool:
         """Whether a document is on the shelf, or can be put there from the layers below."""

@@ -110,6 +110,17 @@ def test_fifty_images_that_share_layers_are_fetched_blob_by_blob_once(
     assert flaws(workshop, result) == []
 
 
+def test_what_two_names_share_is_fetched_once(registry: FakeRegistry, workshop: Workshop) -> None:
+    names = [f"app:v{number}" for number in range(12)]
+    for name in names:
+        publish(registry, name, small_image("the same"))
+
+    result = workshop.build(listing(*(f"{registry.host}/{name}" for name in names)))
+
+    assert len([call for call in registry.calls() if "/blobs/" in call]) == 2
+    assert flaws(workshop, result) == []
+
+
 def test_the_second_build_asks_nobody(registry: FakeRegistry, workshop: Workshop) -> None:
     publish(registry, "app:v1", small_image("one"))
     first = workshop.build(listing(f"{registry.host}/app:v1"))
