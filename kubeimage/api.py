@@ -192,20 +192,13 @@ def check_build(
     """
     with open_backends(root, create=False) as backends:
         backends.collector(context)
-        name = base_reference(kubefile, options)
-        if fetches and name is not None and will_fetch(name, backends.images, options):
+        if fetches and options.pull == "always" and base_reference(kubefile, options) is not None:
             return
-        check_runs(plan_build(kubefile, backends.images, options), backends.runner)
-
-
-def will_fetch(reference: Reference, images: ImageStore, options: BuildOptions) -> bool:
-    """Whether the base image ``reference`` would have to be fetched.
-
-    Raises: BlobNotFoundError, BlobCorruptError: what is damaged is not missing.
-    """
-    if options.pull == "missing":
-        return images.get(reference, options.target) is None
-    return options.pull == "always"
+        try:
+            check_runs(plan_build(kubefile, backends.images, options), backends.runner)
+        except BaseImageError:
+            if not fetches or options.pull == "never":
+                raise
 
 
 def base_reference(kubefile: Kubefile, options: BuildOptions) -> Reference | None:
@@ -233,10 +226,14 @@ def find_base(
     reference = base_reference(kubefile, options)
     if reference is None:
         return None
+    fetches = fetch if options.pull != "never" else None
     try:
-        if fetch is not None and will_fetch(reference, images, options):
-            fetch(reference, options.target)
-        image = images.get(reference, options.target)
+        # What is damaged is an error, not missing; but it may be fetched anew.
+        is_asked_for = fetches is not None and options.pull == "always"
+        image = None if is_asked_for else images.get(reference, options.target)
+        if fetches is not None and image is None:
+            fetches(reference, options.target)
+            image = images.get(reference, options.target)
         if image is None:
             raise _no_base(reference, images, options)
     except RegistryNotFoundError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
@@ -13,17 +13,44 @@ from kubeimage.api import default_root, find_image
 from kubeimage.archive.tarwriting import TarFile, check_target, whole_file
 from kubeimage.errors import ImageNotFoundError, UsageError
 from kubeimage.image.digest import Digest
+from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
 from kubeimage.layer.compression import Coding
 from kubeimage.protocols import ImageStore
 from kubeimage.store import Store
 from kubeimage.store.failures import translated
-from kubeimage.transfer import Arrival, Budget, Departure, WireForm, WireImage
+from kubeimage.transfer import Arrival, Budget, Intake, OpenBlob, WireForm, WireImage
 
 ArchiveFormat = Literal["oci-archive", "docker-archive"]
 ARCHIVE_FORMATS: tuple[ArchiveFormat, ...] = ("oci-archive", "docker-archive")
 STANDARD_STREAM = "-"
+
+
+Tell = Callable[[Descriptor], object]
+"""Hears of a blob that is about to be read or written."""
+
+
+def _keep_quiet(_blob: Descriptor) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ToldImporter:
+    """Tells of what is taken in."""
+
+    importer: Intake
+    tell: Tell
+
+    def has_blob(self, descriptor: Descriptor) -> bool:
+        return self.importer.has_blob(descriptor)
+
+    def put_blob(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
+        self.tell(descriptor)
+        self.importer.put_blob(descriptor, chunks)
+
+    def put_manifest(self, data: bytes) -> Descriptor:
+        return self.importer.put_manifest(data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +70,12 @@ def save_image(
     platform: Platform | None = None,
     coding: Coding | None = None,
     naming: Naming | None = None,
+    tell: Tell = _keep_quiet,
 ) -> Saved:
     """Write an image into the file ``output``; ``-`` is standard output.
 
     Shape:  equal images give equal files. ``coding`` None leaves layers as they are in the store.
+            ``tell`` hears of each blob before it is written.
     Raises: ImageNotFoundError and UsageError before anything is written; StoreError. Then ``output`` is as it was.
     """
     if output != STANDARD_STREAM:
@@ -61,20 +90,25 @@ def save_image(
                 f"a docker-archive holds one platform, and {name} is for {len(image.manifests)}",
                 hint="choose one with --platform, or save an oci-archive",
             )
+
+        def open_blob(blob: Descriptor) -> BinaryIO:
+            tell(blob)
+            return departure.open_blob(blob)
+
         with _opened_output(output) as file:
-            _write(TarFile(file.write), departure, image, reference, form)
+            _write(TarFile(file.write), open_blob, image, reference, form)
         return Saved(image.top.digest, len(image.absent))
 
 
 def _write(
-    tar: TarFile, departure: Departure, image: WireImage, reference: Reference | None, form: ArchiveFormat
+    tar: TarFile, open_blob: OpenBlob, image: WireImage, reference: Reference | None, form: ArchiveFormat
 ) -> None:
     from kubeimage.archive import dockerarchive, ociarchive
 
     if form == "docker-archive":
-        dockerarchive.write(tar, departure, image.manifests[0], reference)
+        dockerarchive.write(tar, open_blob, image.manifests[0], reference)
     else:
-        ociarchive.write(tar, departure, image, reference)
+        ociarchive.write(tar, open_blob, image, reference)
 
 
 @contextmanager
@@ -118,11 +152,12 @@ def load_images(
     root: str | None = None,
     references: Sequence[Reference] = (),
     budget: Budget | None = None,
+    tell: Tell = _keep_quiet,
 ) -> list[Loaded]:
     """Bring all images of the archive ``source`` into the store, or none; ``-`` is standard input.
 
     Shape:  an OCI archive or a docker-archive, compressed or not. ``references`` take the place of the archive's names,
-            where it holds one image.
+            where it holds one image. ``tell`` hears of each blob before it is read.
     Raises: UsageError where there is no such file; ArchiveError, BlobCorruptError, LayerError; StoreError.
     """
     from kubeimage.archive.loading import take_in
@@ -134,7 +169,7 @@ def load_images(
         _seekable(file, store, budget.total) as archive,
         store.importing(budget) as importer,
     ):
-        incoming = list(take_in(archive, importer))
+        incoming = list(take_in(archive, _ToldImporter(importer, tell)))
         if references and len(incoming) > 1:
             raise UsageError(
                 f"the archive holds {len(incoming)} images, and one name cannot be all of theirs",

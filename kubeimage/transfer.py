@@ -5,7 +5,7 @@ The real parts are a store's; those who carry bytes know only what stands here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
@@ -15,6 +15,9 @@ from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
+
+OpenBlob = Callable[[Descriptor], BinaryIO]
+"""Opens a blob of an image that leaves; the caller closes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,8 @@ class Arrival:
     warnings: tuple[str, ...] = ()
 
 
-class Importer(Protocol):
-    """Takes in an image from elsewhere, blob by blob, byte for byte. Blobs may be put from several threads at once.
-
-    Until ``commit`` there is no image; what has been put by then is what a later session need not fetch again.
-    """
+class Intake(Protocol):
+    """Takes in blobs from elsewhere, byte for byte, from several threads at once if need be."""
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Whether the blob is there, whole and verified; it is kept from being removed meanwhile."""
@@ -73,6 +73,13 @@ class Importer(Protocol):
         Raises: BlobCorruptError for what is none.
         """
         ...
+
+
+class Importer(Intake, Protocol):
+    """Takes in an image from elsewhere, blob by blob.
+
+    Until ``commit`` there is no image; what has been put by then is what a later session need not fetch again.
+    """
 
     def commit(self, data: bytes, references: Sequence[Reference] = ()) -> Arrival:
         """Make the manifest or index ``data``, with the manifests that were put, an image that has these names.

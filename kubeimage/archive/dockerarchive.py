@@ -25,14 +25,14 @@ from kubeimage.image.media_types import CONFIG, LAYER, layer_type
 from kubeimage.image.oci import Descriptor, Manifest
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import detect
-from kubeimage.transfer import Departure, Importer, WireManifest
+from kubeimage.transfer import Intake, OpenBlob, WireManifest
 
 MANIFEST = "manifest.json"
 
 _BAD = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
-def write(tar: TarFile, departure: Departure, image: WireManifest, reference: Reference | None) -> None:
+def write(tar: TarFile, open_blob: OpenBlob, image: WireManifest, reference: Reference | None) -> None:
     """Write the image of one manifest, whose layers are not compressed, into ``tar``.
 
     Raises: BlobNotFoundError, BlobCorruptError, StoreError.
@@ -46,7 +46,7 @@ def write(tar: TarFile, departure: Departure, image: WireManifest, reference: Re
     tar.add(MANIFEST, json.dumps([listed], separators=(",", ":")).encode())
     for blob in image.blobs:
         name = f"{blob.digest.hex}.json" if blob.digest == manifest.config.digest else _layer_name(blob)
-        with departure.open_blob(blob) as stream:
+        with open_blob(blob) as stream:
             tar.add_blob(name, stream, blob)
     tar.finish()
 
@@ -55,7 +55,7 @@ def _layer_name(layer: Descriptor) -> str:
     return f"{layer.digest.hex}.tar"
 
 
-def take_in(members: Members, importer: Importer) -> Iterator[Incoming]:
+def take_in(members: Members, importer: Intake) -> Iterator[Incoming]:
     """Give the blobs of every image of the archive to ``importer``, and an OCI manifest for each.
 
     Raises: ArchiveError; BlobCorruptError, LayerError, StoreError.
@@ -71,7 +71,7 @@ def take_in(members: Members, importer: Importer) -> Iterator[Incoming]:
         yield Incoming(_take_in_image(members, importer, config, layers), tuple(_parse_name(name) for name in names))
 
 
-def _take_in_image(members: Members, importer: Importer, config_name: str, layers: list[str]) -> bytes:
+def _take_in_image(members: Members, importer: Intake, config_name: str, layers: list[str]) -> bytes:
     config = members.read(config_name)
     try:
         diff_ids = read_diff_ids(canonical.decode(config))

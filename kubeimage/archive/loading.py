@@ -9,12 +9,12 @@ from kubeimage.archive import dockerarchive, ociarchive
 from kubeimage.archive.members import Members, read_members
 from kubeimage.archive.ociarchive import Incoming
 from kubeimage.errors import ArchiveError
-from kubeimage.transfer import Importer
+from kubeimage.transfer import Intake
 
 _SEALERS_NAMES = "Metadata"
 
 
-def take_in(file: BinaryIO, importer: Importer) -> Iterator[Incoming]:
+def take_in(file: BinaryIO, importer: Intake) -> Iterator[Incoming]:
     """Give the blobs of all images in ``file``, an uncompressed tar that can seek, to ``importer``.
 
     Raises: ArchiveError; BlobCorruptError, LayerError, StoreError.

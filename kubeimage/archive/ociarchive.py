@@ -16,7 +16,7 @@ from kubeimage.image.media_types import INDEXES, MANIFESTS
 from kubeimage.image.naming import name_annotations, named_in
 from kubeimage.image.oci import Descriptor, Index, Manifest, parse_document
 from kubeimage.image.reference import Reference
-from kubeimage.transfer import Departure, Importer, WireImage
+from kubeimage.transfer import Intake, OpenBlob, WireImage
 
 LAYOUT, INDEX = "oci-layout", "index.json"
 
@@ -32,7 +32,7 @@ class Incoming(NamedTuple):
     references: tuple[Reference, ...]
 
 
-def write(tar: TarFile, departure: Departure, image: WireImage, reference: Reference | None) -> None:
+def write(tar: TarFile, open_blob: OpenBlob, image: WireImage, reference: Reference | None) -> None:
     """Write an image into ``tar``, as one name of a layout.
 
     Raises: BlobNotFoundError, BlobCorruptError, StoreError.
@@ -51,12 +51,12 @@ def write(tar: TarFile, departure: Departure, image: WireImage, reference: Refer
     for digest, data in documents.items():
         tar.add(_path(digest), data)
     for blob in image.blobs:
-        with departure.open_blob(blob) as stream:
+        with open_blob(blob) as stream:
             tar.add_blob(_path(blob.digest), stream, blob)
     tar.finish()
 
 
-def take_in(members: Members, importer: Importer) -> Iterator[Incoming]:
+def take_in(members: Members, importer: Intake) -> Iterator[Incoming]:
     """Give the blobs of every image of the archive to ``importer``.
 
     Raises: ArchiveError; BlobCorruptError, LayerError, StoreError.
@@ -86,7 +86,7 @@ def _read_index(members: Members) -> Sequence[Descriptor]:
         raise ArchiveError(f"the archive's index.json cannot be understood: {error}") from error
 
 
-def _take_in_document(members: Members, importer: Importer, data: bytes, descriptor: Descriptor) -> None:
+def _take_in_document(members: Members, importer: Intake, data: bytes, descriptor: Descriptor) -> None:
     document = _parse(data, descriptor)
     if isinstance(document, Manifest):
         _take_in_image(members, importer, data, document)
@@ -100,13 +100,13 @@ def _take_in_document(members: Members, importer: Importer, data: bytes, descrip
                 _take_in_image(members, importer, manifest, found)
 
 
-def _take_in_image(members: Members, importer: Importer, data: bytes, manifest: Manifest) -> None:
+def _take_in_image(members: Members, importer: Intake, data: bytes, manifest: Manifest) -> None:
     for blob in (manifest.config, *manifest.layers):
         take_in_blob(importer, blob, members.chunks(_path(blob.digest)))
     importer.put_manifest(data)
 
 
-def take_in_blob(importer: Importer, blob: Descriptor, chunks: Iterator[bytes]) -> None:
+def take_in_blob(importer: Intake, blob: Descriptor, chunks: Iterator[bytes]) -> None:
     """Give a blob to ``importer``, unless it is there.
 
     Raises: ArchiveError; BlobCorruptError, LayerError, StoreError.

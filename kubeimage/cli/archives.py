@@ -7,10 +7,17 @@ import sys
 import click
 
 from kubeimage.cli.images import platform_option
-from kubeimage.cli.output import count, format_json, format_option
+from kubeimage.cli.output import count, format_json, format_option, format_size
 from kubeimage.cli.request import parse_name, parse_platform
 from kubeimage.cli.session import Session, common_options
 from kubeimage.errors import UsageError
+from kubeimage.image.media_types import is_layer
+from kubeimage.image.oci import Descriptor
+
+
+def _tell_of_layers(blob: Descriptor) -> None:
+    if is_layer(blob.media_type):
+        click.echo(f"layer {blob.digest.short} {format_size(blob.size)}", err=True)
 
 
 @click.command()
@@ -55,6 +62,7 @@ def save(session: Session, name: str, *, output: str, form: str, compression: st
         platform=parse_platform(platform),
         coding=coding,
         naming=session.naming,
+        tell=_tell_of_layers,
     )
     if saved.absent:
         click.echo(f"{count(saved.absent, 'image')} of the index, for other platforms, were never here", err=True)
@@ -77,7 +85,7 @@ def load(session: Session, *, source: str, tags: tuple[str, ...], form: str) -> 
     from kubeimage.saving import load_images
 
     references = tuple(parse_name(tag, "--tag", session.naming) for tag in tags)
-    loaded = load_images(source, root=session.root, references=references)
+    loaded = load_images(source, root=session.root, references=references, tell=_tell_of_layers)
     for one in loaded:
         for warning in one.arrival.warnings:
             click.echo(f"warning: {warning}", err=True)

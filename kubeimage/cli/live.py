@@ -67,7 +67,8 @@ class LiveProgress(PlainProgress):
         if isinstance(event, BlobProgress):
             self._travelling[event.digest] = event
         elif isinstance(event, BlobFinished):
-            self._travelling.pop(event.digest, None)
+            for digest in filter(None, (event.digest, event.layer)):
+                self._travelling.pop(digest, None)
         else:
             self._travelling.clear()
         super().transfer(event)

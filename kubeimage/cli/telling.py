@@ -62,7 +62,8 @@ class Objects:
                 self._tenths[event.digest] = tenths
                 return {"event": "blob_progress", **event._asdict(), "digest": str(event.digest)}
             case BlobFinished():
-                return {"event": "blob_finished", **event._asdict(), "digest": str(event.digest)}
+                layer = str(event.layer) if event.layer else None
+                return {"event": "blob_finished", **event._asdict(), "digest": str(event.digest), "layer": layer}
             case TransferWarned():
                 return {"event": "warning", "message": event.message, "step": None}
             case TransferFinished():

@@ -21,6 +21,7 @@ class TransferStarted(NamedTuple):
 class BlobProgress(NamedTuple):
     """Some of a blob has travelled.
 
+    Shape: ``digest`` is the blob's; of a layer that is still being compressed, its diff_id.
     Units: ``done`` and ``size`` in bytes; ``done`` is less than before where some has to go again.
     """
 
@@ -34,6 +35,7 @@ class BlobFinished(NamedTuple):
     """A blob is where it should be.
 
     Shape: ``moved`` is False for one that was there, or that the registry took from another repository (``mounted``).
+           ``layer`` is the diff_id of a layer that has been compressed for this.
     """
 
     direction: Direction
@@ -41,6 +43,7 @@ class BlobFinished(NamedTuple):
     size: int
     moved: bool
     mounted: bool = False
+    layer: Digest | None = None
 
 
 class TransferWarned(NamedTuple):

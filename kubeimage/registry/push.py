@@ -5,11 +5,11 @@ What the registry has is not sent. Layers that are still to be compressed are, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from kubeimage.errors import RegistryAuthError, RegistryError
+from kubeimage.errors import RegistryAuthError, RegistryConnectionError, RegistryError
 from kubeimage.image.oci import Descriptor
 from kubeimage.registry.client import Repository, Upload
 from kubeimage.registry.events import (
@@ -34,8 +34,9 @@ _COMPRESSORS = 2
 class Push(NamedTuple):
     """One image on its way from a store into a repository.
 
-    Shape: ``stop`` ends what other threads do. ``find_lender`` gives another repository of the registry from which it
-           may take blobs (blob mount), or None; it is asked only if blobs are missing.
+    Shape: ``stop`` ends what other threads do, and ``is_stopped`` says that it was called. ``find_lender`` gives
+           another repository of the registry from which it may take blobs (blob mount), or None; it is asked only if
+           blobs are missing.
     """
 
     repository: Repository
@@ -43,6 +44,7 @@ class Push(NamedTuple):
     departure: Departure
     observe: TransferObserver
     stop: Callable[[], None]
+    is_stopped: Callable[[], bool]
     find_lender: Callable[[], str | None]
 
     def run(self) -> WireImage:
@@ -66,15 +68,16 @@ class Push(NamedTuple):
         return image
 
     def _compress_and_send(self, layer: RawLayer, lender: str | None) -> None:
-        arrived = layer.size >= _LARGE and self._send_growing(layer)
-        if layer.size < _LARGE:
-            for _ in self.departure.compress(layer):
-                pass
+        if layer.size >= _LARGE:
+            arrived = self._send_growing(layer)
+        else:
+            arrived = False
+            self._take_all(self.departure.compress(layer))
         blob = self.departure.blob_of(layer)
         if arrived:
-            self.observe(BlobFinished("push", blob.digest, blob.size, moved=True))
-        elif not self._is_there(blob):
-            self._send(blob, lender)
+            self._finish(blob, layer, moved=True)
+        elif not self._is_there(blob, layer):
+            self._send(blob, lender, layer)
 
     def _send_growing(self, layer: RawLayer) -> bool:
         """Send a layer while it is compressed, unless the registry turns out to have it; tell whether it has gone."""
@@ -83,8 +86,7 @@ class Push(NamedTuple):
         upload = GrowingUpload(self.repository, self.departure.open_growing(layer), partial(self._tell, layer))
         upload.start()
         try:
-            for _ in pieces:
-                pass
+            self._take_all(pieces)
             blob = self.departure.blob_of(layer)
             upload.end(None if self.repository.has_blob(blob.digest, blob.size) else blob)
         except BaseException:
@@ -93,6 +95,15 @@ class Push(NamedTuple):
         finally:
             upload.join()
         return upload.arrived
+
+    def _take_all(self, pieces: Iterator[bytes]) -> None:
+        """Let a layer be compressed to its end.
+
+        Raises: RegistryConnectionError where that is not wanted any more.
+        """
+        for _ in pieces:
+            if self.is_stopped():
+                raise RegistryConnectionError("stopped")
 
     def _tell(self, layer: RawLayer, done: int) -> None:
         # Its blob has no digest and no size yet; what is compressed is not much larger than what is not.
@@ -108,13 +119,17 @@ class Push(NamedTuple):
         run_all([partial(look, blob) for blob in blobs], self.stop)
         return missing
 
-    def _is_there(self, blob: Descriptor) -> bool:
+    def _is_there(self, blob: Descriptor, layer: RawLayer | None = None) -> bool:
         there = self.repository.has_blob(blob.digest, blob.size)
         if there:
-            self.observe(BlobFinished("push", blob.digest, blob.size, moved=False))
+            self._finish(blob, layer, moved=False)
         return there
 
-    def _send(self, blob: Descriptor, lender: str | None) -> None:
+    def _finish(self, blob: Descriptor, layer: RawLayer | None, *, moved: bool, mounted: bool = False) -> None:
+        diff_id = layer.diff_id if layer is not None else None
+        self.observe(BlobFinished("push", blob.digest, blob.size, moved, mounted, diff_id))
+
+    def _send(self, blob: Descriptor, lender: str | None, layer: RawLayer | None = None) -> None:
         start = self._mount(blob, lender) if lender else self.repository.start_upload()
         if start is not None:
             upload_blob(
@@ -124,7 +139,7 @@ class Push(NamedTuple):
                 lambda done: self.observe(BlobProgress("push", blob.digest, done, blob.size)),
                 start,
             )
-        self.observe(BlobFinished("push", blob.digest, blob.size, moved=start is not None, mounted=start is None))
+        self._finish(blob, layer, moved=start is not None, mounted=start is None)
 
     def _mount(self, blob: Descriptor, lender: str) -> Upload | None:
         try:

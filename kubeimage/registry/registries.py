@@ -80,7 +80,15 @@ class Registries:
         from kubeimage.registry.push import Push
 
         repository = self._repository(reference, writable=True)
-        return Push(repository, reference.tag, departure, one_at_a_time(observe), self.stop, find_lender).run()
+        return Push(
+            repository=repository,
+            tag=reference.tag,
+            departure=departure,
+            observe=one_at_a_time(observe),
+            stop=self.stop,
+            is_stopped=self._stopped.is_set,
+            find_lender=find_lender,
+        ).run()
 
     def sources(self, reference: Reference) -> list[Repository]:
         """Give the repositories that an image can be read from, in the order to try."""

@@ -24,6 +24,7 @@ from kubeimage.layer.output import PIECE, Output
 from kubeimage.store import index, manifests
 from kubeimage.store.blobs import Blobs, NewBlob
 from kubeimage.store.images import DirectoryImageStore, MakeEntry
+from kubeimage.store.lookup import Lookup
 from kubeimage.store.records import Variant
 from kubeimage.store.variants import Variants
 from kubeimage.transfer import Arrival, Budget
@@ -35,12 +36,13 @@ class StoreImporter:
     """Takes one image in. The parts of a store belong to one thread, so what they do is done by one at a time."""
 
     def __init__(
-        self, blobs: Blobs, variants: Variants, images: DirectoryImageStore, budget: Budget | None = None
+        self, blobs: Blobs, variants: Variants, images: DirectoryImageStore, lookup: Lookup, budget: Budget
     ) -> None:
         self._blobs = blobs
         self._variants = variants
         self._images = images
-        self._budget = budget or Budget()
+        self._lookup = lookup
+        self._budget = budget
         self._spent = 0
         self._arrived: dict[Digest, Descriptor] = {}
         self._lock = threading.Lock()
@@ -133,7 +135,7 @@ class StoreImporter:
 
     def _welcome_earlier(self, top: Digest) -> None:
         """Count in what came with the same index before, for other platforms, as far as it is still whole."""
-        for descriptor in self._images.manifests_in(top):
+        for descriptor in self._lookup.manifests_in(top):
             if descriptor.digest not in self._arrived:
                 with suppress(BlobNotFoundError, BlobCorruptError, LayerError):
                     self._blobs.hold_surely(one.digest for one in manifests.blobs_of(self._blobs, descriptor))

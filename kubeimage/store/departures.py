@@ -35,8 +35,9 @@ from kubeimage.layer.compression import Coding
 from kubeimage.store import manifests
 from kubeimage.store.blobs import REBUILD, Blobs
 from kubeimage.store.failures import translated
-from kubeimage.store.images import DirectoryImageStore, Found
+from kubeimage.store.images import DirectoryImageStore
 from kubeimage.store.layers import DirectoryLayerStore
+from kubeimage.store.lookup import Found, Lookup
 from kubeimage.store.records import Variant
 from kubeimage.store.variants import Variants
 from kubeimage.transfer import RawLayer, WireForm, WireImage, WireManifest
@@ -54,6 +55,7 @@ class Parts(NamedTuple):
     variants: Variants
     layers: DirectoryLayerStore
     images: DirectoryImageStore
+    lookup: Lookup
 
 
 class StoreExporter:
@@ -67,7 +69,7 @@ class StoreExporter:
 
         Raises: ImageNotFoundError, BlobNotFoundError, BlobCorruptError.
         """
-        found = self._parts.images.look_up(name, platform)
+        found = self._parts.lookup.find(name, platform)
         if found is None:
             raise ImageNotFoundError(
                 f"no image {name}{f' for {platform}' if platform else ''} in the store",
@@ -89,7 +91,7 @@ class StoreDeparture:
     """One image on its way out. The parts of a store belong to one thread, so what they do is done by one at a time."""
 
     def __init__(self, parts: Parts, found: Found, form: WireForm) -> None:
-        self._blobs, self._variants, self._layers, _ = parts
+        self._blobs, self._variants, self._layers = parts.blobs, parts.variants, parts.layers
         self._form = form
         self._top = found.top
         self._format: Format = form.format or format_of(found.top.media_type)

@@ -107,9 +107,12 @@ class Store:
         Raises: StoreFullError, StoreAccessError.
         """
         from kubeimage.store.arrivals import StoreImporter
+        from kubeimage.store.lookup import Lookup
+        from kubeimage.transfer import Budget
 
         self._session.folder()
-        yield StoreImporter(self._blobs, self._variants, self.images, budget)
+        lookup = Lookup(self._layout, self._blobs)
+        yield StoreImporter(self._blobs, self._variants, self.images, lookup, budget or Budget())
 
     @cached_property
     def shelf(self) -> BlobShelf:
@@ -123,8 +126,10 @@ class Store:
     def exporter(self) -> StoreExporter:
         """What gives images the form that they travel in."""
         from kubeimage.store.departures import Parts, StoreExporter
+        from kubeimage.store.lookup import Lookup
 
-        return StoreExporter(Parts(self._blobs, self._variants, self.layers, self.images))
+        lookup = Lookup(self._layout, self._blobs)
+        return StoreExporter(Parts(self._blobs, self._variants, self.layers, self.images, lookup))
 
     def collect_garbage(self, *, keep_cache: bool = True, dry_run: bool = False) -> GarbageReport:
         """Remove what neither an image nor a running session of anybody else refers to, nor the cache if it is kept.

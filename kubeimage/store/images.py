@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from kubeimage.errors import (
     BlobCorruptError,
@@ -16,7 +16,6 @@ from kubeimage.errors import (
 from kubeimage.image.canonical import JsonObject
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
-from kubeimage.image.media_types import INDEXES
 from kubeimage.image.oci import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descriptor, Index
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
@@ -38,18 +37,6 @@ MakeEntry = Callable[[Reference | None], JsonObject]
 _T = TypeVar("_T")
 
 _SHORTEST_ID = re.compile(r"[0-9a-f]{6,64}")
-
-
-class Found(NamedTuple):
-    """Where a name leads.
-
-    Shape: ``top`` is the manifest or index that it names. ``manifests`` are those that are there, with what is no image
-           for a machine; ``absent`` are those of the index that are not.
-    """
-
-    top: Descriptor
-    manifests: tuple[Descriptor, ...]
-    absent: tuple[Descriptor, ...] = ()
 
 
 class DirectoryImageStore:
@@ -179,50 +166,6 @@ class DirectoryImageStore:
                 found.setdefault(known, descriptor)
         return self.read(next(iter(found.values()))) if len(found) == 1 else None
 
-    def look_up(self, name: Reference | Digest, platform: Platform | None = None) -> Found | None:
-        """Find what a name, or the digest of a manifest or index, leads to; a ``platform`` leaves one manifest.
-
-        Raises: BlobNotFoundError, BlobCorruptError.
-        """
-        entries = index.read_entries(self._layout)
-        chosen = index.find_entries(entries, name) if isinstance(name, Reference) else entries
-        for entry in chosen:
-            found = self._found_in(entry)
-            if found is None:
-                continue
-            if isinstance(name, Digest) and name != found.top.digest:
-                found = _only([one for one in found.manifests if one.digest == name])
-            if found is not None and platform is not None:
-                own = [one for one in found.manifests if manifests.is_for_a_machine(one)]
-                found = _only(platform.choose(own, lambda one: manifests.platform_of(self._blobs, one)))
-            if found is not None:
-                return found
-        return None
-
-    def manifests_in(self, top: Digest) -> list[Descriptor]:
-        """Give the manifests of an index that are here under any name; none where the index is not.
-
-        Raises: BlobNotFoundError, BlobCorruptError.
-        """
-        found: dict[Digest, Descriptor] = {}
-        for entry in index.read_entries(self._layout):
-            if entry.get("digest") == str(top) and (there := self._found_in(entry)) is not None:
-                found |= {one.digest: one for one in there.manifests}
-        return list(found.values())
-
-    def _found_in(self, entry: JsonObject) -> Found | None:
-        named = index.image_of(entry)
-        if named is None:
-            return None
-        top = Descriptor(named.media_type, named.digest, named.size)
-        if top.media_type not in INDEXES:
-            return Found(top, (top,))
-        taken = index.taken_of(entry)
-        self._blobs.hold([top.digest])
-        listed = manifests.read_index(self._blobs, top).manifests
-        here = tuple(manifests.with_real_size(self._blobs, one) for one in listed if manifests.is_taken(one, taken))
-        return Found(top, here, tuple(one for one in listed if not manifests.is_taken(one, taken)))
-
     def records(self) -> list[ImageRecord]:
         """Every name and platform, sorted by name, images without one at the end; damaged images are left out."""
         records = []
@@ -342,10 +285,6 @@ class DirectoryImageStore:
                     yield descriptor, written or manifests.read_manifest(self._blobs, descriptor).config.digest
             except (BlobNotFoundError, BlobCorruptError):
                 continue
-
-
-def _only(found: Sequence[Descriptor]) -> Found | None:
-    return Found(found[0], (found[0],)) if found else None
 
 
 def _add(before: Entries, entries: Entries, names: Sequence[Reference]) -> Entries:

@@ -266,6 +266,7 @@ def test_a_damaged_base_is_not_missing(online: Program, dashboard: str) -> None:
     ended = online.run("build", "-t", "x", context, status=1)
 
     assert "error[E0506]" in ended.stderr
+    online.run("build", "-t", "x", "--pull=always", context)
 
 
 def test_a_login_is_checked_kept_and_forgotten(tmp_path: Path, based: Program) -> None:

@@ -273,10 +273,12 @@ def test_a_terminal_shows_a_bar_for_each_blob_that_travels() -> None:
     both = drawn(progress)
     progress(BlobFinished("pull", first, 60_000_000, moved=True))
     one = drawn(progress)
+    progress(BlobFinished("push", Digest.of(b"3"), 2000, moved=True, layer=second))
+    none = drawn(progress)
     progress.close()
 
     assert [first.short in both, second.short in both, "30 MB of 60 MB" in both] == [True] * 3
-    assert [first.short in one, second.short in one] == [False, True]
+    assert [first.short in one, second.short in one, second.short in none] == [False, True, False]
 
 
 def drawn(progress: LiveProgress) -> str:

@@ -8,7 +8,7 @@ import pytest
 from harness.contracts.stores import make_image
 from harness.fakes.registry import Drop, FakeRegistry, Lose, Status, WrongHeader
 from kubeimage.distribution import find_lender
-from kubeimage.errors import BlobCorruptError, RegistryContentError, RegistryError
+from kubeimage.errors import BlobCorruptError, RegistryConnectionError, RegistryContentError, RegistryError
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Manifest
 from kubeimage.image.reference import Reference
@@ -186,6 +186,21 @@ def test_an_error_in_one_blob_ends_the_others(push: Pusher, fake_registry: FakeR
 
     with pytest.raises(RegistryError, match="400"):
         push()
+
+    assert fake_registry.tags(REPOSITORY) == {}
+
+
+@pytest.mark.parametrize("large", [0, 1 << 60], ids=["growing", "small"])
+def test_a_push_that_is_stopped_ends_before_all_is_compressed(
+    large: int, push: Pusher, fake_registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kubeimage.registry.push._LARGE", large)
+    settings = Settings(hosts={push.host: HostSettings(plain_http=True)})
+
+    with Registries(settings) as registries, Store.open(push.root, create=False, hold=True) as store:
+        departure = store.exporter.depart(push.name(), GZIP)
+        with pytest.raises(RegistryConnectionError, match="stopped"):
+            registries.push(push.name(), departure, lambda _event: registries.stop())
 
     assert fake_registry.tags(REPOSITORY) == {}
 

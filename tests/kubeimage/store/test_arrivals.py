@@ -1,6 +1,7 @@
 """Images from elsewhere: kept byte for byte, verified first, and shown all at once."""
 
 import os
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -322,6 +323,26 @@ def test_blobs_come_in_several_threads_at_once(store: Store) -> None:
 
     assert failures == []
     assert store.check() == []
+
+
+def test_who_is_killed_before_the_commit_leaves_no_image(
+    root: str, in_a_killed_child: Callable[[Callable[[], object]], None]
+) -> None:
+    foreign = make_foreign(TAR, UPPER)
+
+    def bring_half() -> None:
+        store = Store.open(root)
+        with store.importing() as importer:
+            importer.put_blob(foreign.layers[0], [foreign.blobs[foreign.layers[0].digest]])
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    in_a_killed_child(bring_half)
+
+    with Store.open(root) as store:
+        assert ([one.damage for one in store.check() if one.damage], store.images.records()) == ([], [])
+        store.collect_garbage(keep_cache=False)
+        assert (os.listdir(f"{root}/blobs/sha256"), os.listdir(f"{root}/variants")) == ([], [])
+        bring(store, foreign)
 
 
 def test_a_prune_beside_it_takes_nothing_away(store: Store, another: Store) -> None:

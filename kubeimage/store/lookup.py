@@ -1,0 +1,84 @@
+"""Where names and digests lead in a store: to manifests and indexes, byte for byte as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kubeimage.image.canonical import JsonObject
+from kubeimage.image.digest import Digest
+from kubeimage.image.media_types import INDEXES
+from kubeimage.image.oci import Descriptor
+from kubeimage.image.platform import Platform
+from kubeimage.image.reference import Reference
+from kubeimage.store import index, manifests
+from kubeimage.store.blobs import Blobs
+from kubeimage.store.layout import Layout
+
+
+class Found(NamedTuple):
+    """Where a name leads.
+
+    Shape: ``top`` is the manifest or index that it names. ``manifests`` are those that are there, with what is no image
+           for a machine; ``absent`` are those of the index that are not.
+    """
+
+    top: Descriptor
+    manifests: tuple[Descriptor, ...]
+    absent: tuple[Descriptor, ...] = ()
+
+
+class Lookup:
+    """Finds what is to leave, and what is here already of what arrives."""
+
+    def __init__(self, layout: Layout, blobs: Blobs) -> None:
+        self._layout = layout
+        self._blobs = blobs
+
+    def find(self, name: Reference | Digest, platform: Platform | None = None) -> Found | None:
+        """Find what a name, or the digest of a manifest or index, leads to; a ``platform`` leaves one manifest.
+
+        Raises: BlobNotFoundError, BlobCorruptError.
+        """
+        entries = index.read_entries(self._layout)
+        chosen = index.find_entries(entries, name) if isinstance(name, Reference) else entries
+        for entry in chosen:
+            found = self._found_in(entry)
+            if found is None:
+                continue
+            if isinstance(name, Digest) and name != found.top.digest:
+                found = _only([one for one in found.manifests if one.digest == name])
+            if found is not None and platform is not None:
+                own = [one for one in found.manifests if manifests.is_for_a_machine(one)]
+                found = _only(platform.choose(own, lambda one: manifests.platform_of(self._blobs, one)))
+            if found is not None:
+                return found
+        return None
+
+    def manifests_in(self, top: Digest) -> list[Descriptor]:
+        """Give the manifests of an index that are here under any name; none where the index is not.
+
+        Raises: BlobNotFoundError, BlobCorruptError.
+        """
+        found: dict[Digest, Descriptor] = {}
+        for entry in index.read_entries(self._layout):
+            if entry.get("digest") == str(top) and (there := self._found_in(entry)) is not None:
+                found |= {one.digest: one for one in there.manifests}
+        return list(found.values())
+
+    def _found_in(self, entry: JsonObject) -> Found | None:
+        named = index.image_of(entry)
+        if named is None:
+            return None
+        top = Descriptor(named.media_type, named.digest, named.size)
+        if top.media_type not in INDEXES:
+            return Found(top, (top,))
+        taken = index.taken_of(entry)
+        self._blobs.hold([top.digest])
+        listed = manifests.read_index(self._blobs, top).manifests
+        here = tuple(manifests.with_real_size(self._blobs, one) for one in listed if manifests.is_taken(one, taken))
+        return Found(top, here, tuple(one for one in listed if not manifests.is_taken(one, taken)))
+
+
+def _only(found: Sequence[Descriptor]) -> Found | None:
+    return Found(found[0], (found[0],)) if found else None
