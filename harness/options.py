@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 
 BACKENDS = ("auto", "overlay", "copy", "memory")
-PULL_IMAGES = ("missing", "always", "never")
+PULL_IMAGES = ("missing", "always")
 ISOLATIONS = ("auto", "sandbox", "none")
 EMPTY = "empty"
 
@@ -90,8 +90,8 @@ OPTIONS = (
     ),
     Option(
         "--kubefile-pull-images",
-        "pack the container images that manifests and charts name, asking registries for what is missing, always or "
-        "never, and add the check offline-complete: all of them are inside and whole",
+        "pack the container images that manifests and charts name, asking registries for what is missing, or always, "
+        "and add the check offline-complete: all of them are inside and whole",
         extra={"choices": PULL_IMAGES},
     ),
     Option(

@@ -2,6 +2,7 @@ import pytest
 
 from harness.checks.failed import CheckFailedError
 from harness.checks.offline import check_offline_complete
+from tests.containers import small_image
 
 RECORD = '{"version": 1, "images": [{"name": "r.io/app:v1", "digest": "sha256:%s"}], "ignored": [], "charts": []}'
 
@@ -25,16 +26,25 @@ def test_what_is_not_whole_is_listed(make_case, context: dict[str, str]) -> None
 def test_the_check_is_there_where_images_are_to_be_packed(project, run) -> None:
     project({"app/Kubefile": "FROM scratch\nCOPY a .\n", "app/a": ""})
 
-    result = run("--kubefile=app", "--kubefile-pull-images=never", "-v", "-k", "offline", backend="copy")
+    result = run("--kubefile=app", "--kubefile-pull-images=missing", "-v", "-k", "offline", backend="copy")
 
     result.stdout.fnmatch_lines(["app/Kubefile::offline-complete PASSED*"])
 
 
-def test_a_run_that_cannot_pack_says_what_was_never_fetched(project, run) -> None:
-    project({"app/Kubefile": "FROM scratch\nCOPY imageList manifests\n", "app/imageList": "r.io/app:v1"})
+def test_a_run_packs_with_the_users_own_settings(project, run, fake_registry, monkeypatch, tmp_path) -> None:
+    image = small_image("one")
+    for data in image.blobs.values():
+        fake_registry.put_blob("app", data)
+    fake_registry.put_manifest("app", "v1", image.manifest)
+    (tmp_path / "kubeimage").mkdir()
+    (tmp_path / "kubeimage/config.toml").write_text(f'[registry."{fake_registry.host}"]\nplain-http = true\n')
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    kubefile = "FROM scratch\nCOPY imageList manifests\nCOPY Metadata .\n"
+    images = {"app/imageList": f"{fake_registry.host}/app:v1", "app/Metadata": '{"version": "v1.22.15"}'}
+    project({"app/Kubefile": kubefile, **images})
 
-    result = run("--kubefile=app", "--kubefile-pull-images=never", "-k", "build", backend="copy")
+    options = ["--kubefile-pull-images=missing", "--kubefile-platform=linux/amd64"]
+    result = run("--kubefile=app", *options, backend="copy")
 
-    result.stdout.fnmatch_lines(
-        ["error[[]E0860[]]: --pull-images never, and 1 of 1 images were never fetched: r.io/app:v1"]
-    )
+    result.assert_outcomes(passed=10)
+    result.stdout.fnmatch_lines(["app/Kubefile: *, 3 layers, *"])
