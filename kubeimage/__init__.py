@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kubeimage._version import __version__
 
 if TYPE_CHECKING:
+    from kubeimage.airgap import images_of_context, images_of_image, verify_image
     from kubeimage.api import (
         Backends,
         BuildOptions,
@@ -149,6 +150,8 @@ __all__ = [
     "find_base",
     "find_image",
     "find_kubefile",
+    "images_of_context",
+    "images_of_image",
     "log_in",
     "log_out",
     "open_backends",
@@ -160,6 +163,7 @@ __all__ = [
     "read_kubefile",
     "read_settings",
     "render",
+    "verify_image",
 ]
 
 _ERRORS = "kubeimage.errors"
@@ -170,6 +174,7 @@ _ELSEWHERE = {
     "Platform": "kubeimage.image.platform",
     "Reference": "kubeimage.image.reference",
     **dict.fromkeys(("Settings", "read_settings"), "kubeimage.settings"),
+    **dict.fromkeys(("images_of_context", "images_of_image", "verify_image"), "kubeimage.airgap"),
     **dict.fromkeys(("log_in", "log_out", "pull_image", "push_image"), "kubeimage.distribution"),
     "parse": "kubeimage.kubefile",
     "render": "kubeimage.kubefile",

@@ -34,13 +34,18 @@ class Document(NamedTuple):
     problem: str | None = None
 
 
-def iter_documents(text: str) -> Iterator[Document]:
-    """Read the documents of ``text``; JSON, also one document a line, is read as well."""
+def iter_documents(text: str, containing: str = "") -> Iterator[Document]:
+    """Read the documents of ``text``; JSON, also one document a line, is read as well.
+
+    Shape: what does not hold the word ``containing``, in lower case, is counted and not read.
+    """
     number = 0
     for line, part in _split(text.removeprefix("\ufeff")):
         if _is_blank(part):
             continue
         number += 1
+        if containing and containing not in part.lower():
+            continue
         yield from _read(number, line, part)
 
 

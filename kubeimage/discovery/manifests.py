@@ -35,7 +35,7 @@ class _Hint(NamedTuple):
 def find_in_manifest(text: str, file: str) -> Findings:
     """Find the images that the documents of ``text`` name."""
     notes = Notebook()
-    for document in iter_documents(text):
+    for document in iter_documents(text, containing="image"):
         if document.problem is not None:
             _judge(notes, file, document, _hints_of_lines(document.text, "", document.line - 1))
             continue
