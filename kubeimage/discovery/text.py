@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 _KEY = re.compile(r"(?<![\w.$-])(?<!\$\{)(?:--)?[A-Za-z0-9_.-]*image(?:\\?[\"'])?\s*[:=][ \t]*", re.IGNORECASE)
 _TRAILING = ",;}])."
-_NEARLY_ENDLESS = 1 << 20
 _PIECE = 4096
 
 
@@ -16,7 +15,7 @@ def iter_lines(text: str) -> Iterator[tuple[int, str]]:
     if "image" not in text.lower():
         return
     for number, line in enumerate(text.split("\n"), 1):
-        if len(line) < _NEARLY_ENDLESS and line.lstrip().startswith("#"):
+        if line.lstrip().startswith("#"):
             continue
         for key in _KEY.finditer(line):
             value = _value_at(line, key.end())
