@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kubeimage.store.departures import StoreExporter
     from kubeimage.store.fsck import Finding
     from kubeimage.store.gc import CacheRecords, Collector, GarbageReport
+    from kubeimage.store.shelf import BlobShelf
     from kubeimage.store.snapshots import DirectorySnapshotStore, Form
     from kubeimage.transfer import Budget
 
@@ -112,6 +113,14 @@ class Store:
         self._session.folder()
         lookup = Lookup(self._layout, self._blobs)
         yield StoreImporter(self._blobs, self._variants, self.images, lookup, budget or Budget())
+
+    @cached_property
+    def shelf(self) -> BlobShelf:
+        """Where blobs of container images wait for the layer that is made of them."""
+        from kubeimage.store.shelf import BlobShelf
+
+        self._session.folder()
+        return BlobShelf(self._layout, self._blobs)
 
     @cached_property
     def exporter(self) -> StoreExporter:
