@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from kubeimage.errors import ReferenceFormatError
 from kubeimage.image.reference import Naming, Reference
@@ -61,8 +62,7 @@ def read_name(text: str, *, certain: bool) -> Reference | str:
     return reference
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """Which images people want in and out, whatever is found.
 
     Shape: ``ignored`` are patterns with ``*`` and ``?``, of a name as it is written or in full, with or without tag.

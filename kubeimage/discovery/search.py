@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal, NamedTuple, Protocol
 
@@ -34,8 +33,7 @@ class Values(NamedTuple):
     text: bytes
 
 
-@dataclass(frozen=True)
-class Search:
+class Search(NamedTuple):
     """How to search.
 
     Shape: ``folders`` are searched for manifests beside ``manifests/``. ``ignored_charts`` are patterns of a chart's
@@ -47,7 +45,7 @@ class Search:
     values: tuple[Values, ...] = ()
     ignored_charts: tuple[str, ...] = ()
     known_charts: tuple[str, ...] = ()
-    choice: Choice = field(default_factory=Choice)
+    choice: Choice = Choice()
 
     def ignores_chart(self, path: str, name: str) -> bool:
         """Whether people want the chart passed over."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from kubeimage.cachekey import CacheKey
@@ -43,8 +42,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = "1"
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(NamedTuple):
     """What the packer works with. Shape: ``shelf`` and ``settings`` are asked for when there is something to fetch."""
 
     layers: LayerStore
