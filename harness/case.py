@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from harness.backends import Place
 from harness.bases import Bases
@@ -20,6 +20,7 @@ from harness.warning import KubefileWarning
 from harness.workshop import Job, Workshop
 from kubeimage.api import Backends, BuildOptions, BuildResult, find_base, plan_build, read_kubefile
 from kubeimage.builder.plan import BuildPlan, base_name
+from kubeimage.discovery.search import PullImages
 from kubeimage.errors import BaseImageError, BuildArgError, Diagnostic, KubeimageError, Location
 from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
@@ -203,6 +204,7 @@ class Case:
         return BuildOptions(
             build_args={**chosen, **dict(self.subject.build_args)},
             platform=Platform.parse(platform) if platform else None,
+            pull_images=cast("PullImages", self.settings.pull_images or "off"),
         )
 
     def _find_base(self) -> Image | None:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pytest
 
 BACKENDS = ("auto", "overlay", "copy", "memory")
+PULL_IMAGES = ("missing", "always")
 ISOLATIONS = ("auto", "sandbox", "none")
 EMPTY = "empty"
 
@@ -86,6 +87,12 @@ OPTIONS = (
         "none), a Kubefile, a tar of a root filesystem, or the word empty. May be repeated",
         "linelist",
         {**_MANY, "metavar": "NAME=DIR|FILE|empty"},
+    ),
+    Option(
+        "--kubefile-pull-images",
+        "pack the container images that manifests and charts name, asking registries for what is missing, or always, "
+        "and add the check offline-complete: all of them are inside and whole",
+        extra={"choices": PULL_IMAGES},
     ),
     Option(
         "--kubefile-max-layers",
@@ -178,6 +185,7 @@ class Settings:
     isolation: str = "auto"
     root: str | None = None
     bases: tuple[tuple[str, str], ...] = ()
+    pull_images: str | None = None
     max_layers: int | None = None
     max_size: int | None = None
     min_efficiency: float | None = None
@@ -198,6 +206,7 @@ class Settings:
             ("--kubefile-backend", self.backend if self.backend != BACKENDS[0] else None),
             ("--kubefile-isolation", self.isolation if self.isolation != ISOLATIONS[0] else None),
             ("--kubefile-root", self.root),
+            ("--kubefile-pull-images", self.pull_images),
             ("--kubefile-max-layers", self.max_layers),
             ("--kubefile-max-size", self.max_size),
             ("--kubefile-min-efficiency", self.min_efficiency),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.kubefiles import find_kubefiles
-from harness.options import BACKENDS, EMPTY, ISOLATIONS, Settings
+from harness.options import BACKENDS, EMPTY, ISOLATIONS, PULL_IMAGES, Settings
 
 _UNITS: dict[str, int] = {
     "b": 1,
@@ -36,6 +36,7 @@ def read_settings(config: pytest.Config) -> Settings:
         isolation=raw.choice("kubefile_isolation", ISOLATIONS),
         root=raw.future_folder("kubefile_root"),
         bases=tuple(raw.bases()),
+        pull_images=raw.choice_if_any("kubefile_pull_images", PULL_IMAGES),
         max_layers=raw.count("kubefile_max_layers"),
         max_size=raw.size("kubefile_max_size"),
         min_efficiency=raw.part("kubefile_min_efficiency"),
@@ -79,6 +80,9 @@ class _Raw:
     def texts(self, name: str) -> list[str]:
         # An xdist worker gets the options twice: parsed, and to be parsed.
         return list(dict.fromkeys(self.value(name) or ()))
+
+    def choice_if_any(self, name: str, choices: Sequence[str]) -> str | None:
+        return self.choice(name, choices) if self.text(name) else None
 
     def choice(self, name: str, choices: Sequence[str]) -> str:
         value = self.text(name) or choices[0]

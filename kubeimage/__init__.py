@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kubeimage._version import __version__
 
 if TYPE_CHECKING:
+    from kubeimage.airgap import images_of_context, images_of_image, verify_image
     from kubeimage.api import (
         Backends,
         BuildOptions,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         BlobNotFoundError,
         BuildArgError,
         BuildError,
+        ChartError,
         CheckError,
         CommandError,
         CommandTimeoutError,
@@ -43,15 +45,18 @@ if TYPE_CHECKING:
         DestinationError,
         Diagnostic,
         DigestFormatError,
+        DiscoveryError,
         ImageNotFoundError,
         KubefileError,
         KubeimageError,
+        KubeVersionError,
         LayerError,
         LayerFormatError,
         LayerLimitError,
         LayerTooLargeError,
         Location,
         MountError,
+        PackingError,
         PathEscapeError,
         PlatformFormatError,
         PlatformMismatchError,
@@ -90,6 +95,7 @@ __all__ = [
     "BuildError",
     "BuildOptions",
     "BuildResult",
+    "ChartError",
     "CheckError",
     "CommandError",
     "CommandTimeoutError",
@@ -101,8 +107,10 @@ __all__ = [
     "Diagnostic",
     "Digest",
     "DigestFormatError",
+    "DiscoveryError",
     "Image",
     "ImageNotFoundError",
+    "KubeVersionError",
     "Kubefile",
     "KubefileError",
     "KubeimageError",
@@ -112,6 +120,7 @@ __all__ = [
     "LayerTooLargeError",
     "Location",
     "MountError",
+    "PackingError",
     "PathEscapeError",
     "Platform",
     "PlatformFormatError",
@@ -141,6 +150,8 @@ __all__ = [
     "find_base",
     "find_image",
     "find_kubefile",
+    "images_of_context",
+    "images_of_image",
     "log_in",
     "log_out",
     "open_backends",
@@ -152,6 +163,7 @@ __all__ = [
     "read_kubefile",
     "read_settings",
     "render",
+    "verify_image",
 ]
 
 _ERRORS = "kubeimage.errors"
@@ -162,6 +174,7 @@ _ELSEWHERE = {
     "Platform": "kubeimage.image.platform",
     "Reference": "kubeimage.image.reference",
     **dict.fromkeys(("Settings", "read_settings"), "kubeimage.settings"),
+    **dict.fromkeys(("images_of_context", "images_of_image", "verify_image"), "kubeimage.airgap"),
     **dict.fromkeys(("log_in", "log_out", "pull_image", "push_image"), "kubeimage.distribution"),
     "parse": "kubeimage.kubefile",
     "render": "kubeimage.kubefile",

@@ -37,6 +37,7 @@ from kubeimage.mount.choose import choose_mounter
 from kubeimage.protocols import (
     BuildCache,
     CommandRunner,
+    ImagePacker,
     ImageRecord,
     ImageStore,
     LayerStore,
@@ -64,7 +65,8 @@ Fetch = Callable[[Reference, Platform], object]
 class Backends:
     """One implementation a protocol; ``collector`` makes the one for a context's path.
 
-    Shape: without ``fetch`` nothing ever comes from a registry.
+    Shape: without ``fetch`` no base image comes from a registry; without ``packer``, which makes the one for a
+           context's path and a build's options, no container image does.
     """
 
     layers: LayerStore
@@ -74,6 +76,7 @@ class Backends:
     mounter: Mounter
     runner: CommandRunner
     fetch: Fetch | None = None
+    packer: Callable[[str, BuildOptions], ImagePacker] | None = None
 
 
 @contextmanager
@@ -111,14 +114,31 @@ def open_backends(
             with Registries(settings) as registries, store.importing() as importer:
                 registries.pull(reference, [platform], importer, watch)
 
+        cache = DirectoryBuildCache(records, store.layers, warn=notice)
+
+        def packer(context: str, options: BuildOptions) -> ImagePacker:
+            from kubeimage.packing.packer import Parts as PackerParts
+            from kubeimage.packing.packer import RegistryPacker
+            from kubeimage.packing.resolve import Memory
+            from kubeimage.settings import read_settings
+
+            memory = Memory(os.path.join(folder, "images"))
+
+            def known_settings() -> Settings:
+                return settings if settings is not None else read_settings()
+
+            parts = PackerParts(store.layers, cache, lambda: store.shelf, memory, known_settings, watch)
+            return RegistryPacker(parts, options.pull_images, options.search, context)
+
         yield Backends(
             layers=store.layers,
             images=store.images,
-            cache=DirectoryBuildCache(records, store.layers, warn=notice),
+            cache=cache,
             collector=collector,
             mounter=choose_mounter(mount, store.snapshots, notice),
             runner=choose_runner(isolation, notice),
             fetch=fetch if settings is not None and create else None,
+            packer=packer if create else None,
         )
 
 
@@ -256,10 +276,26 @@ def build(
 
     Raises: any KubeimageError; then the store shows nothing of the image.
     """
-    collector = backends.collector(context)
-    plan = plan_build(kubefile, backends.images, options or BuildOptions(), backends.fetch)
-    parts = Parts(backends.layers, backends.images, backends.cache, collector, backends.mounter, backends.runner)
-    return execute(plan, parts, observe)
+    options = options or BuildOptions()
+    parts = make_parts(backends, context, options)
+    return execute(plan_build(kubefile, backends.images, options, backends.fetch), parts, observe)
+
+
+def make_parts(backends: Backends, context: str, options: BuildOptions) -> Parts:
+    """Give what the executor works with, for one context.
+
+    Raises: ContextNotFoundError.
+    """
+    packer = backends.packer(context, options) if backends.packer is not None else None
+    return Parts(
+        backends.layers,
+        backends.images,
+        backends.cache,
+        backends.collector(context),
+        backends.mounter,
+        backends.runner,
+        packer,
+    )
 
 
 def preview(

@@ -42,6 +42,10 @@
     │   ├── RegistryNotFoundError      E0803  1
     │   └── RegistryContentError       E0804  1   other bytes than were announced, or too many
     ├── CredentialsError               E0810  1   a credentials file or helper that cannot be used
+    ├── DiscoveryError                 E0850  1   container images that cannot be found out
+    │   ├── ChartError                 E0851  1   a chart that cannot be read or rendered
+    │   └── KubeVersionError           E0852  1   a chart for other versions of Kubernetes, or no version at all
+    ├── PackingError                   E0860  1   container images that cannot be packed, or are not whole
     └── CheckError                     E0900  1   a harness check that does not hold
 
 Errors carry facts. Laying them out is the work of `kubeimage.report`.
@@ -391,6 +395,30 @@ class CredentialsError(KubeimageError):
     """A credentials file or credential helper that cannot be used."""
 
     code = "E0810"
+
+
+class DiscoveryError(KubeimageError):
+    """Container images that cannot be found out."""
+
+    code = "E0850"
+
+
+class ChartError(DiscoveryError):
+    """A chart that cannot be read or rendered."""
+
+    code = "E0851"
+
+
+class KubeVersionError(DiscoveryError):
+    """A chart that asks for other versions of Kubernetes, or what is no version or constraint."""
+
+    code = "E0852"
+
+
+class PackingError(KubeimageError):
+    """Container images that cannot be packed into an image, or are not whole in it."""
+
+    code = "E0860"
 
 
 class CheckError(KubeimageError):

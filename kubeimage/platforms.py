@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from kubeimage.api import Backends, BuildOptions, BuildResult, check_build, plan_build
+from kubeimage.api import Backends, BuildOptions, BuildResult, check_build, make_parts, plan_build
 from kubeimage.builder.events import BuildStarted, Event, Observer, ignore
-from kubeimage.builder.executor import Parts, execute_all
+from kubeimage.builder.executor import execute_all
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.kubefile import Kubefile
@@ -55,14 +55,7 @@ def build_platforms(
     """
     each = [replace(options, platform=platform) for platform in platforms]
     plans = [plan_build(kubefile, backends.images, one, backends.fetch) for one in each]
-    parts = Parts(
-        backends.layers,
-        backends.images,
-        backends.cache,
-        backends.collector(context),
-        backends.mounter,
-        backends.runner,
-    )
+    parts = make_parts(backends, context, options)
     index, results = execute_all(plans, parts, _announcing(platforms, announce, observe))
     return PlatformsResult(index, results)
 

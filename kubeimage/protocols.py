@@ -323,3 +323,51 @@ class CommandRunner(Protocol):
         Raises: SandboxError where it cannot be started.
         """
         ...
+
+
+class MadeLayer(NamedTuple):
+    """A layer that a build has made. Shape: ``entries`` are what is in it, None where they must be read."""
+
+    diff_id: Digest
+    entries: Sequence[Entry] | None = None
+
+
+class PackRequest(NamedTuple):
+    """What a build has made, whose container images are to be packed.
+
+    Shape: ``base`` are the layers below ``made``; without ``keep_base`` they do not belong to the image.
+    Units: ``mtime`` in seconds since 1970.
+    """
+
+    base: tuple[Digest, ...]
+    made: tuple[MadeLayer, ...]
+    platform: Platform
+    mtime: int = 0
+    use_cache: bool = True
+    keep_base: bool = True
+
+
+class Packed(NamedTuple):
+    """What has become of the container images that an application names.
+
+    Shape: ``layer`` is None where there is nothing to add. ``images`` are the names of those that are packed.
+           ``left_out`` says how many are named and stay outside, ``charts`` how many charts were not even looked into.
+    """
+
+    layer: StoredLayer | None = None
+    images: tuple[str, ...] = ()
+    cached: bool = False
+    left_out: int = 0
+    charts: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+class ImagePacker(Protocol):
+    """Packs the container images that new layers name into one trailing layer."""
+
+    def pack(self, request: PackRequest) -> Packed:
+        """Find the images, fetch what is not there, and make the layer.
+
+        Raises: DiscoveryError, PackingError; RegistryError, CredentialsError; StoreError.
+        """
+        ...

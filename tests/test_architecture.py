@@ -26,8 +26,8 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "layer cachekey settings",
         "protocols transfer",
         "kubefile context cache mount run store archive registry discovery",
-        "builder",
-        "api distribution maintenance",
+        "builder packing",
+        "airgap api distribution maintenance",
         "saving platforms merging comparing",
         "cli",
         "__main__",
@@ -41,8 +41,9 @@ PACKAGES = ("kubeimage", "harness")
 RESERVED = {
     "click": {"kubeimage.cli"},
     "rich": {"kubeimage.cli"},
+    # discovery/helmprogram.py runs helm, and nothing else there runs any.
     # A credential helper is a program by its definition; registry/helper.py runs it, and nothing else there runs any.
-    "subprocess": {"kubeimage.run", "kubeimage.mount", "kubeimage.registry"},
+    "subprocess": {"kubeimage.run", "kubeimage.mount", "kubeimage.registry", "kubeimage.discovery"},
     "harness": set(),
     "pytest": set(),
     "_pytest": set(),

@@ -56,6 +56,25 @@ class Warned(NamedTuple):
     step: Step | None = None
 
 
+class PackingStarted(NamedTuple):
+    """Container images are looked for and packed."""
+
+
+class PackingFinished(NamedTuple):
+    """Container images are packed. Shape: ``layer`` is None where there was nothing to add."""
+
+    images: tuple[str, ...]
+    layer: Layer | None
+    cached: bool
+
+
+class ImagesLeftOut(NamedTuple):
+    """Container images are named, and none is packed. Units: ``charts`` counts charts, which were not rendered."""
+
+    images: int
+    charts: int
+
+
 class BuildFinished(NamedTuple):
     """The image is in the store, under its names."""
 
@@ -64,7 +83,17 @@ class BuildFinished(NamedTuple):
     references: tuple[str, ...]
 
 
-Event = BuildStarted | StepStarted | StepOutput | StepFinished | Warned | BuildFinished
+Event = (
+    BuildStarted
+    | StepStarted
+    | StepOutput
+    | StepFinished
+    | Warned
+    | PackingStarted
+    | PackingFinished
+    | ImagesLeftOut
+    | BuildFinished
+)
 Observer = Callable[[Event], None]
 
 

@@ -14,7 +14,10 @@ from kubeimage.builder import steps
 from kubeimage.builder.events import (
     BuildFinished,
     BuildStarted,
+    ImagesLeftOut,
     Observer,
+    PackingFinished,
+    PackingStarted,
     StepFinished,
     StepOutput,
     StepStarted,
@@ -36,16 +39,22 @@ from kubeimage.protocols import (
     Command,
     CommandRunner,
     CopyRequest,
+    ImagePacker,
     ImageStore,
     LayerStore,
+    MadeLayer,
     Mounter,
+    PackRequest,
     SourceCollector,
     StoredLayer,
 )
 
+TRAILING_LAYER = ("BASE", "rootfs cache")
+"""Type and value of the layer that holds what was packed."""
+
 
 class Parts(NamedTuple):
-    """Everything the executor works with, one real or fake part a protocol."""
+    """Everything the executor works with, one real or fake part a protocol; without a ``packer`` none is packed."""
 
     layers: LayerStore
     images: ImageStore
@@ -53,6 +62,7 @@ class Parts(NamedTuple):
     collector: SourceCollector
     mounter: Mounter
     runner: CommandRunner
+    packer: ImagePacker | None = None
 
 
 class StepResult(NamedTuple):
@@ -135,6 +145,7 @@ class _Build:
         self.parts = parts
         self.observe = observe
         self.results: list[StepResult] = []
+        self.made: list[MadeLayer] = []
         self.warnings: list[str] = []
         self.key = plan.first_key.digest
         self.hitting = plan.options.use_cache
@@ -160,14 +171,42 @@ class _Build:
         for step in plan.steps:
             self.do(step)
         self._warn_swallowed_commands()
-        made = tuple(result.layer for result in self.results if result.layer is not None)
-        history = tuple(History(one.step.text, empty_layer=one.layer is None) for one in self.results)
-        return plan.compose(made, history)
+        made = [result.layer for result in self.results if result.layer is not None]
+        history = [History(one.step.text, empty_layer=one.layer is None) for one in self.results]
+        trailing = self._pack(self.parts.packer) if self.parts.packer is not None else None
+        if trailing is not None:
+            made.append(trailing)
+            history.append(History(f"{trailing.kind} {trailing.value}"))
+        return plan.compose(tuple(made), tuple(history))
 
     def finish(self, image: Image, manifest: Digest) -> BuildResult:
         names = tuple(str(reference) for reference in self.plan.options.references)
         self.observe(BuildFinished(image, manifest, names))
         return BuildResult(image, manifest, tuple(self.results), tuple(self.warnings))
+
+    def _pack(self, packer: ImagePacker) -> Layer | None:
+        """Pack the container images that the new layers name, and give the layer that holds them."""
+        options = self.plan.options
+        packing = options.pull_images != "off"
+        if packing:
+            self.observe(PackingStarted())
+        base = tuple(layer.diff_id for layer in self.plan.base_layers)
+        made, use_cache = tuple(self.made), options.use_cache
+        packed = packer.pack(
+            PackRequest(
+                base, made, options.target, options.epoch or 0, use_cache=use_cache, keep_base=options.keep_base
+            )
+        )
+        for message in packed.warnings:
+            self._warn(message)
+        layer = None
+        if packed.layer is not None:
+            layer = Layer(packed.layer.diff_id, packed.layer.size, *TRAILING_LAYER)
+        if packing:
+            self.observe(PackingFinished(packed.images, layer, packed.cached))
+        elif packed.left_out or packed.charts:
+            self.observe(ImagesLeftOut(packed.left_out, packed.charts))
+        return layer
 
     def _copy(self, step: Step, request: CopyRequest) -> StepResult:
         collector, cache = self.parts.collector, self.parts.cache
@@ -217,6 +256,7 @@ class _Build:
         if layer is None:
             return None
         self.rootfs.push(layer.diff_id, entries)
+        self.made.append(MadeLayer(layer.diff_id, entries))
         return Layer(layer.diff_id, layer.size, step.instruction.keyword, step.instruction.value)
 
     def _why_missed(self, key: CacheKey | None) -> str:

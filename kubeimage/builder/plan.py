@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from kubeimage.cachekey import CacheKey, Fields
+from kubeimage.discovery.search import PullImages, Search
 from kubeimage.errors import LayerLimitError, Location, PlatformMismatchError
 from kubeimage.image.config import APPLICATION, CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE, Image
 from kubeimage.image.digest import Digest
@@ -30,7 +31,8 @@ class BuildOptions:
     Shape: ``platform`` None means this machine's. ``keep_base`` False is ``--no-base``.
            ``keep_failed`` is a directory, not there yet, that gets the tree which a failed RUN left. ``pull`` says
            when the base image is fetched from its registry: where there is one to fetch from. ``naming`` completes
-           the name that FROM says.
+           the name that FROM says. ``pull_images`` says whether the container images that are named are packed, and
+           when their registries are asked; ``search`` how they are found.
     Units: ``epoch`` is SOURCE_DATE_EPOCH in seconds, or None; ``timeout`` is seconds for each RUN, or None.
     """
 
@@ -47,6 +49,8 @@ class BuildOptions:
     keep_failed: str | None = None
     pull: Literal["missing", "always", "never"] = "missing"
     naming: Naming = Naming()  # noqa: RUF009  it never changes
+    pull_images: PullImages = "off"
+    search: Search = Search()  # noqa: RUF009  it never changes
 
     @property
     def target(self) -> Platform:
@@ -193,7 +197,7 @@ def make_plan(kubefile: Kubefile, base: Image | None, options: BuildOptions) -> 
             f"the base image {name} is for {base.platform}, not for {options.target}",
             location=kubefile.base.span.location,
         )
-    _check_limit(kubefile, base, name)
+    _check_limit(kubefile, base, name, trailing=options.pull_images != "off")
     behind = [(one, visible) for one, visible in scope.walk() if one is not kubefile.base]
     steps = tuple(_make_step(number, one, visible, options) for number, (one, visible) in enumerate(behind, 1))
     return BuildPlan(kubefile, base, name, options, steps, scope.arguments)
@@ -214,17 +218,18 @@ def _copy_request(copy: Copy, visible: Visible, options: BuildOptions) -> CopyRe
     return CopyRequest(expanded.sources, expanded.destination, expanded.exact, expanded.chmod, mtime)
 
 
-def _check_limit(kubefile: Kubefile, base: Image | None, name: str) -> None:
+def _check_limit(kubefile: Kubefile, base: Image | None, name: str, *, trailing: bool) -> None:
     wanted = kubefile.layered
     below = len(base.layers) if base is not None else 0
-    if below + len(wanted) <= MAX_LAYERS:
+    total = below + len(wanted) + trailing
+    if total <= MAX_LAYERS:
         return
     copies = sum(isinstance(one, Copy) for one in wanted)
-    # A base that another tool made may be over the limit all by itself.
-    first_over = next(iter(wanted[max(MAX_LAYERS - below, 0) :]), kubefile.base)
+    first_over = wanted[min(max(MAX_LAYERS - trailing - below, 0), len(wanted) - 1)] if wanted else kubefile.base
+    packed = ", 1 of the packed images" if trailing else ""
     raise LayerLimitError(
-        f"an image has at most {MAX_LAYERS} layers, and this one would have {below + len(wanted)}: "
-        f"{below} of the base {name}, {copies} of COPY, {len(wanted) - copies} of RUN",
+        f"an image has at most {MAX_LAYERS} layers, and this one would have {total}: "
+        f"{below} of the base {name}, {copies} of COPY, {len(wanted) - copies} of RUN{packed}",
         location=first_over.span.location,
         hint="copy several sources in one COPY, or join commands of several RUNs with &&",
     )

@@ -36,6 +36,8 @@ COMMANDS = {
     "merge": LazyCommand("kubeimage.cli.pairs:merge", "Put images on top of each other."),
     "save": LazyCommand("kubeimage.cli.archives:save", "Write an image into a file."),
     "load": LazyCommand("kubeimage.cli.archives:load", "Bring the images of a file into the store."),
+    "images-of": LazyCommand("kubeimage.cli.airgap:images_of", "List the container images that an application names."),
+    "verify": LazyCommand("kubeimage.cli.airgap:verify", "Prove that an image's container images are whole in it."),
     "lint": LazyCommand("kubeimage.cli.lint:lint", "Check a Kubefile without building it."),
     "fsck": LazyCommand("kubeimage.cli.upkeep:fsck", "Verify the store."),
     "prune": LazyCommand("kubeimage.cli.upkeep:prune", "Delete what nothing in the store refers to."),

@@ -9,6 +9,9 @@ from kubeimage.builder.events import (
     BuildFinished,
     BuildStarted,
     Event,
+    ImagesLeftOut,
+    PackingFinished,
+    PackingStarted,
     StepFinished,
     StepOutput,
     StepStarted,
@@ -64,6 +67,19 @@ class JsonProgress:
                     layers=len(event.image.layers),
                     size=event.image.size,
                 )
+            case PackingStarted():
+                self._tell("packing_started")
+            case PackingFinished():
+                layer = event.layer
+                self._tell(
+                    "packing_finished",
+                    images=list(event.images),
+                    cached=event.cached,
+                    layer=str(layer.diff_id) if layer else None,
+                    size=layer.size if layer else None,
+                )
+            case ImagesLeftOut():
+                self._tell("images_left_out", images=event.images, charts=event.charts)
             case _:
                 self._tell_transfer(event)
 

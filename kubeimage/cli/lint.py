@@ -22,18 +22,22 @@ from kubeimage.report import format_diagnostics
 def lint(kubefile: str, *, strict: bool, form: str) -> int:
     """Check a Kubefile, or the one in a folder, without building it.
 
+    The folder that it stands in is taken as the build context, to look for images that would be left behind.
     All that is wrong or unwise is printed on standard output. Exit status: 0 valid, 2 not valid.
     """
     path = api.find_kubefile(kubefile) if os.path.isdir(kubefile) else kubefile
-    findings, status = _check(path)
+    findings, status = _check(path, kubefile if os.path.isdir(kubefile) else os.path.dirname(kubefile) or ".")
     _show(findings, form)
     click.echo(f"{harmless(path)}: {_sum_up(findings)}", err=True)
     return status or (1 if strict and findings else 0)
 
 
-def _check(path: str) -> tuple[tuple[Diagnostic, ...], int]:
+def _check(path: str, context: str) -> tuple[tuple[Diagnostic, ...], int]:
+    from kubeimage.airgap import advise_on_strays
+
     try:
-        return tuple(give_advice(api.read_kubefile(path))), 0
+        parsed = api.read_kubefile(path)
+        return (*give_advice(parsed), *advise_on_strays(parsed, context)), 0
     except KubefileError as error:
         return error.diagnostics, error.exit_status
 

@@ -8,6 +8,9 @@ from kubeimage.builder.events import (
     BuildFinished,
     BuildStarted,
     Event,
+    ImagesLeftOut,
+    PackingFinished,
+    PackingStarted,
     StepFinished,
     StepOutput,
     StepStarted,
@@ -23,6 +26,7 @@ from kubeimage.report import format_diagnostics
 
 _OUTPUT_PREFIX = "  | "
 _WIDEST_STEP = 120
+_PACKING = "[images] packing the container images that manifests and charts name"
 
 
 class PlainProgress:
@@ -53,6 +57,12 @@ class PlainProgress:
                 self._warn(event)
             case BuildFinished():
                 self._sum_up(event)
+            case PackingStarted():
+                self.start(_PACKING)
+            case PackingFinished():
+                self.finish(_ending_of_packing(event), "green" if event.cached else "")
+            case ImagesLeftOut():
+                self.note(_left_out(event))
             case _:
                 self.transfer(event)
 
@@ -123,6 +133,18 @@ def _ending_of(event: StepFinished) -> str:
         return f"cached: {made}"
     why = shorten(shorten_digests(event.why_missed or ""), _WIDEST_STEP)
     return f"{made} ({why})" if why else made
+
+
+def _ending_of_packing(event: PackingFinished) -> str:
+    layer = event.layer
+    made = f"sha256:{layer.diff_id.short} {format_size(layer.size)}" if layer is not None else "nothing to add"
+    return f"{'cached: ' if event.cached else ''}{count(len(event.images), 'image')}, {made}"
+
+
+def _left_out(event: ImagesLeftOut) -> str:
+    images = count(event.images, "container image") if event.images else ""
+    charts = f"those of {count(event.charts, 'chart')}" if event.charts else ""
+    return f"{' and '.join(filter(None, (images, charts)))} left out: --pull-images missing packs them"
 
 
 def _place(location: Location) -> str:

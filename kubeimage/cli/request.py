@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
+from kubeimage.cli.searching import SearchRequest, search_options
 from kubeimage.cli.session import Session, common_options
 from kubeimage.errors import BuildArgError, ContextNotFoundError, ReferenceFormatError, UsageError
 
 if TYPE_CHECKING:
     from kubeimage.builder.plan import BuildOptions
+    from kubeimage.discovery.search import PullImages
     from kubeimage.image.platform import Platform
     from kubeimage.image.reference import Naming, Reference
 
@@ -44,6 +46,12 @@ class BuildRequest(NamedTuple):
     iidfile: str | None
     pull: Literal["missing", "always", "never"]
     insecure: tuple[str, ...]
+    pull_images: PullImages
+    discover: tuple[str, ...]
+    ignored_images: tuple[str, ...]
+    added_images: tuple[str, ...]
+    ignored_charts: tuple[str, ...]
+    values: tuple[str, ...]
     context: str
 
     def options(self, environment: Mapping[str, str], naming: Naming) -> BuildOptions:
@@ -67,7 +75,13 @@ class BuildRequest(NamedTuple):
             keep_failed=parse_keep_failed(self.keep_failed),
             pull=self.pull,
             naming=naming,
+            pull_images=self.pull_images,
+            search=self._search_request.search(self.context),
         )
+
+    @property
+    def _search_request(self) -> SearchRequest:
+        return SearchRequest(self.discover, self.ignored_images, self.added_images, self.ignored_charts, self.values)
 
     def platforms(self) -> tuple[Platform, ...]:
         """Give the platforms to build for; none where nobody named one.
@@ -287,5 +301,15 @@ def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
         click.option("--iidfile", metavar="FILE", help="Write the image id into this file."),
         _choice("--pull", "missing", "always", "never", text="When the base image is fetched from its registry."),
         insecure_option,
+        click.option(
+            "--pull-images",
+            type=click.Choice(["off", "missing", "always", "never"]),
+            default="off",
+            show_default=True,
+            envvar="KUBEIMAGE_PULL_IMAGES",
+            help="Pack the container images that manifests and charts name: when their registries are asked, or off; "
+            "also $KUBEIMAGE_PULL_IMAGES.",
+        ),
+        search_options,
         click.argument("context", metavar="CONTEXT"),
     ]

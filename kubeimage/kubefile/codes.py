@@ -69,6 +69,7 @@ class Advice(_Code):
     UNSUPPORTED_EXPANSION = "W09", "only $KEY and ${KEY} are expanded"
     SHADOWED_ARCH = "W10", "an ARG named ARCH does not reach COPY"
     RUN_IS_SHELL_TEXT = "W11", "RUN has neither flags nor an array form"
+    IMAGES_LEFT_BEHIND = "W13", "YAML that names container images lands outside manifests/ and charts/"
     SWALLOWED_INSTRUCTION = "W12", "a continued line starts like an instruction"
 
 

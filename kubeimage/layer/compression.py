@@ -27,7 +27,6 @@ _ZSTD_MAGICS = (b"\x28\xb5\x2f\xfd", *(bytes([low, 0x2A, 0x4D, 0x18]) for low in
 _HEAD = 4
 _GZIP_LEVEL, _ZSTD_LEVEL = 2, 3
 _ZSTD_LEVELS = range(1, 20)
-_GZIP_WINDOW = 31  # RFC 1950's largest window, and 16 for a gzip header
 _ZSTD_WINDOW = 64 << 20
 
 
@@ -182,11 +181,13 @@ class _Whole:
 
 
 def _gzip_compressor() -> Any:
+    from kubeimage.layer.gzipstream import GzipCompressor
+
     try:
         from isal import isal_zlib
     except ImportError:
-        return zlib.compressobj(1, zlib.DEFLATED, _GZIP_WINDOW)
-    return isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, _GZIP_WINDOW)
+        return GzipCompressor(1)
+    return GzipCompressor(_GZIP_LEVEL, isal_zlib)
 
 
 def _zstd_compressor(level: int) -> Any:

@@ -71,10 +71,18 @@ class Repository:
 
         Raises: RegistryError.
         """
-        request = self._request("HEAD", f"manifests/{tag}", {"Accept": ", ".join(_ACCEPTED)})
-        with self.exchange.call(request, self._scopes, wanted=(200, 404)) as response:
+        with self._head_manifest(tag) as response:
             response.drain()
             return response.status == 200
+
+    def find_digest(self, tag: str) -> Digest | None:
+        """Give the digest that a tag has now, None where there is none or the registry does not tell.
+
+        Raises: RegistryError.
+        """
+        with self._head_manifest(tag) as response:
+            response.drain()
+            return _digest_of(response) if response.status == 200 else None
 
     def put_manifest(self, tag: str | Digest, media_type: str, data: bytes) -> None:
         """Put a manifest or index under a tag, or under its digest.
@@ -163,6 +171,10 @@ class Repository:
         request = Request("PUT", f"{upload.url}{glue}{urlencode({'digest': str(digest)})}", _BINARY, body)
         with self.exchange.call(request, self._scopes, wanted=(201, 204), attempts=1) as response:
             response.drain()
+
+    def _head_manifest(self, tag: str | Digest) -> Response:
+        request = self._request("HEAD", f"manifests/{tag}", {"Accept": ", ".join(_ACCEPTED)})
+        return self.exchange.call(request, self._scopes, wanted=(200, 404))
 
     def _request(
         self, method: str, path: str, headers: dict[str, str] | None = None, body: Body | None = None

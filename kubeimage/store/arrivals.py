@@ -25,6 +25,7 @@ from kubeimage.store import index, manifests
 from kubeimage.store.blobs import Blobs, NewBlob
 from kubeimage.store.images import DirectoryImageStore, MakeEntry
 from kubeimage.store.lookup import Lookup
+from kubeimage.store.reading import ImageReader
 from kubeimage.store.records import Variant
 from kubeimage.store.variants import Variants
 from kubeimage.transfer import Arrival, Budget
@@ -36,11 +37,19 @@ class StoreImporter:
     """Takes one image in. The parts of a store belong to one thread, so what they do is done by one at a time."""
 
     def __init__(
-        self, blobs: Blobs, variants: Variants, images: DirectoryImageStore, lookup: Lookup, budget: Budget
+        self,
+        blobs: Blobs,
+        variants: Variants,
+        *,
+        images: DirectoryImageStore,
+        reader: ImageReader,
+        lookup: Lookup,
+        budget: Budget,
     ) -> None:
         self._blobs = blobs
         self._variants = variants
         self._images = images
+        self._reader = reader
         self._lookup = lookup
         self._budget = budget
         self._spent = 0
@@ -179,7 +188,7 @@ class StoreImporter:
             raise LayerLimitError(
                 f"the image {descriptor.digest} has {count} layers; an image has at most {MAX_LAYERS}"
             )
-        image = self._images.read(descriptor)
+        image = self._reader.read(descriptor)
         return image.platform, image.id
 
     def _check_blobs(self, descriptor: Descriptor) -> None:

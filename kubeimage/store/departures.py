@@ -35,9 +35,9 @@ from kubeimage.layer.compression import Coding
 from kubeimage.store import manifests
 from kubeimage.store.blobs import REBUILD, Blobs
 from kubeimage.store.failures import translated
-from kubeimage.store.images import DirectoryImageStore
 from kubeimage.store.layers import DirectoryLayerStore
 from kubeimage.store.lookup import Found, Lookup
+from kubeimage.store.reading import ImageReader
 from kubeimage.store.records import Variant
 from kubeimage.store.variants import Variants
 from kubeimage.transfer import RawLayer, WireForm, WireImage, WireManifest
@@ -54,7 +54,7 @@ class Parts(NamedTuple):
     blobs: Blobs
     variants: Variants
     layers: DirectoryLayerStore
-    images: DirectoryImageStore
+    reader: ImageReader
     lookup: Lookup
 
 
@@ -255,7 +255,7 @@ class StoreDeparture:
 
 
 def _read_source(parts: Parts, descriptor: Descriptor) -> _Source:
-    image = parts.images.read(descriptor) if manifests.is_for_a_machine(descriptor) else None
+    image = parts.reader.read(descriptor) if manifests.is_for_a_machine(descriptor) else None
     data = parts.blobs.read(descriptor.digest, descriptor.size)
     return _Source(descriptor, data, manifests.read_manifest(parts.blobs, descriptor), image)
 

@@ -16,6 +16,7 @@ from kubeimage.store.images import DirectoryImageStore
 from kubeimage.store.index import Entries
 from kubeimage.store.layers import DirectoryLayerStore
 from kubeimage.store.layout import Layout
+from kubeimage.store.reading import ImageReader
 from kubeimage.store.session import Session
 from kubeimage.store.variants import Variants
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from kubeimage.store.departures import StoreExporter
     from kubeimage.store.fsck import Finding
     from kubeimage.store.gc import CacheRecords, Collector, GarbageReport
+    from kubeimage.store.shelf import BlobShelf
     from kubeimage.store.snapshots import DirectorySnapshotStore, Form
     from kubeimage.transfer import Budget
 
@@ -41,6 +43,7 @@ class Store:
         self._cache = cache
         self._blobs = Blobs(layout, self._session, hold=hold)
         self._variants = Variants(layout, self._session, self._blobs, working=hold)
+        self._reader = ImageReader(self._blobs, self._variants, working=hold)
 
     @classmethod
     def open(
@@ -82,9 +85,8 @@ class Store:
             self._layout,
             self._session,
             self._blobs,
-            self._variants,
             self.layers,
-            working=self._working,
+            self._reader,
             remove=self._remove_entries,
         )
 
@@ -110,8 +112,22 @@ class Store:
         from kubeimage.transfer import Budget
 
         self._session.folder()
-        lookup = Lookup(self._layout, self._blobs)
-        yield StoreImporter(self._blobs, self._variants, self.images, lookup, budget or Budget())
+        yield StoreImporter(
+            self._blobs,
+            self._variants,
+            images=self.images,
+            reader=self._reader,
+            lookup=Lookup(self._layout, self._blobs),
+            budget=budget or Budget(),
+        )
+
+    @cached_property
+    def shelf(self) -> BlobShelf:
+        """Where blobs of container images wait for the layer that is made of them."""
+        from kubeimage.store.shelf import BlobShelf
+
+        self._session.folder()
+        return BlobShelf(self._layout, self._blobs)
 
     @cached_property
     def exporter(self) -> StoreExporter:
@@ -120,7 +136,7 @@ class Store:
         from kubeimage.store.lookup import Lookup
 
         lookup = Lookup(self._layout, self._blobs)
-        return StoreExporter(Parts(self._blobs, self._variants, self.layers, self.images, lookup))
+        return StoreExporter(Parts(self._blobs, self._variants, self.layers, self._reader, lookup))
 
     def collect_garbage(self, *, keep_cache: bool = True, dry_run: bool = False) -> GarbageReport:
         """Remove what neither an image nor a running session of anybody else refers to, nor the cache if it is kept.

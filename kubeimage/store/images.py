@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -21,12 +21,12 @@ from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.protocols import ImageRecord
 from kubeimage.store import index, locks, manifests
-from kubeimage.store.blobs import REBUILD, Blobs
+from kubeimage.store.blobs import Blobs
 from kubeimage.store.index import Entries
 from kubeimage.store.layers import DirectoryLayerStore
 from kubeimage.store.layout import Layout
+from kubeimage.store.reading import ImageReader
 from kubeimage.store.session import Session
-from kubeimage.store.variants import Variants
 
 Removal = Callable[[Callable[[Entries], Entries]], list[Digest]]
 """Changes the entries, removes the blobs that were needed for what is gone, and gives their digests."""
@@ -50,18 +50,16 @@ class DirectoryImageStore:
         layout: Layout,
         session: Session,
         blobs: Blobs,
-        variants: Variants,
         layers: DirectoryLayerStore,
+        reader: ImageReader,
         *,
-        working: bool,
         remove: Removal,
     ) -> None:
         self._layout = layout
         self._session = session
         self._blobs = blobs
-        self._variants = variants
         self._layers = layers
-        self._working = working
+        self._reader = reader
         self._remove = remove
 
     def put(self, image: Image, references: Sequence[Reference] = ()) -> Digest:
@@ -91,7 +89,7 @@ class DirectoryImageStore:
         for layer in image.layers:
             if layer.blob is None and not self._blobs.is_sound(layer.diff_id, layer.size):
                 self._layers.materialise(layer.diff_id)
-        self.check_layers(image)
+        self._reader.check_layers(image)
         known = self._manifest_that_came(image)
         if known is not None:
             return known
@@ -105,7 +103,7 @@ class DirectoryImageStore:
         blobs = [layer.descriptor.digest for layer in image.layers]
         if not any(layer.blob for layer in image.layers):
             return None
-        for descriptor, image_id in self._iter_all(index.read_entries(self._layout)):
+        for descriptor, image_id in self._reader.iter_with_ids(index.read_entries(self._layout)):
             if image_id == image.id:
                 self._blobs.hold([descriptor.digest, image_id])
                 manifest = manifests.read_manifest(self._blobs, descriptor)
@@ -145,12 +143,12 @@ class DirectoryImageStore:
         return self._look(lambda entries: self._get(entries, reference, platform))
 
     def _get(self, entries: Entries, reference: Reference, platform: Platform | None) -> Image | None:
-        found = list(self._manifests(index.find_entries(entries, reference)))
+        found = list(self._reader.iter_manifests(index.find_entries(entries, reference)))
         if platform is not None:
             found = platform.choose(found, lambda one: manifests.platform_of(self._blobs, one))
         elif len(found) > 1:
             found = Platform.host().choose(found, lambda one: manifests.platform_of(self._blobs, one)) or found
-        return self.read(found[0]) if found else None
+        return self._reader.read(found[0]) if found else None
 
     def find(self, image_id: str) -> Image | None:
         """Give the image whose id starts with ``image_id``, if it is the only one.
@@ -161,17 +159,17 @@ class DirectoryImageStore:
 
     def _find(self, entries: Entries, image_id: str) -> Image | None:
         found: dict[Digest, Descriptor] = {}
-        for descriptor, known in self._iter_all(entries):
+        for descriptor, known in self._reader.iter_with_ids(entries):
             if known.hex.startswith(image_id):
                 found.setdefault(known, descriptor)
-        return self.read(next(iter(found.values()))) if len(found) == 1 else None
+        return self._reader.read(next(iter(found.values()))) if len(found) == 1 else None
 
     def records(self) -> list[ImageRecord]:
         """Every name and platform, sorted by name, images without one at the end; damaged images are left out."""
         records = []
         for entry in index.read_entries(self._layout):
             reference = index.reference_of(entry)
-            for descriptor, image_id in self._iter_all([entry]):
+            for descriptor, image_id in self._reader.iter_with_ids([entry]):
                 try:
                     platform = manifests.platform_of(self._blobs, descriptor)
                 except (BlobNotFoundError, BlobCorruptError):
@@ -231,60 +229,11 @@ class DirectoryImageStore:
 
     def _without(self, entry: JsonObject, platform: Platform) -> JsonObject | None:
         """Give an entry without its image for a platform; None where no image is left."""
-        there = list(self._manifests([entry]))
+        there = list(self._reader.iter_manifests([entry]))
         gone = [one for one in there if platform.matches(manifests.platform_of(self._blobs, one))]
         if len(gone) == len(there):
             return None
         return index.without_manifests(entry, there, gone) if gone else entry
-
-    def check_layers(self, image: Image) -> None:
-        """Make sure that the blob of every layer is there and whole.
-
-        Raises: BlobNotFoundError, BlobCorruptError.
-        """
-        for layer in image.layers:
-            self._check_layer(layer.descriptor.digest, layer.descriptor.size)
-
-    def _check_layer(self, digest: Digest, size: int) -> None:
-        if not self._blobs.is_sound(digest, size):
-            found = self._blobs.size(digest)
-            what = f"has {found} bytes where {size} are recorded" if found != size else "is damaged"
-            raise BlobCorruptError(f"the layer {digest} {what}", hint=REBUILD)
-
-    def read(self, descriptor: Descriptor) -> Image:
-        """Read an image. In a working session its layers are checked too, and nobody removes any of it meanwhile.
-
-        Raises: BlobNotFoundError, BlobCorruptError, LayerError; StoreError for what is no image.
-        """
-        if not self._working:
-            return manifests.read_image(self._blobs, self._variants, descriptor)
-        self._blobs.hold([descriptor.digest])
-        manifest = manifests.read_manifest(self._blobs, descriptor)
-        self._blobs.hold([manifest.config.digest, *(layer.digest for layer in manifest.layers)])
-        image = manifests.read_image(self._blobs, self._variants, descriptor)
-        self._blobs.hold(layer.diff_id for layer in image.layers)
-        self.check_layers(image)
-        return image
-
-    def _manifests(self, entries: Iterable[JsonObject]) -> Iterator[Descriptor]:
-        for entry in entries:
-            descriptor = index.image_of(entry)
-            if descriptor is not None:
-                yield from manifests.iter_manifests(self._blobs, descriptor, index.taken_of(entry))
-            elif (what := index.problem_of(entry)) is not None:
-                raise BlobCorruptError(
-                    f"the list of images is damaged: {what}", hint="kubeimage fsck --repair writes the entry again"
-                )
-
-    def _iter_all(self, entries: Iterable[JsonObject]) -> Iterator[tuple[Descriptor, Digest]]:
-        """Give each manifest and its image id, which costs no file access where the entry says it."""
-        for entry in entries:
-            written = index.image_id_of(entry)
-            try:
-                for descriptor in self._manifests([entry]):
-                    yield descriptor, written or manifests.read_manifest(self._blobs, descriptor).config.digest
-            except (BlobNotFoundError, BlobCorruptError):
-                continue
 
 
 def _add(before: Entries, entries: Entries, names: Sequence[Reference]) -> Entries:

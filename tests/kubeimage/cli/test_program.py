@@ -114,7 +114,7 @@ def test_debug_may_stand_before_and_behind_the_command(arguments: list[str], run
 def test_completion_knows_the_commands(run: Run) -> None:
     settings = {"_KUBEIMAGE_COMPLETE": "bash_complete", "COMP_WORDS": "kubeimage im", "COMP_CWORD": "1"}
 
-    assert run(env=settings).stdout == "plain,images\n"
+    assert run(env=settings).stdout == "plain,images\nplain,images-of\n"
 
 
 def test_the_program_is_a_click_group_that_other_tools_can_look_at() -> None:

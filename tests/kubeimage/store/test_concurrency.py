@@ -13,7 +13,9 @@ from harness.contracts import APP, make_image, one_file
 from kubeimage.cache import CacheRecords
 from kubeimage.errors import ImageNotFoundError
 from kubeimage.image.reference import Reference
-from kubeimage.store import Store, cache_folder, fsck, index, locks
+from kubeimage.store import Store, cache_folder, index, locks
+from kubeimage.store.census import Census
+from kubeimage.store.indexcheck import IndexCheck
 from kubeimage.store.layout import Layout
 
 # Under xdist the process has threads that a child does without.
@@ -201,20 +203,19 @@ def test_a_name_that_moves_while_it_is_looked_up_is_looked_up_again(
 
 def test_a_check_holds_what_it_has_listed(store: Store, another: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """An image that comes while the check begins and goes before it is hashed is no damage."""
-    checker = fsck._Checker
-    read_index, hash_blobs = checker._read_index, checker._hash_blobs
+    read, hash_blobs = IndexCheck.read, Census.hash_blobs
 
-    def put_and_read_index(self: fsck._Checker) -> object:
+    def put_and_read(self: IndexCheck) -> object:
         another.images.put(make_image(cmd="comes"), [APP])
         another.close()
-        return read_index(self)
+        return read(self)
 
-    def remove_and_hash_blobs(self: fsck._Checker) -> None:
+    def remove_and_hash_blobs(self: Census) -> None:
         another.images.remove(APP)
         hash_blobs(self)
 
-    monkeypatch.setattr(checker, "_read_index", put_and_read_index)
-    monkeypatch.setattr(checker, "_hash_blobs", remove_and_hash_blobs)
+    monkeypatch.setattr(IndexCheck, "read", put_and_read)
+    monkeypatch.setattr(Census, "hash_blobs", remove_and_hash_blobs)
 
     assert [finding for finding in store.check() if finding.damage] == []
 

@@ -1,0 +1,155 @@
+"""``kubeimage images-of`` and ``verify``: the container images of an application, and whether they are whole."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kubeimage import api
+from kubeimage.cli.images import platform_option
+from kubeimage.cli.output import count, format_json, format_option, format_table, harmless, shorten
+from kubeimage.cli.request import parse_build_args, parse_platform
+from kubeimage.cli.searching import SearchRequest, search_options
+from kubeimage.cli.session import Session, common_options
+
+if TYPE_CHECKING:
+    from kubeimage.airgap import Verification
+    from kubeimage.discovery.findings import Findings
+
+_WIDEST = 80
+
+
+@click.command("images-of")
+@click.argument("source", metavar="CONTEXT|IMAGE")
+@click.option("--why", is_flag=True, help="Say where each is named and by which rule, and what was skipped, and why.")
+@click.option("-f", "--file", metavar="FILE", help="The Kubefile; else CONTEXT/Kubefile or CONTEXT/kubefile.")
+@click.option("--build-arg", "build_args", multiple=True, metavar="KEY[=VALUE]", help="An ARG's value.")
+@platform_option
+@format_option
+@search_options
+@common_options
+@click.pass_obj
+def images_of(
+    session: Session,
+    /,
+    source: str,
+    *,
+    why: bool,
+    file: str | None,
+    build_args: tuple[str, ...],
+    platform: str | None,
+    form: str,
+    **options: Any,
+) -> None:
+    """List the container images that a build context names, or an image of the store.
+
+    Of a context, what COPY would bring is looked into; what RUN would change is not known before it has run.
+    """
+    request = SearchRequest(**options)
+    if os.path.isdir(source):
+        findings = _of_context(session, source, file, build_args, request, platform=platform)
+    else:
+        findings = _of_image(session, source, platform, request)
+    if form == "json":
+        click.echo(format_json(_to_json(findings) if why else [str(image) for image in findings.images]))
+    elif why:
+        click.echo(_explain(findings))
+    elif findings.images:
+        click.echo("\n".join(harmless(str(image)) for image in findings.images))
+    skipped = f", {count(len(findings.skipped), 'name')} skipped" if findings.skipped else ""
+    click.echo(f"{count(len(findings.images), 'image')}{skipped}{'' if why else '; --why says why'}", err=True)
+
+
+def _of_context(
+    session: Session,
+    context: str,
+    file: str | None,
+    build_args: tuple[str, ...],
+    request: SearchRequest,
+    *,
+    platform: str | None,
+) -> Findings:
+    from kubeimage.airgap import images_of_context
+    from kubeimage.builder.plan import BuildOptions
+
+    kubefile = api.read_kubefile(file if file is not None else api.find_kubefile(context))
+    options = BuildOptions(
+        build_args=parse_build_args(build_args, os.environ),
+        platform=parse_platform(platform),
+        naming=session.naming,
+        search=request.search(context),
+    )
+    return images_of_context(kubefile, context, options)
+
+
+def _of_image(session: Session, name: str, platform: str | None, request: SearchRequest) -> Findings:
+    from kubeimage.airgap import images_of_image
+
+    with api.open_backends(session.root, create=False) as backends:
+        image, _ = api.find_image(name, backends.images, parse_platform(platform), session.naming)
+        return images_of_image(image, backends.layers, request.search(None))
+
+
+def _explain(findings: Findings) -> str:
+    found = [
+        (str(one.image), one.place.file, str(one.place.document), one.place.path, one.rule, _sure(certain=one.certain))
+        for one in findings.found
+    ]
+    text = format_table(("IMAGE", "FILE", "DOCUMENT", "PATH", "RULE", "SURE"), found)
+    if not findings.skipped:
+        return text
+    skipped = [
+        (shorten(one.text, _WIDEST), one.place.file, str(one.place.document), one.place.path, one.reason)
+        for one in findings.skipped
+    ]
+    return f"{text}\n\n{format_table(('SKIPPED', 'FILE', 'DOCUMENT', 'PATH', 'REASON'), skipped)}"
+
+
+def _sure(*, certain: bool) -> str:
+    return "certain" if certain else "guess"
+
+
+def _to_json(findings: Findings) -> dict[str, Any]:
+    return {
+        "images": [
+            {"image": str(one.image), **one.place._asdict(), "rule": one.rule, "certain": one.certain}
+            for one in findings.found
+        ],
+        "skipped": [{"text": one.text, **one.place._asdict(), "reason": one.reason} for one in findings.skipped],
+        "kube_versions": [one._asdict() for one in findings.kube_versions],
+    }
+
+
+@click.command()
+@click.argument("name")
+@platform_option
+@format_option
+@common_options
+@click.pass_obj
+def verify(session: Session, name: str, platform: str | None, form: str) -> int:
+    """Prove that all container images that image NAME names are whole in it: tag, manifest, config, every blob.
+
+    No registry is asked. Exit status: 0 whole, 1 not; then what is wrong is printed on standard output.
+    """
+    from kubeimage.airgap import verify_image
+
+    with api.open_backends(session.root, create=False) as backends:
+        image, _ = api.find_image(name, backends.images, parse_platform(platform), session.naming)
+        found = verify_image(image, backends.layers)
+    if form == "json":
+        click.echo(format_json(_verification_to_json(found)))
+    elif found.flaws:
+        click.echo("\n".join(harmless(str(flaw)) for flaw in found.flaws))
+    broken = len({flaw.image for flaw in found.flaws})
+    ending = f"{broken} of them not whole" if broken else "all of them whole"
+    click.echo(f"{count(len(found.images), 'container image')}{f', {ending}' if found.images else ''}", err=True)
+    return 1 if found.flaws else 0
+
+
+def _verification_to_json(found: Verification) -> dict[str, Any]:
+    return {
+        "images": [str(image) for image in found.images],
+        "flaws": [{"image": str(one.image), "path": one.where, "what": one.what} for one in found.flaws],
+    }

@@ -1,0 +1,140 @@
+"""Finds the images that all files of an application name: manifests, image lists, charts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from kubeimage.discovery.findings import Findings, Found, Notebook, Place, Skipped, passed_over
+from kubeimage.discovery.search import (
+    CHARTS,
+    IMAGE_LIST,
+    MANIFEST_SUFFIXES,
+    MANIFESTS,
+    OWN_FOLDER,
+    Files,
+    Search,
+)
+
+if TYPE_CHECKING:
+    from kubeimage.discovery.charts import Renderer
+    from kubeimage.image.reference import Reference
+
+RULE_ADDED = "--add-image"
+_LARGEST_STRAY = 16 << 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which files are looked into, before any is read."""
+
+    lists: tuple[str, ...]
+    manifests: tuple[str, ...]
+    charts: tuple[str, ...]
+    symlinks: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.lists or self.manifests or self.charts or self.symlinks)
+
+
+def plan_search(files: Files, search: Search) -> Plan:
+    """Choose the files to look into, by their names alone."""
+    folders = tuple(f"{folder}/" if folder else "" for folder in (MANIFESTS, *search.folders))
+    inside = [path for path in files.paths() if path.startswith((*folders, f"{CHARTS}/"))]
+    links = [path for path in inside if files.is_symlink(path)]
+    plain = [path for path in inside if path not in set(links)] if links else inside
+    in_charts = [path for path in plain if path.startswith(f"{CHARTS}/")]
+    manifests = [
+        path
+        for path in plain
+        if path.startswith(folders)
+        and path.endswith(MANIFEST_SUFFIXES)
+        and not path.startswith((f"{CHARTS}/", OWN_FOLDER))
+    ]
+    lists = [path for path in plain if path == IMAGE_LIST]
+    return Plan(tuple(lists), tuple(manifests), tuple(in_charts), tuple(links))
+
+
+def find_images(
+    files: Files, search: Search, renderer: Callable[[], Renderer] | None = None, kube_version: str | None = None
+) -> Findings:
+    """Find the images that ``files`` name; without a ``renderer`` charts are passed over, each by name.
+
+    Raises: ChartError, DiscoveryError; what reading raises.
+    """
+    plan = plan_search(files, search)
+    notes = Notebook()
+    if plan:
+        for link in plan.symlinks:
+            notes.add(passed_over(link, "a symlink: what it leads to is searched where it stands"))
+        _find_in_files(plan, files, notes)
+    if plan.charts:
+        from kubeimage.discovery.chartsearch import find_in_charts
+
+        notes.add(find_in_charts(plan.charts, files, search, renderer, kube_version))
+    return _overrule(notes.close(), search)
+
+
+def find_strays(files: Files, search: Search) -> dict[str, tuple[Reference, ...]]:
+    """Give the images that YAML names which is not looked into, by the file's path; only what is certain counts.
+
+    Raises: what reading raises.
+    """
+    plan = plan_search(files, search)
+    known = {*plan.manifests, *plan.charts, *plan.symlinks}
+    outside = [
+        path
+        for path in files.paths()
+        if path.endswith((".yaml", ".yml"))
+        and path not in known
+        and not path.startswith(OWN_FOLDER)
+        and not files.is_symlink(path)
+        and files.size(path) <= _LARGEST_STRAY
+    ]
+    if not outside:
+        return {}
+    from kubeimage.discovery.manifests import find_in_manifest
+
+    strays = {}
+    for path, data in files.read(outside):
+        findings = find_in_manifest(decode(data), path) if b"image" in data else Findings()
+        certain = {found.image for found in findings.found if found.certain}
+        images = [image for image in sorted(certain, key=str) if search.choice.ignores(image) is None]
+        if images:
+            strays[path] = tuple(images)
+    return strays
+
+
+def _find_in_files(plan: Plan, files: Files, notes: Notebook) -> None:
+    if not plan.lists and not plan.manifests:
+        return
+    from kubeimage.discovery.imagelist import find_in_list
+    from kubeimage.discovery.manifests import find_in_manifest
+
+    contents = dict(files.read([*plan.lists, *plan.manifests]))
+    for path in plan.lists:
+        notes.add(find_in_list(decode(contents[path]), path))
+    for path in plan.manifests:
+        notes.add(find_in_manifest(decode(contents[path]), path))
+
+
+def _overrule(findings: Findings, search: Search) -> Findings:
+    """Take out what people ignore, and put in what they add."""
+    choice, notes = search.choice, Notebook()
+    for found in findings.found:
+        pattern = choice.ignores(found.image)
+        if pattern is None:
+            notes.found.append(found)
+        else:
+            notes.skipped.append(Skipped(str(found.image), found.place, f"left out by the pattern {pattern!r}"))
+    notes.found += [Found(image, Place(RULE_ADDED), RULE_ADDED) for image in choice.added]
+    notes.skipped = [*findings.skipped, *notes.skipped]
+    return replace(findings, found=notes.close().found, skipped=notes.close().skipped)
+
+
+def decode(data: bytes) -> str:
+    """Give a file's text; what is no UTF-8 becomes a replacement character, which is in no image's name."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    return data.decode("utf-8", "replace")

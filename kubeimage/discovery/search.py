@@ -1,0 +1,89 @@
+"""What is searched for images, and how people overrule what is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import Literal, NamedTuple, Protocol
+
+from kubeimage.cachekey import Fields
+from kubeimage.discovery.references import Choice
+from kubeimage.image.digest import Digest
+
+MANIFESTS = "manifests"
+CHARTS = "charts"
+IMAGE_LIST = "manifests/imageList"
+MANIFEST_SUFFIXES = (".yaml", ".yml", ".tmpl", ".json")
+OWN_FOLDER = "registry/"
+VALUES_SUFFIXES = (".values.yaml", ".values.yml")
+RULES_VERSION = "1"
+
+PullImages = Literal["off", "missing", "always", "never"]
+"""When registries are asked for container images: with ``off`` none is packed at all."""
+
+
+class Values(NamedTuple):
+    """A values file for charts.
+
+    Shape: ``chart`` None means all of them; ``name`` is the file's, for messages.
+    """
+
+    chart: str | None
+    name: str
+    text: bytes
+
+
+class Search(NamedTuple):
+    """How to search.
+
+    Shape: ``folders`` are searched for manifests beside ``manifests/``. ``ignored_charts`` are patterns of a chart's
+           name, or of its path in the image. ``known_charts`` are identities of charts that need not be rendered.
+           ``choice`` overrules what is found. A folder is ``""`` for the image's root.
+    """
+
+    folders: tuple[str, ...] = ()
+    values: tuple[Values, ...] = ()
+    ignored_charts: tuple[str, ...] = ()
+    known_charts: tuple[str, ...] = ()
+    choice: Choice = Choice()
+
+    def ignores_chart(self, path: str, name: str) -> bool:
+        """Whether people want the chart passed over."""
+        base = path.rpartition("/")[2]
+        return any(fnmatchcase(one, pattern) for pattern in self.ignored_charts for one in (path, base, name))
+
+    def fields(self) -> Fields:
+        """What of this the result depends on, for a cache key."""
+        added = [("add", str(image)) for image in self.choice.added]
+        values = [(f"values {one.chart or ''}", str(Digest.of(one.text))) for one in self.values]
+        return (
+            ("rules", RULES_VERSION),
+            *(("folder", one) for one in self.folders),
+            *values,
+            *(("ignored chart", one) for one in self.ignored_charts),
+            *(("ignored image", one) for one in self.choice.ignored),
+            *added,
+        )
+
+
+class Files(Protocol):
+    """The files that are searched: of layers, or of a build context."""
+
+    def paths(self) -> Sequence[str]:
+        """Give the paths of all files and symlinks, sorted."""
+        ...
+
+    def is_symlink(self, path: str) -> bool:
+        """Whether a path is a symlink."""
+        ...
+
+    def size(self, path: str) -> int:
+        """How many bytes a file has."""
+        ...
+
+    def read(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Give the contents of these files, in any order.
+
+        Raises: DiscoveryError for a file that is too large; StoreError, ContextError.
+        """
+        ...

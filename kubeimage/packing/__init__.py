@@ -1,0 +1,18 @@
+"""Packs the container images of an application into its image, and proves that they are whole there.
+
+    packer.py       finds, resolves, fetches, and makes the trailing layer; what the executor is handed
+    search.py       discovery on layers and on a build context, remembered by their digests
+    files.py        the files of layers and of a build context
+    resolve.py      names -> digests: registries, what is remembered, what the base image brings
+    fetch.py        manifests and blobs into the store, several at once, each once
+    authlist.py     ``imageListWithAuth.yaml``
+    layout.py       the storage layout of distribution, which a stock registry serves
+    record.py       ``registry/images.json`` and ``Metadata``
+    closure.py      the proof: name -> tag -> manifest -> config -> every blob
+
+What is packed is laid out below ``registry/`` of the rootfs, by repository and tag, without the host: a cluster reaches
+all of them through one registry. So two images of different hosts that share repository and tag, and not their bytes,
+cannot be packed together.
+
+Source: the project's design, "Execution" (step 3).
+"""

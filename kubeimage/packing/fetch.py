@@ -1,0 +1,265 @@
+"""Manifests and blobs of container images, from registries into the store: several at once, each blob once.
+
+A tag is looked up once; from then on everything is asked for by digest. Of an index, only the manifest for the wanted
+platform is taken, and the index itself, byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from kubeimage.discovery.references import familiar
+from kubeimage.errors import (
+    BlobCorruptError,
+    BlobNotFoundError,
+    KubeimageError,
+    PackingError,
+    RegistryContentError,
+    RegistryError,
+    RegistryNotFoundError,
+)
+from kubeimage.image.digest import Digest
+from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor, Index, Manifest, parse_document, platform_from_json
+from kubeimage.image.platform import Platform
+from kubeimage.image.reference import Reference
+from kubeimage.packing.layout import Contents, choose_manifest
+from kubeimage.registry.client import Repository
+from kubeimage.registry.download import Download
+from kubeimage.registry.events import (
+    BlobFinished,
+    BlobProgress,
+    TransferFinished,
+    TransferObserver,
+    TransferStarted,
+    TransferWarned,
+)
+from kubeimage.registry.registries import Registries
+from kubeimage.registry.workers import run_all
+from kubeimage.store.shelf import BlobShelf
+
+T = TypeVar("T")
+_BAD_DOCUMENT = (ValueError, KeyError, TypeError, AttributeError, RecursionError, KubeimageError)
+_IMAGES_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A blob that is wanted, with an image that has it."""
+
+    image: Reference
+    descriptor: Descriptor
+
+
+class Fetcher:
+    """Brings images into the store. ``below`` gives the content of a blob that the layers below have, or None.
+
+    Shape: without ``registries`` nothing is fetched, and what is missing is an error.
+    """
+
+    def __init__(
+        self,
+        shelf: BlobShelf,
+        platform: Platform,
+        below: Callable[[Digest], bytes | None],
+        registries: Registries | None,
+        observe: TransferObserver,
+    ) -> None:
+        self._shelf = shelf
+        self._platform = platform
+        self._below = below
+        self._registries = registries
+        self._observe = observe
+        self._lock = threading.Lock()
+        self._locks: dict[Digest, threading.Lock] = {}
+
+    def resolve(
+        self, images: Sequence[Reference], remembered: Callable[[Reference], Digest | None]
+    ) -> dict[Reference, Digest]:
+        """Ask the registries what names lead to, and keep what they answer; what is as ``remembered`` is not fetched.
+
+        Raises: RegistryError, CredentialsError.
+        """
+        found: dict[Reference, Digest] = {}
+
+        def resolve_one(image: Reference) -> None:
+            # Public registries count how often a manifest is fetched, and not how often it is asked for.
+            digest = remembered(image)
+            if digest is None or digest != self._ask(image, lambda repository: repository.find_digest(image.tag)):
+                data, digest = self._ask(image, lambda repository: repository.get_manifest(image.tag))
+                self._shelf.put(digest, len(data), [data])
+            with self._lock:
+                found[image] = digest
+
+        self._run([partial(resolve_one, image) for image in images], _IMAGES_AT_ONCE)
+        return found
+
+    def fetch(self, resolved: Mapping[Reference, Digest], has: Callable[[Descriptor], bool]) -> list[Contents]:
+        """Fetch all of the images, but for the blobs that the layers below have.
+
+        Raises: RegistryError, CredentialsError, PackingError; StoreError.
+        """
+        found: dict[Reference, Contents] = {}
+
+        def read_one(image: Reference, digest: Digest) -> None:
+            contents = self._read_contents(image, digest)
+            with self._lock:
+                found[image] = contents
+
+        self._run([partial(read_one, image, digest) for image, digest in resolved.items()], _IMAGES_AT_ONCE)
+        contents = [found[image] for image in sorted(resolved, key=str)]
+        # Configs are there already: the platforms were read from them.
+        wanted = [Blob(one.image, blob) for one in contents for blob in one.layers]
+        unique = {blob.descriptor.digest: blob for blob in wanted if not has(blob.descriptor)}
+        # The largest first, so that no worker is left with one at the end.
+        order = sorted(unique.values(), key=lambda one: (-one.descriptor.size, one.descriptor.digest))
+        self._run([partial(self._fetch_blob, blob) for blob in order])
+        return contents
+
+    def _read_contents(self, image: Reference, digest: Digest) -> Contents:
+        data = self._read_manifest(image, digest)
+        top = self._parse(image, digest, data)
+        manifests = {digest: data}
+        if isinstance(top, Index):
+            child = self._choose(image, top)
+            manifests[child.digest] = self._read_manifest(image, child.digest)
+            manifest = self._parse(image, child.digest, manifests[child.digest])
+            if isinstance(manifest, Index):
+                raise PackingError(f"{image}: its index names an index, {child.digest}, which is no image")
+        else:
+            manifest = top
+        self._check_platform(image, manifest)
+        return Contents(image, digest, manifests, manifest.config, tuple(_unique(manifest.layers)))
+
+    def _parse(self, image: Reference, digest: Digest, data: bytes) -> Manifest | Index:
+        try:
+            return parse_document(data)
+        except _BAD_DOCUMENT as error:
+            raise PackingError(f"{image}: {digest} is no manifest of an image: {error}") from error
+
+    def _choose(self, image: Reference, index: Index) -> Descriptor:
+        found = choose_manifest(index, self._platform)
+        if found is None:
+            there = ", ".join(sorted({str(one.platform) for one in index.manifests if one.platform})) or "no platform"
+            raise PackingError(
+                f"{image} is not there for {self._platform}, only for {there}",
+                hint=f"choose another tag or platform; or leave it out: --ignore-image {familiar(image)}",
+            )
+        return found
+
+    def _check_platform(self, image: Reference, manifest: Manifest) -> None:
+        """Find out from the config for which machines an image is.
+
+        Source: the project's design, "Execution": many an index lies about it.
+        """
+        if manifest.config.size > LARGEST_DOCUMENT:
+            raise PackingError(f"{image}: its config has {manifest.config.size} bytes")
+        data = self._read_config(image, manifest.config)
+        try:
+            found = platform_from_json(json.loads(data))
+        except _BAD_DOCUMENT as error:
+            raise PackingError(
+                f"{image} is no container image: its config {manifest.config.digest} names no platform",
+                hint=f"leave it out: --ignore-image {familiar(image)}",
+            ) from error
+        if not self._platform.accepts(found):
+            raise PackingError(
+                f"{image} is for {found}, not for {self._platform}: its config says so",
+                hint=f"choose another tag or platform; or leave it out: --ignore-image {familiar(image)}",
+            )
+
+    def _read_manifest(self, image: Reference, digest: Digest) -> bytes:
+        """Give a manifest or index: from the shelf, from the layers below, else from its registry."""
+        with self._one_at_a_time(digest):
+            if not self._take_from_below(digest):
+                data, _ = self._ask(image, lambda repository: repository.get_manifest(digest))
+                self._shelf.put(digest, len(data), [data])
+        return self._shelf.read(digest)
+
+    def _read_config(self, image: Reference, config: Descriptor) -> bytes:
+        with self._one_at_a_time(config.digest):
+            if not self._take_from_below(config.digest):
+                self._fetch_blob(Blob(image, config))
+        return self._shelf.read(config.digest)
+
+    def _one_at_a_time(self, digest: Digest) -> threading.Lock:
+        """Give the lock of a document: images that share it fetch it once."""
+        with self._lock:
+            return self._locks.setdefault(digest, threading.Lock())
+
+    def _take_from_below(self, digest: Digest) -> bool:
+        """Whether a document is on the shelf, or can be put there from the layers below."""
+        if self._shelf.has(digest):
+            return True
+        # The parts of a store belong to one thread at a time.
+        with self._lock:
+            data = self._below(digest)
+        if data is None or Digest.of(data) != digest:
+            return False
+        self._shelf.put(digest, len(data), [data])
+        return True
+
+    def _fetch_blob(self, blob: Blob) -> None:
+        digest, size = blob.descriptor.digest, blob.descriptor.size
+        there = self._shelf.has(digest, size)
+        if not there:
+            self._ask(blob.image, lambda repository: self._download(repository, blob.descriptor))
+        self._tell(BlobFinished("pull", digest, size, moved=not there))
+
+    def _download(self, repository: Repository, blob: Descriptor) -> None:
+        def arrived(done: int) -> None:
+            self._tell(BlobProgress("pull", blob.digest, done, blob.size))
+
+        try:
+            self._shelf.put(blob.digest, blob.size, Download(repository, blob, arrived))
+        except BlobCorruptError as error:
+            raise RegistryContentError(f"{repository}: {error}", hint=error.hint) from error
+
+    def _ask(self, image: Reference, question: Callable[[Repository], T]) -> T:
+        """Ask the image's mirrors, then its registry."""
+        if self._registries is None:
+            raise BlobNotFoundError(
+                f"{image} is not whole in the store, and no registry is asked",
+                hint="let it be fetched: --pull-images missing",
+            )
+        *mirrors, last = self._registries.sources(image)
+        for mirror in mirrors:
+            try:
+                return question(mirror)
+            except RegistryError as error:
+                self._tell(TransferWarned(f"the mirror {mirror.exchange.host} is passed over: {error}"))
+        try:
+            return question(last)
+        except RegistryNotFoundError as error:
+            raise RegistryNotFoundError(
+                f"{image}, which is named by what is built: {error.message}",
+                status=error.status,
+                codes=error.codes,
+                hint=f"mend its name; or leave it out: --ignore-image {familiar(image)}",
+            ) from error
+        except RegistryError as error:
+            error.hint = error.hint or f"--pull-images never uses what is there; --ignore-image {familiar(image)}"
+            raise
+
+    def _tell(self, event: BlobProgress | BlobFinished | TransferWarned | TransferStarted | TransferFinished) -> None:
+        with self._lock:
+            self._observe(event)
+
+    def _run(self, jobs: Sequence[Callable[[], object]], workers: int | None = None) -> None:
+        stop = self._registries.stop if self._registries is not None else _ignore_stop
+        if workers is None:
+            run_all(jobs, stop)
+        else:
+            run_all(jobs, stop, workers)
+
+
+def _unique(descriptors: Sequence[Descriptor]) -> Iterator[Descriptor]:
+    yield from {one.digest: one for one in descriptors}.values()
+
+
+def _ignore_stop() -> None:
+    """Nothing runs that could be stopped."""

@@ -1,0 +1,121 @@
+"""Discovery on the layers of a build, remembered by their digests: what has not changed is not searched again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from kubeimage.cachekey import CacheKey
+from kubeimage.discovery.findings import Findings, Found, KubeVersion, Place, Skipped
+from kubeimage.discovery.references import parse_image
+from kubeimage.discovery.search import CHARTS, MANIFESTS, Search
+from kubeimage.errors import ChartError, KubeimageError
+from kubeimage.packing.resolve import Memory
+from kubeimage.protocols import LayerStore, MadeLayer
+
+if TYPE_CHECKING:
+    from kubeimage.discovery.charts import Renderer
+
+_VERSION = "1"
+
+
+def choose_renderer() -> tuple[str, Callable[[], Renderer]]:
+    """Give what renders charts, with a name that changes when it does; nothing is loaded before it is called.
+
+    Calling it raises ChartError where there is neither helm-python-sdk nor the helm program.
+    """
+    from importlib.util import find_spec
+
+    from kubeimage.discovery.helmprogram import ProgramRenderer, find_program
+
+    if find_spec("helm_python") is not None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return f"library {version('helm-python-sdk')}", _library
+        except PackageNotFoundError:
+            return "library", _library
+    program = find_program()
+    if program is not None:
+        return f"program {program} {os.stat(program).st_mtime_ns}", lambda: ProgramRenderer(program)
+    return "none", _nothing
+
+
+def _library() -> Renderer:
+    from kubeimage.discovery.helm import LibraryRenderer
+
+    return LibraryRenderer()
+
+
+def _nothing() -> Renderer:
+    raise ChartError(
+        "there are charts, and nothing that renders them",
+        hint="install it: pip install 'kubeimage[helm]', or put the helm program on PATH; "
+        "or pass the charts over: --ignore-chart '*'",
+    )
+
+
+def find_in_layers(
+    layers: LayerStore,
+    made: Sequence[MadeLayer],
+    search: Search,
+    memory: Memory,
+    *,
+    render: bool,
+    kube_version: str | None = None,
+) -> Findings:
+    """Find the images that the layers name; with ``render``, those of charts as well.
+
+    Raises: DiscoveryError, StoreError.
+    """
+    identity, renderer = choose_renderer() if render else ("not rendered", None)
+    fields = [("kind", "DISCOVER"), ("format", _VERSION), ("renderer", identity), ("cluster", kube_version or "")]
+    fields += [("layer", str(layer.diff_id)) for layer in made]
+    key = str(CacheKey(None, (*fields, *search.fields())).digest)
+    known = _from_json(memory.get("findings", key))
+    if known is not None:
+        return known
+    if search.choice.added or _may_name_images(layers, made, search):
+        from kubeimage.discovery.finder import find_images
+        from kubeimage.packing.files import LayerFiles
+
+        findings = find_images(LayerFiles(layers, made), search, renderer, kube_version)
+    else:
+        findings = Findings()
+    memory.put("findings", key, _to_json(findings))
+    return findings
+
+
+def _may_name_images(layers: LayerStore, made: Sequence[MadeLayer], search: Search) -> bool:
+    """Whether any file stands where images are looked for: most images have none there, and are to pay nothing."""
+    searched = tuple(f"{folder}/" if folder else "" for folder in (MANIFESTS, CHARTS, *search.folders))
+    return any(
+        entry.path.startswith(searched)
+        for layer in made
+        for entry in (layers.entries(layer.diff_id) if layer.entries is None else layer.entries)
+    )
+
+
+def _to_json(findings: Findings) -> dict[str, object]:
+    return {
+        "found": [[str(one.image), list(one.place), one.rule, one.certain] for one in findings.found],
+        "skipped": [[one.text, list(one.place), one.reason] for one in findings.skipped],
+        "kube_versions": [list(one) for one in findings.kube_versions],
+        "charts": list(findings.charts),
+    }
+
+
+def _from_json(value: object) -> Findings | None:
+    """Read what was remembered; what cannot be read was not."""
+    if not isinstance(value, dict):
+        return None
+    try:
+        return Findings(
+            tuple(Found(parse_image(image), Place(*at), rule, certain) for image, at, rule, certain in value["found"]),
+            tuple(Skipped(text, Place(*place), reason) for text, place, reason in value["skipped"]),
+            tuple(KubeVersion(*one) for one in value["kube_versions"]),
+            tuple(value["charts"]),
+        )
+    except (KeyError, TypeError, ValueError, KubeimageError):
+        return None

@@ -1,0 +1,21 @@
+"""What a check of the store has found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+AGAIN = "run kubeimage fsck --repair"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Shape: ``damage`` False for what merely takes room, or will be made again when it is needed.
+    """
+
+    what: str
+    where: str
+    advice: str
+    damage: bool = True
+    repaired: bool = False

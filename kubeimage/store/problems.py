@@ -1,0 +1,89 @@
+"""What is wrong with the entries of the index: with what they say, and with what they lead to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from kubeimage.errors import BlobCorruptError, BlobNotFoundError, LayerError, StoreError
+from kubeimage.image.canonical import JsonObject
+from kubeimage.image.media_types import INDEXES
+from kubeimage.image.oci import Descriptor
+from kubeimage.store import index, manifests
+from kubeimage.store.blobs import Blobs
+from kubeimage.store.census import Census
+from kubeimage.store.index import Entries
+from kubeimage.store.variants import Variants
+
+
+class Problems:
+    """Finds what is wrong with entries, once the census has hashed all blobs."""
+
+    def __init__(self, blobs: Blobs, variants: Variants, census: Census) -> None:
+        self._blobs = blobs
+        self._variants = variants
+        self._census = census
+
+    def problem_of(self, entry: JsonObject) -> str | None:
+        """Say what is wrong with an entry, or with any blob that it needs.
+
+        Raises: StoreAccessError.
+        """
+        descriptor = index.descriptor_of(entry)
+        if descriptor is None:
+            return "its entry is no descriptor"
+        if (what := index.problem_of(entry)) is not None:
+            return what
+        for blob in manifests.blobs_of(self._blobs, descriptor, index.taken_of(entry)):
+            if (what := self._census.problem_with(blob)) is not None:
+                return what
+        if index.image_of(entry) is None:
+            return None
+        try:
+            return self._problem_inside(entry, descriptor)
+        except (BlobCorruptError, BlobNotFoundError, LayerError) as error:
+            return error.message
+
+    def _problem_inside(self, entry: JsonObject, descriptor: Descriptor) -> str | None:
+        """Look whether config, manifest and index say the same."""
+        for manifest in manifests.iter_manifests(self._blobs, descriptor, index.taken_of(entry)):
+            config = manifests.read_manifest(self._blobs, manifest).config
+            if (what := self._problem_of_platform(manifest)) is not None:
+                return what
+            written = index.image_id_of(entry)
+            if written not in (None, config.digest) and descriptor.media_type not in INDEXES:
+                return f"its entry gives the image id {written}, the manifest {config.digest}"
+        return None
+
+    def _problem_of_platform(self, manifest: Descriptor) -> str | None:
+        try:
+            image = manifests.read_image(self._blobs, self._variants, manifest)
+        except (BlobCorruptError, BlobNotFoundError):
+            raise
+        except StoreError:
+            # Something that is no image has nothing to say about a machine.
+            return None
+        if manifest.platform is None or manifest.platform.is_alike(image.platform):
+            return None
+        return f"it is listed for {manifest.platform}, and is for {image.platform}"
+
+
+def odd_names(entries: Entries) -> Iterator[tuple[str, str]]:
+    """Say of names what is odd, and what to do: no damage that anybody could prove, for other tools give names too."""
+    seen: set[tuple[str, str]] = set()
+    for entry in entries:
+        reference, disagreeing = index.reference_of(entry), index.disagreeing_name(entry)
+        key = (str(reference), json.dumps(entry.get("platform"), sort_keys=True))
+        what = advice = ""
+        if reference is None and not index.is_dangling(entry) and index.image_of(entry) is not None:
+            what = f"the image {entry.get('digest')} has no name"
+            advice = "find it by its id with kubeimage images, and name it with kubeimage tag"
+        elif disagreeing is not None:
+            what = f"an image has two names in one entry: {reference}, which counts, and {disagreeing}"
+            advice = "if another tool renamed it, name it again with kubeimage tag"
+        elif reference is not None and key in seen:
+            what = f"two images are called {reference}"
+            advice = "the first one counts; give the name anew with kubeimage tag"
+        seen.add(key)
+        if what:
+            yield what, advice

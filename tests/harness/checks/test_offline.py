@@ -1,0 +1,50 @@
+import pytest
+
+from harness.checks.failed import CheckFailedError
+from harness.checks.offline import check_offline_complete
+from tests.containers import small_image
+
+RECORD = '{"version": 1, "images": [{"name": "r.io/app:v1", "digest": "sha256:%s"}], "ignored": [], "charts": []}'
+
+
+def test_an_image_that_names_no_container_image_is_complete(make_case) -> None:
+    check_offline_complete(make_case("FROM scratch\nCOPY a .\n", {"a": "1"}))
+
+
+@pytest.mark.parametrize(
+    "context",
+    [{"manifests/imageList": "r.io/app:v1"}, {"registry/images.json": RECORD % ("a" * 64), "manifests/x": ""}],
+    ids=["named", "recorded"],
+)
+def test_what_is_not_whole_is_listed(make_case, context: dict[str, str]) -> None:
+    with pytest.raises(CheckFailedError, match="not complete without a network") as caught:
+        check_offline_complete(make_case("FROM scratch\nCOPY . .\n", context))
+
+    assert any("r.io/app:v1" in line and "the tag is missing" in line for line in caught.value.details)
+
+
+def test_the_check_is_there_where_images_are_to_be_packed(project, run) -> None:
+    project({"app/Kubefile": "FROM scratch\nCOPY a .\n", "app/a": ""})
+
+    result = run("--kubefile=app", "--kubefile-pull-images=missing", "-v", "-k", "offline", backend="copy")
+
+    result.stdout.fnmatch_lines(["app/Kubefile::offline-complete PASSED*"])
+
+
+def test_a_run_packs_with_the_users_own_settings(project, run, fake_registry, monkeypatch, tmp_path) -> None:
+    image = small_image("one")
+    for data in image.blobs.values():
+        fake_registry.put_blob("app", data)
+    fake_registry.put_manifest("app", "v1", image.manifest)
+    (tmp_path / "kubeimage").mkdir()
+    (tmp_path / "kubeimage/config.toml").write_text(f'[registry."{fake_registry.host}"]\nplain-http = true\n')
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    kubefile = "FROM scratch\nCOPY imageList manifests\nCOPY Metadata .\n"
+    images = {"app/imageList": f"{fake_registry.host}/app:v1", "app/Metadata": '{"version": "v1.22.15"}'}
+    project({"app/Kubefile": kubefile, **images})
+
+    options = ["--kubefile-pull-images=missing", "--kubefile-platform=linux/amd64"]
+    result = run("--kubefile=app", *options, backend="copy")
+
+    result.assert_outcomes(passed=10)
+    result.stdout.fnmatch_lines(["app/Kubefile: *, 3 layers, *"])

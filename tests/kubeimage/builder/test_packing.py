@@ -1,0 +1,96 @@
+"""What the executor makes of what a packer says."""
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from harness.backends import memory_backends
+from kubeimage import api
+from kubeimage.builder.events import Event, ImagesLeftOut, PackingFinished, PackingStarted
+from kubeimage.builder.executor import BuildResult
+from kubeimage.builder.plan import BuildOptions, make_plan
+from kubeimage.errors import LayerLimitError
+from kubeimage.image.config import Image
+from kubeimage.image.digest import Digest
+from kubeimage.image.document import History, Layer
+from kubeimage.image.platform import Platform
+from kubeimage.kubefile import parse
+from kubeimage.layer.entry import file
+from kubeimage.protocols import Packed, PackRequest
+
+
+@dataclass
+class ScriptedPacker:
+    """Gives what it was told to, and remembers what it was asked."""
+
+    packed: Packed
+    requests: list[PackRequest] = field(default_factory=list)
+
+    def pack(self, request: PackRequest) -> Packed:
+        self.requests.append(request)
+        return self.packed
+
+
+@pytest.fixture
+def backends() -> api.Backends:
+    return memory_backends()
+
+
+def build(backends: api.Backends, packer: ScriptedPacker, tmp_path, policy: str) -> tuple[BuildResult, list[Event]]:
+    (tmp_path / "a").write_text("1")
+    events: list[Event] = []
+    options = BuildOptions(pull_images=policy, epoch=7)  # type: ignore[arg-type]
+    chosen = replace(backends, packer=lambda _context, _options: packer)
+    result = api.build(
+        parse(b"FROM scratch\nCOPY a .\nCMD x\n", file="K"), str(tmp_path), chosen, options, events.append
+    )
+    return result, events
+
+
+def test_what_was_packed_is_the_last_layer(backends: api.Backends, tmp_path) -> None:
+    stored = backends.layers.put([file("registry", b"x")])
+    packer = ScriptedPacker(Packed(stored, ("a.b/c:1",), warnings=("mind this",)))
+
+    result, events = build(backends, packer, tmp_path, "missing")
+
+    last = result.image.layers[-1]
+    assert (last.diff_id, last.size, last.kind, last.value) == (stored.diff_id, stored.size, "BASE", "rootfs cache")
+    assert result.image.history[-1] == History("BASE rootfs cache")
+    assert result.warnings == ("mind this",)
+    assert [one for one in events if isinstance(one, PackingStarted | PackingFinished)] == [
+        PackingStarted(),
+        PackingFinished(("a.b/c:1",), last, cached=False),
+    ]
+
+
+def test_the_packer_is_told_what_was_made_and_for_whom(backends: api.Backends, tmp_path) -> None:
+    packer = ScriptedPacker(Packed())
+
+    result, _ = build(backends, packer, tmp_path, "missing")
+
+    (request,) = packer.requests
+    assert [layer.diff_id for layer in request.made] == [layer.diff_id for layer in result.image.layers]
+    assert (request.base, request.platform, request.mtime) == ((), result.image.platform, 7)
+
+
+def test_a_base_without_room_for_one_layer_more_is_refused_at_from() -> None:
+    layers = tuple(Layer(Digest.of(bytes([number])), 1, "COPY", "x") for number in range(128))
+    base = Image(platform=Platform("linux", "amd64"), layers=layers)
+    kubefile = parse(b"ARG X=1\nFROM full:v1\n", file="K")
+    off = BuildOptions(platform=base.platform)
+
+    with pytest.raises(LayerLimitError, match=r"128 of the base full:v1, .* 1 of the packed images") as caught:
+        make_plan(kubefile, base, replace(off, pull_images="missing"))
+
+    assert caught.value.location is not None
+    assert caught.value.location.line == 2
+    assert len(make_plan(kubefile, base, off).base_layers) == 128
+
+
+def test_what_is_left_out_is_told_and_changes_nothing(backends: api.Backends, tmp_path) -> None:
+    packer = ScriptedPacker(Packed(left_out=2, charts=1))
+
+    result, events = build(backends, packer, tmp_path, "off")
+
+    assert ImagesLeftOut(2, 1) in events
+    assert [layer.kind for layer in result.image.layers] == ["COPY"]

@@ -1,0 +1,133 @@
+"""The proof that images are whole, on layers held in memory."""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from harness.fakes.stores import MemoryLayerStore
+from kubeimage.discovery.references import parse_image
+from kubeimage.image.digest import Digest
+from kubeimage.image.platform import Platform
+from kubeimage.layer.entry import Entry, canonical_order, directory, file
+from kubeimage.layer.names import ancestors
+from kubeimage.packing.closure import find_flaws
+from kubeimage.packing.files import LayerFiles
+from kubeimage.packing.layout import Contents, blob_path, layer_path, make_entries, revision_path, tag_path
+from kubeimage.protocols import MadeLayer
+from tests.containers import small_image
+from tests.kubeimage.store.foreign import Foreign, make_foreign, make_index, tar_of
+
+NAME = parse_image("r.io/team/app:v1")
+AMD64 = Platform("linux", "amd64")
+ONE, OTHER = small_image("one"), small_image("other", architecture="arm64")
+
+Files = dict[str, bytes]
+
+
+def packed(image: Foreign, index: bytes | None = None) -> Files:
+    """Give the files of one packed image."""
+    top = image.manifest if index is None else index
+    manifests = {Digest.of(data): data for data in (top, image.manifest)}
+    contents = Contents(NAME, Digest.of(top), manifests, image.config, image.layers)
+    made: Files = {}
+    for entry in make_entries([contents], [], {}, str, 0):
+        if isinstance(entry.source, bytes):
+            made[entry.path] = entry.source
+        elif entry.source is not None:
+            made[entry.path] = image.blobs[Digest.parse(entry.source)]
+    return made
+
+
+def flaws_of(files: Mapping[str, bytes], wanted: Digest | None = None, name: str = str(NAME)) -> list[str]:
+    layers = MemoryLayerStore()
+    entries: dict[str, Entry] = {path: file(path, data) for path, data in files.items()}
+    entries |= {folder: directory(folder) for path in files for folder in ancestors(path)}
+    stored = layers.put(canonical_order(entries.values()))
+    rootfs = LayerFiles(layers, [MadeLayer(stored.diff_id)])
+    return [f"{flaw.what} ({flaw.where})" for flaw in find_flaws(rootfs, {parse_image(name): wanted}, AMD64)]
+
+
+@pytest.mark.parametrize("index", [None, make_index([("arm64", OTHER), ("amd64", ONE)])], ids=["manifest", "index"])
+def test_what_was_packed_is_whole(index: bytes | None) -> None:
+    assert flaws_of(packed(ONE, index)) == []
+
+
+BLOBS = [pytest.param(Digest.of(ONE.manifest), id="manifest"), pytest.param(ONE.config.digest, id="config")]
+BLOBS += [pytest.param(layer.digest, id="layer") for layer in ONE.layers]
+
+
+def drop(files: Files, path: str) -> None:
+    del files[path]
+
+
+def truncate(files: Files, path: str) -> None:
+    files[path] = files[path][:-1]
+
+
+def swap(files: Files, path: str) -> None:
+    files[path] = files[path][::-1]
+
+
+@pytest.mark.parametrize("damage", [drop, truncate, swap])
+@pytest.mark.parametrize("digest", BLOBS)
+def test_any_blob_that_is_damaged_is_named(digest: Digest, damage: Callable[[Files, str], None]) -> None:
+    files = packed(ONE)
+
+    damage(files, blob_path(digest))
+
+    (flaw,) = flaws_of(files)
+    assert str(digest) in flaw
+    assert blob_path(digest) in flaw
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        tag_path(NAME),
+        revision_path(NAME, Digest.of(ONE.manifest)),
+        layer_path(NAME, ONE.config.digest),
+        layer_path(NAME, ONE.layers[0].digest),
+    ],
+    ids=["tag", "revision", "config", "layer"],
+)
+@pytest.mark.parametrize("damage", [drop, swap])
+def test_any_link_that_is_damaged_is_named(path: str, damage: Callable[[Files, str], None]) -> None:
+    files = packed(ONE)
+
+    damage(files, path)
+
+    (flaw,) = flaws_of(files)
+    assert path in flaw
+
+
+def test_a_tag_that_leads_elsewhere_is_named() -> None:
+    digest = Digest.of(b"another")
+
+    assert any(f"leads to {Digest.of(ONE.manifest)}, not to {digest}" in flaw for flaw in flaws_of(packed(ONE), digest))
+
+
+def test_an_image_for_another_machine_is_named() -> None:
+    (flaw,) = flaws_of(packed(OTHER))
+
+    assert "it is for linux/arm64, not for linux/amd64" in flaw
+
+
+def test_an_index_without_this_machine_is_named() -> None:
+    (flaw,) = flaws_of(packed(OTHER, make_index([("arm64", OTHER)])))
+
+    assert "has nothing for linux/amd64" in flaw
+
+
+def test_an_image_that_is_not_there_is_named() -> None:
+    (flaw,) = flaws_of(packed(ONE), name="r.io/gone:v1")
+
+    assert "the tag is missing" in flaw
+
+
+def test_a_manifest_that_is_none_is_named() -> None:
+    image = make_foreign(tar_of({"a": b""}))
+    broken = Foreign(b'{"schemaVersion": 2}', image.config, image.layers, image.blobs, image.media_type)
+
+    (flaw,) = flaws_of(packed(broken))
+
+    assert "cannot be read" in flaw
