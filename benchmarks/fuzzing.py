@@ -1,4 +1,4 @@
-"""How many generated builds a second the fuzzers run: ``python benchmarks/fuzzing.py [--projects 500] [--profile]``.
+"""How many generated builds a second the fuzzers run: ``python -m benchmarks.fuzzing [--projects 500] [--profile]``.
 
 A generated project has about 5 instructions behind FROM and 10 files; each backend builds all of them, each in a store
 that has nothing but the project's base. Figures are of CPU seconds, children included.
