@@ -6,7 +6,7 @@ The image and its layers lie in the store; what is kept here is how the steps we
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from harness.leaks import Leak
@@ -117,7 +117,7 @@ def _step_from_json(value: JsonObject, step: Step) -> StepResult:
 def _error_to_json(error: KubeimageError) -> JsonObject:
     return {
         "type": type(error).__name__,
-        "diagnostics": [asdict(diagnostic) for diagnostic in error.diagnostics],
+        "diagnostics": [_diagnostic_to_json(diagnostic) for diagnostic in error.diagnostics],
         "status": getattr(error, "status", None),
         "output": getattr(error, "output", ""),
     }
@@ -134,6 +134,11 @@ def _error_from_json(value: JsonObject) -> KubeimageError:
     )
     error: KubeimageError = kind(first.message, hint=first.hint, location=first.location, **more)
     return error
+
+
+def _diagnostic_to_json(diagnostic: Diagnostic) -> JsonObject:
+    place = diagnostic.location
+    return {**diagnostic._asdict(), "location": place._asdict() if place is not None else None}
 
 
 def _diagnostic_from_json(value: JsonObject) -> Diagnostic:

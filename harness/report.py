@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from types import TracebackType
 
 import pytest
@@ -34,7 +33,7 @@ def report_text(error: BaseException, case: Case) -> str | None:
 
 def _check_text(error: CheckError, case: Case) -> str:
     """Lay out a check's error; one that names no place is about the whole, which begins at FROM."""
-    places = [one if one.location is not None else replace(one, location=_start(case)) for one in error.diagnostics]
+    places = [one if one.location is not None else one._replace(location=_start(case)) for one in error.diagnostics]
     details = error.details if isinstance(error, CheckFailedError) else ()
     return "\n".join((format_diagnostics(places), *details))
 

@@ -54,12 +54,10 @@ Errors carry facts. Laying them out is the work of `kubeimage.report`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(NamedTuple):
     """A place in a text file, as a person finds it.
 
     Units: ``line`` and ``column`` count from 1, in characters of the physical file; ``length`` is in characters.
@@ -72,8 +70,7 @@ class Location:
     length: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(NamedTuple):
     """One thing that is wrong, or unwise: what, where, and what to do about it."""
 
     code: str

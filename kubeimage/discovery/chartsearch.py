@@ -77,18 +77,18 @@ def find_in_charts(
         own = dict(files.read(plan.folders.get(path, (path,))))
         identity = identify(path, own)
         if search.ignores_chart(path, path):
-            notes.add(replace(passed_over(path, _IGNORED), charts=(identity,)))
+            notes.add(passed_over(path, _IGNORED)._replace(charts=(identity,)))
             continue
         chart = _read(path, own)
         names |= _names_of(chart)
         used |= beside.keys() & _places_of_values(chart)
         if search.ignores_chart(path, chart.name):
-            notes.add(replace(passed_over(path, _IGNORED), charts=(identity,)))
+            notes.add(passed_over(path, _IGNORED)._replace(charts=(identity,)))
         elif identity in search.known_charts:
             notes.add(passed_over(path, "rendered when it was packed"))
         else:
             with_values = replace(chart, values=_values_of(chart, beside, search))
-            notes.add(replace(find_in_chart(with_values, ready(), kube_version), charts=(identity,)))
+            notes.add(find_in_chart(with_values, ready(), kube_version)._replace(charts=(identity,)))
     for path in sorted(beside.keys() - used):
         notes.add(passed_over(path, "values of no chart that is there"))
     _check_values(names, search)

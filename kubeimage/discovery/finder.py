@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kubeimage.discovery.findings import Findings, Found, Notebook, Place, Skipped, passed_over
@@ -130,7 +130,7 @@ def _overrule(findings: Findings, search: Search) -> Findings:
             notes.skipped.append(Skipped(str(found.image), found.place, f"left out by the pattern {pattern!r}"))
     notes.found += [Found(image, Place(RULE_ADDED), RULE_ADDED) for image in choice.added]
     notes.skipped = [*findings.skipped, *notes.skipped]
-    return replace(findings, found=notes.close().found, skipped=notes.close().skipped)
+    return findings._replace(found=notes.close().found, skipped=notes.close().skipped)
 
 
 def decode(data: bytes) -> str:

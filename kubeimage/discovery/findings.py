@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from kubeimage.image.reference import Reference
@@ -54,8 +53,7 @@ class KubeVersion(NamedTuple):
     constraint: str
 
 
-@dataclass(frozen=True)
-class Findings:
+class Findings(NamedTuple):
     """All that was found, in the order of the files.
 
     Shape: ``charts`` are the identities of those that were rendered, or that people want passed over.
@@ -72,14 +70,14 @@ class Findings:
         return tuple(sorted({found.image for found in self.found}, key=str))
 
 
-@dataclass
 class Notebook:
     """Findings while they are gathered."""
 
-    found: list[Found] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    kube_versions: list[KubeVersion] = field(default_factory=list)
-    charts: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.found: list[Found] = []
+        self.skipped: list[Skipped] = []
+        self.kube_versions: list[KubeVersion] = []
+        self.charts: list[str] = []
 
     def add(self, findings: Findings) -> None:
         """Take over what somebody else has found."""

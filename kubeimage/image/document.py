@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import MEDIA_TYPE_LAYER, Descriptor
@@ -20,8 +22,7 @@ def merge_commands(first: Sequence[str], then: Sequence[str]) -> tuple[str, ...]
     return (*first, *(command for command in then if command not in first))
 
 
-@dataclass(frozen=True, slots=True)
-class Commands:
+class Commands(NamedTuple):
     """What a cluster runs: inherited commands, then this Kubefile's."""
 
     parent: tuple[str, ...] = ()
@@ -38,12 +39,11 @@ class Commands:
         return tuple(command for command in self.current if command in self.parent)
 
 
-@dataclass(frozen=True, slots=True)
-class Arguments:
+class Arguments(NamedTuple):
     """Arguments by name: inherited ones, and this Kubefile's."""
 
-    parent: Mapping[str, str] = field(default_factory=dict)
-    current: Mapping[str, str] = field(default_factory=dict)
+    parent: Mapping[str, str] = MappingProxyType({})
+    current: Mapping[str, str] = MappingProxyType({})
 
     @property
     def merged(self) -> dict[str, str]:
@@ -71,8 +71,7 @@ class Layer:
         return self.blob or Descriptor(MEDIA_TYPE_LAYER, self.diff_id, self.size)
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """One instruction in an image's past; ``empty_layer`` where it made no layer."""
 
     created_by: str

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from types import MappingProxyType
+from typing import NamedTuple, Self
 
 from kubeimage.image import canonical, media_types
 from kubeimage.image.canonical import JsonObject
@@ -76,13 +77,12 @@ class Descriptor:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """One image for one platform: its config and its layers, lowest first."""
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = MappingProxyType({})
     media_type: str = MEDIA_TYPE_MANIFEST
 
     def to_bytes(self) -> bytes:
@@ -115,8 +115,7 @@ class Manifest:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(NamedTuple):
     """A list of manifests: the images of a layout, or one image's platforms."""
 
     manifests: tuple[Descriptor, ...] = ()

@@ -223,8 +223,7 @@ class StoreDeparture:
             return WireManifest(source.descriptor, source.data, tuple(unique.values()))
         config = self._config_of(source.image, source.manifest)
         worded = tuple(map(self._worded, layers))
-        manifest = replace(
-            source.manifest,
+        manifest = source.manifest._replace(
             config=config,
             layers=worded,
             media_type=DOCKER_MANIFEST if self._format == "docker" else MANIFEST,
