@@ -4,7 +4,6 @@ import http.client
 import json
 import signal
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -200,9 +199,9 @@ def put_index(host: str, repository: str, tag: str, listed: list[dict]) -> None:
 def sealer(tmp_path: Path) -> Iterator[str]:
     """Give a registry that holds what sealer v0.8 pushed."""
     folder = tmp_path / "sealer"
-    folder.mkdir()
-    with tarfile.open(REPOSITORY / "fixtures/sealer-v08/registry.tar.gz") as tar:
-        tar.extractall(folder / "data")
+    (folder / "data").mkdir(parents=True)
+    archive = REPOSITORY / "fixtures/sealer-v08/registry.tar.gz"
+    subprocess.run(["tar", "-xzf", archive, "-C", folder / "data"], check=True)
     with docker_registry(folder) as url:
         yield url.removeprefix("http://")
 
