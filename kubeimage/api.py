@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from kubeimage.backends import Backends, Fetch, open_backends
 from kubeimage.builder.events import Observer, ignore
 from kubeimage.builder.executor import BuildResult, Parts, check_runs, execute
 from kubeimage.builder.plan import SCRATCH, BuildOptions, BuildPlan, base_name, make_plan
-from kubeimage.cache import CacheRecords, DirectoryBuildCache
-from kubeimage.context import ContextCollector, StatIndex
 from kubeimage.errors import (
     BaseImageError,
     ContextNotFoundError,
@@ -33,113 +30,17 @@ from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
 from kubeimage.kubefile import Kubefile, parse
-from kubeimage.mount.choose import choose_mounter
 from kubeimage.protocols import (
-    BuildCache,
-    CommandRunner,
-    ImagePacker,
     ImageRecord,
     ImageStore,
-    LayerStore,
-    Mounter,
-    SourceCollector,
 )
-from kubeimage.run.choose import choose_runner
 from kubeimage.settings import default_root
-from kubeimage.store import Store, cache_folder
 
 if TYPE_CHECKING:
     from kubeimage.builder.forecast import Forecast
-    from kubeimage.registry.events import TransferObserver
-    from kubeimage.settings import Settings
 
 KUBEFILE_NAMES = ("Kubefile", "kubefile")
 _IMAGE_ID = re.compile(r"(sha256:)?[0-9a-f]{6,64}")
-
-
-Fetch = Callable[[Reference, Platform], object]
-"""Brings the image of that name, for that platform, from its registry into the store."""
-
-
-@dataclass(frozen=True)
-class Backends:
-    """One implementation a protocol; ``collector`` makes the one for a context's path.
-
-    Shape: without ``fetch`` no base image comes from a registry; without ``packer``, which makes the one for a
-           context's path and a build's options, no container image does.
-    """
-
-    layers: LayerStore
-    images: ImageStore
-    cache: BuildCache
-    collector: Callable[[str], SourceCollector]
-    mounter: Mounter
-    runner: CommandRunner
-    fetch: Fetch | None = None
-    packer: Callable[[str, BuildOptions], ImagePacker] | None = None
-
-
-@contextmanager
-def open_backends(
-    root: str | None = None,
-    *,
-    mount: str = "auto",
-    isolation: str = "auto",
-    create: bool = True,
-    notice: Callable[[str], None] | None = None,
-    settings: Settings | None = None,
-    watch: TransferObserver = ignore,
-) -> Iterator[Backends]:
-    """Open the real backends on the store at ``root``; what the session holds is let go at the end.
-
-    Without ``create`` a store that is not there looks empty, and nothing is written to one that is.
-    ``notice`` gets what ``auto`` chose, once, and what a person should know about the cache.
-    Base images are fetched as the ``settings`` say, and ``watch`` is told of it; without them none is.
-    Raises: StoreAccessError, StoreFullError, StoreVersionError; UsageError for an unknown mount or isolation.
-    """
-    root = root or default_root()
-    folder = cache_folder(root)
-    records = CacheRecords(folder)
-    with ExitStack() as stack:
-        store = stack.enter_context(Store.open(root, create=create, cache=records))
-
-        def collector(context: str) -> SourceCollector:
-            index = StatIndex(os.path.join(folder, "contexts"), context, notice=notice)
-            return ContextCollector(context, stat_index=stack.enter_context(index) if create else index)
-
-        def fetch(reference: Reference, platform: Platform) -> None:
-            from kubeimage.registry.registries import Registries
-
-            assert settings is not None
-            with Registries(settings) as registries, store.importing() as importer:
-                registries.pull(reference, [platform], importer, watch)
-
-        cache = DirectoryBuildCache(records, store.layers, warn=notice)
-
-        def packer(context: str, options: BuildOptions) -> ImagePacker:
-            from kubeimage.packing.packer import Parts as PackerParts
-            from kubeimage.packing.packer import RegistryPacker
-            from kubeimage.packing.resolve import Memory
-            from kubeimage.settings import read_settings
-
-            memory = Memory(os.path.join(folder, "images"))
-
-            def known_settings() -> Settings:
-                return settings if settings is not None else read_settings()
-
-            parts = PackerParts(store.layers, cache, lambda: store.shelf, memory, known_settings, watch)
-            return RegistryPacker(parts, options.pull_images, options.search, context)
-
-        yield Backends(
-            layers=store.layers,
-            images=store.images,
-            cache=cache,
-            collector=collector,
-            mounter=choose_mounter(mount, store.snapshots, notice),
-            runner=choose_runner(isolation, notice),
-            fetch=fetch if settings is not None and create else None,
-            packer=packer if create else None,
-        )
 
 
 def read_kubefile(path: str) -> Kubefile:

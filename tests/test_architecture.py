@@ -27,6 +27,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "protocols transfer",
         "kubefile context cache mount run store archive registry discovery",
         "builder packing",
+        "backends",
         "airgap api distribution maintenance",
         "saving platforms merging comparing",
         "cli",
