@@ -240,12 +240,8 @@ def _no_image(
     there = sorted({str(record.platform) for record in records if record.reference == reference})
     if there:
         return ImageNotFoundError(f"no image {name} for {platform} in the store", hint=f"it is for {', '.join(there)}")
-    from difflib import get_close_matches
-
-    known = [naming.familiar(record.reference) for record in records if record.reference is not None]
-    near = get_close_matches(naming.familiar(reference), known, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "kubeimage images lists what is there"
-    return ImageNotFoundError(f"no image {name} in the store", hint=hint)
+    known = [record.reference for record in records if record.reference is not None]
+    return ImageNotFoundError(f"no image {name} in the store", hint=naming.suggest(naming.familiar(reference), known))
 
 
 __all__ = [

@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 from kubeimage.cachekey import CacheKey, Fields
 from kubeimage.errors import DigestFormatError, StoreError
+from kubeimage.flock import release
 from kubeimage.image.digest import Digest
 from kubeimage.protocols import CachedStep, LayerStore, StoredLayer
 
@@ -110,7 +111,7 @@ class CacheRecords:
         try:
             yield
         finally:
-            _let_go(descriptor)
+            release(descriptor)
 
     def _try_to_lock(self) -> int | None:
         """Give the locked file; None where the folder was taken away, and the lock with it, while we waited for it."""
@@ -123,9 +124,9 @@ class CacheRecords:
                 if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                     return descriptor
             except BaseException:
-                _let_go(descriptor)
+                release(descriptor)
                 raise
-            _let_go(descriptor)
+            release(descriptor)
         return None
 
     def layers(self) -> set[Digest]:
@@ -170,17 +171,6 @@ class CacheRecords:
         for parent in _names_there(self._keys):
             folder = os.path.join(self._keys, parent)
             yield from (os.path.join(folder, name) for name in _names_there(folder))
-
-
-def _let_go(descriptor: int) -> None:
-    """Unlock and close, whatever of it fails: a lock that is left behind would stop this very process."""
-    try:
-        # A child that inherited the descriptor does not keep the lock.
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-    finally:
-        with suppress(OSError):
-            os.close(descriptor)
 
 
 class DirectoryBuildCache:

@@ -175,12 +175,8 @@ def _is_there(reference: Reference, images: ImageStore) -> bool:
 
 
 def _not_found(name: str, records: Sequence[ImageRecord], naming: Naming) -> ImageNotFoundError:
-    from difflib import get_close_matches
-
-    known = [naming.familiar(record.reference) for record in records if record.reference is not None]
-    near = get_close_matches(name, known, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "kubeimage images lists what is there"
-    return ImageNotFoundError(f"no image {name} in the store", hint=hint)
+    known = [record.reference for record in records if record.reference is not None]
+    return ImageNotFoundError(f"no image {name} in the store", hint=naming.suggest(name, known))
 
 
 def _only_name(name: str, meant: Sequence[ImageRecord], naming: Naming) -> Reference:

@@ -22,7 +22,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
     frozenset(f"kubeimage.{name}" for name in names.split())
     for names in (
         "_version errors",
-        "report image",
+        "report image flock",
         "layer cachekey settings",
         "protocols transfer",
         "kubefile context cache mount run store archive registry discovery",

@@ -6,6 +6,7 @@ Source: distribution's reference grammar; the project's design, "The store", for
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
@@ -93,6 +94,13 @@ class Naming(NamedTuple):
     def familiar(self, reference: Reference) -> str:
         """Give the short form that ``parse`` completes."""
         return reference.familiar(domain=self.domain, namespace=self.namespace)
+
+    def suggest(self, wanted: str, known: Iterable[Reference]) -> str:
+        """Give a hint for a name that nothing has: which of ``known`` was meant, or where to look."""
+        from difflib import get_close_matches
+
+        near = get_close_matches(wanted, [self.familiar(reference) for reference in known], n=3)
+        return f"did you mean {' or '.join(near)}?" if near else "kubeimage images lists what is there"
 
     def check(self) -> None:
         """Find out whether names can be completed with these.

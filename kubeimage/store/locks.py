@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from kubeimage.errors import StoreAccessError
+from kubeimage.flock import release
 from kubeimage.store.failures import translated
 
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -67,17 +68,6 @@ def try_exclusive(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def release(descriptor: int) -> None:
-    """Let go of the lock and close the file; a child that inherited the descriptor does not keep the lock."""
-    try:
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-    finally:
-        # Nothing was written through it that anybody waits for.
-        with suppress(OSError):
-            os.close(descriptor)
 
 
 def _turn_of(path: str) -> str:

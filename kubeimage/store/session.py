@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from kubeimage.errors import DigestFormatError, StoreAccessError, StoreError
+from kubeimage.flock import release
 from kubeimage.image.digest import Digest
 from kubeimage.store import locks
 from kubeimage.store.failures import store_error, translated
@@ -105,7 +106,7 @@ class Session:
             try:
                 _remove(folder)
             finally:
-                locks.release(lease)
+                release(lease)
 
     def _start(self) -> str:
         with translated("make a folder in", self._layout.ingest):
