@@ -10,6 +10,7 @@ from harness.strategies.images import base_images, layers
 from harness.strategies.kubefiles import instructions, kubefiles
 from harness.strategies.projects import Project, build_args, projects
 from harness.strategies.scripts import scripts
+from harness.strategies.tars import hostile_tars
 from harness.strategies.texts import (
     InvalidKubefile,
     WrittenKubefile,
@@ -28,6 +29,7 @@ __all__ = [
     "build_contexts",
     "edits",
     "hostile_kubefiles",
+    "hostile_tars",
     "instructions",
     "invalid_kubefiles",
     "kubefiles",

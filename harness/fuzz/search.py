@@ -1,0 +1,107 @@
+"""A simple coverage-guided search: change a buffer that reached something new, and keep what reaches more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from random import Random
+
+from harness.fuzz.lines import Lines
+from harness.fuzz.runner import LONGEST
+
+Run = Callable[[bytes], bytes | None]
+"""Runs a buffer, and gives as much of it as was read; None where it says no case."""
+
+_MOST_KEPT = 1_000
+_MOST_CHANGES = 4
+_FRESH = 0.1
+
+
+class Pool:
+    """Buffers of which each reached a line that none before it did.
+
+    Shape: at most `_MOST_KEPT` of at most `LONGEST` bytes are held; past that a new one takes the place of any other.
+    """
+
+    def __init__(self, run: Run, lines: Lines, keep: Callable[[bytes], None]) -> None:
+        self._run = run
+        self._lines = lines
+        self._keep = keep
+        self.buffers: list[bytes] = []
+
+    def take(self, buffer: bytes, random: Random) -> bool:
+        """Run a buffer; whether it reached something new."""
+        before = self._lines.count
+        read = self._run(buffer)
+        if read is None or self._lines.count == before:
+            return False
+        self._keep(read)
+        if len(self.buffers) < _MOST_KEPT:
+            self.buffers.append(read)
+        else:
+            self.buffers[random.randrange(_MOST_KEPT)] = read
+        return True
+
+
+def search(run: Run, lines: Lines, seeds: Iterable[bytes], keep: Callable[[bytes], None], random: Random) -> None:
+    """Run ``seeds``, then buffers made of them, until ``run`` raises what ends the search.
+
+    Shape: ``keep`` is given each buffer that reached a new line.
+    """
+    pool = Pool(run, lines, keep)
+    for seed in seeds:
+        pool.take(seed, random)
+    while True:
+        pool.take(_change(pool.buffers, random), random)
+
+
+def _change(buffers: list[bytes], random: Random) -> bytes:
+    """Make a new buffer: of a kept one, or every now and then of nothing."""
+    if not buffers or random.random() < _FRESH:
+        return random.randbytes(random.choice((64, 512, LONGEST)))
+    data = bytearray(random.choice(buffers))
+    for _ in range(random.randint(1, _MOST_CHANGES)):
+        random.choice(_CHANGES)(data, buffers, random)
+    return bytes(data[:LONGEST])
+
+
+def _replace_byte(data: bytearray, _buffers: list[bytes], random: Random) -> None:
+    if data:
+        data[random.randrange(len(data))] = random.choice((0, 1, 255, random.randrange(256)))
+
+
+def _nudge_byte(data: bytearray, _buffers: list[bytes], random: Random) -> None:
+    if data:
+        at = random.randrange(len(data))
+        data[at] = (data[at] + random.choice((-1, 1))) % 256
+
+
+def _insert(data: bytearray, _buffers: list[bytes], random: Random) -> None:
+    at = random.randint(0, len(data))
+    data[at:at] = random.randbytes(random.randint(1, 8))
+
+
+def _remove(data: bytearray, _buffers: list[bytes], random: Random) -> None:
+    at = random.randint(0, len(data))
+    del data[at : at + random.randint(1, 16)]
+
+
+def _repeat(data: bytearray, _buffers: list[bytes], random: Random) -> None:
+    at = random.randint(0, len(data))
+    data[at:at] = data[at : at + random.randint(1, 64)]
+
+
+def _cross(data: bytearray, buffers: list[bytes], random: Random) -> None:
+    other = random.choice(buffers)
+    at = random.randint(0, min(len(data), len(other)))
+    data[at:] = other[at:]
+
+
+def _go_on(data: bytearray, _buffers: list[bytes], random: Random) -> None:
+    data += random.randbytes(random.choice((1, 16, 256)))
+
+
+def _cut(data: bytearray, _buffers: list[bytes], random: Random) -> None:
+    del data[random.randint(0, len(data)) :]
+
+
+_CHANGES = (_replace_byte, _replace_byte, _nudge_byte, _insert, _remove, _repeat, _cross, _cut, _go_on)

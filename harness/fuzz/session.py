@@ -1,0 +1,97 @@
+"""One run of the fuzzer: how long it goes on, what it has found, and what people see of that."""
+
+from __future__ import annotations
+
+import time
+import traceback
+
+import click
+
+from harness.fuzz.corpus import Corpus
+from harness.fuzz.progress import Progress
+from harness.fuzz.runner import Failure, Origin, Runner, origin_of
+
+
+class Finished(BaseException):
+    """The time is over, or as many cases as were asked for have run."""
+
+
+class Session:
+    """Counts runs and keeps failures.
+
+    Units: ``seconds`` of time; None for no end, and so for ``most_runs``.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        crashes: Corpus,
+        progress: Progress,
+        *,
+        seconds: float | None,
+        most_runs: int | None = None,
+    ) -> None:
+        self.runs = 0
+        self.found: dict[Origin, int] = {}
+        self._runner = runner
+        self._target = runner.target
+        self._crashes = crashes
+        self._progress = progress
+        self._most_runs = most_runs
+        self._seconds = seconds
+        self._begun = time.monotonic()
+
+    def run(self, buffer: bytes) -> bytes | None:
+        """Run one buffer, and take note of a failure.
+
+        Raises: Finished; KeyboardInterrupt.
+        """
+        if self._is_over():
+            raise Finished
+        self.runs += 1
+        if self._progress.is_due():
+            self._progress.tell(self.status())
+        try:
+            return self._runner.run(buffer)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is what was looked for
+            self._take(error)
+            return None
+
+    def _is_over(self) -> bool:
+        if self._most_runs is not None and self.runs >= self._most_runs:
+            return True
+        return self._seconds is not None and self.elapsed >= self._seconds
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the session began."""
+        return time.monotonic() - self._begun
+
+    def _take(self, error: Exception) -> None:
+        origin = origin_of(error)
+        if origin in self.found:
+            self.found[origin] += 1
+            return
+        self.found[origin] = 1
+        failure = self._runner.shrink(error)
+        # A smaller one may fail at another place.
+        self.found.setdefault(failure.origin, 0)
+        path = self._crashes.keep_crash(self._target.dump(failure.case))
+        click.echo(self._describe(failure, path))
+
+    def _describe(self, failure: Failure, path: str) -> str:
+        trace = "".join(traceback.format_exception(failure.error)).rstrip()
+        return f"{trace}\n\nThe smallest case that was found:\n\n{self._target.show(failure.case)}\n\nsaved: {path}\n"
+
+    def status(self) -> str:
+        """Say in one line how far it is."""
+        elapsed = self.elapsed
+        of = "" if self._seconds is None else f" of {self._seconds:.0f}"
+        rate = self.runs / elapsed if elapsed else 0
+        return (
+            f"{self._target.name}: {elapsed:.0f}{of} s, {self.runs:,} cases, {rate:,.0f} a second, {self._failures()}"
+        )
+
+    def _failures(self) -> str:
+        number = sum(count > 0 for count in self.found.values())
+        return "nothing found" if not number else f"{number} found"
