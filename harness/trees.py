@@ -44,7 +44,7 @@ class File(Pasted):
 
     def __repr__(self) -> str:
         mode = "" if self.mode == _FILE_MODE else f", {self.mode:#o}"
-        return f"File({_as_written(self.content)}{mode})"
+        return f"File({as_written(self.content)}{mode})"
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def as_bytes(content: str | bytes) -> bytes:
     return content.encode() if isinstance(content, str) else content
 
 
-def _as_written(content: str | bytes) -> str:
+def as_written(content: str | bytes) -> str:
     """Give a content as a person would write it: a long repetition as one."""
     for size in (1, 2):
         count = len(content) // size

@@ -28,6 +28,7 @@ from typing import NamedTuple
 from kubeimage.cachekey import CacheKey, Fields
 from kubeimage.errors import DigestFormatError, StoreError
 from kubeimage.flock import release
+from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
 from kubeimage.protocols import CachedStep, LayerStore, StoredLayer
 
@@ -334,7 +335,7 @@ def _parse_result(line: bytes, key: str) -> _Result:
     text, newline, _ = line.partition(b"\n")
     if not newline:
         raise _BadRecordError("its first line is not whole")
-    value = json.loads(text)
+    value = canonical.loads(text)
     if not isinstance(value, dict) or value.get("version") != _VERSION:
         raise _BadRecordError("its first line is none that this kubeimage writes")
     result = _Result(None) if value.get("layer") is None else _parse_layer(value["layer"])

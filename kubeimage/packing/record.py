@@ -15,6 +15,7 @@ from kubeimage.discovery.findings import KubeVersion
 from kubeimage.discovery.kubeversion import combine, is_met, parse_version
 from kubeimage.discovery.references import parse_image
 from kubeimage.errors import KubeimageError, KubeVersionError, PackingError
+from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference
 
@@ -52,7 +53,7 @@ class Record:
         Raises: PackingError where it is none.
         """
         try:
-            value = json.loads(data)
+            value = canonical.loads(data)
             _check_version(value["version"])
             images = {parse_image(one["name"]): Digest.parse(one["digest"]) for one in value["images"]}
             return cls(images, tuple(map(str, value["ignored"])), tuple(map(str, value["charts"])))
@@ -75,7 +76,7 @@ def read_metadata(data: bytes | None) -> dict[str, Any]:
     if data is None:
         return {}
     try:
-        value = json.loads(data)
+        value = canonical.loads(data)
     except ValueError as error:
         raise PackingError(f"{METADATA} is not JSON: {error}") from error
     if not isinstance(value, dict):

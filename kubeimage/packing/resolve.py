@@ -10,6 +10,7 @@ from contextlib import suppress
 from kubeimage.discovery.references import familiar
 from kubeimage.discovery.search import PullImages
 from kubeimage.errors import DigestFormatError, PackingError
+from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference
 
@@ -24,7 +25,7 @@ class Memory:
         """Give what was remembered, or None."""
         try:
             with open(self._path(kind, name), "rb") as stream:
-                value = json.loads(stream.read())
+                value = canonical.loads(stream.read())
         except (OSError, ValueError):
             return None
         return value.get("value") if isinstance(value, dict) and value.get("name") == name else None

@@ -5,7 +5,6 @@ Source: RFC 7235 for challenges; distribution's "Token Authentication" and "OAut
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
@@ -15,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 from kubeimage._version import __version__
 from kubeimage.errors import RegistryAuthError, RegistryError
+from kubeimage.image import canonical
 from kubeimage.registry.credentials import Credentials
 from kubeimage.registry.http import Response
 from kubeimage.registry.messages import Body, Request
@@ -169,7 +169,7 @@ class Authenticator:
 
     def _read_token(self, data: bytes) -> _Token:
         try:
-            answer: dict[str, Any] = json.loads(data)
+            answer: dict[str, Any] = canonical.loads(data)
             value = answer.get("token") or answer.get("access_token")
             life = float(answer.get("expires_in") or _SHORTEST_LIFE)
         except (ValueError, TypeError, AttributeError):

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubeimage.errors import CredentialsError
+from kubeimage.image import canonical
 
 if TYPE_CHECKING:
     from kubeimage.registry.helper import CredentialHelper
@@ -189,7 +190,7 @@ def _table(config: dict[str, Any], key: str, path: str) -> dict[str, Any]:
 def _read(path: str) -> dict[str, Any]:
     try:
         with open(path, "rb") as stream:
-            config = json.loads(stream.read() or b"{}")
+            config = canonical.loads(stream.read() or b"{}")
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:

@@ -5,7 +5,6 @@ Credentials are bound to the registry's own origin. A redirect to anywhere else 
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 import time
@@ -22,6 +21,7 @@ from kubeimage.errors import (
     RegistryError,
     RegistryNotFoundError,
 )
+from kubeimage.image import canonical
 from kubeimage.registry.auth import Authenticator, Scopes
 from kubeimage.registry.credentials import DOCKER_HUB, Credentials
 from kubeimage.registry.http import HttpTransport, Response
@@ -243,7 +243,7 @@ def _read_codes(response: Response) -> tuple[list[str], str]:
     """Read the error document of the distribution-spec; many answers have none."""
     try:
         data = response.read(_LONGEST_ERROR)
-        errors = json.loads(data)["errors"]
+        errors = canonical.loads(data)["errors"]
         codes = [str(one["code"]) for one in errors]
         said = "; ".join(f"{one['code']}: {one.get('message') or ''}".rstrip(": ") for one in errors)
         return codes, said[:500]

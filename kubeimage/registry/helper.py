@@ -11,6 +11,7 @@ import re
 import subprocess
 
 from kubeimage.errors import CredentialsError
+from kubeimage.image import canonical
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _NOT_FOUND = "credentials not found"
@@ -35,7 +36,7 @@ class CredentialHelper:
         if answer is None:
             return None
         try:
-            found = json.loads(answer)
+            found = canonical.loads(answer)
             return str(found["Username"]), str(found["Secret"])
         except (ValueError, KeyError, TypeError):
             # Not even the decoder's message is shown, for it could quote the secret.

@@ -6,13 +6,13 @@ that repairs makes builds wait at their next step that touches the store.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from typing import Protocol, runtime_checkable
 
 from kubeimage.errors import StoreError
+from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
 from kubeimage.store import layout, locks
 from kubeimage.store.blobs import Blobs
@@ -124,7 +124,7 @@ class _Checker:
     def _check_files(self) -> Iterator[Finding]:
         data = layout.read_if_there(self._layout.marker)
         try:
-            version = json.loads(data or b"")["imageLayoutVersion"]
+            version = canonical.loads(data or b"")["imageLayoutVersion"]
         except (ValueError, KeyError, TypeError):
             version = None
         if version != "1.0.0":

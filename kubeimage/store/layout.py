@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kubeimage.errors import StoreAccessError, StoreError, StoreVersionError
+from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
 from kubeimage.store import locks
 from kubeimage.store.failures import ELSEWHERE, store_error, translated
@@ -126,7 +127,7 @@ def read_if_there(path: str) -> bytes | None:
 
 def _check_version(data: bytes, path: str) -> None:
     try:
-        version = json.loads(data)["storeVersion"]
+        version = canonical.loads(data)["storeVersion"]
     except (ValueError, TypeError, KeyError):
         version = None
     if not isinstance(version, int) or version < 1:

@@ -1,0 +1,152 @@
+"""The store: any document of it damaged, and every command on what is left; each does its work or says why not."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from click.testing import CliRunner
+from hypothesis import strategies as st
+
+from harness.fuzz.corpus import read_file
+from harness.fuzz.damage import DOCUMENTS, GONE, Changed, Damage, DamagedStore, Key, Written
+from harness.fuzz.target import Target
+from harness.fuzz.written import Names, read
+from harness.trees import Content, File, write_tree
+from kubeimage.cli import program
+
+Case = tuple[Damage, ...]
+
+_CONTEXT: dict[str, Content] = {
+    "Kubefile": "FROM base:1\nARG A=1\nCOPY a etc\nCMD x\n",
+    "a": "a",
+    "base/Kubefile": "FROM scratch\nCOPY b .\n",
+    "base/b": "b",
+}
+_MADE_BY = (
+    "build --pull never -t base:1 CONTEXT/base",
+    "build --pull never -t top:1 --label a=b CONTEXT",
+    "save --compression gzip top:1 -o FILE",
+)
+_COMMANDS = (
+    "images --format json", "inspect top:1", "inspect top:1 --format yaml", "history top:1",
+    "build --pull never -t new:1 CONTEXT", "tag top:1 other:1", "diff top:1 base:1",
+    "save --compression gzip top:1 -o FILE", "export top:1 -o FOLDER", "fsck", "rmi base:1", "prune",
+    "fsck --repair", "fsck", "images",
+)  # fmt: skip
+
+
+def check(case: Case) -> None:
+    """Damage a store, and run every command on it.
+
+    Raises: AssertionError.
+    """
+    with tempfile.TemporaryDirectory(prefix="kubeimage-fuzz-") as folder:
+        write_tree(folder, {"context/" + path: content for path, content in _CONTEXT.items()})
+        write_tree(folder, _whole_store())
+        for damage in sorted(case, key=lambda one: DOCUMENTS.index(one.document)):
+            DamagedStore(os.path.join(folder, "store")).damage(damage)
+        for command in _COMMANDS:
+            _run(folder, command)
+
+
+def _run(folder: str, command: str) -> None:
+    """Run a command: it does its work, or fails with one of kubeimage's errors."""
+    for word, name in (("CONTEXT", "context"), ("FILE", "image.tar"), ("FOLDER", "out")):
+        command = command.replace(word, os.path.join(folder, name))
+    arguments = ["--debug", "--root", os.path.join(folder, "store"), *command.split()]
+    result = CliRunner().invoke(program, arguments, env={"XDG_CONFIG_HOME": folder})
+    assert result.exit_code in {0, 1, 2}, f"{command}: exit status {result.exit_code}\n{result.output}"
+    # E0001 is what has no error of its own.
+    assert "error[E0001]" not in result.output, f"{command}\n{result.output}"
+
+
+@cache
+def _whole_store() -> dict[str, Content]:
+    """Give a store with two images, a cache and a compressed layer, as a tree."""
+    with tempfile.TemporaryDirectory(prefix="kubeimage-fuzz-") as folder:
+        write_tree(folder, {"context/" + path: content for path, content in _CONTEXT.items()})
+        for command in _MADE_BY:
+            _run(folder, command)
+        tree: dict[str, Content] = {}
+        for place, folders, files in os.walk(os.path.join(folder, "store")):
+            tree |= {os.path.relpath(os.path.join(place, name), folder): None for name in folders}
+            for name in files:
+                path = os.path.join(place, name)
+                tree[os.path.relpath(path, folder)] = File(read_file(path))
+        return tree
+
+
+# What JSON can hold in a place where something else is expected.
+_VALUES: tuple[Any, ...] = (
+    GONE, None, True, 0, -1, 1.5, 10**30, "", "a", "..", "/", "a/b:c", "sha256:" + "0" * 64, "sha256:x", "a\nb",
+    "\ud800", "\0", "x" * 5_000, [], {}, [None], ["a", "a"], [[]], {"": ""}, {"a": None}, {"type": "COPY"},
+)  # fmt: skip
+_BYTES = (
+    b"", b"{}", b"[]", b"null", b"\xff", b"{", b"NaN", b"0", b"\0", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5_000,
+    b'{"a":1e999}', b'{"manifests":[{}]}', b'{"manifests":[], "manifests":{}}', b"\xef\xbb\xbf{}", b'"\\ud800"',
+    b"\n",
+)  # fmt: skip
+_JSON = ("index", "config", "manifest", "layout", "version", "variant")
+
+
+@st.composite
+def _changes(draw: st.DrawFn) -> Changed:
+    document = draw(st.sampled_from(_JSON))
+    path = draw(st.sampled_from(_known_paths()[document]))
+    return Changed(document, path, draw(st.sampled_from(_VALUES)))
+
+
+@st.composite
+def _rewritings(draw: st.DrawFn) -> Written:
+    document = draw(st.sampled_from(DOCUMENTS))
+    kind = draw(st.integers(0, 3))
+    if kind == 0:
+        return Written(document, draw(st.sampled_from((*_BYTES, None))))
+    data = _known_documents()[document]
+    at = draw(st.integers(0, len(data)))
+    added = draw(st.binary(max_size=3)) if kind > 1 else b""
+    return Written(document, data[:at] + added + (data[at + len(added) :] if kind > 2 else b""))
+
+
+@cache
+def _known_documents() -> Mapping[str, bytes]:
+    with tempfile.TemporaryDirectory(prefix="kubeimage-fuzz-") as folder:
+        write_tree(folder, _whole_store())
+        store = DamagedStore(os.path.join(folder, "store"))
+        return {name: read_file(store.path(name)) for name in DOCUMENTS}
+
+
+@cache
+def _known_paths() -> Mapping[str, list[tuple[Key, ...]]]:
+    return {name: list(_paths(json.loads(_known_documents()[name]))) for name in _JSON}
+
+
+def _paths(value: Any) -> Iterator[tuple[Key, ...]]:
+    yield ()
+    keys: Any = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for key in keys:
+        yield from ((key, *path) for path in _paths(value[key]))
+
+
+_NAMES: Names = {"Written": Written, "Changed": Changed}
+
+
+def _load_case(data: bytes) -> Case:
+    case = read(data.decode(), _NAMES)
+    if not isinstance(case, tuple) or not all(isinstance(one, Written | Changed) for one in case):
+        raise ValueError("these are no damages")
+    return case
+
+
+TARGET = Target(
+    "store",
+    st.lists(_changes() | _rewritings(), min_size=1, max_size=3).map(tuple),
+    check,
+    dump=lambda case: repr(case).encode(),
+    load=_load_case,
+)
