@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -13,17 +12,13 @@ from hypothesis.database import InMemoryExampleDatabase
 
 from harness.fuzz.target import Target
 
-_OWN = tuple(
-    os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), name) + os.sep
-    for name in ("harness", "kubeimage")
-)
 LONGEST = 8 << 10
 """Bytes of a buffer that can say something."""
 
 _NO_CASE: Any = object()
 
 Origin = tuple[type[BaseException], str, int]
-"""The type of an exception, and the line of harness or kubeimage that it came out of."""
+"""The type of an exception, and the line that raised it."""
 
 
 class Failure(NamedTuple):
@@ -100,6 +95,5 @@ class Runner:
 
 def origin_of(error: BaseException) -> Origin:
     """Tell failures apart."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename.startswith(_OWN)] or frames
-    return type(error), own[-1].filename, own[-1].lineno or 0
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return type(error), frame.filename, frame.lineno or 0

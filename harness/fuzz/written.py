@@ -36,8 +36,9 @@ def _value(node: ast.expr, names: Names) -> Any:
             items = [_value(item, names) for item in node.elts]
             return tuple(items) if isinstance(node, ast.Tuple) else items
         case ast.Dict():
-            keys = [_value(key, names) for key in node.keys if key is not None]
-            return dict(zip(keys, (_value(value, names) for value in node.values), strict=True))
+            pairs = [(key, value) for key, value in zip(node.keys, node.values, strict=True) if key is not None]
+            if len(pairs) == len(node.keys):
+                return {_value(key, names): _value(value, names) for key, value in pairs}
         case ast.UnaryOp(op=ast.USub()):
             return -_value(node.operand, names)
         case ast.BinOp() if type(node.op) in _OPERATORS:

@@ -1,0 +1,128 @@
+"""The command as a maintainer calls it, on a target with a bug in it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import strategies as st
+
+from harness.fuzz import command
+from harness.fuzz.target import Target
+
+
+def fail_for_long(text: str) -> None:
+    assert len(text) < 3, "too long"
+
+
+def target_of(check=fail_for_long) -> Target:
+    return Target("texts", st.text(), check, dump=str.encode, load=bytes.decode)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def call(*arguments: str, check=fail_for_long) -> Result:
+        monkeypatch.setattr(command, "find_target", lambda _name: target_of(check))
+        fixed = ("parser", "--engine", "lines", "--seed", "1", "--corpus", str(tmp_path / "corpus"))
+        return CliRunner().invoke(command.fuzz, [*fixed, *arguments])
+
+    return call
+
+
+def test_what_fails_is_made_small_printed_and_saved_as_itself(run, tmp_path: Path) -> None:
+    result = run("--runs", "200")
+
+    (saved,) = (tmp_path / "corpus").glob("crash-*")
+    assert result.exit_code == 1
+    assert saved.read_text() == "000"
+    assert "AssertionError: too long" in result.output
+    assert "'000'" in result.output
+    assert str(saved) in result.output
+    assert "200 cases" in result.output
+    assert result.output.rstrip().endswith("1 found")
+
+
+def test_where_nothing_fails_the_status_is_0(run, tmp_path: Path) -> None:
+    result = run("--runs", "20", check=lambda _text: None)
+
+    assert result.exit_code == 0
+    assert result.output.rstrip().endswith("nothing found")
+    assert list(tmp_path.glob("corpus/crash-*")) == []
+
+
+def test_the_time_ends_a_search(run) -> None:
+    assert run("--time", "0").output.rstrip().endswith("0 cases, 0 a second, nothing found")
+
+
+def test_an_interrupt_ends_it_with_the_summary(run) -> None:
+    def check(text: str) -> None:
+        if len(text) > 2:
+            raise KeyboardInterrupt
+
+    result = run(check=check)
+
+    assert result.exit_code == 0
+    assert result.output.rstrip().endswith("nothing found")
+
+
+def test_failures_go_where_they_are_told_to(run, tmp_path: Path) -> None:
+    run("--runs", "200", "--save", str(tmp_path / "failures"))
+
+    assert [path.read_text() for path in tmp_path.glob("failures/*")] == ["000"]
+    assert list(tmp_path.glob("corpus/crash-*")) == []
+
+
+def test_two_places_that_fail_are_two_findings(run, tmp_path: Path) -> None:
+    def check(text: str) -> None:
+        assert len(text) < 2
+        assert text.isascii()
+
+    result = run("--runs", "300", check=check)
+
+    assert {path.read_text() for path in tmp_path.glob("corpus/crash-*")} == {"00", "\x80"}
+    assert result.output.rstrip().endswith("2 found")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["archives"], [], ["parser", "--time", "soon"], ["parser", "--runs", "0"], ["parser", "--engine", "afl"]],
+    ids=["unknown", "nothing", "time", "runs", "engine"],
+)
+def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
+    assert CliRunner().invoke(command.fuzz, arguments).exit_code == 2
+
+
+def test_atheris_is_asked_for_in_vain_where_it_is_not_installed(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command.libfuzzer, "is_there", lambda: False)
+
+    result = run("--engine", "atheris")
+
+    assert result.exit_code == 2
+    assert "pip install 'kubeimage[fuzz]'" in result.output
+
+
+@pytest.mark.skipif(not command.libfuzzer.is_there(), reason="atheris is not installed")
+def test_libfuzzer_ends_when_it_has_done_what_was_asked_for(tmp_path: Path) -> None:
+    arguments = ["parser", "--engine", "atheris", "--runs", "50", "--corpus", str(tmp_path / "corpus")]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.fuzz", *arguments], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0
+    assert done.stderr.rstrip().endswith("nothing found")
+    assert list(tmp_path.glob("corpus/*"))
+
+
+def test_minimising_keeps_one_buffer_for_each_line(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for number in range(5):
+        (corpus / f"seed-{number}").write_bytes(bytes(number))
+
+    result = CliRunner().invoke(command.fuzz, ["parser", "--minimise", "--corpus", str(corpus)])
+
+    assert result.exit_code == 0
+    assert [path.name for path in corpus.iterdir()] == ["seed-0"]
+    assert "4 deleted, 1 left" in result.output

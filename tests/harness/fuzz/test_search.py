@@ -1,0 +1,65 @@
+"""The search of our own: what reaches a line that nothing reached before is kept, and changed further."""
+
+import textwrap
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from harness.fuzz.lines import Lines
+from harness.fuzz.search import search
+
+
+class EndError(Exception):
+    pass
+
+
+@pytest.fixture
+def nested(tmp_path: Path):
+    """A function that only one start of four bytes gets through."""
+    path = tmp_path / "nested.py"
+    source = """
+        def nested(data):
+            if data[:1] > b"\\x80":
+                if data[1:2] > b"\\x80":
+                    if data[2:3] == b"\\0":
+                        if data[3:4] == b"\\xff":
+                            return True
+            return False
+        """
+    names: dict[str, object] = {}
+    exec(compile(textwrap.dedent(source), str(path), "exec"), names)
+    return names["nested"]
+
+
+def test_a_search_gets_through_where_chance_alone_would_not(nested, tmp_path: Path) -> None:
+    lines, kept, runs = Lines(str(tmp_path)), [], 0
+
+    def run(buffer: bytes) -> bytes:
+        nonlocal runs
+        runs += 1
+        with lines.watched():
+            found = nested(buffer)
+        if found or runs > 20_000:
+            raise EndError
+        return buffer
+
+    with pytest.raises(EndError):
+        search(run, lines, [], kept.append, Random(1))
+
+    assert runs <= 20_000
+    assert 3 <= len(kept) <= 5
+
+
+def test_lines_are_counted_once_and_only_where_it_is_asked_for(nested, tmp_path: Path) -> None:
+    lines, elsewhere = Lines(str(tmp_path)), Lines("/nowhere")
+
+    counts = []
+    for data in (b"", b"", b"\xff\xff\0\xff"):
+        with lines.watched():
+            nested(data)
+        with elsewhere.watched():
+            nested(data)
+        counts.append((lines.count, elsewhere.count))
+
+    assert counts == [(2, 0), (2, 0), (6, 0)]
