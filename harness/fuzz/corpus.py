@@ -24,9 +24,9 @@ class Corpus:
         """Give the paths of the cases."""
         return [path for path in self._paths() if os.path.basename(path).startswith(_CRASH)]
 
-    def keep(self, buffer: bytes) -> None:
-        """Add a buffer."""
-        self._write("seed-", buffer)
+    def keep(self, buffer: bytes) -> str:
+        """Add a buffer, and give its path."""
+        return self._write("seed-", buffer)
 
     def keep_crash(self, case: bytes) -> str:
         """Add a case, and give its path."""

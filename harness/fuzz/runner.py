@@ -15,35 +15,48 @@ from harness.fuzz.target import Target
 LONGEST = 8 << 10
 """Bytes of a buffer that can say something."""
 
-_NO_CASE: Any = object()
+NO_CASE: Any = object()
 
 Origin = tuple[type[BaseException], str, int]
 """The type of an exception, and the line that raised it."""
 
 
 class Failure(NamedTuple):
-    """A case that fails, as small as it could be made, and how."""
+    """A case that fails, as small as it could be made, and how.
+
+    Shape: ``case`` is `NO_CASE` where making one is what failed. ``interrupted`` tells that a person ended the search
+           for a smaller one.
+    """
 
     case: Any
     error: Exception
-    origin: Origin
+    interrupted: bool = False
 
 
 class Runner:
-    """Runs the cases of a target. Shape: ``watch`` is entered around each check, not while a case is made."""
+    """Runs the cases of a target.
 
-    def __init__(self, target: Target, watch: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+    Shape: ``watch`` is entered around each check, not while a case is made. With ``only``, what fails in any other way
+           passes.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        watch: Callable[[], AbstractContextManager[None]] = nullcontext,
+        only: Origin | None = None,
+    ) -> None:
         self.target = target
+        self.failed: Any = NO_CASE
         self._watch = watch
-        # Hypothesis notes in it what a failing buffer says, and shrinks that when it is run as a test.
-        self._noted = InMemoryExampleDatabase()
-        self._failed = _NO_CASE
+        self._only = only
         self._test = self._make_test()
         self._fuzz: Callable[[bytes], bytes | None] = self._test.hypothesis.fuzz_one_input
 
     def _make_test(self) -> Any:
         @settings(
-            database=self._noted,
+            # What fails is noted here by fuzz_one_input, and made smaller when the test is run.
+            database=InMemoryExampleDatabase(),
             phases=(Phase.reuse, Phase.shrink),
             deadline=None,
             suppress_health_check=list(HealthCheck),
@@ -52,14 +65,18 @@ class Runner:
         )
         @given(self.target.cases)
         def test(case: Any) -> None:
-            try:
-                with self._watch():
-                    self.target.check(case)
-            except Exception:
-                self._failed = case
-                raise
+            self._check(case)
 
         return test
+
+    def _check(self, case: Any) -> None:
+        try:
+            with self._watch():
+                self.target.check(case)
+        except Exception as error:
+            if self._only in {None, origin_of(error)}:
+                self.failed = case
+                raise
 
     def run(self, buffer: bytes) -> bytes | None:
         """Check the case that a buffer says, and give as much of it as says it; None where it says none.
@@ -70,27 +87,29 @@ class Runner:
         read = self._fuzz(buffer.ljust(LONGEST, b"\0"))
         return None if read is None else read.rstrip(b"\0")
 
-    def shrink(self, error: Exception) -> Failure:
-        """Give the smallest case that fails as the last one did that ``run`` raised ``error`` for.
+    def run_as_test(self) -> None:
+        """Run what has failed again, and smaller cases; the smallest is the last that ``failed``.
 
-        A person's interrupt ends the search for a smaller one.
+        Raises: whatever the smallest case does.
         """
-        first, watch = self._failed, self._watch
-        self._watch = nullcontext
-        # Hypothesis raises what the smallest case does.
-        with suppress(Exception, KeyboardInterrupt):
-            self._test()
-        self._watch = watch
-        case, self._failed = self._failed, _NO_CASE
-        return self._failure_of(case) or self._failure_of(first) or Failure(first, error, origin_of(error))
+        self._test()
 
-    def _failure_of(self, case: Any) -> Failure | None:
-        """Run a case alone, without Hypothesis."""
-        try:
-            self.target.check(case)
-        except Exception as error:  # noqa: BLE001  whatever it is, it is what was found
-            return Failure(case, error, origin_of(error))
-        return None
+
+def shrink(target: Target, buffer: bytes, error: Exception) -> Failure:
+    """Give the smallest case that fails as the one of ``buffer`` did, with ``error``."""
+    runner, interrupted = Runner(target, only=origin_of(error)), False
+    with suppress(Exception):
+        runner.run(buffer)
+    try:
+        runner.run_as_test()
+    except Exception as last:  # noqa: BLE001  it is what was found, on a smaller case
+        error = last
+    except KeyboardInterrupt:
+        interrupted = True
+    with suppress(AttributeError):
+        # What Hypothesis says of the case is not how it is written here.
+        error.__notes__.clear()
+    return Failure(runner.failed, error, interrupted)
 
 
 def origin_of(error: BaseException) -> Origin:

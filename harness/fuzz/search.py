@@ -22,7 +22,7 @@ class Pool:
     Shape: at most `_MOST_KEPT` of at most `LONGEST` bytes are held; past that a new one takes the place of any other.
     """
 
-    def __init__(self, run: Run, lines: Lines, keep: Callable[[bytes], None]) -> None:
+    def __init__(self, run: Run, lines: Lines, keep: Callable[[bytes], object]) -> None:
         self._run = run
         self._lines = lines
         self._keep = keep
@@ -42,7 +42,7 @@ class Pool:
         return True
 
 
-def search(run: Run, lines: Lines, seeds: Iterable[bytes], keep: Callable[[bytes], None], random: Random) -> None:
+def search(run: Run, lines: Lines, seeds: Iterable[bytes], keep: Callable[[bytes], object], random: Random) -> None:
     """Run ``seeds``, then buffers made of them, until ``run`` raises what ends the search.
 
     Shape: ``keep`` is given each buffer that reached a new line.

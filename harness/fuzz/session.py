@@ -9,7 +9,7 @@ import click
 
 from harness.fuzz.corpus import Corpus
 from harness.fuzz.progress import Progress
-from harness.fuzz.runner import Failure, Origin, Runner, origin_of
+from harness.fuzz.runner import NO_CASE, Failure, Origin, Runner, origin_of, shrink
 
 
 class Finished(BaseException):
@@ -54,7 +54,7 @@ class Session:
         try:
             return self._runner.run(buffer)
         except Exception as error:  # noqa: BLE001  whatever it is, it is what was looked for
-            self._take(error)
+            self._take(error, buffer)
             return None
 
     def _is_over(self) -> bool:
@@ -67,20 +67,20 @@ class Session:
         """Seconds since the session began."""
         return time.monotonic() - self._begun
 
-    def _take(self, error: Exception) -> None:
+    def _take(self, error: Exception, buffer: bytes) -> None:
         origin = origin_of(error)
-        if origin in self.found:
-            self.found[origin] += 1
-            return
-        self.found[origin] = 1
-        failure = self._runner.shrink(error)
-        # A smaller one may fail at another place.
-        self.found.setdefault(failure.origin, 0)
-        path = self._crashes.keep_crash(self._target.dump(failure.case))
-        click.echo(self._describe(failure, path))
+        self.found[origin] = self.found.get(origin, 0) + 1
+        if self.found[origin] == 1:
+            failure = shrink(self._target, buffer, error)
+            click.echo(self._describe(failure, buffer))
+            if failure.interrupted:
+                raise KeyboardInterrupt
 
-    def _describe(self, failure: Failure, path: str) -> str:
+    def _describe(self, failure: Failure, buffer: bytes) -> str:
         trace = "".join(traceback.format_exception(failure.error)).rstrip()
+        if failure.case is NO_CASE:
+            return f"{trace}\n\nNo case can be made of the buffer that was saved: {self._crashes.keep(buffer)}\n"
+        path = self._crashes.keep_crash(self._target.dump(failure.case))
         return f"{trace}\n\nThe smallest case that was found:\n\n{self._target.show(failure.case)}\n\nsaved: {path}\n"
 
     def status(self) -> str:
@@ -93,5 +93,4 @@ class Session:
         )
 
     def _failures(self) -> str:
-        number = sum(count > 0 for count in self.found.values())
-        return "nothing found" if not number else f"{number} found"
+        return f"{len(self.found)} found" if self.found else "nothing found"

@@ -1,5 +1,6 @@
 """The command as a maintainer calls it, on a target with a bug in it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,35 @@ def test_two_places_that_fail_are_two_findings(run, tmp_path: Path) -> None:
 
     assert {path.read_text() for path in tmp_path.glob("corpus/crash-*")} == {"00", "\x80"}
     assert result.output.rstrip().endswith("2 found")
+
+
+def test_an_interrupt_while_a_case_is_made_smaller_saves_what_there_is(run, tmp_path: Path) -> None:
+    calls = iter(range(1000))
+
+    def check(text: str) -> None:
+        if len(text) > 1 and next(calls) > 5:
+            raise KeyboardInterrupt
+        assert len(text) < 2
+
+    result = run(check=check)
+
+    (saved,) = tmp_path.glob("corpus/crash-*")
+    assert len(saved.read_text()) > 1
+    assert result.exit_code == 1
+    assert result.output.rstrip().endswith("1 found")
+
+
+def test_a_strategy_that_fails_is_a_finding_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    broken = Target("broken", st.integers().map(lambda number: 1 // (number % 2)), print, dump=repr, load=int)
+    monkeypatch.setattr(command, "find_target", lambda _name: broken)
+
+    result = CliRunner().invoke(
+        command.fuzz, ["parser", "--engine", "lines", "--runs", "20", "--corpus", str(tmp_path / "corpus")]
+    )
+
+    assert result.exit_code == 1
+    assert "ZeroDivisionError" in result.output
+    assert re.search(r"No case can be made of the buffer that was saved: .*/seed-\w+\n", result.output)
 
 
 @pytest.mark.parametrize(
