@@ -6,6 +6,7 @@ Keys sorted, no blanks, UTF-8: equal values give equal bytes, on any machine.
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 JsonObject = dict[str, Any]
@@ -19,12 +20,28 @@ def encode(value: JsonObject) -> bytes:
 def loads(data: str | bytes) -> Any:
     """Read any JSON value.
 
-    Raises: ValueError for what is not JSON, or nested so deep that nobody means it.
+    Raises: ValueError for what is not JSON, or nested too deep, or could not be written again: infinite numbers, halves
+            of characters.
     """
+    text = data if isinstance(data, str) else data.decode("utf-8-sig")
     try:
-        return json.loads(data)
+        value = _DECODER.decode(text)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+    if "\\u" in text:
+        # Half of a surrogate pair is no character; only an escape can say one.
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is no number that JSON can write")
+    return value
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
 
 
 def decode(data: bytes) -> JsonObject:
