@@ -96,7 +96,7 @@ def memory_files(tree: Mapping[str, Content]) -> dict[str, bytes | str | fakes.I
 
 def _memory_item(content: Content) -> bytes | str | fakes.Item:
     if isinstance(content, File):
-        return fakes.File(content.data, content.mode)
+        return fakes.File(content.data, content.mode, content.mtime or 0)
     if isinstance(content, Folder):
         return fakes.Directory(content.mode)
     if isinstance(content, Link):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,10 +33,16 @@ class Pasted:
 
 @dataclass(frozen=True)
 class File(Pasted):
-    """A file, where its mode matters."""
+    """A file, where its mode matters.
+
+    Shape: ``mtime`` and ``xattrs`` are what it has in a build context, and never come into an image.
+    Units: ``mtime`` in seconds.
+    """
 
     content: str | bytes = b""
     mode: int = _FILE_MODE
+    mtime: int | None = None
+    xattrs: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def data(self) -> bytes:
@@ -44,7 +51,9 @@ class File(Pasted):
 
     def __repr__(self) -> str:
         mode = "" if self.mode == _FILE_MODE else f", {self.mode:#o}"
-        return f"File({as_written(self.content)}{mode})"
+        mtime = "" if self.mtime is None else f", mtime={self.mtime}"
+        xattrs = f", xattrs={self.xattrs!r}" if self.xattrs else ""
+        return f"File({as_written(self.content)}{mode}{mtime}{xattrs})"
 
 
 @dataclass(frozen=True)
@@ -145,4 +154,10 @@ def _write(folder: str, place: str, content: Content) -> None:
         file = content if isinstance(content, File) else File(content)
         with open(place, "wb") as stream:
             stream.write(file.data)
+        for name, value in file.xattrs:
+            # Not every file system has them.
+            with suppress(OSError):
+                os.setxattr(place, name, value)
+        if file.mtime is not None:
+            os.utime(place, (file.mtime, file.mtime))
         os.chmod(place, file.mode)

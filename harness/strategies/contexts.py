@@ -45,6 +45,9 @@ _TEXTS = ("", "1", "2", "two\nlines\n")
 _OTHERS = ("x" * 512, "x" * 513, "y" * 1024, b"\0", b"\xff\xfe", b"\0\xff" * 5_200)
 FILE_MODES = (0o755, 0o600, 0o640, 0o4755, 0o777)
 FOLDER_MODES = (0o755, 0o700, 0o1777, 0o775)
+# Of a context's files; nothing of it comes into an image.
+MTIMES = (1, 1_600_000_000, 2**32)
+XATTRS = ((), (("user.note", b"\0\xff"),), (("user.overlay.opaque", b"y"), ("user.a", b"1")))
 # What an ordinary user may not change: a RUN as root could, one as somebody else could not.
 _READ_ONLY_FILES = (0o444, 0o400)
 _READ_ONLY_FOLDERS = (0o555,)
@@ -124,6 +127,7 @@ def _all_contents(file_modes: Sequence[int], folder_modes: Sequence[int]) -> Sea
     return st.one_of(
         texts,
         st.builds(File, texts | st.sampled_from(_OTHERS), st.sampled_from(file_modes)),
+        st.builds(File, texts, mtime=st.sampled_from(MTIMES), xattrs=st.sampled_from(XATTRS)),
         st.builds(Folder, st.sampled_from(folder_modes)),
         st.sampled_from(_Special),
         st.just(Fifo()),

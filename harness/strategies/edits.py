@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from harness import model
+from harness.strategies.contexts import MTIMES, XATTRS
 from harness.strategies.images import PLATFORMS
 from harness.strategies.projects import Project
 from harness.trees import File, Folder, HardLink
@@ -44,9 +45,10 @@ def edits(project: Project, *, platforms: Sequence[str] = PLATFORMS) -> SearchSt
     others = [one for one in platforms if one != project.platform]
     kinds: list[_Editor] = [_add, _delete]
     kinds += [partial(_change_platform, platforms=others)] if others else []
-    kinds += [_write, _chmod, _rename] if files else []
+    kinds += [_write, _chmod, _rename, _touch] if files else []
     kinds += [_change_instruction] * 4 + [_drop_instruction, _repeat_instruction, _swap_instructions] if behind else []
     kinds += [_give_arguments] * 3 if _arguments(project) else []
+    kinds += [_take_arguments] if project.build_args else []
     kinds += [_change_base] * 3 if project.base else []
     return _edits(project, kinds)
 
@@ -97,6 +99,13 @@ def _chmod(draw: st.DrawFn, project: Project) -> Edit:
     return Edit(f"chmod {path!r}", replace(project, context={**project.context, path: changed}), path)
 
 
+def _touch(draw: st.DrawFn, project: Project) -> Edit:
+    """Give a file another time and other extended attributes, which are of no interest to anybody."""
+    path, old = draw(_files(project))
+    touched = File(old.content, old.mode, draw(st.sampled_from(MTIMES)), draw(st.sampled_from(XATTRS)))
+    return Edit(f"touch {path!r}", replace(project, context={**project.context, path: touched}), path)
+
+
 def _rename(draw: st.DrawFn, project: Project) -> Edit:
     path, _ = draw(_files(project))
     context = {path + "~" if one == path else one: content for one, content in project.context.items()}
@@ -131,7 +140,7 @@ def _changed(old: Instruction) -> Instruction:
     if isinstance(old, Cmd):
         return Cmd((*old.commands, "more"))
     if isinstance(old, Arg):
-        return Arg(tuple((key, value and value + "0") for key, value in old.pairs))
+        return Arg(tuple((key, "0" if value is None else value + "0") for key, value in old.pairs))
     return old
 
 
@@ -164,6 +173,10 @@ def _give_arguments(draw: st.DrawFn, project: Project) -> Edit:
     key = draw(st.sampled_from(_arguments(project)))
     given = {**project.build_args, key: project.build_args.get(key, "") + draw(st.sampled_from(("0", " 1")))}
     return Edit(f"build args {given!r}", replace(project, build_args=given))
+
+
+def _take_arguments(_draw: st.DrawFn, project: Project) -> Edit:
+    return Edit("no build args", replace(project, build_args={}))
 
 
 def _arguments(project: Project) -> list[str]:

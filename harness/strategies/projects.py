@@ -23,6 +23,7 @@ from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Kubefile, Run,
 _COMMANDS = ("kubectl apply -f a.yaml", "helm install x charts/x --set a=1,b=2", 'echo "a   b"')
 _DESTINATIONS = (".", "dest", "dest/deep", "dest two", "/dest/", "dest/../etc")
 _KEYS = ("VERSION", "TAG")
+_UNDECLARED = "OTHER"
 _VALUES = ("1", "2", "a", "a,b", "two words", "größe")
 _CHMODS = (None, None, None, 0o755, 0o700)
 
@@ -127,17 +128,21 @@ def _projects(
     if base and draw(st.booleans()):
         start = [Arg((("BASE", BASE_NAME),)), From("${BASE}")]
     project = Project(Kubefile(tuple(start)), context, base, platform=platform)
-    writer = _Writer(project, hostile=hostile)
+    given = draw(st.dictionaries(st.sampled_from(_KEYS), st.sampled_from(_VALUES), max_size=1))
+    if hostile and draw(st.integers(0, 9)) == 9:
+        given[_UNDECLARED] = "1"
+    writer = _Writer(project, given, hostile=hostile)
     for _ in range(draw(st.integers(*sizes))):
         writer.add(draw(writer.instructions(runs=runs)))
-    return writer.project
+    return writer.finish()
 
 
 class _Writer:
     """Writes a project instruction by instruction, knowing what the image looks like so far."""
 
-    def __init__(self, project: Project, *, hostile: bool) -> None:
+    def __init__(self, project: Project, given: Mapping[str, str], *, hostile: bool) -> None:
         self.project = project
+        self.given = given
         self.hostile = hostile
         self.values: dict[str, str | None] = {}
         self.work = Work(project.request, frozenset())
@@ -147,17 +152,21 @@ class _Writer:
         copies = self._copies()
         kinds = [copies, _ARGUMENTS, _COMMANDS_OF_A_CLUSTER, copies]
         if runs:
-            keys = [key for key, value in self.values.items() if value is not None]
-            scripted = scripts(tree=self.work.tree, variables=keys).map(Run)
+            scripted = scripts(tree=self.work.tree, variables=list(self.values)).map(Run)
             kinds[1:1] = [scripted] * 3
         return st.one_of(kinds)
 
     def add(self, instruction: Instruction) -> None:
         """Add an instruction; unless failing is what is wanted, one that would fail is made simpler, or left out."""
         if isinstance(instruction, Arg):
-            self.values |= dict(instruction.pairs)
+            self.values |= {key: self.given.get(key, default) for key, default in instruction.pairs}
         if not self._try(instruction) and (simpler := self._simpler(instruction)) is not None:
             self._try(simpler)
+
+    def finish(self) -> Project:
+        """Give the project, with the build arguments that its ARGs were given."""
+        known = (*self.project.kubefile.declared, _UNDECLARED)
+        return replace(self.project, build_args={key: self.given[key] for key in self.given if key in known})
 
     def _try(self, instruction: Instruction) -> bool:
         try:
@@ -190,12 +199,13 @@ class _Writer:
 
     def _copies(self) -> SearchStrategy[Instruction]:
         sources = _sources(self.work.context.tree, self.values)
+        unset = [f"${{{key}}}" for key, value in self.values.items() if value is None]
         own = [path.replace("$", "\\$") for path in self.work.context.tree][:4]
         folders = [path.replace("$", "\\$") for path in self.work.tree][:8]
         destinations = [*_DESTINATIONS, *folders, *own, *(f"dest/{name_of(path)}" for path in own)]
         if self.hostile:
             destinations += ["../x", "dest/.wh.x", "$UNSET", "imageListWithAuth.yaml"]
-            sources += ["../a", "nothing", "a/..", "$UNSET", "*/*"]
+            sources += ["../a", "nothing", "a/../..", "$UNSET", "*/*", *unset]
         return self._copy(st.sampled_from(sources), st.sampled_from(destinations))
 
 
@@ -206,14 +216,15 @@ def _sources(context: Mapping[str, object], values: Mapping[str, str | None]) ->
     for path in paths[:6]:
         name, folder = name_of(path), parent(path).replace("$", "\\$")
         found += [join(folder, pattern) for pattern in ("*", name[:1] + "*", "?" + name[1:], f"[{name[:1]}-z]*")]
-        found += [f"./{path}/.", f"{path}/*"] if is_folder(context, path) else [f"/{path}"]  # type: ignore[arg-type]
+        found += [join(folder, "nowhere/../" + name.replace("$", "\\$"))]
+        found += [f"./{path}/.", f"{path}/*", f"{path}/.."] if is_folder(context, path) else [f"/{path}"]  # type: ignore[arg-type]
         found += [join(folder, f"${{{key}}}") for key, value in values.items() if value == name]
         found += [join(folder, "${ARCH}")] if name == "amd64" else []
     return [*found, "."]
 
 
 _ARGUMENTS: SearchStrategy[Instruction] = st.builds(
-    lambda key, value: Arg(((key, value),)), st.sampled_from(_KEYS), st.sampled_from(_VALUES)
+    lambda key, value: Arg(((key, value),)), st.sampled_from(_KEYS), st.sampled_from((*_VALUES, None))
 )
 _COMMANDS_OF_A_CLUSTER: SearchStrategy[Instruction] = st.builds(
     lambda commands: Cmd(tuple(commands)), st.lists(st.sampled_from(_COMMANDS), min_size=1, max_size=2)
