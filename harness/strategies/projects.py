@@ -205,7 +205,7 @@ class _Writer:
         destinations = [*_DESTINATIONS, *folders, *own, *(f"dest/{name_of(path)}" for path in own)]
         if self.hostile:
             destinations += ["../x", "dest/.wh.x", "$UNSET", "imageListWithAuth.yaml"]
-            sources += ["../a", "nothing", "a/../..", "$UNSET", "*/*", *unset]
+            sources += ["../a", "nothing", "a/../..", "$UNSET", "*/*", *unset * 4]
         return self._copy(st.sampled_from(sources), st.sampled_from(destinations))
 
 
@@ -224,7 +224,7 @@ def _sources(context: Mapping[str, object], values: Mapping[str, str | None]) ->
 
 
 _ARGUMENTS: SearchStrategy[Instruction] = st.builds(
-    lambda key, value: Arg(((key, value),)), st.sampled_from(_KEYS), st.sampled_from((*_VALUES, None))
+    lambda key, value: Arg(((key, value),)), st.sampled_from(_KEYS), st.sampled_from((*_VALUES, *[None] * 4))
 )
 _COMMANDS_OF_A_CLUSTER: SearchStrategy[Instruction] = st.builds(
     lambda commands: Cmd(tuple(commands)), st.lists(st.sampled_from(_COMMANDS), min_size=1, max_size=2)

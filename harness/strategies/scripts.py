@@ -61,7 +61,7 @@ def _command(
     if kind == "ending":
         return draw(st.sampled_from(_ENDINGS))
     if kind in {">", ">>"}:
-        text = draw(st.sampled_from((*_TEXTS, *variables)))
+        text = draw(st.sampled_from((*_TEXTS, *[*variables] * 4)))
         word = f'"${text}"' if text in variables else shlex.quote(text)
         return f"printf '%s\\n' {word} {kind} {quote(draw(writable))}"
     if kind in {"mv", "ln"}:

@@ -1,5 +1,6 @@
 """The executor against the model, on every backend; and what holds for every build."""
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +15,12 @@ from harness.fakes.files import KubeFs
 from harness.fakes.mounts import MemoryMounter
 from harness.strategies import Project, base_images, projects
 from harness.strategies.images import PLATFORMS
-from harness.trees import write_tree
+from harness.trees import File, write_tree
 from kubeimage.api import Backends, open_backends
 from tests.properties.examples import examples
+
+# Without a value it is not there for RUN, whatever the environment of the build has.
+USES_AN_ARG = "FROM scratch\nARG A\nRUN printf '%s' \"$A\" > a\n"
 
 
 @contextmanager
@@ -35,12 +39,15 @@ def on_disk(project: Project, mount: str) -> Iterator[tuple[Backends, str]]:
 
 @examples(2)
 @given(projects(platforms=PLATFORMS))
+@example(Project.of(USES_AN_ARG))
+@example(Project.of(USES_AN_ARG, build_args={"A": "given"}))
 def test_a_build_in_memory_is_what_the_model_says(project: Project) -> None:
     assert try_project(project, project_backends(project)) == expected(model.build(project.request))
 
 
 @examples(2)
 @given(projects(hostile=True))
+@example(Project.of("FROM scratch\nARG A\nCOPY $A .", {"a": ""}))
 @example(Project.of("FROM scratch\nCOPY a .", {".kubeignore": b"\xff", "a": ""}))
 def test_a_build_fails_where_the_model_says_it_does(project: Project) -> None:
     assert try_project(project, project_backends(project)) == expected(model.build(project.request))
@@ -58,6 +65,8 @@ def test_a_build_on_fake_files_is_what_the_model_says(project: Project) -> None:
 @pytest.mark.parametrize("mount", ["overlay", "copy"])
 @examples(0.2)
 @given(project=projects())
+@example(project=Project.of(USES_AN_ARG))
+@example(project=Project.of(USES_AN_ARG, build_args={"A": "given"}))
 def test_a_build_on_disk_is_what_the_model_says(mount: str, project: Project) -> None:
     wanted = expected(model.build(project.request))
 
@@ -73,6 +82,28 @@ def test_every_backend_gives_the_same_image_id(project: Project) -> None:
     for place in (on_fake_files(project), on_disk(project, "overlay"), on_disk(project, "copy")):
         with place as (backends, context):
             assert build_project(project, backends, context).image.id == wanted
+
+
+@examples(0.1)
+@given(projects(max_base_layers=0))
+def test_times_and_xattrs_of_a_context_change_nothing(project: Project) -> None:
+    touched = {path: touch(content) for path, content in project.context.items()}
+    with on_disk(project, "copy") as (backends, context):
+        first = build_project(project, backends, context)
+        shutil.rmtree(context)
+        write_tree(context, touched)
+
+        again = build_project(project, backends, context)
+
+    assert again.image.id == first.image.id
+    assert again.cache_misses == 0
+
+
+def touch(content):
+    if not isinstance(content, str | bytes | File):
+        return content
+    old = content if isinstance(content, File) else File(content)
+    return File(old.content, old.mode, 1_234_567_890, (("user.touched", b"1"),))
 
 
 @examples(1)

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from random import Random
 
@@ -26,7 +27,7 @@ from harness.strategies import (
     written_kubefiles,
 )
 from harness.strategies.images import PLATFORMS
-from harness.trees import Content, Folder, HardLink, Link, write_tree
+from harness.trees import Content, File, Folder, HardLink, Link, write_tree
 from harness.workshop import Workshop
 from kubeimage.kubefile import Arg, Cmd, Copy, Kubefile, Run, parse, render
 
@@ -124,6 +125,11 @@ def matches(project: Project, pattern: str) -> list[int]:
     return found
 
 
+def lacks_default(project: Project) -> bool:
+    """Whether an ARG has none."""
+    return bool(re.search(r"^ARG \w+$", project.text, re.MULTILINE))
+
+
 @pytest.mark.parametrize(
     ("strategy", "wanted"),
     [
@@ -139,6 +145,17 @@ def matches(project: Project, pattern: str) -> list[int]:
         pytest.param(projects(), lambda project: max(matches(project, "*"), default=0) > 1, id="many match"),
         pytest.param(projects(), lambda project: project.base is not None and "mv" in project.text, id="base"),
         pytest.param(projects(hostile=True), lambda project: build(project.request).error == "E0303", id="escape"),
+        pytest.param(projects(hostile=True), lambda project: build(project.request).error == "E0102", id="undeclared"),
+        pytest.param(projects(), lambda project: "nowhere/../" in project.text, id="a source with .."),
+        pytest.param(projects(), lambda project: lacks_default(project) and not project.build_args, id="no value"),
+        pytest.param(projects(), lambda project: lacks_default(project) and project.build_args, id="given"),
+        pytest.param(
+            build_contexts(),
+            lambda tree: any(isinstance(one, File) and one.xattrs for one in tree.values()),
+            id="xattrs",
+        ),
+        pytest.param(projects().flatmap(edits), lambda edit: edit.what.startswith("touch"), id="touch"),
+        pytest.param(projects().flatmap(edits), lambda edit: edit.what == "no build args", id="no build args"),
         pytest.param(base_images(), lambda image: len(image.layers) == 128, id="128 layers"),
         pytest.param(base_images(), lambda image: any(OPAQUE in "".join(one) for one in image.layers), id="opaque"),
         pytest.param(written_kubefiles(), lambda written: "\\\n  # inside" in written.text, id="continuation"),
@@ -166,13 +183,18 @@ def test_build_args_are_for_what_is_declared(kubefile: Kubefile, data: st.DataOb
     assert set(data.draw(build_args(kubefile))) <= set(kubefile.declared)
 
 
-def test_a_failing_project_shrinks_to_what_matters() -> None:
-    found = find(
-        projects(),
-        lambda project: any("mv" in one.command for one in project.kubefile.instructions if isinstance(one, Run)),
-        settings=settings(max_examples=1_000, database=None),
-        random=Random(1),
-    )
+@pytest.mark.parametrize(
+    ("wanted", "most_instructions"),
+    [
+        (lambda project: "RUN mv" in project.text, 3),
+        (lacks_default, 2),
+        (lambda project: any(isinstance(one, File) and one.xattrs for one in project.context.values()), 1),
+    ],
+    ids=["mv", "no value", "xattrs"],
+)
+def test_a_failing_project_shrinks_to_what_matters(wanted, most_instructions: int) -> None:
+    found = find(projects(), wanted, settings=settings(max_examples=1_000, database=None), random=Random(1))
 
-    assert len(found.kubefile.instructions) <= 3
+    assert len(found.kubefile.instructions) <= most_instructions
     assert len(found.context) <= 2
+    assert found.base is None
