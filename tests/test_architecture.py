@@ -255,9 +255,10 @@ def test_names_in_all_are_there(name: str) -> None:
         ),
         ("import kubeimage.cli.build", {"rich", "yaml", "zstandard", "http.client", "ssl", "tomllib"}),
         ("import kubeimage.cli.registries", {"rich", "yaml", "http.client", "kubeimage.api", "kubeimage.builder"}),
+        ("import harness.fuzz.command", {"kubeimage", "hypothesis", "rich", "atheris"}),
         ("import harness.plugin", {"hypothesis", "pyfakefs", "rich", "yaml", "kubeimage.api"}),
     ],
-    ids=["kubeimage", "kubeimage.api", "build", "push and pull", "harness.plugin"],
+    ids=["kubeimage", "kubeimage.api", "build", "push and pull", "harness.fuzz", "harness.plugin"],
 )
 def test_importing_loads_nothing_heavy(start: str, unwanted: set[str]) -> None:
     script = f"{start}; import sys; print('\\n'.join(sys.modules))"

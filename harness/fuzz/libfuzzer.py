@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 from harness.fuzz.corpus import Corpus
@@ -36,11 +39,14 @@ def search(run: Callable[[bytes], bytes | None], corpus: Corpus, seed: int, end:
 
     from harness.fuzz.runner import LONGEST
 
+    interrupt = _Interrupt()
+
     def one(buffer: bytes) -> int:
         try:
-            # -1 keeps it out of the corpus.
-            return 0 if run(buffer) is not None else -1
-        except BaseException:  # noqa: BLE001  Ctrl-C among them
+            with interrupt.heard():
+                # -1 keeps it out of the corpus.
+                return 0 if run(buffer) is not None else -1
+        except BaseException:  # noqa: BLE001  what ends the search, whatever it is
             status = end()
             sys.stdout.flush()
             sys.stderr.flush()
@@ -51,3 +57,27 @@ def search(run: Callable[[bytes], bytes | None], corpus: Corpus, seed: int, end:
     atheris.Setup([sys.argv[0], *options, corpus.folder], one, enable_python_coverage=True)
     atheris.Fuzz()
     raise AssertionError("libFuzzer ends the process")
+
+
+class _Interrupt:
+    """Ctrl-C, kept for later where it would be raised in libFuzzer's own code, which takes it for a finding."""
+
+    def __init__(self) -> None:
+        self._is_open = self._came = False
+        signal.signal(signal.SIGINT, self._take)
+
+    def _take(self, _number: int, _frame: FrameType | None) -> None:
+        self._came = True
+        if self._is_open:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Let it be raised meanwhile; one that came before is raised at once."""
+        self._is_open = True
+        try:
+            if self._came:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._is_open = False

@@ -1,8 +1,10 @@
 """The command as a maintainer calls it, on a target with a bug in it."""
 
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -143,6 +145,28 @@ def test_libfuzzer_ends_when_it_has_done_what_was_asked_for(tmp_path: Path) -> N
     assert done.returncode == 0
     assert done.stderr.rstrip().endswith("nothing found")
     assert list(tmp_path.glob("corpus/*"))
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param("atheris", marks=pytest.mark.skipif(not command.libfuzzer.is_there(), reason="not installed")),
+        "lines",
+    ],
+)
+def test_ctrl_c_ends_a_search_with_its_summary(tmp_path: Path, engine: str) -> None:
+    arguments = ["parser", "--engine", engine, "--corpus", str(tmp_path)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "harness.fuzz", *arguments], stderr=subprocess.PIPE, text=True
+    ) as fuzz:
+        while fuzz.poll() is None and len(list(tmp_path.iterdir())) < 3:
+            time.sleep(0.05)
+
+        fuzz.send_signal(signal.SIGINT)
+        _, said = fuzz.communicate()
+
+    assert fuzz.returncode == 0
+    assert said.rstrip().endswith("nothing found")
 
 
 def test_minimising_keeps_one_buffer_for_each_line(tmp_path: Path) -> None:
