@@ -46,7 +46,7 @@ _ENGINES = ("auto", "atheris", "lines")
 )
 @click.option("--engine", type=click.Choice(_ENGINES), default="auto", show_default=True, help="Who makes the buffers.")
 @click.option(
-    "--minimise", is_flag=True, help="Search for nothing: run the corpus, and delete what reaches no new line."
+    "--minimise", is_flag=True, help="Search for nothing: run the corpus, and delete what reaches no line of its own."
 )
 @click.pass_context
 def fuzz(  # noqa: PLR0917  click gives them by name
@@ -113,17 +113,23 @@ def _choose(engine: str) -> str:
 
 
 def _minimise(name: str, corpus: Corpus) -> None:
-    """Delete the buffers that reach no line that a shorter one does not."""
+    """Keep the buffer that reaches most lines, then the one that adds most to it, and so on; delete the others."""
     from harness.fuzz.lines import Lines
     from harness.fuzz.runner import Runner
 
-    lines = Lines()
-    runner = Runner(find_target(name), lines.watched)
-    deleted = 0
+    reached = {}
     for path in corpus.seeds():
-        before = lines.count
-        runner.run(read_file(path))
-        if lines.count == before:
-            os.unlink(path)
-            deleted += 1
-    click.echo(f"{name}: {deleted} deleted, {len(corpus.seeds())} left, which reach {lines.count:,} lines", err=True)
+        lines = Lines()
+        Runner(find_target(name), lines.watched).run(read_file(path))
+        reached[path] = lines.seen
+    wanted = set().union(*reached.values())
+    left, missing = set(reached), set(wanted)
+    while missing:
+        best = max(sorted(left), key=lambda path: len(reached[path] & missing))
+        missing -= reached[best]
+        left.remove(best)
+    for path in left:
+        os.unlink(path)
+    click.echo(
+        f"{name}: {len(left)} deleted, {len(reached) - len(left)} left, which reach {len(wanted):,} lines", err=True
+    )

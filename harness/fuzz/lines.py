@@ -18,10 +18,10 @@ _FOLDER = os.path.dirname(kubeimage.__file__) + os.sep
 
 
 class Lines:
-    """Counts the lines of code below ``folder`` that have run."""
+    """The lines of code below ``folder`` that have run, as file and number."""
 
     def __init__(self, folder: str = _FOLDER) -> None:
-        self.count = 0
+        self.seen: set[tuple[str, int]] = set()
         self._folder = folder
         self._unseen: dict[CodeType, set[int]] = {}
 
@@ -46,7 +46,7 @@ class Lines:
             unseen = self._unseen[frame.f_code]
             if frame.f_lineno in unseen:
                 unseen.discard(frame.f_lineno)
-                self.count += 1
+                self.seen.add((frame.f_code.co_filename, frame.f_lineno))
         return self._step
 
     def _lines_of(self, code: CodeType) -> set[int]:

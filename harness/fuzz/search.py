@@ -30,9 +30,9 @@ class Pool:
 
     def take(self, buffer: bytes, random: Random) -> bool:
         """Run a buffer; whether it reached something new."""
-        before = self._lines.count
+        before = len(self._lines.seen)
         read = self._run(buffer)
-        if read is None or self._lines.count == before:
+        if read is None or len(self._lines.seen) == before:
             return False
         self._keep(read)
         if len(self.buffers) < _MOST_KEPT:

@@ -95,16 +95,17 @@ def put(tree: dict[str, Node], path: str, node: Node) -> None:
 def apply(tree: Mapping[str, Node], layer: Layer) -> Tree:
     """Give the tree that a layer makes of another; what it deletes goes first, wherever the layer says so."""
     result = dict(tree)
-    for path in layer:
+    deletions = [path for path in layer if name_of(path).startswith(WHITEOUT)]
+    for path in deletions:
         folder, name = parent(path), name_of(path)
         if name == OPAQUE:
             for one in below(result, folder):
                 del result[one]
-        elif name.startswith(WHITEOUT):
-            remove(result, join(folder, name.removeprefix(WHITEOUT)))
         else:
-            continue
-        if folder and not is_folder(result, folder):
+            remove(result, join(folder, name.removeprefix(WHITEOUT)))
+    # What a deletion stands in is a folder, also where that is deleted as well.
+    for folder in filter(None, map(parent, deletions)):
+        if not is_folder(result, folder):
             put(result, folder, Folder())
     for path, item in layer.items():
         if name_of(path).startswith(WHITEOUT):

@@ -87,9 +87,11 @@ class Tar(_Shown):
 
 # Symlinks of these names stand in the folder that a tar is tried on: `LINKS`.
 LINKS = {"out": "../outside", "up": "..", "self": ".", "system": "/", "d/out": "../../outside", "chain": "out/closed"}
+# Often, so that they meet each other.
+_RELATED = (b"a", b"a/", b"a/b", b".wh.a", b"a/.wh.b", b"a/.wh..wh..opq")
 _NAMES = (
-    b"a", b"a/b", b"d", b"d/", b"a/", b"./a", b"./", b".", b"..", b"../outside/kept", b"/etc/kubeimage-fuzz",
-    b"d/../../x", b".wh.a", b"a/.wh.b", b".wh.out", b"d/.wh.out", b"out/.wh.kept", b".wh..wh..opq", b"a/.wh..wh..opq",
+    *_RELATED * 4, b"d", b"d/", b"./a", b"./", b".", b"..", b"../outside/kept", b"/etc/kubeimage-fuzz",
+    b"d/../../x", b".wh.out", b"d/.wh.out", b"out/.wh.kept", b".wh..wh..opq",
     b"out/.wh..wh..opq", b".wh.", b".wh..", b".wh...", b"out", b"out/kept", b"self/self/out/kept", b"up/outside/kept",
     b"chain/new", b"d/out/kept", b"\xff", b"a\nb", b"n" * 100, b"deep/" * 19 + b"x", b"", b"a//b", b"a/./b",
     "größe".encode(), b".kubeignore",
