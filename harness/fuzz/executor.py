@@ -10,7 +10,7 @@ from harness.agreement import expected, project_backends, try_project
 from harness.backends import memory_backends
 from harness.fakes.mounts import MemoryMounter
 from harness.fuzz.target import Target
-from harness.fuzz.written import Names, read
+from harness.fuzz.written import Names, read_tuple
 from harness.strategies import Project, edits, projects
 from harness.strategies.images import PLATFORMS
 from harness.trees import Fifo, File, Folder, HardLink, Link
@@ -43,13 +43,6 @@ def _edited(project: Project) -> SearchStrategy[Case]:
     return edits(project).map(lambda edit: (project, edit.project, project))
 
 
-def _load(data: bytes) -> Case:
-    case = read(data.decode(), _NAMES)
-    if not isinstance(case, tuple) or not all(isinstance(one, Project) for one in case):
-        raise ValueError("these are no projects")
-    return case
-
-
 TARGET = Target(
     "executor",
     st.one_of(
@@ -59,5 +52,5 @@ TARGET = Target(
     ),
     check,
     dump=lambda case: repr(case).encode(),
-    load=_load,
+    load=lambda data: read_tuple(data, _NAMES, Project),
 )

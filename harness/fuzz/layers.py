@@ -15,7 +15,7 @@ from hypothesis.strategies import SearchStrategy
 from harness import model
 from harness.agreement import entries_of, read_layer
 from harness.fuzz.target import Target
-from harness.fuzz.written import read
+from harness.fuzz.written import read_tuple
 from harness.model.tree import DELETED, OPAQUE, WHITEOUT, Item, join, name_of, parent
 from harness.strategies import hostile_tars, layers
 from harness.strategies.tars import LINKS, Member, Tar
@@ -195,17 +195,10 @@ def _stacked(lower: model.Layer) -> SearchStrategy[Case]:
     return layers(lower=model.flatten((lower,))).map(lambda upper: (lower, upper))
 
 
-def _load(data: bytes) -> Case:
-    case = read(data.decode(), _NAMES)
-    if not isinstance(case, tuple) or not all(isinstance(one, Tar | dict) for one in case):
-        raise ValueError("these are no layers")
-    return case
-
-
 TARGET = Target(
     "layers",
     st.one_of(st.lists(hostile_tars(), min_size=1, max_size=2).map(tuple), layers().flatmap(_stacked)),
     check,
     dump=lambda case: repr(case).encode(),
-    load=_load,
+    load=lambda data: read_tuple(data, _NAMES, Tar | dict),
 )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from harness.fuzz.corpus import read_file
 from harness.fuzz.damage import DOCUMENTS, GONE, Changed, Damage, DamagedStore, Key, Written
 from harness.fuzz.target import Target
-from harness.fuzz.written import Names, read
+from harness.fuzz.written import Names, read_tuple
 from harness.trees import Content, File, write_tree
 from kubeimage.cli import program
 
@@ -136,17 +136,10 @@ def _paths(value: Any) -> Iterator[tuple[Key, ...]]:
 _NAMES: Names = {"Written": Written, "Changed": Changed}
 
 
-def _load_case(data: bytes) -> Case:
-    case = read(data.decode(), _NAMES)
-    if not isinstance(case, tuple) or not all(isinstance(one, Written | Changed) for one in case):
-        raise ValueError("these are no damages")
-    return case
-
-
 TARGET = Target(
     "store",
     st.lists(_changes() | _rewritings(), min_size=1, max_size=3).map(tuple),
     check,
     dump=lambda case: repr(case).encode(),
-    load=_load_case,
+    load=lambda data: read_tuple(data, _NAMES, Written | Changed),
 )

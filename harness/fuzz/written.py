@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping
+from types import UnionType
 from typing import Any
 
 Names = Mapping[str, Callable[..., Any]]
@@ -26,6 +27,17 @@ def read(text: str, names: Names) -> Any:
         return _value(ast.parse(text, mode="eval").body, names)
     except (SyntaxError, TypeError) as error:
         raise ValueError(f"this is no written value: {error}") from error
+
+
+def read_tuple(data: bytes, names: Names, kinds: type | UnionType) -> tuple[Any, ...]:
+    """Read a tuple of values, all of ``kinds``.
+
+    Raises: ValueError for anything else.
+    """
+    values = read(data.decode(), names)
+    if not isinstance(values, tuple) or not all(isinstance(one, kinds) for one in values):
+        raise ValueError(f"this is no tuple of {kinds}: {str(values)[:80]}")
+    return values
 
 
 def _value(node: ast.expr, names: Names) -> Any:

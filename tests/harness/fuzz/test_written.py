@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.fuzz.target import NAMES, find_target
-from harness.fuzz.written import read
+from harness.fuzz.written import read, read_tuple
 from harness.trees import File
 from tests.properties.examples import examples
 
@@ -38,6 +38,12 @@ def test_what_is_known_is_called() -> None:
 def test_anything_else_is_refused_and_not_run(text: str) -> None:
     with pytest.raises(ValueError, match="no written value"):
         read(text, {"File": File})
+
+
+@pytest.mark.parametrize("data", [b"1", b"(1, 'a')", b"[1]"])
+def test_a_tuple_of_something_else_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="no tuple of <class 'int'>"):
+        read_tuple(data, {}, int)
 
 
 @pytest.mark.parametrize("name", NAMES)
