@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kubeimage.builder.events import ignore
@@ -27,6 +26,7 @@ from kubeimage.protocols import (
 from kubeimage.run.choose import choose_runner
 from kubeimage.settings import default_root
 from kubeimage.store import Store, cache_folder
+from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
     from kubeimage.registry.events import TransferObserver

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from kubeimage.image.digest import Digest
+from kubeimage.values import dataclass
 
 FORMAT_VERSION = 1
 

@@ -8,7 +8,6 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from kubeimage.cache import CacheRecords
@@ -35,6 +34,7 @@ from kubeimage.store.blobs import REBUILD, hash_file
 from kubeimage.store.fsck import Finding
 from kubeimage.store.gc import GarbageReport
 from kubeimage.store.layout import Layout
+from kubeimage.values import dataclass
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _IMAGE_ID = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
@@ -114,7 +114,7 @@ def _translated(target: str) -> Iterator[None]:
         raise (StoreFullError if error.errno in _FULL else StoreAccessError)(message) from error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Removed:
     """What went with a name.
 

@@ -6,7 +6,7 @@ Source: the project's design, "Execution" (steps 1 and 2) and "Layers" (the limi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, NamedTuple
 
 from kubeimage.cachekey import CacheKey, Fields
@@ -20,6 +20,7 @@ from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
 from kubeimage.kubefile import Copy, From, Instruction, Kubefile, Run, Scope, Visible, looks_secret
 from kubeimage.protocols import Command, CopyRequest
+from kubeimage.values import dataclass
 
 SCRATCH = "scratch"
 
@@ -48,9 +49,9 @@ class BuildOptions:
     timeout: float | None = None
     keep_failed: str | None = None
     pull: Literal["missing", "always", "never"] = "missing"
-    naming: Naming = Naming()  # noqa: RUF009  it never changes
+    naming: Naming = Naming()
     pull_images: PullImages = "off"
-    search: Search = Search()  # noqa: RUF009  it never changes
+    search: Search = Search()
 
     @property
     def target(self) -> Platform:
