@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from kubeimage.cache import CacheRecords
-from kubeimage.context.statindex import damaged_indexes
+from kubeimage.context.indexfile import damaged_indexes
 from kubeimage.errors import (
     BlobCorruptError,
     BlobNotFoundError,
@@ -237,16 +237,16 @@ def prune_store(root: str, *, keep_cache: bool = False, dry_run: bool = False) -
 
 
 class _Cache(CacheRecords):
-    """All that lies in the store's ``cache/``: the build cache, and the stat indexes of build contexts."""
+    """All that lies in the store's ``cache/``: the build cache, and what is remembered of build contexts."""
 
     def check(self, layers: set[Digest], *, repair: bool) -> list[tuple[str, str, bool]]:
-        """Check the stat indexes as well."""
+        """Check the indexes of build contexts as well."""
         damaged = damaged_indexes(os.path.join(self.directory, "contexts"))
         for path in damaged if repair else ():
             with suppress(OSError):
                 os.unlink(path)
         found = super().check(layers, repair=repair)
-        return [*found, *((path, "the stat index of a build context is damaged", True) for path in damaged)]
+        return [*found, *((path, "the index of a build context is damaged", True) for path in damaged)]
 
 
 def _open_store(root: str) -> Store:

@@ -66,6 +66,14 @@ class SourceCollector(Protocol):
         """Keep the digests that ``entries`` have: somebody else has just read their contents."""
         ...
 
+    def known_sources(self, entries: Sequence[Entry]) -> Digest | None:
+        """Give what `remember_sources` got with the same ``entries``, if nothing has changed since; read nothing."""
+        ...
+
+    def remember_sources(self, entries: Sequence[Entry], sources: Digest) -> None:
+        """Keep the digest of a cache key's sources, which ``entries`` came to."""
+        ...
+
 
 class StoredLayer(NamedTuple):
     """A layer's tar in a store.

@@ -36,6 +36,7 @@ from kubeimage.layer.entry import Entry
 from kubeimage.protocols import (
     BuildCache,
     CachedStep,
+    Collected,
     Command,
     CommandRunner,
     CopyRequest,
@@ -215,16 +216,30 @@ class _Build:
             self._warn(message, step)
         key = None
         if self.hitting and cache.expects(self.key):
+            if (hit := self._recall(step, collected)) is not None:
+                return hit
             collected = collected._replace(entries=collector.with_digests(collected.entries))
-            key = steps.copy_key(self.key, step.cache_fields(), collected.entries)
-            if (hit := cache.lookup(key)) is not None:
-                return self._hit(step, key, hit)
+            key = self._copy_key(step, collected.entries)
+            if (found := cache.lookup(key)) is not None:
+                return self._hit(step, key, found)
         why = self._why_missed(key)
         copied = steps.copy(collected, self.rootfs, self.parts.layers, mtime=step.mtime)
         if key is None:
             collector.remember(copied.sources)
-            key = steps.copy_key(self.key, step.cache_fields(), copied.sources)
+            key = self._copy_key(step, copied.sources)
         return self._missed(step, key, copied.made, why)
+
+    def _recall(self, step: Step, collected: Collected) -> StepResult | None:
+        """Look a COPY up by what its sources came to the last time, if nothing about them has changed."""
+        known = self.parts.collector.known_sources(collected.entries)
+        key = CacheKey(self.key, step.cache_fields(), known_sources=known) if known is not None else None
+        hit = self.parts.cache.lookup(key) if key is not None else None
+        return self._hit(step, key, hit) if key is not None and hit is not None else None
+
+    def _copy_key(self, step: Step, entries: Sequence[Entry]) -> CacheKey:
+        key = steps.copy_key(self.key, step.cache_fields(), entries)
+        self.parts.collector.remember_sources(entries, key.sources_digest)
+        return key
 
     def _run(self, step: Step, command: Command) -> StepResult:
         key = CacheKey(self.key, step.cache_fields())
