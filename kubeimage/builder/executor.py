@@ -8,7 +8,7 @@ Source: the project's design, "Execution": cache hits are a prefix; after the fi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
 from kubeimage.builder import steps
 from kubeimage.builder.events import (
@@ -49,12 +49,14 @@ from kubeimage.protocols import (
     SourceCollector,
     StoredLayer,
 )
+from kubeimage.values import dataclass
 
 TRAILING_LAYER = ("BASE", "rootfs cache")
 """Type and value of the layer that holds what was packed."""
 
 
-class Parts(NamedTuple):
+@dataclass(frozen=True)
+class Parts:
     """Everything the executor works with, one real or fake part a protocol; without a ``packer`` none is packed."""
 
     layers: LayerStore
@@ -66,7 +68,8 @@ class Parts(NamedTuple):
     packer: ImagePacker | None = None
 
 
-class StepResult(NamedTuple):
+@dataclass(frozen=True)
+class StepResult:
     """How a step went. Shape: ``why_missed`` is None where the cache had it or had no say."""
 
     step: Step
@@ -75,7 +78,8 @@ class StepResult(NamedTuple):
     why_missed: str | None = None
 
 
-class BuildResult(NamedTuple):
+@dataclass(frozen=True)
+class BuildResult:
     """A finished build."""
 
     image: Image
@@ -218,7 +222,7 @@ class _Build:
         if self.hitting and cache.expects(self.key):
             if (hit := self._recall(step, collected)) is not None:
                 return hit
-            collected = collected._replace(entries=collector.with_digests(collected.entries))
+            collected = replace(collected, entries=collector.with_digests(collected.entries))
             key = self._copy_key(step, collected.entries)
             if (found := cache.lookup(key)) is not None:
                 return self._hit(step, key, found)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from kubeimage.cachekey import CacheKey, Fields
 from kubeimage.discovery.search import PullImages, Search
@@ -59,7 +59,8 @@ class BuildOptions:
         return self.platform or Platform.host()
 
 
-class Step(NamedTuple):
+@dataclass(frozen=True)
+class Step:
     """One instruction behind FROM, with its inputs resolved.
 
     Shape: ``number`` counts from 1. Exactly one of ``copy`` and ``run`` is set where the step may make a layer.
@@ -114,7 +115,8 @@ def _copy_fields(request: CopyRequest) -> Fields:
     )
 
 
-class BuildPlan(NamedTuple):
+@dataclass(frozen=True)
+class BuildPlan:
     """What a build will do."""
 
     kubefile: Kubefile

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from kubeimage.cachekey import CacheKey
 from kubeimage.discovery.findings import NOT_RENDERED, Findings
@@ -29,6 +29,7 @@ from kubeimage.protocols import (
     PackRequest,
     StoredLayer,
 )
+from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
     from kubeimage.packing.authlist import Section
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 FORMAT_VERSION = "1"
 
 
-class Parts(NamedTuple):
+@dataclass(frozen=True)
+class Parts:
     """What the packer works with. Shape: ``shelf`` and ``settings`` are asked for when there is something to fetch."""
 
     layers: LayerStore
@@ -84,7 +86,8 @@ class RegistryPacker:
         return Packed(left_out=len(findings.images), charts=charts)
 
 
-class _Survey(NamedTuple):
+@dataclass(frozen=True)
+class _Survey:
     """What there is to pack. Shape: ``images`` are sorted; ``metadata`` is what the rootfs says of itself."""
 
     images: tuple[Reference, ...]
