@@ -114,12 +114,16 @@ def _packers(
         return settings if settings is not None else read_settings()
 
     def packer(context: str, options: BuildOptions) -> ImagePacker:
-        from kubeimage.packing.packer import Parts, RegistryPacker
-        from kubeimage.packing.resolve import Memory
+        from kubeimage.packing.memory import Memory
 
-        parts = Parts(
-            store.layers, cache, lambda: store.shelf, Memory(os.path.join(folder, "images")), known_settings, watch
-        )
+        memory = Memory(os.path.join(folder, "images"))
+        if options.pull_images == "off":
+            from kubeimage.packing.leftout import LeftOutCounter
+
+            return LeftOutCounter(store.layers, memory, options.search)
+        from kubeimage.packing.packer import Parts, RegistryPacker
+
+        parts = Parts(store.layers, cache, lambda: store.shelf, memory, known_settings, watch)
         return RegistryPacker(parts, options.pull_images, options.search, context)
 
     return packer
