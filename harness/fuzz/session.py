@@ -54,8 +54,10 @@ class Session:
         try:
             return self._runner.run(buffer)
         except Exception as error:  # noqa: BLE001  whatever it is, it is what was looked for
-            self._take(error, buffer)
-            return None
+            found = error
+        # Not while it is handled: what fails next would tell of it as well.
+        self._take(found, buffer)
+        return None
 
     def _is_over(self) -> bool:
         if self._most_runs is not None and self.runs >= self._most_runs:

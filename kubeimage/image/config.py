@@ -142,7 +142,7 @@ class Image:
             metadata = value["metadata"]
             metadata["name"] = str(reference)
             clusterfile = (metadata.get("annotations") or {}).get(CLUSTERFILE_ANNOTATION)
-            if clusterfile is not None:
+            if isinstance(clusterfile, str):
                 named = clusterfile.replace(_NAMELESS, f"  image: {reference}\n", 1)
                 metadata["annotations"][CLUSTERFILE_ANNOTATION] = named
         return value

@@ -66,11 +66,13 @@ class Descriptor:
         Raises: KeyError, TypeError or ValueError where it is not one.
         """
         platform = value.get("platform")
-        size = value["size"]
+        media_type, size = value["mediaType"], value["size"]
+        if not isinstance(media_type, str):
+            raise ValueError(f"a descriptor's media type is a text, found {media_type!r}")
         if not isinstance(size, int) or size < 0:
             raise ValueError(f"a descriptor's size is a number of bytes, found {size!r}")
         return cls(
-            media_type=str(value["mediaType"]),
+            media_type=media_type,
             digest=Digest.parse(value["digest"]),
             size=size,
             annotations={str(k): str(v) for k, v in (value.get("annotations") or {}).items()},

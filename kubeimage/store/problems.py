@@ -48,21 +48,21 @@ class Problems:
         """Look whether config, manifest and index say the same."""
         for manifest in manifests.iter_manifests(self._blobs, descriptor, index.taken_of(entry)):
             config = manifests.read_manifest(self._blobs, manifest).config
-            if (what := self._problem_of_platform(manifest)) is not None:
+            if (what := self._problem_of_image(manifest, is_ours=index.image_id_of(entry) is not None)) is not None:
                 return what
             written = index.image_id_of(entry)
             if written not in (None, config.digest) and descriptor.media_type not in INDEXES:
                 return f"its entry gives the image id {written}, the manifest {config.digest}"
         return None
 
-    def _problem_of_platform(self, manifest: Descriptor) -> str | None:
+    def _problem_of_image(self, manifest: Descriptor, *, is_ours: bool) -> str | None:
         try:
             image = manifests.read_image(self._blobs, self._variants, manifest)
         except (BlobCorruptError, BlobNotFoundError):
             raise
-        except StoreError:
-            # Something that is no image has nothing to say about a machine.
-            return None
+        except StoreError as error:
+            # Other tools keep things here that are no images; we don't.
+            return error.message if is_ours else None
         if manifest.platform is None or manifest.platform.is_alike(image.platform):
             return None
         return f"it is listed for {manifest.platform}, and is for {image.platform}"

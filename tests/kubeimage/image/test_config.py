@@ -102,6 +102,14 @@ def test_neither_name_nor_id_is_part_of_what_the_id_digests() -> None:
     assert IMAGE.id == replace(IMAGE).id
 
 
+def test_a_clusterfile_of_somebody_s_that_is_no_text_is_shown_as_it_is() -> None:
+    value = json.loads(IMAGE.config)
+    value["metadata"]["annotations"][CLUSTERFILE_ANNOTATION] = {"kind": "Cluster"}
+    image = Image.from_config(canonical.encode(value), IMAGE.layers)
+
+    assert image.present(Reference.parse("app:v1"))["metadata"]["annotations"] == value["metadata"]["annotations"]
+
+
 def test_equal_layers_count_once_in_the_size() -> None:
     assert replace(IMAGE, layers=(LAYER, LAYER)).size == LAYER.size
 

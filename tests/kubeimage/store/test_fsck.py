@@ -12,6 +12,7 @@ from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.cachekey import CacheKey
 from kubeimage.errors import BlobCorruptError, StoreError
 from kubeimage.image.digest import Digest
+from kubeimage.image.oci import MEDIA_TYPE_LAYER
 from kubeimage.layer.entry import canonical_order, directory, file, symlink
 from kubeimage.protocols import CachedStep, StoredLayer
 from kubeimage.store import Store, cache_folder
@@ -141,6 +142,22 @@ def test_a_wrong_size_in_a_manifest_is_found(store: Store, layer: StoredLayer, b
     index.write_text(json.dumps(value))
 
     assert any(f"has {layer.size} bytes where 7 are recorded" in what for what in damages(store))
+
+
+@pytest.mark.parametrize("media_type", ["null", '"text/plain"'])
+def test_a_layer_of_an_image_of_ours_that_is_said_to_be_something_else_is_found(
+    store: Store, layer: StoredLayer, media_type: str
+) -> None:
+    written = f'"mediaType":"{MEDIA_TYPE_LAYER}"'.encode()
+    data = make_image([layer]).manifest.to_bytes().replace(written, f'"mediaType":{media_type}'.encode())
+    digest = store._blobs.put(data)
+    index = Path(store.root, "index.json")
+    value = json.loads(index.read_text())
+    value["manifests"][0] |= {"digest": str(digest), "size": len(data)}
+    index.write_text(json.dumps(value))
+
+    assert any("app:v1 is broken" in what for what in damages(store))
+    assert is_clean_after_repair(store)
 
 
 def test_a_config_that_names_other_layers_is_found(store: Store, layer: StoredLayer) -> None:
