@@ -103,12 +103,14 @@ _BYTES = (
     b'{"a":1e999}', b'{"manifests":[{}]}', b'{"manifests":[], "manifests":{}}', b"\xef\xbb\xbf{}", b'"\\ud800"',
     b"\n",
 )  # fmt: skip
-_JSON = ("index", "config", "manifest", "layout", "version", "variant")
+_JSON = ("config", "manifest", "index", "variant", "layout", "version")
+# As often as there is something in them to be changed.
+_WEIGHTS = ("config",) * 8 + ("manifest",) * 4 + ("index",) * 4 + _JSON[3:]
 
 
 @st.composite
 def _changes(draw: st.DrawFn) -> Changed:
-    document = draw(st.sampled_from(_JSON))
+    document = draw(st.sampled_from(_WEIGHTS))
     path = draw(st.sampled_from(_known_paths()[document]))
     return Changed(document, path, draw(st.sampled_from(_VALUES)))
 

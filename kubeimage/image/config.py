@@ -136,15 +136,18 @@ class Image:
     def present(self, reference: Reference | None = None) -> JsonObject:
         """Give the Image document as people read it: with its id, and with the name it was asked for by."""
         # An image from elsewhere may lack all that is not OCI's.
-        value = {**_to_json(self), **canonical.decode(self.config)}
+        own, found = _to_json(self), canonical.decode(self.config)
+        value = {**own, **found}
+        for part in ("metadata", "spec"):
+            if not isinstance(value[part], dict):
+                value[part] = own[part]
         value["spec"]["id"] = self.id.hex
         if reference is not None:
-            metadata = value["metadata"]
-            metadata["name"] = str(reference)
-            clusterfile = (metadata.get("annotations") or {}).get(CLUSTERFILE_ANNOTATION)
+            value["metadata"]["name"] = str(reference)
+            annotations = value["metadata"].get("annotations")
+            clusterfile = annotations.get(CLUSTERFILE_ANNOTATION) if isinstance(annotations, dict) else None
             if isinstance(clusterfile, str):
-                named = clusterfile.replace(_NAMELESS, f"  image: {reference}\n", 1)
-                metadata["annotations"][CLUSTERFILE_ANNOTATION] = named
+                annotations[CLUSTERFILE_ANNOTATION] = clusterfile.replace(_NAMELESS, f"  image: {reference}\n", 1)
         return value
 
 

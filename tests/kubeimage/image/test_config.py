@@ -102,12 +102,23 @@ def test_neither_name_nor_id_is_part_of_what_the_id_digests() -> None:
     assert IMAGE.id == replace(IMAGE).id
 
 
-def test_a_clusterfile_of_somebody_s_that_is_no_text_is_shown_as_it_is() -> None:
-    value = json.loads(IMAGE.config)
-    value["metadata"]["annotations"][CLUSTERFILE_ANNOTATION] = {"kind": "Cluster"}
-    image = Image.from_config(canonical.encode(value), IMAGE.layers)
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("metadata", None),
+        ("spec", None),
+        ("metadata", {"annotations": []}),
+        ("metadata", {"annotations": {CLUSTERFILE_ANNOTATION: {"kind": "Cluster"}}}),
+    ],
+    ids=["no metadata", "no spec", "no annotations", "no text"],
+)
+def test_an_image_is_shown_whatever_somebody_put_into_its_document(part: str, value: object) -> None:
+    config = canonical.encode({**json.loads(IMAGE.config), part: value})
 
-    assert image.present(Reference.parse("app:v1"))["metadata"]["annotations"] == value["metadata"]["annotations"]
+    shown = Image.from_config(config, IMAGE.layers).present(Reference.parse("app:v1"))
+
+    assert shown["spec"]["id"] == Digest.of(config).hex
+    assert shown["metadata"]["name"] == str(Reference.parse("app:v1"))
 
 
 def test_equal_layers_count_once_in_the_size() -> None:
