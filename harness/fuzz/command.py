@@ -79,6 +79,7 @@ def fuzz(  # noqa: PLR0917  click gives them by name
         _minimise(name, folder)
         return
     chosen = _choose(engine)
+    _make(folder)
     seed = secrets.randbelow(1 << 31) if seed is None else seed
     click.echo(f"{name}: {chosen} makes the buffers, --seed {seed}, {len(folder.seeds())} in {folder.folder}", err=True)
     if chosen == "atheris":
@@ -104,6 +105,13 @@ def fuzz(  # noqa: PLR0917  click gives them by name
         chance = Random(seed)  # noqa: S311  chance, not secrecy
         search(session.run, lines, map(read_file, folder.seeds()), folder.keep, chance)
     context.exit(end())
+
+
+def _make(corpus: Corpus) -> None:
+    try:
+        os.makedirs(corpus.folder, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"there is no room for a corpus in {corpus.folder}: {error.strerror}") from error
 
 
 def _choose(engine: str) -> str:

@@ -52,7 +52,6 @@ def search(run: Callable[[bytes], bytes | None], corpus: Corpus, seed: int, end:
             sys.stderr.flush()
             os._exit(status)
 
-    os.makedirs(corpus.folder, exist_ok=True)
     options = ["-handle_int=0", "-verbosity=0", "-len_control=0", f"-max_len={LONGEST}", f"-seed={seed}"]
     atheris.Setup([sys.argv[0], *options, corpus.folder], one, enable_python_coverage=True)
     atheris.Fuzz()

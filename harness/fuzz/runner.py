@@ -98,9 +98,9 @@ class Runner:
 def shrink(target: Target, buffer: bytes, error: Exception) -> Failure:
     """Give the smallest case that fails as the one of ``buffer`` did, with ``error``."""
     runner, interrupted = Runner(target, only=origin_of(error)), False
-    with suppress(Exception):
-        runner.run(buffer)
     try:
+        with suppress(Exception):
+            runner.run(buffer)
         runner.run_as_test()
     except Exception as last:  # noqa: BLE001  it is what was found, on a smaller case
         error = last

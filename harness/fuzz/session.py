@@ -73,6 +73,7 @@ class Session:
         origin = origin_of(error)
         self.found[origin] = self.found.get(origin, 0) + 1
         if self.found[origin] == 1:
+            self._progress.tell(f"{self._target.name}: found something, and make it smaller; Ctrl-C takes it as it is")
             failure = shrink(self._target, buffer, error)
             click.echo(self._describe(failure, buffer))
             if failure.interrupted:
@@ -80,10 +81,18 @@ class Session:
 
     def _describe(self, failure: Failure, buffer: bytes) -> str:
         trace = "".join(traceback.format_exception(failure.error)).rstrip()
-        if failure.case is NO_CASE:
-            return f"{trace}\n\nNo case can be made of the buffer that was saved: {self._crashes.keep(buffer)}\n"
-        path = self._crashes.keep_crash(self._target.dump(failure.case))
-        return f"{trace}\n\nThe smallest case that was found:\n\n{self._target.show(failure.case)}\n\nsaved: {path}\n"
+        return f"{trace}\n\n{self._keep(failure, buffer)}\n"
+
+    def _keep(self, failure: Failure, buffer: bytes) -> str:
+        """Save a failure, and say what and where; where it cannot be saved, it must be seen all the same."""
+        shown = "No case can be made of the buffer.\n"
+        try:
+            if failure.case is NO_CASE:
+                return f"{shown}\nsaved: {self._crashes.keep(buffer)}"
+            shown = f"The smallest case that was found:\n\n{self._target.show(failure.case)}\n"
+            return f"{shown}\nsaved: {self._crashes.keep_crash(self._target.dump(failure.case))}"
+        except OSError as error:
+            return f"{shown}\nnot saved: {error}"
 
     def status(self) -> str:
         """Say in one line how far it is."""

@@ -76,6 +76,24 @@ def test_failures_go_where_they_are_told_to(run, tmp_path: Path) -> None:
     assert list(tmp_path.glob("corpus/crash-*")) == []
 
 
+def test_a_failure_that_cannot_be_saved_is_seen_all_the_same(run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    result = run("--runs", "200", "--save", str(tmp_path / "file/failures"))
+
+    assert result.exit_code == 1
+    assert "'000'\n\nnot saved: " in result.output
+
+
+def test_a_corpus_where_none_can_be_is_wrong_usage(run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    result = run("--corpus", str(tmp_path / "file/corpus"))
+
+    assert result.exit_code == 2
+    assert "Not a directory" in result.output
+
+
 def test_two_places_that_fail_are_two_findings(run, tmp_path: Path) -> None:
     def check(text: str) -> None:
         assert len(text) < 2
@@ -113,7 +131,7 @@ def test_a_strategy_that_fails_is_a_finding_too(monkeypatch: pytest.MonkeyPatch,
 
     assert result.exit_code == 1
     assert "ZeroDivisionError" in result.output
-    assert re.search(r"No case can be made of the buffer that was saved: .*/seed-\w+\n", result.output)
+    assert re.search(r"No case can be made of the buffer.\n\nsaved: .*/seed-\w+\n", result.output)
 
 
 @pytest.mark.parametrize(
