@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -87,18 +88,22 @@ class Tar(_Shown):
 
 # Symlinks of these names stand in the folder that a tar is tried on: `LINKS`.
 LINKS = {"out": "../outside", "up": "..", "self": ".", "system": "/", "d/out": "../../outside", "chain": "out/closed"}
-# Often, so that they meet each other.
-_RELATED = (b"a", b"a/", b"a/b", b".wh.a", b"a/.wh.b", b"a/.wh..wh..opq")
+# What a layer may have; few, so that they meet each other and what stood there before.
+_PLAIN = (
+    b"a", b"b", b"a/b", b"a/c", b"b/a", b"a/b/c", b".wh.a", b".wh.b", b"a/.wh.b", b"b/.wh.a", b"a/.wh..wh..opq",
+    b".wh..wh..opq", b"out", b"out/kept", b"d", b"d/out", b".wh.out", b"d/.wh.out", b"self", b"self/x", b"up/x",
+)  # fmt: skip
 _NAMES = (
-    *_RELATED * 4, b"d", b"d/", b"./a", b"./", b".", b"..", b"../outside/kept", b"/etc/kubeimage-fuzz",
+    b"a/", b"d/", b"./a", b"./", b".", b"..", b"../outside/kept", b"/etc/kubeimage-fuzz",
     b"d/../../x", b".wh.out", b"d/.wh.out", b"out/.wh.kept", b".wh..wh..opq",
     b"out/.wh..wh..opq", b".wh.", b".wh..", b".wh...", b"out", b"out/kept", b"self/self/out/kept", b"up/outside/kept",
     b"chain/new", b"d/out/kept", b"\xff", b"a\nb", b"n" * 100, b"deep/" * 19 + b"x", b"", b"a//b", b"a/./b",
     "größe".encode(), b".kubeignore",
 )  # fmt: skip
 _LINKS = (b"a", b"", b"../outside/kept", b"/etc/passwd", b"out/kept", b"d", b"./a", b".", b"x" * 100, b"\xff", b"a\0b")
-_KINDS = (b"0", b"0", b"5", b"2", b"1", b"6", b"\0", b"3", b"4", b"7", b"S", b"g", b"K", b"L", b"x", b"z")
-_SIZES = (None, None, None, 0, 1, 511, 513, 8**11 - 1)
+_USUAL = (b"0", b"0", b"5", b"5", b"2", b"1", b"6", b"\0")
+_KINDS = (*_USUAL, b"3", b"4", b"7", b"S", b"g", b"K", b"L", b"x", b"z")
+_SIZES = st.sampled_from((0, 1, 511, 513, 8**11 - 1))
 _KEYS = (
     "path", "linkpath", "size", "mtime", "uid", "comment", "GNU.sparse.name", "SCHILY.xattr.user.a",
     "SCHILY.xattr.security.capability", "hdrcharset", "ctime", "",
@@ -121,31 +126,30 @@ _FIELDS = (
     b"out",
     b"GNUtar \0",
 )
-_ENDS = (_END, _END, _END, b"", bytes(_BLOCK), bytes(20 * _BLOCK), _END + b"x", bytes(_BLOCK) + b"x" * _BLOCK)
+_ENDS = st.sampled_from((b"", bytes(_BLOCK), bytes(20 * _BLOCK), _END + b"x", bytes(_BLOCK) + b"x" * _BLOCK))
+
+
+def _rarely(odd: SearchStrategy[Any], usual: SearchStrategy[Any]) -> SearchStrategy[Any]:
+    """Generate ``usual`` mostly, so that many tars are taken, and what they do is compared."""
+    return st.integers(0, 19).flatmap(lambda number: odd if number == 19 else usual)
 
 
 @st.composite
 def _members(draw: st.DrawFn) -> Member:
-    kind = draw(st.sampled_from(_KINDS))
+    name = draw(_rarely(st.sampled_from(_NAMES), st.sampled_from(_PLAIN)))
+    is_whiteout = b".wh." in name
+    kind = draw(_rarely(st.sampled_from(_KINDS), st.just(b"0") if is_whiteout else st.sampled_from(_USUAL)))
+    data, link = b"", b""
     if kind in {b"x", b"g"}:
         data = b"".join(draw(st.lists(_RECORDS, max_size=3)))
     elif kind in {b"K", b"L"}:
         data = draw(st.sampled_from(_NAMES)) * draw(st.sampled_from((1, 1, 30))) + draw(st.sampled_from((b"\0", b"")))
-    else:
-        data = (
-            draw(st.sampled_from((b"", b"", b"1", b"two", b"x" * 512, b"x" * 513)))
-            if kind in {b"0", b"\0", b"7"}
-            else b""
-        )
-    return Member(
-        draw(st.sampled_from(_NAMES)),
-        kind,
-        data,
-        draw(st.sampled_from(_LINKS)) if kind in {b"1", b"2"} else b"",
-        draw(st.sampled_from((0o644, 0o755, 0o4755, 0, 0o7777))),
-        draw(st.sampled_from(_SIZES)),
-        tuple(draw(st.lists(_PATCHES, max_size=1))),
-    )
+    elif kind in {b"0", b"\0", b"7"} and not is_whiteout:
+        data = draw(st.sampled_from((b"", b"", b"1", b"two", b"x" * 512, b"x" * 513)))
+    elif kind in {b"1", b"2"}:
+        link = draw(_rarely(st.sampled_from(_LINKS), st.sampled_from((b"a", b"b", b"a/b", b"out/kept"))))
+    mode = draw(st.sampled_from((0o644, 0o755, 0o4755, 0, 0o7777)))
+    return Member(name, kind, data, link, mode, draw(_rarely(_SIZES, st.none())), draw(_rarely(_PATCHES, st.just(()))))
 
 
 def _record(key: str, value: bytes, wrong: int) -> bytes:
@@ -158,15 +162,15 @@ def _record(key: str, value: bytes, wrong: int) -> bytes:
 
 
 _RECORDS = st.builds(
-    _record, st.sampled_from(_KEYS), st.sampled_from(_VALUES), st.sampled_from((0, 0, 0, 0, 1, -1, 10**6))
+    _record, st.sampled_from(_KEYS), st.sampled_from(_VALUES), st.sampled_from((*[0] * 20, 1, -1, 10**6))
 )
-_PATCHES = st.tuples(st.sampled_from(_OFFSETS), st.sampled_from(_FIELDS))
+_PATCHES = st.tuples(st.tuples(st.sampled_from(_OFFSETS), st.sampled_from(_FIELDS)))
 _TARS = st.builds(
     Tar,
     st.lists(_members(), max_size=5).map(tuple),
-    st.sampled_from(_ENDS),
-    st.lists(st.tuples(st.integers(0, 4_000), st.binary(min_size=1, max_size=4)), max_size=1).map(tuple),
-    st.none() | st.none() | st.none() | st.integers(0, 4_000),
+    _rarely(_ENDS, st.just(_END)),
+    _rarely(st.tuples(st.tuples(st.integers(0, 4_000), st.binary(min_size=1, max_size=4))), st.just(())),
+    _rarely(st.integers(0, 4_000), st.none()),
 )
 
 
