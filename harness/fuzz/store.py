@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -70,6 +71,9 @@ def _run(folder: str, command: str) -> Result:
         command = command.replace(word, os.path.join(folder, name))
     arguments = ["--debug", "--root", os.path.join(folder, "store"), *command.split()]
     result = CliRunner().invoke(program, arguments, env={"XDG_CONFIG_HOME": folder})
+    if result.exit_code == 128 + signal.SIGINT:
+        # Ctrl-C, which a command makes its exit status.
+        raise KeyboardInterrupt
     assert result.exit_code in {0, 1, 2}, f"{command}: exit status {result.exit_code}\n{result.output}"
     # The last one, for a traceback above it may quote others. E0001 is what has no error of its own.
     codes = re.findall(r"^error\[(E\d+)\]", result.output, re.MULTILINE)

@@ -166,14 +166,17 @@ def test_libfuzzer_ends_when_it_has_done_what_was_asked_for(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "engine",
+    ("engine", "name"),
     [
-        pytest.param("atheris", marks=pytest.mark.skipif(not command.libfuzzer.is_there(), reason="not installed")),
-        "lines",
+        pytest.param(
+            "atheris", "parser", marks=pytest.mark.skipif(not command.libfuzzer.is_there(), reason="not installed")
+        ),
+        # Commands that are interrupted end with a status, and raise nothing.
+        ("lines", "store"),
     ],
 )
-def test_ctrl_c_ends_a_search_with_its_summary(tmp_path: Path, engine: str) -> None:
-    arguments = ["parser", "--engine", engine, "--corpus", str(tmp_path)]
+def test_ctrl_c_ends_a_search_with_its_summary(tmp_path: Path, engine: str, name: str) -> None:
+    arguments = [name, "--engine", engine, "--corpus", str(tmp_path)]
     with subprocess.Popen(
         [sys.executable, "-m", "harness.fuzz", *arguments], stderr=subprocess.PIPE, text=True
     ) as fuzz:
