@@ -77,11 +77,11 @@ class DamagedStore:
                 _write(path, damage.data)
 
     def path(self, document: str) -> str:
-        """Give the path of a document: of ``top:1``, where each image has its own."""
+        """Give the path of a document: of ``top:1``, where each image has its own; ``""`` where there is none."""
         if document in _PLACES:
             # Of equal ones the longest, which is that of the image with the longer Kubefile.
             found = sorted(glob.glob(os.path.join(self._root, _PLACES[document])))
-            return max(found, key=os.path.getsize)
+            return max(found, key=os.path.getsize, default="")
         manifest = self._blob(self._entry(_load(self.path("index")))["digest"])
         if document == "manifest":
             return manifest

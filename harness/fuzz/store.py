@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -39,6 +40,8 @@ _READING = ("inspect", "inspect --format yaml", "history", "save --compression g
 _OTHERS = (
     "build --pull never -t new:1 CONTEXT", "tag top:1 other:1", "diff top:1 base:1", "rmi base:1", "prune", "images",
 )  # fmt: skip
+# Units: seconds. Clocks of file systems are coarser than a build is fast.
+_A_TICK = 0.1
 
 
 def check(case: Case) -> None:
@@ -86,6 +89,8 @@ def _whole_store() -> dict[str, Content]:
     """Give a store with two images, a cache and a compressed layer, as a tree."""
     with tempfile.TemporaryDirectory(prefix="kubeimage-fuzz-") as folder:
         write_tree(folder, {"context/" + path: content for path, content in _CONTEXT.items()})
+        # What was written just now is not remembered in a stat index.
+        time.sleep(_A_TICK)
         for command in _MADE_BY:
             _run(folder, command)
         tree: dict[str, Content] = {}
@@ -135,8 +140,8 @@ def _rewritings(draw: st.DrawFn) -> Written:
 def _known_documents() -> Mapping[str, bytes]:
     with tempfile.TemporaryDirectory(prefix="kubeimage-fuzz-") as folder:
         write_tree(folder, _whole_store())
-        store = DamagedStore(os.path.join(folder, "store"))
-        return {name: read_file(store.path(name)) for name in DOCUMENTS}
+        paths = {name: DamagedStore(os.path.join(folder, "store")).path(name) for name in DOCUMENTS}
+        return {name: read_file(path) if path else b"" for name, path in paths.items()}
 
 
 @cache
