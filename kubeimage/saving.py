@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import BinaryIO, Literal
 
 from kubeimage.api import default_root, find_image
-from kubeimage.archive.tarwriting import TarFile, check_target, whole_file
+from kubeimage.archive.tarwriting import TarFile
+from kubeimage.archive.wholefile import check_target, whole_file
 from kubeimage.errors import ImageNotFoundError, UsageError
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import field
 from typing import BinaryIO, NamedTuple
 
@@ -12,7 +13,7 @@ from kubeimage.image import canonical
 from kubeimage.image.canonical import JsonObject
 from kubeimage.image.oci import LARGEST_DOCUMENT
 from kubeimage.layer.compression import PIECE, decompress, detect
-from kubeimage.layer.entry import Kind
+from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.reader import Limits, iter_contents
 from kubeimage.values import dataclass
 
@@ -58,8 +59,9 @@ class Members:
         at, left = self.place(name)
         while left:
             # Somebody else may have read from the file meanwhile.
-            self.file.seek(at)
-            piece = self.file.read(min(PIECE, left))
+            with _reading():
+                self.file.seek(at)
+                piece = self.file.read(min(PIECE, left))
             if not piece:
                 raise ArchiveError(f"the archive ends inside {name!r}", hint=_AGAIN)
             at, left = at + len(piece), left - len(piece)
@@ -94,7 +96,7 @@ def read_members(file: BinaryIO) -> Members:
     places: dict[str, Place] = {}
     links: dict[str, str] = {}
     try:
-        for entry, _ in iter_contents(file, limits=_LIMITS):
+        for entry in _iter_entries(file):
             if entry.kind is Kind.FILE:
                 places[entry.path] = Place(file.tell(), entry.size)
             elif entry.kind is Kind.HARDLINK:
@@ -111,10 +113,25 @@ def read_members(file: BinaryIO) -> Members:
     return Members(file, places)
 
 
+def _iter_entries(file: BinaryIO) -> Iterator[Entry]:
+    with _reading():
+        yield from (entry for entry, _ in iter_contents(file, limits=_LIMITS))
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Raise what the system says against reading the archive as an ArchiveError."""
+    try:
+        yield
+    except OSError as error:
+        raise ArchiveError(f"the archive cannot be read: {error.strerror or error}") from error
+
+
 def is_compressed(file: BinaryIO) -> bool:
     """Whether the archive, which can seek, is compressed as a whole."""
-    head = file.read(4)
-    file.seek(0)
+    with _reading():
+        head = file.read(4)
+        file.seek(0)
     return detect(head) != "none"
 
 

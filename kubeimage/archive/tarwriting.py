@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import tarfile
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from typing import BinaryIO
 
-from kubeimage.errors import BlobCorruptError, StoreAccessError, StoreFullError, UsageError
+from kubeimage.errors import BlobCorruptError, StoreAccessError
 from kubeimage.image.oci import Descriptor
 from kubeimage.layer.output import Output
 
 _PIECE = 1 << 20
 _REPAIR = "run kubeimage fsck --repair, then build or load the image again"
-_FULL = {28, 122}
 
 
 class TarFile:
@@ -43,7 +39,7 @@ class TarFile:
         """
         self._begin(name, blob.size)
         with Output(self._write) as output:
-            while piece := stream.read(_PIECE):
+            while piece := _read(stream, blob):
                 output.add(piece)
             found = output.finish()
         if (found, output.size) != (blob.digest.hex, blob.size):
@@ -63,60 +59,8 @@ class TarFile:
         self._write(bytes(-size % tarfile.BLOCKSIZE))
 
 
-def check_target(path: str) -> None:
-    """Find out before any work whether a file can be written there.
-
-    Raises: UsageError.
-    """
-    folder = os.path.dirname(os.path.realpath(path))
-    if os.path.isdir(path):
-        raise UsageError(f"{path!r} is a folder", hint="name the file to write")
-    if not os.path.isdir(folder):
-        raise UsageError(f"there is no folder {folder!r} to write {os.path.basename(path)!r} in")
-
-
-@contextmanager
-def whole_file(path: str) -> Iterator[BinaryIO]:
-    """Give a file to write that takes the place of ``path`` when it is whole; if anything fails, nothing has changed.
-
-    Pipes and devices are written directly.
-    Raises: StoreFullError, StoreAccessError.
-    """
-    with _translated(path):
-        if os.path.exists(path) and not os.path.isfile(path):
-            with open(path, "wb") as special:
-                yield special
-            return
-        target = os.path.realpath(path)
-        handle, unfinished = tempfile.mkstemp(prefix=f".{os.path.basename(target)}.", dir=os.path.dirname(target))
-        try:
-            with open(handle, "wb") as file:
-                yield file
-                file.flush()
-                os.fchmod(file.fileno(), 0o666 & ~_umask())
-                os.fsync(file.fileno())
-            os.replace(unfinished, target)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(unfinished)
-            raise
-
-
-def _umask() -> int:
-    """Read the umask without changing it for a moment: other threads make files."""
+def _read(stream: BinaryIO, blob: Descriptor) -> bytes:
     try:
-        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
-            return next(int(line.split()[1], 8) for line in status if line.startswith("Umask:"))
-    except (OSError, StopIteration, ValueError):
-        return 0o022
-
-
-@contextmanager
-def _translated(path: str) -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        raise
+        return stream.read(_PIECE)
     except OSError as error:
-        kind = StoreFullError if error.errno in _FULL else StoreAccessError
-        raise kind(f"cannot write {path!r}: {error.strerror or error}") from error
+        raise StoreAccessError(f"cannot read the blob {blob.digest}: {error.strerror or error}") from error

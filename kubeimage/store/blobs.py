@@ -14,7 +14,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import BinaryIO
 
 from kubeimage.errors import BlobCorruptError, BlobNotFoundError, StoreError
@@ -248,17 +248,15 @@ class Blobs:
             self.sync()
 
     def _sync(self, pending: list[tuple[Digest, _Identity]]) -> None:
-        descriptors: list[int] = []
-        try:
-            with translated("write out the blobs in", self._layout.blobs):
-                descriptors.extend(self._open_descriptor(digest) for digest, _ in pending)
-                _sync_all(descriptors)
-                for descriptor, (_, written) in zip(descriptors, pending, strict=True):
-                    if _identity(os.fstat(descriptor)) == written:
-                        _mark(descriptor)
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
+        with translated("write out the blobs in", self._layout.blobs), ExitStack() as opened:
+            descriptors = []
+            for digest, _ in pending:
+                descriptors.append(self._open_descriptor(digest))
+                opened.callback(os.close, descriptors[-1])
+            _sync_all(descriptors)
+            for descriptor, (_, written) in zip(descriptors, pending, strict=True):
+                if _identity(os.fstat(descriptor)) == written:
+                    _mark(descriptor)
 
     def _open_descriptor(self, digest: Digest) -> int:
         try:

@@ -117,8 +117,11 @@ class DirectoryLayerStore:
         Raises: BlobNotFoundError, BlobCorruptError.
         """
         variant = self._variant_to_read(diff_id)
-        with self._blobs.open(variant.blob if variant else diff_id) as file:
-            yield from iter_decompressed(file) if variant else iter(lambda: file.read(_PIECE), b"")
+        if variant is not None:
+            yield from self._iter_unpacked(variant)
+            return
+        with self._blobs.open(diff_id) as file, translated("read the layer", str(diff_id)):
+            yield from iter(lambda: file.read(_PIECE), b"")
 
     def materialise(self, diff_id: Digest) -> None:
         """Make the tar a blob, where only a compressed one is there.
@@ -137,12 +140,16 @@ class DirectoryLayerStore:
     def _unpack(self, variant: Variant, write: Sink) -> None:
         from kubeimage.layer.output import Output
 
-        with self._blobs.open(variant.blob) as packed, Output(write) as output:
-            for piece in iter_decompressed(packed):
+        with Output(write) as output:
+            for piece in self._iter_unpacked(variant):
                 output.add(piece)
             found = output.finish()
         if found != variant.diff_id.hex:
             raise BlobCorruptError(f"the blob {variant.blob} does not hold the layer {variant.diff_id}", hint=REBUILD)
+
+    def _iter_unpacked(self, variant: Variant) -> Iterator[bytes]:
+        with self._blobs.open(variant.blob) as packed, translated("read the layer in", str(variant.blob)):
+            yield from iter_decompressed(packed)
 
     def _unpack_aside(self, variant: Variant) -> BinaryIO:
         """Uncompress into a file that has no name, and is gone when it is closed."""

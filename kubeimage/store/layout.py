@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 from kubeimage.errors import StoreAccessError, StoreError, StoreVersionError
 from kubeimage.image import canonical
@@ -164,10 +165,21 @@ def make_files(layout: Layout, new_path: Callable[[], str]) -> None:
     version = json.dumps({"storeVersion": STORE_VERSION}).encode()
     with locks.exclusive(layout.index_lock):
         for path, data in ((layout.index, _EMPTY_INDEX), (layout.marker, OCI_LAYOUT), (layout.version, version)):
-            if not os.path.exists(path):
+            if not _is_there(path):
                 written = new_path()
                 write_new_file(written, data)
                 replace_file(written, path)
+
+
+def _is_there(path: str) -> bool:
+    """Whether there is something; who cannot tell must not write over it.
+
+    Raises: StoreAccessError.
+    """
+    with translated("look at", path), suppress(FileNotFoundError):
+        os.stat(path)
+        return True
+    return False
 
 
 def _check_root(layout: Layout) -> None:

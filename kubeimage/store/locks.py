@@ -75,13 +75,20 @@ def _turn_of(path: str) -> str:
 
 
 def _try_to_share(path: str) -> int | None:
+    descriptor = None
     try:
         with exclusive(_turn_of(path)):
-            return _lock(path, fcntl.LOCK_SH)
+            descriptor = _lock(path, fcntl.LOCK_SH)
     except StoreAccessError as error:
         if getattr(error.__cause__, "errno", None) in _READ_ONLY:
             return None
         raise
+    except BaseException:
+        # Interrupted with the lock already held: left behind, it would stop this very process.
+        if descriptor is not None:
+            release(descriptor)
+        raise
+    return descriptor
 
 
 def _lock(path: str, operation: int) -> int:

@@ -20,7 +20,7 @@ from kubeimage.image.canonical import JsonObject
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import Compression, layer_type
 from kubeimage.image.oci import Descriptor
-from kubeimage.store.failures import translated
+from kubeimage.store.failures import store_error, translated
 from kubeimage.store.layout import Layout
 
 _KINDS: tuple[Compression, ...] = ("none", "gzip", "zstd")
@@ -82,10 +82,15 @@ def read_record(path: str) -> Variant | None:
     Raises: StoreAccessError.
     """
     try:
-        with open(path, "rb") as file, translated("read", path):
-            value = canonical.decode(file.read(4096))
-        return _from_json(value, os.path.basename(path))
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, DigestFormatError):
+        with open(path, "rb") as file:
+            data = file.read(4096)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise store_error(error, "read", path) from error
+    try:
+        return _from_json(canonical.decode(data), os.path.basename(path))
+    except (ValueError, KeyError, TypeError, DigestFormatError):
         return None
 
 

@@ -126,9 +126,15 @@ class Session:
         except OSError:
             os.rmdir(folder)
             raise
-        if locks.try_exclusive(descriptor) and os.path.exists(lease):
-            self._lease = descriptor
-            return folder
+        try:
+            if locks.try_exclusive(descriptor) and os.path.exists(lease):
+                self._lease = descriptor
+                return folder
+        except BaseException:
+            # Nobody else can have locked it: were it left, it would stop who removes leftovers in this process.
+            _remove(folder)
+            release(descriptor)
+            raise
         os.close(descriptor)
         return None
 

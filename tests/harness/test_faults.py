@@ -2,7 +2,6 @@
 
 import errno
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,24 +13,20 @@ import pytest
 from harness.fakes.files import KubeFs
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.runner import ShellInterpreter
-from harness.faults import SHORT, Error, IoFaults
+from harness.faults import SHORT, IoFaults, dies_at
 from harness.trees import write_tree
 from kubeimage.api import Backends, BuildOptions, build, open_backends
-from kubeimage.cache import CacheRecords
 from kubeimage.errors import KubeimageError, StoreFullError
 from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import parse
 from kubeimage.mount.copying import CopyMounter
-from kubeimage.store import Store, cache_folder
+from kubeimage.store import Store
 
 KUBEFILE = parse("FROM scratch\nCOPY . etc\nRUN echo 1 > made && rm etc/a\nCMD go\n", file="Kubefile")
 CONTEXT = {"a": "1", "big": b"x" * 300_000}
 APP = Reference.parse("app:v1")
 OPTIONS = BuildOptions(references=(APP,))
-
-# Under xdist the process has threads that a child does without.
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 
 @pytest.fixture(autouse=True)
@@ -49,19 +44,6 @@ def opened(folder: Path) -> Iterator[Backends]:
 def make(folder: Path) -> Digest:
     with opened(folder) as backends:
         return build(KUBEFILE, str(folder / "context"), backends, OPTIONS).image.id
-
-
-def assert_whole(folder: Path, allowed: set[Digest | None]) -> None:
-    root = str(folder / "store")
-    with Store.open(root, cache=CacheRecords(cache_folder(root))) as store:
-        assert [finding for finding in store.check() if finding.damage] == []
-        image = store.images.get(APP)
-    assert (image and image.id) in allowed
-
-
-def assert_rebuilt(folder: Path, expected: Digest) -> None:
-    assert make(folder) == expected
-    assert os.listdir(folder / "store/ingest") == []
 
 
 @pytest.fixture
@@ -86,32 +68,6 @@ def attempt(fault: IoFaults, folder: Path) -> Digest | BaseException:
         return failure
 
 
-@pytest.mark.parametrize(
-    ("error", "allowed", "step", "least"),
-    [
-        (errno.ENOSPC, StoreFullError, 1, 110),
-        (errno.EIO, KubeimageError, 1, 200),
-        (errno.EMFILE, KubeimageError, 1, 50),
-        (SHORT, (), 1, 30),
-        (KeyboardInterrupt, KeyboardInterrupt, 3, 200),
-    ],
-    ids=["ENOSPC", "EIO", "EMFILE", "short reads and writes", "interrupt"],
-)
-def test_a_build_that_fails_at_any_call_leaves_a_whole_store(
-    places: Callable[[], Path], error: Error, allowed: type[BaseException], step: int, least: int
-) -> None:
-    expected = make(places())
-
-    for fault in IoFaults.every(error, step=step):
-        folder = places()
-        outcome = attempt(fault, folder)
-
-        assert outcome == expected or isinstance(outcome, allowed), fault
-        assert_whole(folder, {expected} if outcome == expected else {expected, None})
-        assert_rebuilt(folder, expected)
-    assert fault.at > least
-
-
 @pytest.mark.parametrize(("error", "kind"), [(errno.ENOSPC, StoreFullError), (errno.EIO, KubeimageError)])
 def test_a_system_that_goes_on_failing_is_told_of(places: Callable[[], Path], error: int, kind: type) -> None:
     expected = make(places())
@@ -121,33 +77,25 @@ def test_a_system_that_goes_on_failing_is_told_of(places: Callable[[], Path], er
         outcome = attempt(fault, folder)
 
         assert outcome == expected or isinstance(outcome, kind), fault
-        assert_rebuilt(folder, expected)
+        assert make(folder) == expected
+        assert os.listdir(folder / "store/ingest") == []
     assert isinstance(attempt(IoFaults(0, error, lasting=True), places()), kind)
 
 
-@pytest.mark.parametrize("start", range(3))
-def test_a_build_that_is_killed_at_any_call_leaves_a_whole_store(places: Callable[[], Path], start: int) -> None:
-    expected = make(places())
+def test_a_process_dies_in_place_of_a_call(places: Callable[[], Path]) -> None:
+    folder = places()
 
-    number, folder = start, places()
-    while killed_at(number, folder):
-        assert_whole(folder, {expected, None})
-        assert_rebuilt(folder, expected)
-        number, folder = number + 15, places()
-    assert number > 150
+    assert dies_at(0, lambda: make(folder))
+    assert not (folder / "store").exists()
+    assert not dies_at(10_000, lambda: make(folder))
+    assert (folder / "store/index.json").exists()
 
 
-def killed_at(number: int, folder: Path) -> bool:
-    """Build in a process that dies at its n-th call; tell whether it came so far."""
-    child = os.fork()
-    if child == 0:
-        try:
-            with IoFaults(number, signal.SIGKILL):
-                make(folder)
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
+def test_work_that_fails_before_it_is_killed_is_told_of(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RuntimeError, match="failed before it was killed"):
+        dies_at(0, lambda: 1 / 0)
+
+    assert "ZeroDivisionError" in capfd.readouterr().err
 
 
 def test_a_copied_rootfs_is_whole_however_little_is_moved_at_once(

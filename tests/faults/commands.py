@@ -1,0 +1,221 @@
+"""What the commands do to a small store, in which each finds something to do."""
+
+import hashlib
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.fakes.mounts import MemoryMounter
+from harness.fakes.runner import ShellInterpreter
+from harness.trees import write_tree
+from kubeimage.api import Backends, BuildOptions, build, open_backends
+from kubeimage.errors import ImageNotFoundError
+from kubeimage.image.digest import Digest
+from kubeimage.image.reference import Reference
+from kubeimage.kubefile import parse
+from kubeimage.layer.compression import Coding
+from kubeimage.maintenance import check_store, prune_store, remove_name
+from kubeimage.saving import load_images, save_image
+from kubeimage.store import Store
+
+FIRST_BUILD = "build in no store"
+_BY_CHANCE = re.compile(r"(?<=ingest/)[0-9a-f]{16}|(?<=out/\.saved\.tar\.)\w+")
+
+KEPT, APP, LOADED = (Reference.parse(name) for name in ("kept:v1", "app:v1", "loaded:v1"))
+CONTEXT = {"a": "1", "big": b"x" * 70_000}
+GARBAGE = "the name that this image had went to another one"
+_BUILT = "COPY . etc\nRUN echo 1 > made && rm etc/a\nCMD go\n"
+
+Names = dict[str, Digest]
+
+
+@dataclass(frozen=True)
+class State:
+    """How a store is, and the folder it stands in.
+
+    Shape: ``paths`` are all that are there when nobody works, but for what the cache may forget.
+    """
+
+    names: Names
+    paths: frozenset[str]
+
+
+@contextmanager
+def opened(folder: Path, *, create: bool = True) -> Iterator[Backends]:
+    with open_backends(str(folder / "store"), mount="copy", isolation="none", create=create) as backends:
+        yield replace(backends, mounter=MemoryMounter(backends.layers), runner=ShellInterpreter())
+
+
+def make(folder: Path, text: str, name: Reference = APP) -> Digest:
+    with opened(folder) as backends:
+        options = BuildOptions(references=(name,))
+        return build(parse(text, file="Kubefile"), str(folder / "context"), backends, options).image.id
+
+
+def _tag(folder: Path) -> None:
+    with opened(folder) as backends:
+        backends.images.tag(KEPT, APP)
+
+
+def _rmi(folder: Path) -> bool:
+    with opened(folder) as backends:
+        try:
+            remove_name(APP, backends.images)
+        except ImageNotFoundError:
+            assert APP.familiar() not in names_in(backends)
+    return True
+
+
+def _prune(folder: Path, *, keep_cache: bool) -> None:
+    prune_store(str(folder / "store"), keep_cache=keep_cache)
+
+
+def _save(folder: Path, **how) -> tuple[Digest, bytes]:
+    output = folder / "out" / "saved.tar"
+    saved = save_image("kept:v1", str(output), root=str(folder / "store"), **how)
+    return saved.manifest, output.read_bytes()
+
+
+def _load(folder: Path) -> list[Digest]:
+    loaded = load_images(str(folder / "archive.tar"), root=str(folder / "store"))
+    return [image_id for one in loaded for _, _, image_id in one.arrival.images]
+
+
+COMMANDS: dict[str, Callable[[Path], object]] = {
+    "build": lambda folder: make(folder, f"FROM kept:v1\n{_BUILT}"),
+    FIRST_BUILD: lambda folder: make(folder, f"FROM scratch\n{_BUILT}"),
+    "tag": _tag,
+    "rmi": _rmi,
+    "prune": lambda folder: _prune(folder, keep_cache=False),
+    "prune --keep-cache": lambda folder: _prune(folder, keep_cache=True),
+    "save": lambda folder: _save(folder, coding=Coding("gzip")),
+    "save as docker does": lambda folder: _save(folder, form="docker-archive"),
+    "load": _load,
+}
+
+
+def prepare(folder: Path) -> None:
+    """Make the store, with images, a cache, garbage and what a killed process left; and an archive to load."""
+    write_tree(str(folder / "context"), {"loaded": "2"})
+    make(folder, "FROM scratch\nCOPY . .\nCMD loaded", LOADED)
+    save_image("loaded:v1", str(folder / "archive.tar"), root=str(folder / "store"), coding=Coding("zstd"))
+    shutil.rmtree(folder / "store")
+    shutil.rmtree(folder / "context")
+    write_tree(str(folder / "context"), CONTEXT)
+    (folder / "out").mkdir()
+    make(folder, f"FROM scratch\nCOPY a .\nCMD {GARBAGE}")
+    make(folder, "FROM scratch\nCOPY a opt\nRUN echo 2 > opt/b\nCMD old")
+    make(folder, "FROM scratch\nCOPY a .\nCMD kept", KEPT)
+    save_image("app:v1", str(folder / "out/app.tar"), root=str(folder / "store"), coding=Coding("gzip"))
+    left = folder / "store/ingest/0123456789abcdef"
+    left.mkdir(mode=0o700)
+    for name in ("lease", "1"):
+        (left / name).write_bytes(b"")
+
+
+def names_in(backends: Backends) -> Names:
+    return {one.reference.familiar(): one.image_id for one in backends.images.records() if one.reference is not None}
+
+
+def names(folder: Path) -> Names:
+    with opened(folder, create=False) as backends:
+        return names_in(backends)
+
+
+def left_by_a_session(folder: Path) -> list[str]:
+    """Give what is below ``ingest/`` when one more session has begun and ended."""
+    with Store.open(str(folder / "store")) as store, store.snapshots.scratch():
+        pass
+    return os.listdir(folder / "store/ingest")
+
+
+def damage(folder: Path) -> list[str]:
+    return [str(one) for one in check_store(str(folder / "store")) if one.damage]
+
+
+def settled(folder: Path) -> State:
+    """Prune, and give the state then."""
+    prune_store(str(folder / "store"), keep_cache=True)
+    return State(names(folder), frozenset(path for path in _paths(folder) if not path.startswith("store/cache/")))
+
+
+def _paths(folder: Path) -> Iterator[str]:
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            yield os.path.relpath(os.path.join(place, name), folder)
+
+
+class Bench:
+    """Copies of a prepared folder to try commands in, and what is known of each command.
+
+    Shape: what a state of the disk leads to is found out once; ``looked_at`` are the states that are known to be good.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._template = folder / "template"
+        self.place = folder / "place"
+        self._known: dict[str, tuple[Names, object, State]] = {}
+        self._looked_at: set[tuple[str, bool, str]] = set()
+
+    def fresh(self, command: str) -> Path:
+        """Give a copy, for a command that needs a store, or none."""
+        shutil.rmtree(self.place, ignore_errors=True)
+        shutil.copytree(self._template, self.place, symlinks=True)
+        if command == FIRST_BUILD:
+            shutil.rmtree(self.place / "store")
+        return self.place
+
+    def expected(self, command: str) -> object:
+        """Give what a command comes to that nobody disturbs."""
+        return self._know(command)[1]
+
+    def problems(self, command: str, *, done: bool) -> list[str]:
+        """Say what is wrong with what a command left: it did all or nothing, and can be repeated."""
+        before, expected, after = self._know(command)
+        state = command, done, fingerprint(self.place)
+        if state in self._looked_at:
+            return []
+        found = names(self.place)
+        half_done = [] if found == after.names or (found == before and not done) else [f"the images are {found}"]
+        problems = half_done + damage(self.place)
+        again = COMMANDS[command](self.place)
+        problems += [f"the next time it comes to {again}"] if again != expected else []
+        problems += [f"left in ingest/: {name}" for name in left_by_a_session(self.place)]
+        problems += differences(settled(self.place), after)
+        if not problems:
+            self._looked_at.add(state)
+        return problems
+
+    def _know(self, command: str) -> tuple[Names, object, State]:
+        if command not in self._known:
+            before = names(self.fresh(command))
+            expected = COMMANDS[command](self.place)
+            self._known[command] = before, expected, settled(self.place)
+            self.fresh(command)
+        return self._known[command]
+
+
+def differences(found: State, expected: State) -> list[str]:
+    """Say what is there and should not be, or the other way round."""
+    return [
+        *(f"there is {path}" for path in sorted(found.paths - expected.paths)),
+        *(f"there is no {path}" for path in sorted(expected.paths - found.paths)),
+        *(f"{name} should be {expected.names.get(name)}" for name, _ in found.names.items() ^ expected.names.items()),
+    ]
+
+
+def fingerprint(folder: Path) -> str:
+    """Digest all that is below a folder; sessions and unfinished files have names by chance, and times tell a mark."""
+    digest = hashlib.sha256()
+    for path in sorted(_paths(folder)):
+        status = os.lstat(folder / path)
+        shown = _BY_CHANCE.sub("*", path)
+        digest.update(f"{shown} {status.st_mode} {status.st_size} {status.st_mtime_ns == 0}\n".encode())
+        if stat.S_ISREG(status.st_mode) and not path.startswith(("archive", "context")):
+            digest.update((folder / path).read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,32 @@
+"""A store for the commands to work on, copied for each attempt."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.commands import Bench, prepare
+
+
+@pytest.fixture(autouse=True)
+def _disk_of_no_inertia(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel has taken outlives a process; waiting for the disk would only make these tests slow."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Give copies of one store, in memory where that can be: thousands of them are made and thrown away."""
+    memory = "/dev/shm"
+    quick = memory if os.access(memory, os.W_OK) else tmp_path_factory.getbasetemp()
+    with tempfile.TemporaryDirectory(prefix="kubeimage-faults-", dir=quick) as folder:
+        prepare(Path(folder, "template"))
+        yield Bench(Path(folder))
+
+
+@pytest.fixture
+def full() -> bool:
+    """Whether there is time for each call."""
+    return os.environ.get("KUBEIMAGE_STRESS") == "full"
