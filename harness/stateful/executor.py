@@ -1,4 +1,7 @@
-"""The executor against the model: build, edit, rebuild, tag, rmi, prune, crash, and two at once on one store."""
+"""The executor against the model: build, edit, rebuild, tag, rmi, prune, crash, and two at once on one store.
+
+Where the store has files, images leave it and come back as well: saved, loaded, pushed and pulled.
+"""
 
 from __future__ import annotations
 
@@ -7,35 +10,32 @@ from contextlib import suppress
 from dataclasses import replace
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from harness import model
 from harness.agreement import Seen, expected, read_image, try_project
 from harness.model.build import BASE_NAME
 from harness.stateful.places import MachinePlace, MemoryPlace
+from harness.stateful.travel import NAMES, NO_IMAGE, TravelMachine, error_of
 from harness.strategies import Project, edits, projects
 from kubeimage.builder.events import Event, StepFinished, StepStarted
 from kubeimage.errors import KubeimageError
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import From, Instruction
 
-NAMES = ("one:1", "two:1", "two:2")
-
 
 class Crash(BaseException):
     """The build is ended here, as by a person's interrupt."""
 
 
-class ExecutorMachine(RuleBasedStateMachine):
+class ExecutorMachine(TravelMachine):
     """Builds on one store; what the model knows of it stands beside."""
 
     make_place: Callable[[], MachinePlace] = MemoryPlace
 
     def __init__(self) -> None:
-        super().__init__()
-        self.place = type(self).make_place()
+        super().__init__(type(self).make_place())
         self.project = Project.of("FROM scratch")
-        self.names: dict[str, model.Image] = {}
         self.cache: model.Cache | None = frozenset()
         """None where nobody can say what it holds."""
 
@@ -86,8 +86,8 @@ class ExecutorMachine(RuleBasedStateMachine):
     def tag(self, source: str, name: str) -> None:
         """Give an image one more name."""
         with self.place.open({}) as (backends, _):
-            error = _error_of(lambda: backends.images.tag(Reference.parse(source), Reference.parse(name)))
-        assert error == (None if source in self.names else "E0501")
+            error = error_of(lambda: backends.images.tag(Reference.parse(source), Reference.parse(name)))
+        assert error == (None if source in self.names else NO_IMAGE)
         if error is None:
             self.names[name] = self.names[source]
 
@@ -95,8 +95,8 @@ class ExecutorMachine(RuleBasedStateMachine):
     def rmi(self, name: str) -> None:
         """Take a name away."""
         with self.place.open({}) as (backends, _):
-            error = _error_of(lambda: backends.images.remove(Reference.parse(name)))
-        assert error == (None if name in self.names else "E0501")
+            error = error_of(lambda: backends.images.remove(Reference.parse(name)))
+        assert error == (None if name in self.names else NO_IMAGE)
         self.names.pop(name, None)
 
     @rule(keep_cache=st.booleans())
@@ -170,10 +170,6 @@ class ExecutorMachine(RuleBasedStateMachine):
         """The last one that was given it."""
         assert self._listed() == self.names
 
-    def teardown(self) -> None:
-        """Remove all."""
-        self.place.close()
-
     def _listed(self) -> dict[str, model.Image]:
         found = {}
         with self.place.open({}) as (backends, _):
@@ -242,11 +238,3 @@ class _At:
 
 def _crash() -> None:
     raise Crash
-
-
-def _error_of(action: Callable[[], object]) -> str | None:
-    try:
-        action()
-    except KubeimageError as error:
-        return error.code
-    return None

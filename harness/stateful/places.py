@@ -35,6 +35,11 @@ class MachinePlace(Protocol):
     shared: bool
     platforms: Sequence[str]
 
+    @property
+    def root(self) -> str | None:
+        """The store's folder; None where it has no files."""
+        ...
+
     def open(self, context: Tree) -> AbstractContextManager[tuple[Backends, str]]:
         """Open the store, and give the path of a context with ``context`` in it."""
         ...
@@ -55,6 +60,7 @@ class MachinePlace(Protocol):
 class MemoryPlace:
     """Stores, mounts and RUN in memory."""
 
+    root = None
     shared = False
     platforms: Sequence[str] = PLATFORMS
 
@@ -133,6 +139,7 @@ class FakeFilesPlace:
     def __init__(self) -> None:
         self._kube_fs = KubeFs()
         self._kube_fs.__enter__()
+        self.root = self._kube_fs.root
         self._contexts = 0
 
     @contextmanager
