@@ -43,7 +43,8 @@ def edits(project: Project, *, platforms: Sequence[str] = PLATFORMS) -> SearchSt
     files = [path for path, content in project.context.items() if isinstance(content, str | bytes | File)]
     behind = len(project.kubefile.instructions) > 1
     others = [one for one in platforms if one != project.platform]
-    kinds: list[_Editor] = [_add, _delete]
+    kinds: list[_Editor] = [_add]
+    kinds += [_delete] if project.context else []
     kinds += [partial(_change_platform, platforms=others)] if others else []
     kinds += [_write, _chmod, _rename, _touch] if files else []
     kinds += [_change_instruction] * 4 + [_drop_instruction, _repeat_instruction, _swap_instructions] if behind else []

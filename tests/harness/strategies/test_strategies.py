@@ -16,6 +16,7 @@ from harness.model.sources import collect
 from harness.model.tree import OPAQUE
 from harness.options import Settings
 from harness.strategies import (
+    Edit,
     Project,
     base_images,
     build_args,
@@ -176,6 +177,12 @@ def test_an_edit_is_one_change_and_still_builds(project: Project, data: st.DataO
     ]
     assert set(different) <= ({"context"} if path else {"kubefile", "base", "build_args"})
     assert what
+
+
+@given(edits(Project.of("FROM scratch")))
+@settings(max_examples=20)
+def test_a_project_without_files_can_be_edited(edit: Edit) -> None:
+    assert edit.what.startswith(("new file", "platform"))
 
 
 @given(kubefiles(), st.data())
