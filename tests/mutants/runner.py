@@ -1,0 +1,98 @@
+"""Applies a mutant to a copy of the tree, and runs tests there until one fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.mutants.patches import Mutant, apply
+from tests.mutants.watching import Death
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("kubeimage", "harness", "tests", "fixtures", "conftest.py", "pyproject.toml")
+PROPERTIES = "tests/properties"
+REST = ("tests/kubeimage", "tests/harness")
+
+
+def find_death(mutant: Mutant, *, limit: float) -> Death | None:
+    """Give the first test that fails with ``mutant``: of those that it names, then of the properties, then of all.
+
+    Units: ``limit`` in seconds, for each test.
+    Raises: StaleMutantError.
+    """
+    with copied_tree() as tree:
+        apply(mutant, tree)
+        for tests in (mutant.tests, (PROPERTIES,), REST):
+            if (death := run_tests(tree, tests, limit=limit)) is not None:
+                return death
+    return None
+
+
+def run_tests_unchanged(tests: Iterable[str], *, limit: float) -> Death | None:
+    """Run ``tests`` on the tree as it is: one that fails there kills nobody."""
+    with copied_tree() as tree:
+        return run_tests(tree, sorted(set(tests)), limit=limit)
+
+
+@contextmanager
+def copied_tree(root: Path = ROOT) -> Iterator[Path]:
+    """Give a copy of what tests need, compiled files included; it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="kubeimage-mutant-") as folder:
+        # Tests become other users, who must get in.
+        os.chmod(folder, 0o755)
+        tree = Path(folder, "tree")
+        tree.mkdir()
+        for name in COPIED:
+            source = root / name
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, tree / name)
+        yield tree
+
+
+def run_tests(tree: Path, tests: Sequence[str], *, limit: float) -> Death | None:
+    """Run tests under the ``ci`` profile in this order until one fails; None where none does.
+
+    Raises: RuntimeError where there is no such test, or pytest does not even start.
+    """
+    record = tree.parent / "death.json"
+    record.unlink(missing_ok=True)
+    options = ["-q", "-x", "-n0", "-p", "no:cacheprovider", "-p", "tests.mutants.watching"]
+    watched = [f"--watch-into={record}", f"--watch-limit={limit}"]
+    command = [sys.executable, "-m", "pytest", *options, *watched, *tests]
+    environment = {**os.environ, "CI": "1", "PYTHONPATH": str(tree), "PYTHONHASHSEED": "0"}
+    environment.pop("PYTEST_XDIST_WORKER", None)
+    with tempfile.TemporaryFile("w+") as output:
+        # A group of its own, so that what a test leaves running goes as well.
+        process = subprocess.Popen(
+            command, cwd=tree, env=environment, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        try:
+            status = process.wait()
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        if record.exists():
+            return Death(**json.loads(record.read_text()))
+        if status == 0:
+            return None
+        output.seek(0)
+        return _death_at_once(output.read(), status)
+
+
+def _death_at_once(output: str, status: int) -> Death:
+    """Tell of a mutant with which pytest does not come to its first test, or a fixture fails.
+
+    Raises: RuntimeError where that is not the mutant's doing.
+    """
+    failed = [line.split()[1] for line in output.splitlines() if line.startswith(("ERROR ", "FAILED "))]
+    if status not in {1, 2} or not failed:
+        raise RuntimeError(f"pytest ended with {status}:\n{output[-3000:]}")
+    return Death(failed[0], "before it began", 0.0)
