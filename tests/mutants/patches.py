@@ -18,6 +18,7 @@ to look for its death first.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,16 +81,16 @@ def mutated(mutant: Mutant, root: Path) -> dict[str, str]:
     Raises: StaleMutantError.
     """
     files: dict[str, str] = {}
-    for hunk in mutant.hunks:
-        text = files.get(hunk.file) or "\n" + (root / hunk.file).read_text()
-        count = text.count("\n" + hunk.old)
-        if count != 1:
+    for file, old, new in mutant.hunks:
+        text = files.get(file) or (root / file).read_text()
+        places = [found.start() for found in re.finditer(f"^{re.escape(old)}", text, re.MULTILINE)]
+        if len(places) != 1:
             raise StaleMutantError(
-                f"{mutant.name}.patch: {hunk.file} has these lines {count} times, where once is wanted; "
-                f"write the same defect into today's code:\n{hunk.old}"
+                f"{mutant.name}.patch: {file} has these lines {len(places)} times, where once is wanted; "
+                f"write the same defect into today's code:\n{old}"
             )
-        files[hunk.file] = text.replace("\n" + hunk.old, "\n" + hunk.new)
-    return {name: text[1:] for name, text in files.items()}
+        files[file] = text[: places[0]] + new + text[places[0] + len(old) :]
+    return files
 
 
 def _hunks(diff: str) -> list[Hunk]:

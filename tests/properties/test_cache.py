@@ -1,5 +1,11 @@
 """What the build cache may answer: hits are a prefix, and a hit is what a build without it would make."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +14,8 @@ from harness.agreement import build_project, expected, project_backends, try_pro
 from harness.model.context import Context
 from harness.model.sources import collect
 from harness.strategies import Edit, Project, projects
+from kubeimage.api import Backends
+from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from tests.properties.examples import edited_projects, examples
 
 Edited = tuple[Project, Edit]
@@ -92,18 +100,29 @@ def test_going_back_hits_everything_again(edited: Edited) -> None:
     assert again.cache_misses == 0
 
 
-@examples(0.7)
-@given(projects(min_size=3), st.integers(0, 3))
-def test_after_a_step_whose_layer_is_lost_nothing_hits(project: Project, number: int) -> None:
-    backends = project_backends(project)
-    first = build_project(project, backends)
-    made = [one.layer.diff_id if one.layer else None for one in first.steps if one.step.makes_layer]
-    lost = next((diff_id for diff_id in made[number:] if diff_id), None)
-    if lost is None:
-        return
-    del backends.layers.blobs[lost]
+@contextmanager
+def keeping(backends: Backends, cache: str) -> Iterator[Backends]:
+    """Give the same backends with a cache in memory, or in files."""
+    if cache == "memory":
+        yield backends
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield replace(backends, cache=DirectoryBuildCache(CacheRecords(folder), backends.layers))
 
-    again = build_project(project, backends)
+
+@pytest.mark.parametrize("cache", ["memory", "files"])
+@examples(0.7)
+@given(project=projects(min_size=3), number=st.integers(0, 3))
+def test_after_a_step_whose_layer_is_lost_nothing_hits(cache: str, project: Project, number: int) -> None:
+    with keeping(project_backends(project), cache) as backends:
+        first = build_project(project, backends)
+        made = [one.layer.diff_id if one.layer else None for one in first.steps if one.step.makes_layer]
+        lost = next((diff_id for diff_id in made[number:] if diff_id), None)
+        if lost is None:
+            return
+        del backends.layers.blobs[lost]
+
+        again = build_project(project, backends)
 
     hits = [one.cached for one in again.steps if one.step.makes_layer]
     assert hits == [place < made.index(lost) for place in range(len(made))]

@@ -1,0 +1,51 @@
+"""Stacks of layers on a real disk: put on top of each other they are the tree that the model says."""
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+
+from harness import model
+from harness.agreement import entries_of
+from harness.model import Node
+from harness.strategies import base_images
+from harness.trees import Fifo, File, Folder, Link
+from kubeimage.layer.apply import apply_changeset
+from kubeimage.mount.copying import CopyMounter
+from kubeimage.store import Store
+from tests.properties.examples import examples
+
+
+def read_tree(root: str) -> dict[str, Node]:
+    return {str(path.relative_to(root)): node_at(path) for path in Path(root).rglob("*")}
+
+
+def node_at(path: Path) -> Node:
+    if path.is_symlink():
+        return Link(os.readlink(path))
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if path.is_dir():
+        return Folder(mode)
+    return Fifo(mode) if path.is_fifo() else File(path.read_bytes(), mode)
+
+
+@pytest.mark.parametrize("way", ["mounted by copying", "applied"])
+@examples(0.5)
+@given(image=base_images(max_layers=3))
+def test_layers_on_top_of_each_other_are_the_tree_that_the_model_says(way: str, image: model.Image) -> None:
+    with tempfile.TemporaryDirectory() as folder, Store.open(f"{folder}/store") as store:
+        layers = [store.layers.put(entries_of(layer)).diff_id for layer in image.layers]
+
+        if way == "applied":
+            os.mkdir(f"{folder}/root")
+            for layer in layers:
+                with store.layers.open(layer) as tar:
+                    apply_changeset(f"{folder}/root", tar)
+            assert read_tree(f"{folder}/root") == image.tree
+        else:
+            with CopyMounter(store.snapshots).mount(layers) as mount:
+                assert read_tree(mount.rootfs) == image.tree
+                assert mount.changes() == []
