@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 from harness import model
 from harness.strategies.images import PLATFORMS
 from harness.strategies.projects import Project
-from harness.trees import File, Folder, HardLink
+from harness.trees import File, Folder, HardLink, Link
 from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Run
 
 _NEW_FILES = ("unread", "z", ".z")
@@ -44,7 +44,8 @@ def edits(project: Project, *, platforms: Sequence[str] = PLATFORMS) -> SearchSt
     others = [one for one in platforms if one != project.platform]
     kinds: list[_Editor] = [_add, _delete]
     kinds += [partial(_change_platform, platforms=others)] if others else []
-    kinds += [_write, _chmod, _rename] if files else []
+    kinds += [_write, _chmod, _rename] * 2 if files else []
+    kinds += [_retarget] * 2 if _links(project) else []
     kinds += [_change_instruction] * 4 + [_drop_instruction, _repeat_instruction, _swap_instructions] if behind else []
     kinds += [_give_arguments] * 3 if _arguments(project) else []
     kinds += [_change_base] * 3 if project.base else []
@@ -103,6 +104,15 @@ def _rename(draw: st.DrawFn, project: Project) -> Edit:
     links = {one for one, content in context.items() if isinstance(content, HardLink) and content.path == path}
     renamed = {one: HardLink(path + "~") if one in links else content for one, content in context.items()}
     return Edit(f"rename {path!r}", replace(project, context=renamed), path)
+
+
+def _retarget(draw: st.DrawFn, project: Project) -> Edit:
+    path = draw(st.sampled_from(_links(project)))
+    return Edit(f"retarget {path!r}", replace(project, context={**project.context, path: Link("elsewhere")}), path)
+
+
+def _links(project: Project) -> list[str]:
+    return [path for path, content in project.context.items() if isinstance(content, Link)]
 
 
 def _change_instruction(draw: st.DrawFn, project: Project) -> Edit:

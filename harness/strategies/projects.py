@@ -17,7 +17,7 @@ from harness.model.tree import is_folder, join, name_of, parent
 from harness.strategies.contexts import build_contexts
 from harness.strategies.images import PLATFORMS, base_images
 from harness.strategies.scripts import scripts
-from harness.trees import Content, Pasted
+from harness.trees import Content, Folder, Link, Pasted
 from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Kubefile, Run, parse, render
 
 _COMMANDS = ("kubectl apply -f a.yaml", "helm install x charts/x --set a=1,b=2", 'echo "a   b"')
@@ -191,7 +191,9 @@ class _Writer:
     def _copies(self) -> SearchStrategy[Instruction]:
         sources = _sources(self.work.context.tree, self.values)
         own = [path.replace("$", "\\$") for path in self.work.context.tree][:4]
-        folders = [path.replace("$", "\\$") for path in self.work.tree][:8]
+        # Below files nothing can be copied: that is an error, or makes a project simpler than it was meant to be.
+        ways = [path for path, node in self.work.tree.items() if self.hostile or isinstance(node, Folder | Link)]
+        folders = [path.replace("$", "\\$") for path in ways][:8]
         destinations = [*_DESTINATIONS, *folders, *own, *(f"dest/{name_of(path)}" for path in own)]
         if self.hostile:
             destinations += ["../x", "dest/.wh.x", "$UNSET", "imageListWithAuth.yaml"]
@@ -209,7 +211,8 @@ def _sources(context: Mapping[str, object], values: Mapping[str, str | None]) ->
         found += [f"./{path}/.", f"{path}/*"] if is_folder(context, path) else [f"/{path}"]  # type: ignore[arg-type]
         found += [join(folder, f"${{{key}}}") for key, value in values.items() if value == name]
         found += [join(folder, "${ARCH}")] if name == "amd64" else []
-    return [*found, "."]
+    # However many names there are: a context is copied as a whole more often than anything in it.
+    return [*found, *["."] * (1 + len(found) // 8)]
 
 
 _ARGUMENTS: SearchStrategy[Instruction] = st.builds(

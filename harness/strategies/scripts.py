@@ -29,8 +29,11 @@ def scripts(
 
     Shape: ``variables`` are names of ARGs that may be used. No script reads or writes a pipe.
     """
+    known = [path for path in _paths(tree) if path in tree]
     paths = st.sampled_from(_paths(tree))
-    one = _command(paths, st.sampled_from(_writable(tree)), variables)
+    # Half of what is moved, linked, removed is there.
+    olds = paths if not known else st.sampled_from(known) | paths
+    one = _command(olds, paths, st.sampled_from(_writable(tree)), variables)
     commands = [draw(one) for _ in range(draw(st.integers(1, max_size)))]
     joints = [draw(st.sampled_from(_JOINTS)) for _ in commands[1:]]
     return commands[0] + "".join(joint + command for joint, command in zip(joints, commands[1:], strict=True))
@@ -53,7 +56,11 @@ def _writable(tree: Mapping[str, Node]) -> list[str]:
 
 @st.composite
 def _command(
-    draw: st.DrawFn, paths: SearchStrategy[str], writable: SearchStrategy[str], variables: Sequence[str]
+    draw: st.DrawFn,
+    olds: SearchStrategy[str],
+    paths: SearchStrategy[str],
+    writable: SearchStrategy[str],
+    variables: Sequence[str],
 ) -> str:
     kind = draw(st.sampled_from(_KINDS))
     if kind == "simple":
@@ -65,12 +72,12 @@ def _command(
         word = f'"${text}"' if text in variables else shlex.quote(text)
         return f"printf '%s\\n' {word} {kind} {quote(draw(writable))}"
     if kind in {"mv", "ln"}:
-        return f"{kind} {quote(draw(paths))} {quote(draw(paths))}"
+        return f"{kind} {quote(draw(olds))} {quote(draw(paths))}"
     if kind == "ln -s":
         return f"ln -s {draw(st.sampled_from(('a', '.', 'nowhere', 'made')))} {quote(draw(paths))}"
     if kind == "chmod":
-        return f"chmod {draw(st.sampled_from(_MODES))} {quote(draw(paths))}"
-    return f"{kind} {quote(draw(paths))}"
+        return f"chmod {draw(st.sampled_from(_MODES))} {quote(draw(olds))}"
+    return f"{kind} {quote(draw(olds if kind.startswith('rm') else paths))}"
 
 
 _KINDS = (

@@ -58,9 +58,9 @@ def test_a_copy_finds_on_disk_what_the_model_says(project: Project) -> None:
         write_tree(folder, project.context)
         collector = ContextCollector(folder)
 
-        for one in project.kubefile.instructions:
-            if isinstance(one, Copy):
-                assert found_on_disk(collector, one) == found_by_the_model(context, one)
+        copies = [one for one in project.kubefile.instructions if isinstance(one, Copy)]
+        for copy in [*copies, Copy((".",), "all")]:
+            assert found_on_disk(collector, copy) == found_by_the_model(context, copy)
 
 
 @examples(0.5)

@@ -30,7 +30,7 @@ def test_what_is_printed_is_parsed_to_the_same(kubefile: Kubefile) -> None:
     assert parse(render(kubefile)) == kubefile
 
 
-@examples(1)
+@examples(2)
 @given(written_kubefiles())
 def test_handwriting_makes_no_difference(written: WrittenKubefile) -> None:
     assert parse(written.text) == written.kubefile

@@ -1,4 +1,4 @@
-"""Stacks of layers on a real disk: put on top of each other they are the tree that the model says."""
+"""Stacks of layers, in memory and on a real disk: put on top of each other they are the tree that the model says."""
 
 import os
 import stat
@@ -11,9 +11,12 @@ from hypothesis import given
 from harness import model
 from harness.agreement import entries_of
 from harness.model import Node
+from harness.model.tree import name_of, parent
 from harness.strategies import base_images
 from harness.trees import Fifo, File, Folder, Link
 from kubeimage.layer.apply import apply_changeset
+from kubeimage.layer.entry import Entry, Kind
+from kubeimage.layer.tree import Tree
 from kubeimage.mount.copying import CopyMounter
 from kubeimage.store import Store
 from tests.properties.examples import examples
@@ -30,6 +33,30 @@ def node_at(path: Path) -> Node:
     if path.is_dir():
         return Folder(mode)
     return Fifo(mode) if path.is_fifo() else File(path.read_bytes(), mode)
+
+
+def node_of(entry: Entry) -> Node:
+    if entry.kind is Kind.FILE:
+        return File(entry.source if isinstance(entry.source, bytes) else b"", entry.mode)
+    if entry.kind is Kind.SYMLINK:
+        return Link(entry.target)
+    return Folder(entry.mode) if entry.kind is Kind.DIRECTORY else Fifo(entry.mode)
+
+
+@examples(1)
+@given(base_images(max_layers=3))
+def test_a_tree_of_layers_is_what_the_model_says(image: model.Image) -> None:
+    tree = Tree()
+
+    for layer in image.layers:
+        tree.apply(entries_of(layer))
+
+    assert {path: node_of(entry) for path, entry in tree.items()} == image.tree
+    assert all(tree.children(path) == sorted(map(name_of, below(image.tree, path))) for path in ["", *tree])
+
+
+def below(tree: model.Tree, folder: str) -> list[str]:
+    return [path for path in tree if parent(path) == folder]
 
 
 @pytest.mark.parametrize("way", ["mounted by copying", "applied"])
