@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from harness import model
+from harness.model.arguments import expand_copy, walk
+from harness.model.context import Context
+from harness.model.sources import read_by
 from harness.strategies.images import PLATFORMS
 from harness.strategies.projects import Project
 from harness.trees import File, Folder, HardLink, Link
@@ -78,14 +81,33 @@ def _write(draw: st.DrawFn, project: Project) -> Edit:
 
 
 def _files(project: Project) -> SearchStrategy[tuple[str, File]]:
-    context = {path: content for path, content in project.context.items() if isinstance(content, str | bytes | File)}
-    return st.sampled_from(
-        [(path, content if isinstance(content, File) else File(content)) for path, content in context.items()]
-    )
+    files = {
+        path: content if isinstance(content, File) else File(content)
+        for path, content in project.context.items()
+        if isinstance(content, str | bytes | File)
+    }
+    return _preferring_read(project, list(files)).map(lambda path: (path, files[path]))
+
+
+def _preferring_read(project: Project, paths: list[str]) -> SearchStrategy[str]:
+    """Choose one of ``paths``, more often one that a COPY reads: others make no difference."""
+    read = _read(project).intersection(paths)
+    anyone = st.sampled_from(paths)
+    return st.sampled_from(sorted(read)) | anyone if read else anyone
+
+
+def _read(project: Project) -> set[str]:
+    context, found = Context(model.complete(project.context)), set[str]()
+    architecture = project.platform.split("/")[1]
+    for one, values in walk(project.kubefile, project.build_args):
+        if isinstance(one, Copy):
+            sources, _ = expand_copy(one, values, architecture)
+            found.update(path for source in sources for path in read_by(context, source))
+    return found
 
 
 def _delete(draw: st.DrawFn, project: Project) -> Edit:
-    path = draw(st.sampled_from(sorted(project.context)))
+    path = draw(_preferring_read(project, sorted(project.context)))
     gone = {one for one in project.context if one == path or one.startswith(path + "/")}
     links = {one for one, content in project.context.items() if isinstance(content, HardLink) and content.path in gone}
     context = {one: content for one, content in project.context.items() if one not in gone | links}
@@ -107,7 +129,7 @@ def _rename(draw: st.DrawFn, project: Project) -> Edit:
 
 
 def _retarget(draw: st.DrawFn, project: Project) -> Edit:
-    path = draw(st.sampled_from(_links(project)))
+    path = draw(_preferring_read(project, _links(project)))
     return Edit(f"retarget {path!r}", replace(project, context={**project.context, path: Link("elsewhere")}), path)
 
 

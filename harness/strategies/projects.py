@@ -192,9 +192,11 @@ class _Writer:
         sources = _sources(self.work.context.tree, self.values)
         own = [path.replace("$", "\\$") for path in self.work.context.tree][:4]
         # Below files nothing can be copied: that is an error, or makes a project simpler than it was meant to be.
-        ways = [path for path, node in self.work.tree.items() if self.hostile or isinstance(node, Folder | Link)]
-        folders = [path.replace("$", "\\$") for path in ways][:8]
-        destinations = [*_DESTINATIONS, *folders, *own, *(f"dest/{name_of(path)}" for path in own)]
+        tree = self.work.tree
+        folders = [path for path in tree if self.hostile or isinstance(tree[path], Folder)][:8]
+        links = [path for path in tree if isinstance(tree[path], Link)][:2]
+        ways = [path.replace("$", "\\$") for path in (*folders, *links * 3)]
+        destinations = [*_DESTINATIONS, *ways, *own, *(f"dest/{name_of(path)}" for path in own)]
         if self.hostile:
             destinations += ["../x", "dest/.wh.x", "$UNSET", "imageListWithAuth.yaml"]
             sources += ["../a", "nothing", "a/..", "$UNSET", "*/*"]
@@ -211,6 +213,9 @@ def _sources(context: Mapping[str, object], values: Mapping[str, str | None]) ->
         found += [f"./{path}/.", f"{path}/*"] if is_folder(context, path) else [f"/{path}"]  # type: ignore[arg-type]
         found += [join(folder, f"${{{key}}}") for key, value in values.items() if value == name]
         found += [join(folder, "${ARCH}")] if name == "amd64" else []
+    names = [name_of(path) for path in paths]
+    # What has one name in two folders meets where it is copied to.
+    found += [path.replace("$", "\\$") for path in paths if names.count(name_of(path)) > 1] * 2
     # However many names there are: a context is copied as a whole more often than anything in it.
     return [*found, *["."] * (1 + len(found) // 8)]
 

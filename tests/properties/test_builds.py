@@ -33,8 +33,8 @@ def on_disk(project: Project, mount: str) -> Iterator[tuple[Backends, str]]:
             yield backends, f"{folder}/context"
 
 
-@examples(2)
-@given(projects(platforms=PLATFORMS))
+@examples(4)
+@given(projects(min_size=2, platforms=PLATFORMS))
 def test_a_build_in_memory_is_what_the_model_says(project: Project) -> None:
     assert try_project(project, project_backends(project)) == expected(model.build(project.request))
 

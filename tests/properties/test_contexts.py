@@ -59,7 +59,7 @@ def test_a_copy_finds_on_disk_what_the_model_says(project: Project) -> None:
         collector = ContextCollector(folder)
 
         copies = [one for one in project.kubefile.instructions if isinstance(one, Copy)]
-        for copy in [*copies, Copy((".",), "all")]:
+        for copy in [*copies, Copy((".",), "all"), Copy(("*", "*/*"), "all")]:
             assert found_on_disk(collector, copy) == found_by_the_model(context, copy)
 
 
