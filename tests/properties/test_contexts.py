@@ -11,14 +11,16 @@ from harness.model.context import Context
 from harness.model.failure import Failed
 from harness.model.sources import collect
 from harness.model.tree import Item
-from harness.strategies import Edit, Project, projects
-from harness.trees import Fifo, File, Folder, HardLink, Link, write_tree
+from harness.strategies import Edit, Project, build_contexts, projects
+from harness.trees import Content, Fifo, File, Folder, HardLink, Link, write_tree
 from kubeimage.context import ContextCollector, StatIndex
 from kubeimage.errors import KubeimageError
 from kubeimage.kubefile import Copy
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.protocols import CopyRequest
 from tests.properties.examples import edited_projects, examples
+
+WHOLE = Copy((".",), "all")
 
 
 def item_of(entry: Entry) -> Item:
@@ -59,7 +61,19 @@ def test_a_copy_finds_on_disk_what_the_model_says(project: Project) -> None:
         collector = ContextCollector(folder)
 
         copies = [one for one in project.kubefile.instructions if isinstance(one, Copy)]
-        for copy in [*copies, Copy((".",), "all"), Copy(("*", "*/*"), "all")]:
+        for copy in [*copies, WHOLE]:
+            assert found_on_disk(collector, copy) == found_by_the_model(context, copy)
+
+
+@examples(4)
+@given(build_contexts(min_size=1))
+def test_a_context_is_on_disk_what_the_model_says(tree: dict[str, Content]) -> None:
+    context = Context(model.complete(tree))
+    with tempfile.TemporaryDirectory() as folder:
+        write_tree(folder, tree)
+        collector = ContextCollector(folder)
+
+        for copy in (WHOLE, Copy(("*", "*/*"), "all"), Copy(("*/*", "*"), "all")):
             assert found_on_disk(collector, copy) == found_by_the_model(context, copy)
 
 

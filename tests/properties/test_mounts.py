@@ -43,7 +43,7 @@ def node_of(entry: Entry) -> Node:
     return Folder(entry.mode) if entry.kind is Kind.DIRECTORY else Fifo(entry.mode)
 
 
-@examples(1)
+@examples(4)
 @given(base_images(max_layers=3))
 def test_a_tree_of_layers_is_what_the_model_says(image: model.Image) -> None:
     tree = Tree()
