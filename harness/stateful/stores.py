@@ -74,14 +74,14 @@ class StoreMachine(RuleBasedStateMachine):
         assert isinstance(stored, tuple)
         return StoredLayer(*stored)
 
-    @rule(layer=known_layers)
-    def add_again(self, layer: StoredLayer) -> None:
-        """Read a layer, and bring its bytes back in."""
+    @rule(layer=known_layers, wanted=known_layers)
+    def add_again(self, layer: StoredLayer, wanted: StoredLayer) -> None:
+        """Read a layer, and bring its bytes back in, as what they are or as another one."""
 
         def again(stores: Stores) -> object:
             with stores.layers.open(layer.diff_id) as tar:
                 data = tar.read()
-            return stores.layers.add(io.BytesIO(data), diff_id=layer.diff_id)[:2], data
+            return stores.layers.add(io.BytesIO(data), diff_id=wanted.diff_id)[:2], data
 
         self._both(again)
 

@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 
 from harness.model import Node
 from harness.strategies.contexts import NAMES
-from harness.trees import Fifo, File, Folder
+from harness.trees import Fifo, Folder
 
 _NEW = ("made", "made/x", "new", "a", "two words")
 _TEXTS = ("1", "2", "", "a  b", "größe", "$(x)")
@@ -31,9 +32,14 @@ class _Paths:
         self.anything = st.sampled_from(paths)
         # Half of what is moved, changed or removed is there.
         self.old = st.sampled_from(known) | self.anything if known else self.anything
-        files = [path for path in known if isinstance(tree[path], File)]
-        self.file = st.sampled_from(files) | self.anything if files else self.anything
         self.writable = st.sampled_from([path for path in paths if not isinstance(tree.get(path), Fifo)])
+        self.written: list[str] = []
+        """What the script has written to so far."""
+
+    @property
+    def file(self) -> SearchStrategy[str]:
+        """Something to link to: two names of one file are in one layer only if it was written to there."""
+        return st.sampled_from(self.written) | self.old if self.written else self.old
 
 
 @st.composite
@@ -57,7 +63,7 @@ def quote(path: str) -> str:
 
 @st.composite
 def _command(draw: st.DrawFn, paths: _Paths, variables: Sequence[str]) -> str:
-    kind = draw(st.sampled_from(_KINDS))
+    kind = draw(st.sampled_from((*_KINDS, *["ln"] * 3) if paths.written else _KINDS))
     if kind == "simple":
         return draw(st.sampled_from(_SIMPLE))
     if kind == "ending":
@@ -65,7 +71,8 @@ def _command(draw: st.DrawFn, paths: _Paths, variables: Sequence[str]) -> str:
     if kind in {">", ">>"}:
         text = draw(st.sampled_from((*_TEXTS, *variables)))
         word = f'"${text}"' if text in variables else shlex.quote(text)
-        return f"printf '%s\\n' {word} {kind} {quote(draw(paths.writable))}"
+        paths.written.append(draw(paths.writable))
+        return f"printf '%s\\n' {word} {kind} {quote(paths.written[-1])}"
     if kind in {"mv", "ln"}:
         return f"{kind} {quote(draw(paths.file if kind == 'ln' else paths.old))} {quote(draw(paths.anything))}"
     if kind == "ln -s":

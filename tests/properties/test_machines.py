@@ -8,7 +8,7 @@ from tests.properties.examples import machine_examples
 
 
 def test_stores_in_memory_and_on_disk_agree() -> None:
-    run_state_machine_as_test(StoreMachine, settings=machine_examples(1))
+    run_state_machine_as_test(StoreMachine, settings=machine_examples(0.5))
 
 
 @pytest.mark.parametrize(

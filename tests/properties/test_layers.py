@@ -3,18 +3,21 @@
 import os
 import stat
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 
 from harness import model
-from harness.agreement import entries_of
+from harness.agreement import entries_of, read_layer
+from harness.fakes.stores import MemoryLayerStore
 from harness.model import Node
-from harness.model.tree import name_of, parent
+from harness.model.tree import Item, diff, flatten, name_of, parent
 from harness.strategies import base_images
-from harness.trees import Fifo, File, Folder, Link
+from harness.trees import Fifo, File, Folder, HardLink, Link
 from kubeimage.layer.apply import apply_changeset
+from kubeimage.layer.diff import diff_trees
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.tree import Tree
 from kubeimage.mount.copying import CopyMounter
@@ -57,6 +60,25 @@ def test_a_tree_of_layers_is_what_the_model_says(image: model.Image) -> None:
 
 def below(tree: model.Tree, folder: str) -> list[str]:
     return [path for path in tree if parent(path) == folder]
+
+
+@examples(4)
+@given(base_images(min_layers=1, max_layers=3))
+def test_what_changes_a_tree_into_another_is_the_layer_that_the_model_says(image: model.Image) -> None:
+    *below, top = image.layers
+    lower, upper = flatten(tuple(below)), image.tree
+    links = {path: item for path, item in top.items() if isinstance(item, HardLink)}
+
+    changes = diff_trees(entries_by_path(lower), entries_by_path({**upper, **links}))
+
+    store = MemoryLayerStore()
+    with store.open(store.put(changes).diff_id) as tar:
+        layer = read_layer(tar)
+    assert layer == diff(lower, upper, {path: links[path].path if path in links else path for path in upper})
+
+
+def entries_by_path(tree: Mapping[str, Item]) -> dict[str, Entry]:
+    return {entry.path: entry for entry in entries_of(tree)}
 
 
 @pytest.mark.parametrize("way", ["mounted by copying", "applied"])
