@@ -2,8 +2,9 @@
 
 import os
 import stat
+import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,13 @@ from harness.model import Node
 from harness.model.tree import Item, diff, flatten, name_of, parent
 from harness.strategies import base_images
 from harness.trees import Fifo, File, Folder, HardLink, Link
+from kubeimage.image.digest import Digest
 from kubeimage.layer.apply import apply_changeset
 from kubeimage.layer.diff import diff_trees
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.tree import Tree
 from kubeimage.mount.copying import CopyMounter
+from kubeimage.mount.overlay import OverlayMounter
 from kubeimage.store import Store
 from tests.properties.examples import examples
 
@@ -81,20 +84,41 @@ def entries_by_path(tree: Mapping[str, Item]) -> dict[str, Entry]:
     return {entry.path: entry for entry in entries_of(tree)}
 
 
-@pytest.mark.parametrize("way", ["mounted by copying", "applied"])
+def apply_all(store: Store, layers: list[Digest], to: str) -> None:
+    os.mkdir(to)
+    for layer in layers:
+        with store.layers.open(layer) as tar:
+            apply_changeset(to, tar)
+
+
+def copy_all(store: Store, layers: list[Digest], to: str) -> None:
+    with CopyMounter(store.snapshots).mount(layers) as mount:
+        assert mount.changes() == []
+        mount.keep(to)
+
+
+def mount_all(store: Store, layers: list[Digest], to: str) -> None:
+    with OverlayMounter(store.snapshots).mount(layers) as mount:
+        subprocess.run([*mount.prefix, "cp", "-a", mount.rootfs, to], check=True)
+        assert mount.changes() == []
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        pytest.param(apply_all, id="applied"),
+        pytest.param(copy_all, id="mounted by copying"),
+        pytest.param(mount_all, id="mounted by the kernel"),
+    ],
+)
 @examples(0.5)
 @given(image=base_images(max_layers=3))
-def test_layers_on_top_of_each_other_are_the_tree_that_the_model_says(way: str, image: model.Image) -> None:
+def test_layers_on_top_of_each_other_are_the_tree_that_the_model_says(
+    stack: Callable[[Store, list[Digest], str], None], image: model.Image
+) -> None:
     with tempfile.TemporaryDirectory() as folder, Store.open(f"{folder}/store") as store:
         layers = [store.layers.put(entries_of(layer)).diff_id for layer in image.layers]
 
-        if way == "applied":
-            os.mkdir(f"{folder}/root")
-            for layer in layers:
-                with store.layers.open(layer) as tar:
-                    apply_changeset(f"{folder}/root", tar)
-            assert read_tree(f"{folder}/root") == image.tree
-        else:
-            with CopyMounter(store.snapshots).mount(layers) as mount:
-                assert read_tree(mount.rootfs) == image.tree
-                assert mount.changes() == []
+        stack(store, layers, f"{folder}/root")
+
+        assert read_tree(f"{folder}/root") == image.tree
