@@ -45,7 +45,9 @@ def make_row(mutant: Mutant, death: Death | None) -> Row:
         return Row(*said, "**nothing**", "", "", "", "")
     where = death.test.removeprefix("tests/")
     killed_by = f"`{where}`" + (f" ({death.how})" if death.how in {"timeout", "before it began"} else "")
-    numbers = ("" if value is None else str(value) for value in (death.examples, death.seconds, death.lines, death.files))
+    numbers = (
+        "" if value is None else str(value) for value in (death.examples, death.seconds, death.lines, death.files)
+    )
     return Row(*said, killed_by, *numbers)
 
 

@@ -125,7 +125,9 @@ class Watcher:
 
             test = make_test(make, **named)
             inner = test.hypothesis.inner_test
-            test.hypothesis.inner_test = self._watched(inner, lambda: [getattr(one, "project", None) for one in machines])
+            test.hypothesis.inner_test = self._watched(
+                inner, lambda: [getattr(one, "project", None) for one in machines]
+            )
             return test
 
         patch.setattr(hypothesis.stateful, "get_state_machine_test", make_watched)
@@ -136,7 +138,9 @@ class Watcher:
         # Hypothesis chooses its examples by what it finds behind `wraps`: so they stay the same.
         @functools.wraps(inner)
         def watched(*arguments: Any, **named: Any) -> object:
-            made = made_of or (lambda: [value for name, value in named.items() if name == "text" or type(value) is not str])
+            made = made_of or (
+                lambda: [value for name, value in named.items() if name == "text" or type(value) is not str]
+            )
             return self._watch.run(lambda: inner(*arguments, **named), made)
 
         return watched
