@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kubeimage.builder.plan import BuildOptions, make_plan
@@ -23,6 +22,7 @@ from kubeimage.packing.files import ContextFiles, LayerFiles
 from kubeimage.packing.record import RECORD, Record
 from kubeimage.packing.search import choose_renderer
 from kubeimage.protocols import LayerStore, MadeLayer
+from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
     from kubeimage.builder.plan import Step

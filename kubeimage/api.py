@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from kubeimage.builder.forecast import Forecast
 
 KUBEFILE_NAMES = ("Kubefile", "kubefile")
-_IMAGE_ID = re.compile(r"(sha256:)?[0-9a-f]{6,64}")
+_IMAGE_ID = r"(sha256:)?[0-9a-f]{6,64}"
 
 
 def read_kubefile(path: str) -> Kubefile:
@@ -221,7 +221,7 @@ def find_image(
 
     Raises: ImageNotFoundError with near names; ReferenceFormatError where it can be neither.
     """
-    by_id = images.find(name.removeprefix("sha256:")) if _IMAGE_ID.fullmatch(name) else None
+    by_id = images.find(name.removeprefix("sha256:")) if re.fullmatch(_IMAGE_ID, name) else None
     if name.startswith("sha256:") and by_id is not None:
         return by_id, None
     naming = naming or Naming()

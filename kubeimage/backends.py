@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kubeimage.builder.events import ignore
@@ -27,6 +26,7 @@ from kubeimage.protocols import (
 from kubeimage.run.choose import choose_runner
 from kubeimage.settings import default_root
 from kubeimage.store import Store, cache_folder
+from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
     from kubeimage.registry.events import TransferObserver
@@ -114,12 +114,16 @@ def _packers(
         return settings if settings is not None else read_settings()
 
     def packer(context: str, options: BuildOptions) -> ImagePacker:
-        from kubeimage.packing.packer import Parts, RegistryPacker
-        from kubeimage.packing.resolve import Memory
+        from kubeimage.packing.memory import Memory
 
-        parts = Parts(
-            store.layers, cache, lambda: store.shelf, Memory(os.path.join(folder, "images")), known_settings, watch
-        )
+        memory = Memory(os.path.join(folder, "images"))
+        if options.pull_images == "off":
+            from kubeimage.packing.leftout import LeftOutCounter
+
+            return LeftOutCounter(store.layers, memory, options.search)
+        from kubeimage.packing.packer import Parts, RegistryPacker
+
+        parts = Parts(store.layers, cache, lambda: store.shelf, memory, known_settings, watch)
         return RegistryPacker(parts, options.pull_images, options.search, context)
 
     return packer

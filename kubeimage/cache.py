@@ -23,13 +23,13 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
 
 from kubeimage.cachekey import CacheKey, Fields
 from kubeimage.errors import DigestFormatError, StoreError
 from kubeimage.flock import release
 from kubeimage.image.digest import Digest
 from kubeimage.protocols import CachedStep, LayerStore, StoredLayer
+from kubeimage.values import dataclass
 
 _VERSION = 1
 _BASE = "base"
@@ -40,7 +40,8 @@ _COMPARED = 4
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\t": "\\t"})
 
 
-class _Result(NamedTuple):
+@dataclass(frozen=True)
+class _Result:
     """What a step made. Shape: ``diff_id`` None for nothing."""
 
     diff_id: Digest | None

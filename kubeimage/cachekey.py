@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from kubeimage.image.digest import Digest
+from kubeimage.values import dataclass
 
 FORMAT_VERSION = 1
 
@@ -25,19 +25,26 @@ class CacheKey:
     """What a step's result depends on.
 
     Shape: ``parent`` is the key of the step before, None for the first. ``fields`` are (label, value) in order.
-           ``sources`` are (path, description) of what a COPY puts into its layer, in canonical order.
+           ``sources`` are (path, description) of what a COPY puts into its layer, in canonical order; whoever knows
+           their digest can give that alone, as ``known_sources``.
     """
 
     parent: Digest | None
     fields: Fields
     sources: Fields = ()
+    known_sources: Digest | None = None
 
     @cached_property
     def digest(self) -> Digest:
         """The sha256 of the whole record."""
         parent = str(self.parent) if self.parent is not None else ""
         head = [("version", str(FORMAT_VERSION)), ("parent", parent), *self.fields]
-        return _digest_fields([*head, ("sources", str(_digest_fields(self.sources)))])
+        return _digest_fields([*head, ("sources", str(self.sources_digest))])
+
+    @cached_property
+    def sources_digest(self) -> Digest:
+        """The sha256 of ``sources`` alone."""
+        return self.known_sources or _digest_fields(self.sources)
 
     def difference(self, earlier: CacheKey) -> str | None:
         """Say which is the first field that differs from ``earlier``'s, as a person would; None if none does."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from kubeimage.image.config import Image
@@ -11,11 +10,12 @@ from kubeimage.layer.contents import content_digests
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.tree import Tree
 from kubeimage.protocols import LayerStore
+from kubeimage.values import dataclass
 
 Change = Literal["added", "removed", "changed"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Difference:
     """One path that is not alike in both.
 

@@ -8,11 +8,10 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from kubeimage.cache import CacheRecords
-from kubeimage.context.statindex import damaged_indexes
+from kubeimage.context.indexfile import damaged_indexes
 from kubeimage.errors import (
     BlobCorruptError,
     BlobNotFoundError,
@@ -35,6 +34,7 @@ from kubeimage.store.blobs import REBUILD, hash_file
 from kubeimage.store.fsck import Finding
 from kubeimage.store.gc import GarbageReport
 from kubeimage.store.layout import Layout
+from kubeimage.values import dataclass
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _IMAGE_ID = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
@@ -114,7 +114,7 @@ def _translated(target: str) -> Iterator[None]:
         raise (StoreFullError if error.errno in _FULL else StoreAccessError)(message) from error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Removed:
     """What went with a name.
 
@@ -237,16 +237,16 @@ def prune_store(root: str, *, keep_cache: bool = False, dry_run: bool = False) -
 
 
 class _Cache(CacheRecords):
-    """All that lies in the store's ``cache/``: the build cache, and the stat indexes of build contexts."""
+    """All that lies in the store's ``cache/``: the build cache, and what is remembered of build contexts."""
 
     def check(self, layers: set[Digest], *, repair: bool) -> list[tuple[str, str, bool]]:
-        """Check the stat indexes as well."""
+        """Check the indexes of build contexts as well."""
         damaged = damaged_indexes(os.path.join(self.directory, "contexts"))
         for path in damaged if repair else ():
             with suppress(OSError):
                 os.unlink(path)
         found = super().check(layers, repair=repair)
-        return [*found, *((path, "the stat index of a build context is damaged", True) for path in damaged)]
+        return [*found, *((path, "the index of a build context is damaged", True) for path in damaged)]
 
 
 def _open_store(root: str) -> Store:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from kubeimage.api import find_image
 from kubeimage.errors import PlatformMismatchError
@@ -13,9 +12,10 @@ from kubeimage.image.merging import merge_images
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
 from kubeimage.protocols import ImageStore
+from kubeimage.values import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Merged:
     """What a merge has made: one image, or one for each platform.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from kubeimage.api import Backends, BuildOptions, BuildResult, check_build, make_parts, plan_build
 from kubeimage.builder.events import BuildStarted, Event, Observer, ignore
@@ -11,9 +11,10 @@ from kubeimage.builder.executor import execute_all
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.kubefile import Kubefile
+from kubeimage.values import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PlatformsResult:
     """Finished builds, in the order of their platforms, and the index that holds their images."""
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from types import MappingProxyType
-from typing import BinaryIO, NamedTuple, Protocol
+from dataclasses import field
+from typing import BinaryIO, Protocol
 
 from kubeimage.cachekey import CacheKey
 from kubeimage.image.config import Image
@@ -16,9 +16,11 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry
+from kubeimage.values import dataclass
 
 
-class CopyRequest(NamedTuple):
+@dataclass(frozen=True)
+class CopyRequest:
     """A COPY with everything expanded.
 
     Shape: ``sources`` are patterns relative to the build context, ``destination`` is relative to the image root.
@@ -32,7 +34,8 @@ class CopyRequest(NamedTuple):
     mtime: int | None = 0
 
 
-class Collected(NamedTuple):
+@dataclass(frozen=True)
+class Collected:
     """What a COPY puts into its layer.
 
     Shape: ``entries`` in canonical order, at their places below the destination as it was written; the destination's
@@ -66,8 +69,17 @@ class SourceCollector(Protocol):
         """Keep the digests that ``entries`` have: somebody else has just read their contents."""
         ...
 
+    def known_sources(self, entries: Sequence[Entry]) -> Digest | None:
+        """Give what `remember_sources` got with the same ``entries``, if nothing has changed since; read nothing."""
+        ...
 
-class StoredLayer(NamedTuple):
+    def remember_sources(self, entries: Sequence[Entry], sources: Digest) -> None:
+        """Keep the digest of a cache key's sources, which ``entries`` came to."""
+        ...
+
+
+@dataclass(frozen=True)
+class StoredLayer:
     """A layer's tar in a store.
 
     Units: ``size`` in bytes of the tar. ``digests`` are the sha256 (32 bytes) of each FILE's content, by path.
@@ -75,7 +87,7 @@ class StoredLayer(NamedTuple):
 
     diff_id: Digest
     size: int
-    digests: Mapping[str, bytes] = MappingProxyType({})
+    digests: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class LayerStore(Protocol):
@@ -122,7 +134,8 @@ class LayerStore(Protocol):
         ...
 
 
-class ImageRecord(NamedTuple):
+@dataclass(frozen=True)
+class ImageRecord:
     """A name and what it names.
 
     Shape: ``reference`` None for an image that has lost its name. ``manifest`` is the digest of the image's manifest.
@@ -184,7 +197,8 @@ class ImageStore(Protocol):
         ...
 
 
-class CachedStep(NamedTuple):
+@dataclass(frozen=True)
+class CachedStep:
     """What a step made: a layer, or nothing (``layer`` is None)."""
 
     layer: StoredLayer | None
@@ -232,7 +246,8 @@ class SnapshotStore(Protocol):
         ...
 
 
-class Command(NamedTuple):
+@dataclass(frozen=True)
+class Command:
     """A RUN.
 
     Shape: ``script`` goes to ``sh -c`` byte for byte. ``environment`` is all that the command sees beside PATH, HOME
@@ -241,7 +256,7 @@ class Command(NamedTuple):
     """
 
     script: str
-    environment: Mapping[str, str] = MappingProxyType({})
+    environment: Mapping[str, str] = field(default_factory=dict)
     network: bool = True
     timeout: float | None = None
 
@@ -290,7 +305,8 @@ class Mounter(Protocol):
         ...
 
 
-class CommandResult(NamedTuple):
+@dataclass(frozen=True)
+class CommandResult:
     """How a command ended.
 
     Shape: ``status`` is its exit status, or minus the number of the signal that ended it. ``tail`` is the end of what
@@ -325,14 +341,16 @@ class CommandRunner(Protocol):
         ...
 
 
-class MadeLayer(NamedTuple):
+@dataclass(frozen=True)
+class MadeLayer:
     """A layer that a build has made. Shape: ``entries`` are what is in it, None where they must be read."""
 
     diff_id: Digest
     entries: Sequence[Entry] | None = None
 
 
-class PackRequest(NamedTuple):
+@dataclass(frozen=True)
+class PackRequest:
     """What a build has made, whose container images are to be packed.
 
     Shape: ``base`` are the layers below ``made``; without ``keep_base`` they do not belong to the image.
@@ -347,7 +365,8 @@ class PackRequest(NamedTuple):
     keep_base: bool = True
 
 
-class Packed(NamedTuple):
+@dataclass(frozen=True)
+class Packed:
     """What has become of the container images that an application names.
 
     Shape: ``layer`` is None where there is nothing to add. ``images`` are the names of those that are packed.

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 from kubeimage.api import default_root, find_image
@@ -21,6 +20,7 @@ from kubeimage.protocols import ImageStore
 from kubeimage.store import Store
 from kubeimage.store.failures import translated
 from kubeimage.transfer import Arrival, Budget, Intake, OpenBlob, WireForm, WireImage
+from kubeimage.values import dataclass
 
 ArchiveFormat = Literal["oci-archive", "docker-archive"]
 ARCHIVE_FORMATS: tuple[ArchiveFormat, ...] = ("oci-archive", "docker-archive")
@@ -35,7 +35,7 @@ def _keep_quiet(_blob: Descriptor) -> None:
     """Tell nobody."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _ToldImporter:
     """Tells of what is taken in."""
 
@@ -53,7 +53,7 @@ class _ToldImporter:
         return self.importer.put_manifest(data)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Saved:
     """What was written. Shape: ``absent`` counts images that the index names and that the store does not have."""
 
@@ -138,7 +138,7 @@ def find_manifest(
     return None, manifests[0]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Loaded:
     """An image that was loaded, and its names."""
 

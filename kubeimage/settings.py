@@ -22,12 +22,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from dataclasses import field, replace
+from typing import Any
 
 from kubeimage.errors import KubeimageError, SettingsError
 from kubeimage.image.reference import DEFAULT_DOMAIN, DEFAULT_NAMESPACE, Naming, Reference
+from kubeimage.values import dataclass
 
 ROOT_VARIABLE = "KUBEIMAGE_ROOT"
 
@@ -37,7 +37,8 @@ _REGISTRY = ("insecure", "plain-http", "ca-file")
 _MIRROR = ("locations", "fallback")
 
 
-class HostSettings(NamedTuple):
+@dataclass(frozen=True)
+class HostSettings:
     """How one registry is reached; without ``insecure`` and ``plain_http``, by TLS that is verified."""
 
     insecure: bool = False
@@ -48,7 +49,8 @@ class HostSettings(NamedTuple):
 _VERIFIED = HostSettings()
 
 
-class MirrorSettings(NamedTuple):
+@dataclass(frozen=True)
+class MirrorSettings:
     """Where images whose names begin with ``prefix`` are pulled from instead.
 
     Shape: ``prefix`` and ``locations`` are ``domain`` or ``domain/path``; with ``fallback``, the last place to try is
@@ -60,11 +62,12 @@ class MirrorSettings(NamedTuple):
     fallback: bool = True
 
 
-class Settings(NamedTuple):
+@dataclass(frozen=True)
+class Settings:
     """All settings; without a file, what holds for everybody."""
 
     naming: Naming = Naming()
-    hosts: Mapping[str, HostSettings] = MappingProxyType({})
+    hosts: Mapping[str, HostSettings] = field(default_factory=dict)
     mirrors: tuple[MirrorSettings, ...] = ()
     certs_dirs: tuple[str, ...] = _CERTS_DIRS
 
@@ -81,8 +84,8 @@ class Settings(NamedTuple):
         for name in names:
             host = name.removeprefix("http://").removeprefix("https://").rstrip("/")
             _check_location(host, "--insecure", allow_path=False)
-            hosts[host] = self.host(host)._replace(insecure=True, plain_http=name.startswith("http://"))
-        return self._replace(hosts=hosts)
+            hosts[host] = replace(self.host(host), insecure=True, plain_http=name.startswith("http://"))
+        return replace(self, hosts=hosts)
 
     def places(self, reference: Reference) -> tuple[Reference, ...]:
         """Give where the image can be pulled from, in the order to try.

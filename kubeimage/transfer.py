@@ -6,7 +6,6 @@ The real parts are a store's; those who carry bytes know only what stands here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from kubeimage.image.digest import Digest
@@ -15,12 +14,13 @@ from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
+from kubeimage.values import dataclass
 
 OpenBlob = Callable[[Descriptor], BinaryIO]
 """Opens a blob of an image that leaves; the caller closes it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Budget:
     """How much an arriving image may hold once its layers are uncompressed. It takes time to find out, never memory.
 
@@ -38,7 +38,7 @@ class Budget:
         return min(self.layer, max(self.free, size * self.expansion))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Arrival:
     """What a commit has made of an arrived image.
 
@@ -98,7 +98,7 @@ class Importer(Intake, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WireForm:
     """How an image is to look on its way.
 
@@ -111,7 +111,7 @@ class WireForm:
     only_raw: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WireManifest:
     """The manifest of one platform's image.
 
@@ -123,7 +123,7 @@ class WireManifest:
     blobs: tuple[Descriptor, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WireImage:
     """All that has to be sent of an image.
 
@@ -147,7 +147,7 @@ class WireImage:
         return tuple({blob.digest: blob for one in self.manifests for blob in one.blobs}.values())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RawLayer:
     """A layer that has to be compressed before its blob can be named. Units: ``size`` in bytes of the tar."""
 

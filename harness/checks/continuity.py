@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.case import Case
 from harness.checks.failed import CheckFailedError
@@ -94,7 +94,7 @@ def _edits(steps: Sequence[Step], collector: SourceCollector) -> list[_Edit]:
     for step in steps:
         for source in step.copy.sources if step.copy is not None else ():
             assert step.copy is not None
-            files = _files(collector.collect(step.copy._replace(sources=(source,))).entries)
+            files = _files(collector.collect(replace(step.copy, sources=(source,))).entries)
             for identity, _ in files:
                 readers.setdefault(_inode(identity), step)
             if files:

@@ -29,6 +29,7 @@ from harness.contracts.placements import (
 )
 from harness.fakes.context import Directory, Fifo, File, Files, HardLink, Symlink
 from kubeimage.errors import ContextError, SourceNotFoundError
+from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Kind, canonical_order
 from kubeimage.protocols import Collected, CopyRequest, SourceCollector
 
@@ -289,6 +290,17 @@ class SourceCollectorContract:
         entries = [entry._replace(digest=b"known") for entry in context.collect(copy("a x")).entries]
 
         assert context.with_digests(entries) == entries
+
+    def test_what_is_remembered_of_sources_is_never_told_of_others(self, make_context: MakeContext) -> None:
+        """A collector may forget, and many have nothing to remember."""
+        context = make_context({"a": "1", "b": "2"})
+        one, other = (context.collect(copy(f"{name} x")).entries for name in "ab")
+        sources = Digest.of(b"what a came to")
+
+        context.remember_sources(one, sources)
+
+        assert context.known_sources(one) in {None, sources}
+        assert context.known_sources(other) is None
 
 
 def shown(collected: Collected) -> list[str]:

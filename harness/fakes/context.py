@@ -18,6 +18,7 @@ from kubeimage.context.placement import PlacedTree, Placement, directories_above
 from kubeimage.context.sources import SourceFinder
 from kubeimage.context.tree import Node
 from kubeimage.errors import UnsupportedSourceError
+from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.protocols import Collected, CopyRequest
 
@@ -120,6 +121,12 @@ class MemoryContext:
 
     def remember(self, entries: Sequence[Entry]) -> None:
         """Keep nothing: reading memory again costs nothing."""
+
+    def known_sources(self, entries: Sequence[Entry]) -> Digest | None:
+        """Know nothing."""
+
+    def remember_sources(self, entries: Sequence[Entry], sources: Digest) -> None:
+        """Keep nothing."""
 
     def _read_rules(self) -> IgnoreRules:
         listed = self._items.get(IGNORE_FILE)

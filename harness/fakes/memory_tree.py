@@ -53,12 +53,14 @@ class MemoryTree(Mapping[str, Node]):
         """Give a file this content, in place; a new one gets ``mode``, or 0644."""
         node = self._file(path, create=True)
         node.content = _bytes(content)
-        if mode is not None:
-            node.mode = mode
+        node.mode = mode if mode is not None else _mode_once_written(node.mode)
 
     def append(self, path: str, content: str | bytes) -> None:
         """Add to the end of a file, which is made if need be."""
-        self._file(path, create=True).content += _bytes(content)
+        node = self._file(path, create=True)
+        if content:
+            node.content += _bytes(content)
+            node.mode = _mode_once_written(node.mode)
 
     def mkdir(self, path: str, mode: int = 0o755, *, parents: bool = False) -> None:
         """Make a directory; with ``parents`` those above it as well, and none that is there is an error."""
@@ -253,3 +255,8 @@ def _error(number: int, path: str) -> OSError:
 
 def _bytes(content: str | bytes) -> bytes:
     return content.encode() if isinstance(content, str) else content
+
+
+def _mode_once_written(mode: int) -> int:
+    """Give the mode of a file after a write: the kernel takes the bits off that lend its owner's or group's rights."""
+    return mode & ~(0o6000 if mode & 0o010 else 0o4000)

@@ -175,10 +175,12 @@ class Shell:
         there = self._nodes[number]
         assert isinstance(there, File)
         before = there.data if append else b""
-        self._nodes[number] = File(before, there.mode)
+        self._nodes[number] = File(before, there.mode if append else _mode_once_written(there.mode))
 
         def write(data: bytes) -> None:
-            self._nodes[number] = File(before + data, there.mode)
+            file = self._nodes[number]
+            assert isinstance(file, File)
+            self._nodes[number] = File(before + data, _mode_once_written(file.mode) if data else file.mode)
 
         return write
 
@@ -257,6 +259,11 @@ class Shell:
     def _into(self, path: str, name: str) -> str:
         """Give the place of a path, or of ``name`` in it where it is a folder."""
         return join(self._find(path), name) if self._is_folder(path) else self._find(path, follow=False)
+
+
+def _mode_once_written(mode: int) -> int:
+    """Give the mode of a file after a write: the kernel takes the bits off that lend its owner's or group's rights."""
+    return mode & ~(0o6000 if mode & 0o010 else 0o4000)
 
 
 _COMMANDS: dict[tuple[str, str], Callable[[Shell, list[str]], None]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import BinaryIO, NamedTuple
 
 from kubeimage.errors import ArchiveError, LayerError
@@ -14,6 +14,7 @@ from kubeimage.image.oci import LARGEST_DOCUMENT
 from kubeimage.layer.compression import PIECE, decompress, detect
 from kubeimage.layer.entry import Kind
 from kubeimage.layer.reader import Limits, iter_contents
+from kubeimage.values import dataclass
 
 _LIMITS = Limits(max_entries=200_000, max_header=1 << 20)
 _AGAIN = "get the file again; if it stays so, it is damaged where it came from"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from kubeimage.builder.plan import Step
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import Layer
+from kubeimage.values import dataclass
 
 
-class BuildStarted(NamedTuple):
+@dataclass(frozen=True)
+class BuildStarted:
     """A build begins.
 
     Shape: ``base_digest`` is that of the base's manifest, None for scratch.
@@ -24,20 +25,23 @@ class BuildStarted(NamedTuple):
     base_digest: Digest | None = None
 
 
-class StepStarted(NamedTuple):
+@dataclass(frozen=True)
+class StepStarted:
     """A step begins."""
 
     step: Step
 
 
-class StepOutput(NamedTuple):
+@dataclass(frozen=True)
+class StepOutput:
     """A piece of what a RUN prints, as it comes."""
 
     step: Step
     data: bytes
 
 
-class StepFinished(NamedTuple):
+@dataclass(frozen=True)
+class StepFinished:
     """A step is done.
 
     Shape: ``layer`` is None where it added none; ``why_missed`` is None where the cache had it, or had no say.
@@ -49,18 +53,21 @@ class StepFinished(NamedTuple):
     why_missed: str | None = None
 
 
-class Warned(NamedTuple):
+@dataclass(frozen=True)
+class Warned:
     """Something that a person should know and that stops nothing."""
 
     message: str
     step: Step | None = None
 
 
-class PackingStarted(NamedTuple):
+@dataclass(frozen=True)
+class PackingStarted:
     """Container images are looked for and packed."""
 
 
-class PackingFinished(NamedTuple):
+@dataclass(frozen=True)
+class PackingFinished:
     """Container images are packed. Shape: ``layer`` is None where there was nothing to add."""
 
     images: tuple[str, ...]
@@ -68,14 +75,16 @@ class PackingFinished(NamedTuple):
     cached: bool
 
 
-class ImagesLeftOut(NamedTuple):
+@dataclass(frozen=True)
+class ImagesLeftOut:
     """Container images are named, and none is packed. Units: ``charts`` counts charts, which were not rendered."""
 
     images: int
     charts: int
 
 
-class BuildFinished(NamedTuple):
+@dataclass(frozen=True)
+class BuildFinished:
     """The image is in the store, under its names."""
 
     image: Image

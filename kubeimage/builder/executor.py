@@ -8,7 +8,7 @@ Source: the project's design, "Execution": cache hits are a prefix; after the fi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
 from kubeimage.builder import steps
 from kubeimage.builder.events import (
@@ -36,6 +36,7 @@ from kubeimage.layer.entry import Entry
 from kubeimage.protocols import (
     BuildCache,
     CachedStep,
+    Collected,
     Command,
     CommandRunner,
     CopyRequest,
@@ -48,12 +49,14 @@ from kubeimage.protocols import (
     SourceCollector,
     StoredLayer,
 )
+from kubeimage.values import dataclass
 
 TRAILING_LAYER = ("BASE", "rootfs cache")
 """Type and value of the layer that holds what was packed."""
 
 
-class Parts(NamedTuple):
+@dataclass(frozen=True)
+class Parts:
     """Everything the executor works with, one real or fake part a protocol; without a ``packer`` none is packed."""
 
     layers: LayerStore
@@ -65,7 +68,8 @@ class Parts(NamedTuple):
     packer: ImagePacker | None = None
 
 
-class StepResult(NamedTuple):
+@dataclass(frozen=True)
+class StepResult:
     """How a step went. Shape: ``why_missed`` is None where the cache had it or had no say."""
 
     step: Step
@@ -74,7 +78,8 @@ class StepResult(NamedTuple):
     why_missed: str | None = None
 
 
-class BuildResult(NamedTuple):
+@dataclass(frozen=True)
+class BuildResult:
     """A finished build."""
 
     image: Image
@@ -215,16 +220,30 @@ class _Build:
             self._warn(message, step)
         key = None
         if self.hitting and cache.expects(self.key):
-            collected = collected._replace(entries=collector.with_digests(collected.entries))
-            key = steps.copy_key(self.key, step.cache_fields(), collected.entries)
-            if (hit := cache.lookup(key)) is not None:
-                return self._hit(step, key, hit)
+            if (hit := self._recall(step, collected)) is not None:
+                return hit
+            collected = replace(collected, entries=collector.with_digests(collected.entries))
+            key = self._copy_key(step, collected.entries)
+            if (found := cache.lookup(key)) is not None:
+                return self._hit(step, key, found)
         why = self._why_missed(key)
         copied = steps.copy(collected, self.rootfs, self.parts.layers, mtime=step.mtime)
         if key is None:
             collector.remember(copied.sources)
-            key = steps.copy_key(self.key, step.cache_fields(), copied.sources)
+            key = self._copy_key(step, copied.sources)
         return self._missed(step, key, copied.made, why)
+
+    def _recall(self, step: Step, collected: Collected) -> StepResult | None:
+        """Look a COPY up by what its sources came to the last time, if nothing about them has changed."""
+        known = self.parts.collector.known_sources(collected.entries)
+        key = CacheKey(self.key, step.cache_fields(), known_sources=known) if known is not None else None
+        hit = self.parts.cache.lookup(key) if key is not None else None
+        return self._hit(step, key, hit) if key is not None and hit is not None else None
+
+    def _copy_key(self, step: Step, entries: Sequence[Entry]) -> CacheKey:
+        key = steps.copy_key(self.key, step.cache_fields(), entries)
+        self.parts.collector.remember_sources(entries, key.sources_digest)
+        return key
 
     def _run(self, step: Step, command: Command) -> StepResult:
         key = CacheKey(self.key, step.cache_fields())

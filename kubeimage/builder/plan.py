@@ -6,8 +6,8 @@ Source: the project's design, "Execution" (steps 1 and 2) and "Layers" (the limi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from dataclasses import field
+from typing import Literal
 
 from kubeimage.cachekey import CacheKey, Fields
 from kubeimage.discovery.search import PullImages, Search
@@ -20,6 +20,7 @@ from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
 from kubeimage.kubefile import Copy, From, Instruction, Kubefile, Run, Scope, Visible, looks_secret
 from kubeimage.protocols import Command, CopyRequest
+from kubeimage.values import dataclass
 
 SCRATCH = "scratch"
 
@@ -48,9 +49,9 @@ class BuildOptions:
     timeout: float | None = None
     keep_failed: str | None = None
     pull: Literal["missing", "always", "never"] = "missing"
-    naming: Naming = Naming()  # noqa: RUF009  it never changes
+    naming: Naming = Naming()
     pull_images: PullImages = "off"
-    search: Search = Search()  # noqa: RUF009  it never changes
+    search: Search = Search()
 
     @property
     def target(self) -> Platform:
@@ -58,7 +59,8 @@ class BuildOptions:
         return self.platform or Platform.host()
 
 
-class Step(NamedTuple):
+@dataclass(frozen=True)
+class Step:
     """One instruction behind FROM, with its inputs resolved.
 
     Shape: ``number`` counts from 1. Exactly one of ``copy`` and ``run`` is set where the step may make a layer.
@@ -113,7 +115,8 @@ def _copy_fields(request: CopyRequest) -> Fields:
     )
 
 
-class BuildPlan(NamedTuple):
+@dataclass(frozen=True)
+class BuildPlan:
     """What a build will do."""
 
     kubefile: Kubefile

@@ -6,7 +6,7 @@ Source: the project's design, "Execution".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from kubeimage.builder.plan import Step
 from kubeimage.builder.rootfs import Rootfs
@@ -16,18 +16,21 @@ from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, Kind, directory, with_digest
 from kubeimage.layer.names import ancestors
 from kubeimage.protocols import Collected, Command, CommandResult, CommandRunner, LayerStore, Mounter, StoredLayer
+from kubeimage.values import dataclass
 
 _DEFAULT_DIRECTORY_MODE = 0o755
 
 
-class Made(NamedTuple):
+@dataclass(frozen=True)
+class Made:
     """What a step made: a layer and the entries in it, or nothing."""
 
     layer: StoredLayer | None
     entries: Sequence[Entry] = ()
 
 
-class Copied(NamedTuple):
+@dataclass(frozen=True)
+class Copied:
     """What a COPY made, and its collected entries with the digests of what was read."""
 
     made: Made

@@ -64,8 +64,6 @@ def program(context: click.Context) -> None:
 
 def main() -> NoReturn:
     """Run the command line of this process, and leave the process."""
-    # The collector would walk the tuples of ten thousand files again and again, and find nothing.
-    gc.set_threshold(50_000, 20, 20)
     _fill_standard_streams()
     for number in (signal.SIGTERM, signal.SIGHUP):
         # A signal that the parent had ignored, as nohup does, stays so.

@@ -15,11 +15,11 @@ import click
 from kubeimage.errors import Diagnostic
 
 # CSI, OSC and the other strings that a terminal obeys, whole.
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\`-~])")
+_ESCAPES = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\`-~])"
 # Control characters but the tab, and those that turn the direction of writing.
-_CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_BEYOND_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
+_CONTROLS = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+_BEYOND_JSON = "[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+_DIGEST = r"(sha256:[0-9a-f]{12})[0-9a-f]{52}"
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 format_option = click.option(
@@ -29,7 +29,7 @@ format_option = click.option(
 
 def harmless(text: str) -> str:
     """Give ``text`` without what a terminal would obey rather than show; tabs stay."""
-    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", _ESCAPES.sub("", text))
+    return re.sub(_CONTROLS, "\N{REPLACEMENT CHARACTER}", re.sub(_ESCAPES, "", text))
 
 
 def harmless_lines(text: str, *, width: int | None = None) -> str:
@@ -45,7 +45,7 @@ def shorten(text: str, width: int) -> str:
 
 def shorten_digests(text: str) -> str:
     """Cut the digests in ``text`` to the characters that people compare."""
-    return _DIGEST.sub(r"\1", text)
+    return re.sub(_DIGEST, r"\1", text)
 
 
 def format_size(size: int) -> str:
@@ -66,7 +66,7 @@ def count(number: int, noun: str) -> str:
 def format_json(value: object, *, indent: int | None = 2) -> str:
     """Give ``value`` as JSON, readable and with no character that a terminal would obey."""
     text = json.dumps(value, indent=indent, ensure_ascii=False)
-    return _BEYOND_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return re.sub(_BEYOND_JSON, lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

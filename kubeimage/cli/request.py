@@ -6,13 +6,14 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from kubeimage.cli.searching import SearchRequest, search_options
 from kubeimage.cli.session import Session, common_options
 from kubeimage.errors import BuildArgError, ContextNotFoundError, ReferenceFormatError, UsageError
+from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
     from kubeimage.builder.plan import BuildOptions
@@ -25,7 +26,8 @@ EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 _LAST_EPOCH = 253_402_300_799
 
 
-class BuildRequest(NamedTuple):
+@dataclass(frozen=True)
+class BuildRequest:
     """The options and arguments, as they were typed."""
 
     tags: tuple[str, ...]
@@ -105,7 +107,7 @@ class BuildRequest(NamedTuple):
         return self.file
 
 
-_FIELDS = frozenset(BuildRequest._fields)
+_FIELDS = frozenset(BuildRequest.__match_args__)
 
 
 def parse_build_args(texts: tuple[str, ...], environment: Mapping[str, str]) -> dict[str, str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from kubeimage.errors import UsageError
+from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
     from kubeimage.discovery.search import Search, Values
@@ -18,7 +19,8 @@ IGNORE_FILE = ".imageignore"
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
-class SearchRequest(NamedTuple):
+@dataclass(frozen=True)
+class SearchRequest:
     """The options, as they were typed."""
 
     discover: tuple[str, ...] = ()

@@ -3,7 +3,8 @@
 wildcards, ignore, names     pure: patterns for names, .kubeignore, names that need care
 sources, placement           pure: which paths a SRC means; where they land
 walk, reading, collector     on disk: what lies there, its digest, and the SourceCollector made of all this
-statindex                    digests of files that have not changed since somebody read them
+indexfile                    small files that remember something about one context
+statindex, treeindex         digests of files, and of whole COPYs, that have not changed since somebody read them
 """
 
 from kubeimage.context.collector import ContextCollector

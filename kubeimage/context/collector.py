@@ -14,6 +14,7 @@ from kubeimage.context.sources import SourceFinder
 from kubeimage.context.statindex import StatIndex
 from kubeimage.context.walk import DiskTree, Walk
 from kubeimage.errors import ContextNotFoundError, UnsupportedSourceError
+from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, FileIdentity, Kind, with_digest
 from kubeimage.protocols import Collected, CopyRequest
 
@@ -67,6 +68,16 @@ class ContextCollector:
             source, identity, digest = entry[-3:]
             if digest is not None and identity is not None and isinstance(source, str):
                 record(relative(source), identity, digest)
+
+    def known_sources(self, entries: Sequence[Entry]) -> Digest | None:
+        """Give what `remember_sources` got with the same ``entries``, if nothing has changed since; read nothing."""
+        known = self._index.trees.lookup(entries) if self._index is not None else None
+        return Digest(known.hex()) if known is not None else None
+
+    def remember_sources(self, entries: Sequence[Entry], sources: Digest) -> None:
+        """Keep the digest of a cache key's sources, which ``entries`` came to."""
+        if self._index is not None:
+            self._index.trees.record(entries, bytes.fromhex(sources.hex))
 
     def _digest_of(self, entry: Entry) -> bytes:
         source, identity = entry.source, entry.identity

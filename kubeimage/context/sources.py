@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
 
 from kubeimage.context.ignore import IgnoreRules
 from kubeimage.context.names import AUTH_LIST, is_text
@@ -16,11 +15,13 @@ from kubeimage.context.search import Search, as_pattern, literally
 from kubeimage.context.tree import Tree
 from kubeimage.context.wildcards import has_wildcard
 from kubeimage.errors import ContextError, SourceEscapeError, SourceNotFoundError
+from kubeimage.values import dataclass
 
 _MOST_NAMES_COMPARED = 5_000
 
 
-class SourcePattern(NamedTuple):
+@dataclass(frozen=True)
+class SourcePattern:
     """A SRC, taken apart.
 
     Shape: ``parts`` are the names on the way, without ``.`` and ``..``. ``contents`` means what is in the directory,

@@ -1,12 +1,6 @@
 """What need not be read again: digests of files that are still what they were when somebody read them.
 
-    DIRECTORY/
-      <hash of the context's real path>            one index a build context
-      .<hash of the context's real path>.*.tmp     one being written; what a killed build left, a later one removes
-
-An index is a list of (path, size, mtime_ns, ctime_ns, inode, device) -> sha256 behind a header with its version and a
-checksum. It is read whole and replaced whole, without a lock: the last writer wins, and what it did not know is read
-once more. An index that is damaged, of another version, or of another context is an empty one.
+The index is a list of (path, size, mtime_ns, ctime_ns, inode, device) -> sha256.
 
 Edits within one tick: a file may be written, read by a build, and written again before the clock of its filesystem
 moves on; then its stat data say nothing. So a digest is kept only if the file's times lay clearly before the moment the
@@ -18,7 +12,6 @@ Source: the same problem and cure in git, "racy-git.txt".
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import struct
 import time
@@ -28,11 +21,11 @@ from itertools import starmap
 from types import TracebackType
 from typing import Self
 
+from kubeimage.context.indexfile import IndexFile
+from kubeimage.context.treeindex import TreeIndex
 from kubeimage.layer.entry import FileIdentity
 
-_MAGIC = b"kubeimage stat index 1\n"
-_CHECKSUM_SIZE = hashlib.sha256().digest_size
-_HEAD = struct.Struct("<III")
+_HEAD = struct.Struct("<II")
 _RECORD = struct.Struct("<QqqQQ32s")
 
 # The kernel stamps files with a clock that may be a timer tick (1 to 10 ms) late.
@@ -40,7 +33,6 @@ _TICK_NS = 50_000_000
 # Filesystems without fractions of a second round by one second, or by two (FAT).
 _COARSE_TICK_NS = 2_500_000_000
 _SECOND_NS = 1_000_000_000
-_STALE_SECONDS = 3600
 
 _Record = tuple[int, int, int, int, int, bytes]
 
@@ -61,18 +53,17 @@ class StatIndex:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._began = clock()
-        self._directory = directory
         self._context = os.path.realpath(context)
-        self._owner = os.fsencode(self._context)
-        self._name = hashlib.sha256(self._owner).hexdigest()[:32]
-        self._notice = notice
+        self._file = IndexFile(directory, self._context, "stat", notice)
         self._used: set[str] = set()
         self._is_changed = False
+        self.trees = TreeIndex(IndexFile(directory, self._context, "trees", None), self._is_settled)
+        """What whole COPYs came to."""
 
     @property
     def path(self) -> str:
         """Where the index is kept."""
-        return os.path.join(self._directory, self._name)
+        return self._file.path
 
     def lookup(self, path: str, identity: FileIdentity) -> bytes | None:
         """Give the digest of the file at ``path`` in the context, if it is known to be that of ``identity``."""
@@ -95,16 +86,12 @@ class StatIndex:
 
     def save(self) -> None:
         """Write the index, if it has news; what is no longer in the context as it was is dropped."""
+        self.trees.save()
         if not self._is_changed:
             return
         self._is_changed = False
         self._drop_outdated()
-        try:
-            os.makedirs(self._directory, exist_ok=True)
-            self._remove_leftovers()
-            self._write(_encode(self._owner, self._records))
-        except OSError as error:
-            self._tell(f"the stat index {self.path!r} cannot be written ({error.strerror}): sources are read again")
+        self._file.write(_encode(self._records))
 
     def __enter__(self) -> Self:
         return self
@@ -121,14 +108,7 @@ class StatIndex:
 
     @cached_property
     def _records(self) -> dict[str, _Record]:
-        try:
-            with open(self.path, "rb") as stream:
-                return _decode(self._owner, stream.read())
-        except (FileNotFoundError, NotADirectoryError):
-            return {}
-        except OSError as error:
-            self._tell(f"the stat index {self.path!r} cannot be read ({error.strerror}): sources are read again")
-            return {}
+        return _decode(self._file.read())
 
     def _drop_outdated(self) -> None:
         records = self._records
@@ -144,52 +124,15 @@ class StatIndex:
         found = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
         return found == record[:5]
 
-    def _write(self, data: bytes) -> None:
-        aside = os.path.join(self._directory, f".{self._name}.{os.urandom(8).hex()}.tmp")
-        try:
-            with open(aside, "xb") as stream:
-                stream.write(data)
-            os.replace(aside, self.path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(aside)
-            raise
 
-    def _remove_leftovers(self) -> None:
-        for name in os.listdir(self._directory):
-            if name.startswith(f".{self._name}.") and name.endswith(".tmp"):
-                aside = os.path.join(self._directory, name)
-                with contextlib.suppress(OSError):
-                    if os.lstat(aside).st_mtime + _STALE_SECONDS < time.time():
-                        os.unlink(aside)
-
-    def _tell(self, message: str) -> None:
-        notice, self._notice = self._notice, None
-        if notice is not None:
-            notice(message)
-
-
-def damaged_indexes(directory: str) -> list[str]:
-    """Give the paths of the indexes in ``directory`` that no build would believe."""
-    found = []
-    with contextlib.suppress(OSError):
-        for name in sorted(os.listdir(directory)):
-            path = os.path.join(directory, name)
-            with contextlib.suppress(FileNotFoundError), open(path, "rb") as stream:
-                if not name.startswith(".") and not _is_whole(stream.read()):
-                    found.append(path)
-    return found
-
-
-def _encode(owner: bytes, records: dict[str, _Record]) -> bytes:
-    """Write the records behind a checksum; times that no clock shows (past the year 2262) are not kept."""
+def _encode(records: dict[str, _Record]) -> bytes:
+    """Write the records one after the other; times that no clock shows (past the year 2262) are not kept."""
     try:
         paths, packed = list(records), list(starmap(_RECORD.pack, records.values()))
     except struct.error:
-        return _encode(owner, {path: record for path, record in records.items() if _can_be_packed(record)})
+        return _encode({path: record for path, record in records.items() if _can_be_packed(record)})
     names = "\0".join(paths).encode()
-    body = b"".join([_HEAD.pack(len(paths), len(owner), len(names)), owner, names, *packed])
-    return _MAGIC + hashlib.sha256(body).digest() + body
+    return b"".join([_HEAD.pack(len(paths), len(names)), names, *packed])
 
 
 def _can_be_packed(record: _Record) -> bool:
@@ -198,24 +141,14 @@ def _can_be_packed(record: _Record) -> bool:
     return False
 
 
-def _decode(owner: bytes, data: bytes) -> dict[str, _Record]:
-    """Read what `_encode` wrote for the same ``owner``; anything else holds nothing."""
-    if not _is_whole(data):
-        return {}
-    body = memoryview(data)[len(_MAGIC) + _CHECKSUM_SIZE :]
+def _decode(body: memoryview) -> dict[str, _Record]:
+    """Read what `_encode` wrote; anything else holds nothing."""
     try:
-        count, owner_size, names_size = _HEAD.unpack_from(body)
-        names_at = _HEAD.size + owner_size
-        records_at = names_at + names_size
-        if not count or body[_HEAD.size : names_at] != owner:
+        count, names_size = _HEAD.unpack_from(body)
+        records_at = _HEAD.size + names_size
+        if not count:
             return {}
-        names = str(body[names_at:records_at], "utf-8").split("\0")
+        names = str(body[_HEAD.size : records_at], "utf-8").split("\0")
         return dict(zip(names, _RECORD.iter_unpack(body[records_at:]), strict=True))
     except (struct.error, ValueError):
         return {}
-
-
-def _is_whole(data: bytes) -> bool:
-    start = len(_MAGIC) + _CHECKSUM_SIZE
-    found = hashlib.sha256(memoryview(data)[start:]).digest()
-    return data[: len(_MAGIC)] == _MAGIC and found == data[len(_MAGIC) : start]

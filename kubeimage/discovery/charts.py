@@ -11,7 +11,7 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from kubeimage.cachekey import CacheKey
@@ -21,6 +21,7 @@ from kubeimage.discovery.manifests import find_in_manifest
 from kubeimage.discovery.references import read_name
 from kubeimage.errors import ChartError
 from kubeimage.image.digest import Digest
+from kubeimage.values import dataclass
 
 CHART_FILE = "Chart.yaml"
 RULE_ANNOTATION = "helm.sh/images"

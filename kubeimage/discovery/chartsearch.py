@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 from kubeimage.discovery.charts import (
@@ -18,6 +18,7 @@ from kubeimage.discovery.charts import (
 from kubeimage.discovery.findings import NOT_RENDERED, Findings, Notebook, passed_over
 from kubeimage.discovery.search import VALUES_SUFFIXES, Files, Search
 from kubeimage.errors import DiscoveryError
+from kubeimage.values import dataclass
 
 _IGNORED = "left out by --ignore-chart"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kubeimage.discovery.findings import Findings, Found, Notebook, Place, Skipped, passed_over
@@ -16,6 +15,7 @@ from kubeimage.discovery.search import (
     Files,
     Search,
 )
+from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
     from kubeimage.discovery.charts import Renderer

@@ -15,8 +15,8 @@ DOCKER_HUB = "docker.io"
 _HUB_NAMES = frozenset({"index.docker.io", "registry-1.docker.io"})
 _HUB = Naming(DOCKER_HUB, "library")
 _LONGEST = 1024
-_LETTER = re.compile("[a-z]")
-_TEMPLATE = re.compile(r"\{\{|\}\}|\$\(|\$\{|\$[A-Za-z_]|<[A-Za-z_ -]+>|%[a-z(]")
+_LETTER = "[a-z]"
+_TEMPLATE = r"\{\{|\}\}|\$\(|\$\{|\$[A-Za-z_]|<[A-Za-z_ -]+>|%[a-z(]"
 
 
 def parse_image(text: str) -> Reference:
@@ -45,7 +45,7 @@ def read_name(text: str, *, certain: bool) -> Reference | str:
     text = text.strip()
     if not text:
         return "empty"
-    if _TEMPLATE.search(text):
+    if re.search(_TEMPLATE, text):
         return "a template or variable, not a name"
     if any(char.isspace() for char in text):
         return "a text, not a name"
@@ -57,7 +57,7 @@ def read_name(text: str, *, certain: bool) -> Reference | str:
         return reference
     if reference.digest is None and ":" not in text.rpartition("/")[2]:
         return "a word without tag or digest: only a guess"
-    if not _LETTER.search(reference.repository.removeprefix("library/")):
+    if not re.search(_LETTER, reference.repository.removeprefix("library/")):
         return "numbers, not a name"
     return reference
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 from kubeimage.cachekey import Fields
 from kubeimage.discovery.references import Choice
 from kubeimage.image.digest import Digest
+from kubeimage.values import dataclass
 
 MANIFESTS = "manifests"
 CHARTS = "charts"
@@ -22,7 +23,8 @@ PullImages = Literal["off", "missing", "always", "never"]
 """When registries are asked for container images: with ``off`` none is packed at all."""
 
 
-class Values(NamedTuple):
+@dataclass(frozen=True)
+class Values:
     """A values file for charts.
 
     Shape: ``chart`` None means all of them; ``name`` is the file's, for messages.
@@ -33,7 +35,8 @@ class Values(NamedTuple):
     text: bytes
 
 
-class Search(NamedTuple):
+@dataclass(frozen=True)
+class Search:
     """How to search.
 
     Shape: ``folders`` are searched for manifests beside ``manifests/``. ``ignored_charts`` are patterns of a chart's

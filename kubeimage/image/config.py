@@ -9,7 +9,7 @@ Source: OCI image-spec v1.1, config.md; the project's design, "The store".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from kubeimage.image.document import Arguments, Commands, History, Layer
 from kubeimage.image.oci import MEDIA_TYPE_CONFIG, Descriptor, Manifest, platform_from_json, platform_to_json
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.values import dataclass
 
 CLUSTERFILE_ANNOTATION = "sea.aliyun.com/ClusterFile"
 APPLICATION: Literal["application"] = "application"

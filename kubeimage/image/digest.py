@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Self
 
 from kubeimage.errors import DigestFormatError
+from kubeimage.values import dataclass
 
 _SHA256 = re.compile(r"sha256:([a-f0-9]{64})")
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, order=True)
 class Digest:
     """A sha256 of some bytes; ``str()`` gives ``sha256:HEX``."""
 

@@ -6,12 +6,13 @@ Source: the project's design, "Execution" (step 2) and "The store".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import NamedTuple
 
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import MEDIA_TYPE_LAYER, Descriptor
+from kubeimage.values import dataclass
 
 MAX_LAYERS = 128
 """An image never has more, its base's layers and the trailing rootfs layer included."""
@@ -51,7 +52,7 @@ class Arguments(NamedTuple):
         return {**self.parent, **self.current}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layer:
     """One layer of an image: its tar, and the instruction that made it.
 

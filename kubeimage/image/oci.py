@@ -6,7 +6,7 @@ Source: OCI image-spec v1.1, descriptor.md, manifest.md, image-index.md; distrib
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import NamedTuple, Self
 
@@ -15,6 +15,7 @@ from kubeimage.image.canonical import JsonObject
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import INDEXES, MANIFESTS, SCHEMA_1
 from kubeimage.image.platform import Platform
+from kubeimage.values import dataclass
 
 MEDIA_TYPE_MANIFEST = media_types.MANIFEST
 MEDIA_TYPE_INDEX = media_types.INDEX
@@ -31,7 +32,7 @@ ANNOTATION_REF_NAME = "org.opencontainers.image.ref.name"
 ANNOTATION_FULL_NAME = "io.containerd.image.name"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Descriptor:
     """What a blob is, and how to find and check it.
 

@@ -13,16 +13,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Self, TypeVar
 
 from kubeimage.errors import PlatformFormatError
+from kubeimage.values import dataclass
 
 T = TypeVar("T")
 
-_WORD = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_WORD = r"[a-z0-9][a-z0-9._-]*"
 _ALSO_RUNS = {"amd64": "386", "arm64": "arm"}
-_GENERATION = re.compile(r"v([0-9]{1,3})")
+_GENERATION = r"v([0-9]{1,3})"
 _MACHINES = {
     "x86_64": ("amd64", ""),
     "aarch64": ("arm64", ""),
@@ -37,7 +37,7 @@ _ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
 _DEFAULT_VARIANTS = {"arm64": "v8", "arm": "v7", "amd64": "v1"}
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, order=True)
 class Platform:
     """An operating system, a processor architecture and, where it matters, its variant."""
 
@@ -54,7 +54,7 @@ class Platform:
         parts = text.strip().lower().split("/")
         if len(parts) == 1:
             parts = ["linux", *parts]
-        if len(parts) > 3 or not all(_WORD.fullmatch(part) for part in parts):
+        if len(parts) > 3 or not all(re.fullmatch(_WORD, part) for part in parts):
             raise PlatformFormatError(f"not a platform: {text!r}", hint="write it as linux/amd64 or linux/arm64/v8")
         system, architecture, *variant = parts
         return cls(system, _ALIASES.get(architecture, architecture), variant[0] if variant else "")
@@ -107,5 +107,5 @@ class Platform:
 
 def _generation(variant: str) -> int | None:
     """Give the number of a variant such as ``v7``."""
-    match = _GENERATION.fullmatch(variant)
+    match = re.fullmatch(_GENERATION, variant)
     return int(match[1]) if match else None

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple, Self
 
 from kubeimage.errors import DigestFormatError, ReferenceFormatError
 from kubeimage.image.digest import Digest
+from kubeimage.values import dataclass
 
 DEFAULT_DOMAIN = "registry.cn-qingdao.aliyuncs.com"
 DEFAULT_NAMESPACE = "sealer-io"
@@ -27,7 +28,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _LONGEST = 255
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, order=True)
 class Reference:
     """The full name of an image: ``domain/repository:tag`` or ``domain/repository[:tag]@digest``.
 

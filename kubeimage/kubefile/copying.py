@@ -18,7 +18,7 @@ from kubeimage.kubefile.words import Word, is_comment_at, iter_words, skip_blank
 
 _ARRAY_HINT = 'as in: COPY ["my file", "etc"]; a pattern that starts with [ is written ./[a-z]*'
 _BLANK_HINT = 'write names that hold blanks as a JSON array, as in: COPY ["my file", "etc"]'
-_MODE = re.compile(r"0*+[0-7]{0,4}")
+_MODE = r"0*+[0-7]{0,4}"
 _FLAGS = ("--exact", "--chmod")
 _FOREIGN_FLAGS = {
     "--chown": "what is copied always belongs to 0:0; leave the flag out",
@@ -69,7 +69,7 @@ def _read_flag(statement: Statement, word: Word, flags: _Flags) -> None:
             problem = Problem(Mistake.FLAG_VALUE, f"--exact takes no value, found {quoted(value)}", "write --exact")
     elif not value:
         problem = Problem(Mistake.FLAG_VALUE, "--chmod takes a value, found none", "as in: COPY --chmod=755 tool bin")
-    elif not _MODE.fullmatch(value):
+    elif not re.fullmatch(_MODE, value):
         message = f"--chmod takes an octal mode from 0 to 7777, found {quoted(value)}"
         problem = Problem(Mistake.BAD_MODE, message, "as in: COPY --chmod=755 tool bin")
     else:

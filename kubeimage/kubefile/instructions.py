@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 from kubeimage.kubefile.arguments import format_pairs
 from kubeimage.kubefile.arrays import format_array, looks_like_array
 from kubeimage.kubefile.source import BLANKS, NOWHERE, Source, Span, ends_in_odd_backslash
 from kubeimage.kubefile.words import is_plain, quote
+from kubeimage.values import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Spanned:
     """What all instructions have."""
 
     span: Span = field(default=NOWHERE, compare=False, repr=False, kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class From(_Spanned):
     """The base image, as it is written: ``scratch``, a reference, or one with ``${KEY}`` in it."""
 
@@ -32,7 +33,7 @@ class From(_Spanned):
         return self.name if is_plain(self.name) else quote(self.name)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Arg(_Spanned):
     """Declared arguments with their defaults, not expanded.
 
@@ -49,7 +50,7 @@ class Arg(_Spanned):
         return format_pairs(self.pairs)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Copy(_Spanned):
     """Sources of the build context and the place they get, not expanded.
 
@@ -75,7 +76,7 @@ class Copy(_Spanned):
         return " ".join([*flags, *names] if plain else [*flags, format_array(names)])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Run(_Spanned):
     """A command for ``sh -c``, byte for byte."""
 
@@ -89,7 +90,7 @@ class Run(_Spanned):
         return self.command
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cmd(_Spanned):
     """Commands that a cluster runs when it starts; none is run at build."""
 

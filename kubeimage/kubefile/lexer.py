@@ -17,7 +17,7 @@ from kubeimage.kubefile.codes import Mistake
 from kubeimage.kubefile.source import BLANKS, Source, Span, ends_in_odd_backslash, is_comment
 
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
-_SURROGATES = re.compile("[\ud800-\udfff]")
+_SURROGATES = "[\ud800-\udfff]"
 _MOST_UNFIT_LINES = 10
 
 
@@ -100,7 +100,7 @@ def _unfit_lines(source: Source) -> list[Diagnostic]:
 
 
 def _unfit(file: str, number: int, found: re.Match[str]) -> Diagnostic:
-    shown = _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", found.string)
+    shown = re.sub(_SURROGATES, "\N{REPLACEMENT CHARACTER}", found.string)
     location = Location(file, number, found.start() + 1, shown)
     value = ord(found[0])
     if value == 0:

@@ -22,8 +22,8 @@ _SECRET_PARTS = frozenset(
 )
 _SECRET_KEYS = frozenset({("API", "KEY"), ("ACCESS", "KEY"), ("SECRET", "KEY"), ("PRIVATE", "KEY"), ("SSH", "KEY")})
 _KEY_WORD = re.compile(rf"(?<![A-Za-z0-9_])({KEY})")
-_SWALLOWED = re.compile(rf"(?:{'|'.join(KEYWORDS)})[{BLANKS}]")
-_NOT_SHELL_TEXT = re.compile(r'--[a-z]|\[ *"')
+_SWALLOWED = rf"(?:{'|'.join(KEYWORDS)})[{BLANKS}]"
+_NOT_SHELL_TEXT = r'--[a-z]|\[ *"'
 
 
 def lint(kubefile: Kubefile) -> tuple[Diagnostic, ...]:
@@ -180,7 +180,7 @@ def _about_one(instruction: Instruction) -> Iterator[Diagnostic]:
 def _about_swallowed(instruction: Instruction) -> Iterator[Diagnostic]:
     span = instruction.span
     for index, line in enumerate(span.lines[1:], start=1):
-        if _SWALLOWED.match(line):
+        if re.match(_SWALLOWED, line):
             keyword, number = line.split(maxsplit=1)[0], span.first_line + index
             message = f"this {keyword} is part of the {instruction.keyword} above, whose line ends in a \\"
             here = Span(span.file, number, number, 1, len(keyword), (line,))
@@ -218,7 +218,7 @@ def _about_copy(copy: Copy) -> Iterator[Diagnostic]:
 
 
 def _about_run(run: Run) -> Iterator[Diagnostic]:
-    found = _NOT_SHELL_TEXT.match(run.command)
+    found = re.match(_NOT_SHELL_TEXT, run.command)
     if found:
         what = "a flag" if found[0].startswith("--") else "an array"
         message = f"RUN gives its text to the shell as it is; this is not {what} to it"

@@ -12,8 +12,8 @@ from kubeimage.kubefile.statement import Problem, quoted
 
 WHITEOUT_PREFIX = ".wh."
 
-_REFERENCE_AROUND_KEYS = re.compile(r"[A-Za-z0-9._:/@\[\]${}\\-]*")
-_REMOTE = re.compile(r"[a-z][a-z0-9+.-]*+://|git@", re.IGNORECASE)
+_REFERENCE_AROUND_KEYS = r"[A-Za-z0-9._:/@\[\]${}\\-]*"
+_REMOTE = r"[A-Za-z][A-Za-z0-9+.-]*+://|[Gg][Ii][Tt]@"
 
 
 def check_base(name: str, *, expanded: bool = False) -> Problem | None:
@@ -27,7 +27,7 @@ def check_base(name: str, *, expanded: bool = False) -> Problem | None:
     try:
         if expanded or not names_used(name):
             Reference.parse(name if expanded else expand(name, {}))
-        elif not _REFERENCE_AROUND_KEYS.fullmatch(name):
+        elif not re.fullmatch(_REFERENCE_AROUND_KEYS, name):
             message = f"not an image reference: {quoted(name)}"
             return Problem(Mistake.BAD_BASE, message, "a reference holds no blanks, and only the signs . _ - / : @")
     except ReferenceFormatError as error:
@@ -39,7 +39,7 @@ def check_source(name: str, *, expanded: bool = False) -> Problem | None:
     """Say what is wrong with a SRC; before it is ``expanded``, what stands behind a ``$`` is not known."""
     if not name:
         return Problem(Mistake.EMPTY_TEXT, "an empty source", "write . to mean the whole build context")
-    if _REMOTE.match(name):
+    if re.match(_REMOTE, name):
         hint = "fetch it first and COPY the file; sources from http, https and git come later"
         return Problem(Mistake.REMOTE_SOURCE, f"COPY takes files of the build context, found {quoted(name)}", hint)
     if _leaves_root(name, expanded=expanded):

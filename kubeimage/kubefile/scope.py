@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -23,6 +23,7 @@ from kubeimage.kubefile.instructions import Arg, Copy, From, Instruction, Kubefi
 from kubeimage.kubefile.names import check_base, check_destination, check_source
 from kubeimage.kubefile.source import Span
 from kubeimage.kubefile.statement import Problem, closest, cut, quoted
+from kubeimage.values import dataclass
 
 ARCHITECTURE = "ARCH"
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
 from kubeimage.errors import Location
+from kubeimage.values import dataclass
 
 BLANKS = " \t\r"
 
@@ -40,7 +41,7 @@ class Source:
         return Span(self.file, first_line, last_line, column, length, self.lines[first_line - 1 : last_line])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Span:
     """Where something stands in a physical file.
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self, cast
 
 from kubeimage.errors import LayerFormatError, LayerTooLargeError, UsageError
 from kubeimage.image.media_types import Compression
+from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -38,7 +38,7 @@ class Readable(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Coding:
     """How a layer is to be compressed. Shape: ``level`` 0 leaves it to us."""
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from kubeimage.errors import LayerFormatError, LayerTooLargeError, StoreAccessError
@@ -24,6 +23,7 @@ from kubeimage.layer.entry import OPAQUE_MARKER, WHITEOUT_PREFIX, Entry, Kind
 from kubeimage.layer.header import BLOCK
 from kubeimage.layer.names import check_path
 from kubeimage.layer.namespace import Namespace
+from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -41,7 +41,7 @@ _HARMLESS_FOR_ALL = {"comment", "atime", "ctime", "uid", "gid", "uname", "gname"
 _DECIMAL = re.compile(rb"(-?[0-9]{1,18})(\.[0-9]*)?")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """How much a layer may hold before it is refused.
 

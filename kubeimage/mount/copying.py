@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, FileIdentity, identity_of
@@ -17,6 +17,7 @@ from kubeimage.mount.lower import MergedLayers
 from kubeimage.mount.merge import copy_merged
 from kubeimage.mount.survey import survey_copy
 from kubeimage.protocols import SnapshotStore
+from kubeimage.values import dataclass
 
 # A kernel's clock for file times may tick as rarely as every 10 ms.
 _TICK_NS = 20_000_000

@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from kubeimage.errors import MountError
 from kubeimage.image.digest import Digest
@@ -25,6 +24,7 @@ from kubeimage.mount.merge import copy_merged, translated
 from kubeimage.mount.survey import survey_upper
 from kubeimage.mount.tools import WAYS_OUT, find_tool, try_command
 from kubeimage.protocols import SnapshotStore
+from kubeimage.values import dataclass
 
 MOST_OPTIONS = 4095
 """Bytes that mount(2) takes: a page with its NUL."""

@@ -1,9 +1,11 @@
 """Packs the container images of an application into its image, and proves that they are whole there.
 
     packer.py       finds, resolves, fetches, and makes the trailing layer; what the executor is handed
+    leftout.py      what it is handed if nothing is to be packed: counts what is left out
     search.py       discovery on layers and on a build context, remembered by their digests
     files.py        the files of layers and of a build context
     resolve.py      names -> digests: registries, what is remembered, what the base image brings
+    memory.py       what is remembered from build to build
     fetch.py        manifests and blobs into the store, several at once, each once
     authlist.py     ``imageListWithAuth.yaml``
     layout.py       the storage layout of distribution, which a stock registry serves

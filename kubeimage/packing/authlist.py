@@ -16,19 +16,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from kubeimage.discovery.documents import Node, iter_documents
 from kubeimage.discovery.references import parse_image
 from kubeimage.errors import CredentialsError, ReferenceFormatError
 from kubeimage.image.reference import Reference
 from kubeimage.registry.credentials import Credentials, CredentialStore
+from kubeimage.values import dataclass
 
 FILE = "imageListWithAuth.yaml"
 _KEYS = ("registry", "username", "password", "images")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Section:
     """One registry's images. Its ``repr`` tells no secret."""
 

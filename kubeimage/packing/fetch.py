@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -41,13 +40,14 @@ from kubeimage.registry.events import (
 from kubeimage.registry.registries import Registries
 from kubeimage.registry.workers import run_all
 from kubeimage.store.shelf import BlobShelf
+from kubeimage.values import dataclass
 
 T = TypeVar("T")
 _BAD_DOCUMENT = (ValueError, KeyError, TypeError, AttributeError, RecursionError, KubeimageError)
 _IMAGES_AT_ONCE = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Blob:
     """A blob that is wanted, with an image that has it."""
 

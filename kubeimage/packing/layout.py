@@ -16,7 +16,6 @@ Source: distribution, registry/storage/paths.go.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor, Index
@@ -24,6 +23,7 @@ from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry, Kind, canonical_order, directory, file
 from kubeimage.layer.names import ancestors
+from kubeimage.values import dataclass
 
 REGISTRY = "registry"
 ROOT = f"{REGISTRY}/docker/registry/v2"
@@ -66,7 +66,7 @@ def choose_manifest(index: Index, platform: Platform) -> Descriptor | None:
     return next(iter(platform.choose(listed, lambda one: one.platform or platform)), None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Contents:
     """All of one image.
 

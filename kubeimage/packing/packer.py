@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from kubeimage.cachekey import CacheKey
-from kubeimage.discovery.findings import NOT_RENDERED, Findings
+from kubeimage.discovery.findings import Findings
 from kubeimage.discovery.search import PullImages, Search
-from kubeimage.errors import DiscoveryError, PackingError
+from kubeimage.errors import PackingError
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry, Kind, file
-from kubeimage.packing.resolve import Memory, Names, check_collisions, resolve_known
+from kubeimage.packing.memory import Memory
+from kubeimage.packing.resolve import Names, check_collisions, resolve_known
 from kubeimage.packing.search import find_in_layers
 from kubeimage.protocols import (
     BuildCache,
@@ -29,6 +30,7 @@ from kubeimage.protocols import (
     PackRequest,
     StoredLayer,
 )
+from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
     from kubeimage.packing.authlist import Section
@@ -42,7 +44,8 @@ if TYPE_CHECKING:
 FORMAT_VERSION = "1"
 
 
-class Parts(NamedTuple):
+@dataclass(frozen=True)
+class Parts:
     """What the packer works with. Shape: ``shelf`` and ``settings`` are asked for when there is something to fetch."""
 
     layers: LayerStore
@@ -70,21 +73,11 @@ class RegistryPacker:
 
         Raises: DiscoveryError, PackingError; RegistryError, CredentialsError; StoreError.
         """
-        if self._policy == "off":
-            return self._count(request)
         return _Packing(self._parts, self._policy, self._search, self._context, request).run()
 
-    def _count(self, request: PackRequest) -> Packed:
-        """Say how much is left out, without rendering charts or asking anybody."""
-        try:
-            findings = find_in_layers(self._parts.layers, request.made, self._search, self._parts.memory, render=False)
-        except DiscoveryError as error:
-            return Packed(warnings=(f"nobody can say which container images are left out: {error}",))
-        charts = sum(one.reason == NOT_RENDERED for one in findings.skipped)
-        return Packed(left_out=len(findings.images), charts=charts)
 
-
-class _Survey(NamedTuple):
+@dataclass(frozen=True)
+class _Survey:
     """What there is to pack. Shape: ``images`` are sorted; ``metadata`` is what the rootfs says of itself."""
 
     images: tuple[Reference, ...]

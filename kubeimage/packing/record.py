@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
 from kubeimage.discovery.findings import KubeVersion
@@ -17,6 +16,7 @@ from kubeimage.discovery.references import parse_image
 from kubeimage.errors import KubeimageError, KubeVersionError, PackingError
 from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference
+from kubeimage.values import dataclass
 
 RECORD = "registry/images.json"
 METADATA = "Metadata"

@@ -2,48 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 from kubeimage.discovery.references import familiar
 from kubeimage.discovery.search import PullImages
 from kubeimage.errors import DigestFormatError, PackingError
 from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference
-
-
-class Memory:
-    """Small JSON files below one folder of the store's cache. It may forget at any time, and never answers wrongly."""
-
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-
-    def get(self, kind: str, name: str) -> object:
-        """Give what was remembered, or None."""
-        try:
-            with open(self._path(kind, name), "rb") as stream:
-                value = json.loads(stream.read())
-        except (OSError, ValueError):
-            return None
-        return value.get("value") if isinstance(value, dict) and value.get("name") == name else None
-
-    def put(self, kind: str, name: str, value: object) -> None:
-        """Remember something, if the disk lets us."""
-        import tempfile
-
-        path = self._path(kind, name)
-        data = json.dumps({"name": name, "value": value}).encode()
-        with suppress(OSError):
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            handle, unfinished = tempfile.mkstemp(dir=os.path.dirname(path))
-            with open(handle, "wb") as stream:
-                stream.write(data)
-            os.replace(unfinished, path)
-
-    def _path(self, kind: str, name: str) -> str:
-        return os.path.join(self._folder, kind, Digest.of(name.encode()).hex)
+from kubeimage.packing.memory import Memory
 
 
 class Names:

@@ -11,7 +11,7 @@ from kubeimage.discovery.findings import Findings, Found, KubeVersion, Place, Sk
 from kubeimage.discovery.references import parse_image
 from kubeimage.discovery.search import CHARTS, MANIFESTS, Search
 from kubeimage.errors import ChartError, KubeimageError
-from kubeimage.packing.resolve import Memory
+from kubeimage.packing.memory import Memory
 from kubeimage.protocols import LayerStore, MadeLayer
 
 if TYPE_CHECKING:

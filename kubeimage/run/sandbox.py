@@ -35,11 +35,11 @@ _HOSTNAME = "kubeimage"
 _HIDDEN = frozenset(
     {"proc", "sys", "dev", "tmp", "run", "var", "home", "root", "boot", "mnt", "media", "lost+found", ROOTFS[1:]}
 )
+# Without CAP_FSETID, which an ordinary user has none of either: a write takes the set-user-id bit off for both.
 _CAPABILITIES = (
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
     "CAP_FOWNER",
-    "CAP_FSETID",
     "CAP_KILL",
     "CAP_NET_BIND_SERVICE",
     "CAP_SETFCAP",

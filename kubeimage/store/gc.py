@@ -10,7 +10,6 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from kubeimage.errors import DigestFormatError, StoreError, StoreFullError
@@ -24,6 +23,7 @@ from kubeimage.store.layout import Layout
 from kubeimage.store.records import iter_pairs, record_path, with_variants
 from kubeimage.store.session import Session, leftovers, live_leases, remove_leftover
 from kubeimage.store.snapshots import iter_snapshots
+from kubeimage.values import dataclass
 
 GarbageKind = Literal["blob", "snapshot", "cache", "record", "leftover"]
 
@@ -54,7 +54,7 @@ class Garbage(NamedTuple):
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GarbageReport:
     """What was removed, or would be."""
 

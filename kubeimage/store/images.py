@@ -36,7 +36,7 @@ MakeEntry = Callable[[Reference | None], JsonObject]
 
 _T = TypeVar("_T")
 
-_SHORTEST_ID = re.compile(r"[0-9a-f]{6,64}")
+_SHORTEST_ID = r"[0-9a-f]{6,64}"
 
 
 class DirectoryImageStore:
@@ -155,7 +155,9 @@ class DirectoryImageStore:
 
         Raises: BlobNotFoundError, BlobCorruptError where the id leads to a damaged image.
         """
-        return self._look(lambda entries: self._find(entries, image_id)) if _SHORTEST_ID.fullmatch(image_id) else None
+        return (
+            self._look(lambda entries: self._find(entries, image_id)) if re.fullmatch(_SHORTEST_ID, image_id) else None
+        )
 
     def _find(self, entries: Entries, image_id: str) -> Image | None:
         found: dict[Digest, Descriptor] = {}

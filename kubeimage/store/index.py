@@ -41,7 +41,7 @@ ANNOTATION_MANIFESTS = "io.kubeimage.index.manifests"
 _MEDIA_TYPES = MANIFESTS | INDEXES
 
 # Annotations are sorted, and so are the fields of an entry.
-_NAMED = re.compile(rf'"{re.escape(ANNOTATION_REF_NAME)}":"([^"\\]+)"}},"digest":"(sha256:[0-9a-f]{{64}})"')
+_NAMED = rf'"{re.escape(ANNOTATION_REF_NAME)}":"([^"\\]+)"}},"digest":"(sha256:[0-9a-f]{{64}})"'
 
 Entries = list[JsonObject]
 
@@ -76,7 +76,7 @@ def parse_entries(layout: Layout, data: bytes) -> Entries:
 def salvage_names(data: bytes) -> dict[str, list[Reference]]:
     """Find in a damaged index, as text of the form that we write, which names each manifest's digest had."""
     names: dict[str, list[Reference]] = {}
-    for name, digest in _NAMED.findall(data.decode("utf-8", "replace")):
+    for name, digest in re.findall(_NAMED, data.decode("utf-8", "replace")):
         with suppress(ReferenceFormatError):
             names.setdefault(digest, []).append(Reference.parse(name))
     return names

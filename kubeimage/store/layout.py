@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from kubeimage.errors import StoreAccessError, StoreError, StoreVersionError
 from kubeimage.image.digest import Digest
 from kubeimage.store import locks
 from kubeimage.store.failures import ELSEWHERE, store_error, translated
 from kubeimage.store.files import replace_file, write_new_file
+from kubeimage.values import dataclass
 
 STORE_VERSION = 1
 """The newest form of a store that this code can read, and the one it writes."""
@@ -37,7 +37,7 @@ _OWN_NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     """The paths of a store. Shape: ``root`` is absolute."""
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from kubeimage.errors import DigestFormatError
 from kubeimage.image.digest import Digest
@@ -20,6 +20,7 @@ from kubeimage.store.failures import store_error, translated
 from kubeimage.store.layers import DirectoryLayerStore
 from kubeimage.store.layout import Layout
 from kubeimage.store.session import Session
+from kubeimage.values import dataclass
 
 _ALREADY_THERE = {errno.EEXIST, errno.ENOTEMPTY}
 
@@ -28,7 +29,8 @@ Form = Literal["trusted", "user"]
 """Whose xattrs say what is opaque: those that only root can set, or those that an overlay with userxattr heeds."""
 
 
-class Snapshot(NamedTuple):
+@dataclass(frozen=True)
+class Snapshot:
     """One unpacked layer. Shape: ``current`` is False where it was made before the machine was started."""
 
     diff_id: Digest

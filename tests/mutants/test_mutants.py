@@ -1,4 +1,4 @@
-"""Every mutant fits the code of today and stands in the table; and the runner tells a killed one from one that lives."""
+"""Every mutant fits the code of today and stands in the table; and the runner knows the dead from the living."""
 
 import re
 from pathlib import Path

@@ -63,7 +63,7 @@ class UmaskCollector(ContextCollector):
 
     def collect(self, request: CopyRequest) -> Collected:
         found = super().collect(request)
-        return found._replace(entries=[entry._replace(mode=entry.mode & 0o700) for entry in found.entries])
+        return replace(found, entries=[entry._replace(mode=entry.mode & 0o700) for entry in found.entries])
 
 
 def test_a_key_that_depends_on_more_than_the_content_is_caught(make_case) -> None:

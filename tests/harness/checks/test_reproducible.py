@@ -64,7 +64,7 @@ def test_many_differences_are_cut_short(make_case) -> None:
 
 def test_images_that_differ_in_their_config_alone_show_where(make_case) -> None:
     case = make_case(TEXT, {"a": "1"}, effect=lambda _tree: None)
-    other = case.result._replace(image=replace(case.image.image, created="1970-01-01T00:00:00Z"))
+    other = replace(case.result, image=replace(case.image.image, created="1970-01-01T00:00:00Z"))
 
     with case.open() as backends, pytest.raises(CheckFailedError, match="two images with the same layers") as raised:
         _compare(case.result, other, backends.layers, backends.layers)

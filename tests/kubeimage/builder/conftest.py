@@ -38,12 +38,13 @@ class World:
         self.images = MemoryImageStore(self.layers, self.cache)
 
     def build(
-        self, text: str, files: Mapping[str, Any] | None = None, *, name: str = "", **options: Any
+        self, text: str, files: Mapping[str, Any] | MemoryContext | None = None, *, name: str = "", **options: Any
     ) -> BuildResult:
         kubefile, chosen = parse(text), self._options(name, options)
         plan = make_plan(kubefile, find_base(kubefile, self.images, chosen), chosen)
         mounter, runner = MemoryMounter(self.layers), ShellInterpreter()
-        parts = Parts(self.layers, self.images, self.cache, MemoryContext(files or {}), mounter, runner)
+        context = files if isinstance(files, MemoryContext) else MemoryContext(files or {})
+        parts = Parts(self.layers, self.images, self.cache, context, mounter, runner)
         return execute(plan, parts, self.events.append)
 
     def forecast(self, text: str, files: Mapping[str, Any] | None = None, **options: Any) -> tuple[Forecast, ...]:

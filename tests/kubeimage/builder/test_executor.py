@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pytest
 
+from harness.fakes.context import MemoryContext
 from kubeimage.builder.events import BuildFinished, BuildStarted, StepFinished, StepStarted, Warned
 from kubeimage.builder.executor import BuildResult
 from kubeimage.errors import BaseImageError, CommandError, DestinationError, LayerLimitError, SourceNotFoundError
 from kubeimage.image.config import CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE
+from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
+from kubeimage.layer.entry import Entry
 
 PROJECT = "FROM scratch\nCOPY a bin\nARG V=1\nRUN echo $V > v\nCOPY b bin\nCMD run it\n"
 FILES = {"a": b"A", "b": b"B"}
@@ -304,3 +310,42 @@ def test_every_entry_has_the_time_that_is_given(world) -> None:
     times = {entry.mtime for layer in image.layers for entry in world.layers.entries(layer.diff_id)}
     assert times == {1_700_000_000}
     assert hits(world.build(text, FILES, epoch=1_700_000_001)) == "mm"
+
+
+class Remembering(MemoryContext):
+    """Remembers sources by their names."""
+
+    def __init__(self, items: Mapping[str, Any], known: Mapping[str, Digest] | None = None) -> None:
+        super().__init__(items)
+        self.known = dict(known or {})
+        self.read = 0
+
+    def with_digests(self, entries: Sequence[Entry]) -> list[Entry]:
+        self.read += 1
+        return super().with_digests(entries)
+
+    def known_sources(self, entries: Sequence[Entry]) -> Digest | None:
+        return self.known.get(" ".join(entry.path for entry in entries))
+
+    def remember_sources(self, entries: Sequence[Entry], sources: Digest) -> None:
+        self.known[" ".join(entry.path for entry in entries)] = sources
+
+
+def test_a_copy_whose_sources_are_known_is_a_hit_without_their_digests(world) -> None:
+    context = Remembering({"a": "1"})
+    world.build("FROM scratch\nCOPY a .", context)
+
+    again = world.build("FROM scratch\nCOPY a .", context)
+
+    assert again.cache_hits == 1
+    assert context.read == 0
+
+
+def test_known_sources_that_the_cache_has_not_are_looked_up_by_their_digests(world) -> None:
+    world.build("FROM scratch\nCOPY a .", {"a": "1"})
+    context = Remembering({"a": "1"}, known={"a": Digest.of(b"of another store")})
+
+    again = world.build("FROM scratch\nCOPY a .", context)
+
+    assert again.cache_hits == 1
+    assert context.read == 1

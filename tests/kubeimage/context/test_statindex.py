@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kubeimage.context.indexfile import IndexFile
 from kubeimage.context.statindex import StatIndex
 from kubeimage.layer.entry import FileIdentity
 
@@ -126,10 +127,7 @@ def test_a_damaged_index_is_an_empty_one(kept: Path, context: Path) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200))
 def test_rubbish_with_a_right_checksum_is_at_most_empty(kept: Path, context: Path, body: bytes) -> None:
-    from hashlib import sha256
-
-    os.makedirs(kept, exist_ok=True)
-    Path(index(kept, context).path).write_bytes(b"kubeimage stat index 1\n" + sha256(body).digest() + body)
+    IndexFile(str(kept), os.path.realpath(context), "stat", None).write(body)
 
     assert index(kept, context).lookup("a", OLD) is None
 

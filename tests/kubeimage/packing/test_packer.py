@@ -176,6 +176,27 @@ def test_off_packs_nothing_and_counts_what_is_left_out(registry: FakeRegistry, w
     assert registry.calls() == []
 
 
+def test_what_is_left_out_is_told_each_time_and_searched_once(workshop: Workshop, monkeypatch) -> None:
+    files = listing("a:v1", "b:v1")
+    workshop.build(files, "off")
+    monkeypatch.setattr("kubeimage.packing.search.find_in_layers", None)
+
+    workshop.build(files, "off")
+
+    assert workshop.told(ImagesLeftOut) == 2 * [ImagesLeftOut(images=2, charts=0)]
+
+
+@pytest.mark.parametrize("value", [None, 3, [1], ["1", 2], {"images": 1}, [1, 2, 3]])
+def test_a_count_that_cannot_be_read_is_taken_again(workshop: Workshop, value: object) -> None:
+    workshop.build(listing("a:v1"), "off")
+    (kept,) = (Path(workshop.root) / "cache/images/left-out").iterdir()
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"value": value}))
+
+    workshop.build(listing("a:v1"), "off")
+
+    assert workshop.told(ImagesLeftOut)[-1] == ImagesLeftOut(images=1, charts=0)
+
+
 @pytest.mark.parametrize("chart", [{"charts/app.tgz": "no chart"}, {"charts/app/Chart.yaml": "- no mapping"}])
 def test_a_build_that_packs_nothing_does_not_fail_at_a_broken_chart(chart: dict[str, str], workshop: Workshop) -> None:
     workshop.build({**listing(), **chart}, "off")

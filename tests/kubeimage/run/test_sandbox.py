@@ -263,3 +263,18 @@ def processes_with(text: str) -> list[str]:
             if text in line:
                 found.append(line)
     return found
+
+
+@pytest.mark.parametrize(
+    ("mode", "then"), [("4755", "755"), ("2755", "755"), ("2745", "2745"), ("6644", "2644"), ("755", "755")]
+)
+def test_a_write_takes_the_bits_off_that_lend_rights_whoever_builds(say, mode, then):
+    say(f"echo 1 > f; chmod {mode} f; echo 2 >> f; stat -c %a f")
+
+    assert say.said == f"{then}\n".encode()
+
+
+def test_a_mode_that_is_set_last_stays(say):
+    say("echo 1 > f; chmod 6755 f; stat -c %a f")
+
+    assert say.said == b"6755\n"

@@ -1,0 +1,112 @@
+"""Small files that remember something about one build context; what is not known for sure is not remembered.
+
+    DIRECTORY/
+      <hash of the context's real path>.<kind>           one file a build context and kind
+      .<hash of the context's real path>.<kind>.*.tmp    one being written; what a killed build left, a later removes
+
+A file is a header with its kind and version, a checksum, the context's path and what is remembered. It is read whole
+and replaced whole, without a lock: the last writer wins. One that is damaged, of another version, or of another context
+remembers nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import struct
+import time
+from collections.abc import Callable
+
+_MAGIC = b"kubeimage context index 1 %s\n"
+_CHECKSUM_SIZE = hashlib.sha256().digest_size
+_LENGTH = struct.Struct("<I")
+_STALE_SECONDS = 3600
+
+
+class IndexFile:
+    """The file of one ``kind`` for one context. It fails no build: ``notice`` gets one message if it is of no use."""
+
+    def __init__(self, directory: str, context: str, kind: str, notice: Callable[[str], None] | None) -> None:
+        self._directory = directory
+        self._owner = os.fsencode(context)
+        self._name = f"{hashlib.sha256(self._owner).hexdigest()[:32]}.{kind}"
+        self._magic = _MAGIC % kind.encode()
+        self._notice = notice
+
+    @property
+    def path(self) -> str:
+        """Where the file is."""
+        return os.path.join(self._directory, self._name)
+
+    def read(self) -> memoryview:
+        """Give what was written last; nothing where that cannot be told."""
+        try:
+            with open(self.path, "rb") as stream:
+                data = stream.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return memoryview(b"")
+        except OSError as error:
+            self._tell(f"the context index {self.path!r} cannot be read ({error.strerror}): sources are read again")
+            return memoryview(b"")
+        head = self._magic + _checksum(memoryview(data)[len(self._magic) + _CHECKSUM_SIZE :]) + self._framed_owner()
+        return memoryview(data)[len(head) :] if data.startswith(head) else memoryview(b"")
+
+    def write(self, body: bytes) -> None:
+        """Replace what is remembered, if the disk lets us."""
+        body = self._framed_owner() + body
+        try:
+            os.makedirs(self._directory, exist_ok=True)
+            self._remove_leftovers()
+            self._replace(self._magic + _checksum(memoryview(body)) + body)
+        except OSError as error:
+            self._tell(f"the context index {self.path!r} cannot be written ({error.strerror}): sources are read again")
+
+    def _framed_owner(self) -> bytes:
+        return _LENGTH.pack(len(self._owner)) + self._owner
+
+    def _replace(self, data: bytes) -> None:
+        aside = os.path.join(self._directory, f".{self._name}.{os.urandom(8).hex()}.tmp")
+        try:
+            with open(aside, "xb") as stream:
+                stream.write(data)
+            os.replace(aside, self.path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(aside)
+            raise
+
+    def _remove_leftovers(self) -> None:
+        for name in os.listdir(self._directory):
+            if name.startswith(f".{self._name}.") and name.endswith(".tmp"):
+                aside = os.path.join(self._directory, name)
+                with contextlib.suppress(OSError):
+                    if os.lstat(aside).st_mtime + _STALE_SECONDS < time.time():
+                        os.unlink(aside)
+
+    def _tell(self, message: str) -> None:
+        notice, self._notice = self._notice, None
+        if notice is not None:
+            notice(message)
+
+
+def damaged_indexes(directory: str) -> list[str]:
+    """Give the paths of the files in ``directory`` that no build would believe."""
+    found = []
+    with contextlib.suppress(OSError):
+        for name in sorted(os.listdir(directory)):
+            path = os.path.join(directory, name)
+            with contextlib.suppress(FileNotFoundError), open(path, "rb") as stream:
+                if not name.startswith(".") and not _is_whole(name, stream.read()):
+                    found.append(path)
+    return found
+
+
+def _is_whole(name: str, data: bytes) -> bool:
+    magic = _MAGIC % name.rpartition(".")[2].encode()
+    start = len(magic) + _CHECKSUM_SIZE
+    return data.startswith(magic) and data[len(magic) : start] == _checksum(memoryview(data)[start:])
+
+
+def _checksum(data: memoryview) -> bytes:
+    return hashlib.sha256(data).digest()

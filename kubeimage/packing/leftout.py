@@ -1,0 +1,46 @@
+"""Counts the container images that a build without packing leaves out."""
+
+from __future__ import annotations
+
+from kubeimage.cachekey import CacheKey
+from kubeimage.discovery.search import Search
+from kubeimage.errors import DiscoveryError
+from kubeimage.packing.memory import Memory
+from kubeimage.protocols import LayerStore, Packed, PackRequest
+
+_KIND = "left-out"
+_VERSION = "1"
+
+
+class LeftOutCounter:
+    """An `ImagePacker` that packs nothing, renders no chart and asks nobody, and says how much is left out."""
+
+    def __init__(self, layers: LayerStore, memory: Memory, search: Search) -> None:
+        self._layers = layers
+        self._memory = memory
+        self._search = search
+
+    def pack(self, request: PackRequest) -> Packed:
+        """Count what the new layers name.
+
+        Raises: StoreError.
+        """
+        made = [("layer", str(layer.diff_id)) for layer in request.made]
+        key = str(CacheKey(None, (("kind", _KIND), ("format", _VERSION), *made, *self._search.fields())).digest)
+        known = self._memory.get(_KIND, key)
+        match known:
+            case [int(images), int(charts)]:
+                return Packed(left_out=images, charts=charts)
+        try:
+            images, charts = self._count(request)
+        except DiscoveryError as error:
+            return Packed(warnings=(f"nobody can say which container images are left out: {error}",))
+        self._memory.put(_KIND, key, [images, charts])
+        return Packed(left_out=images, charts=charts)
+
+    def _count(self, request: PackRequest) -> tuple[int, int]:
+        from kubeimage.discovery.findings import NOT_RENDERED
+        from kubeimage.packing.search import find_in_layers
+
+        findings = find_in_layers(self._layers, request.made, self._search, self._memory, render=False)
+        return len(findings.images), sum(one.reason == NOT_RENDERED for one in findings.skipped)
