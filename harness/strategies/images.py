@@ -66,7 +66,7 @@ def _images(draw: st.DrawFn, depths: list[int], platforms: tuple[str, ...]) -> I
 
 @st.composite
 def layers(draw: st.DrawFn, *, lower: Mapping[str, Node] = _NOTHING) -> Layer:
-    """Generate layers that fit on ``lower``: what they delete or replace is there, what they add may stand in its way."""
+    """Generate layers that fit on ``lower``: what they delete or replace is there, what they add may be in its way."""
     layer: dict[str, Item] = complete(draw(build_contexts(max_size=3, read_only=False)))
     gone = st.lists(st.sampled_from(sorted(lower)), min_size=draw(st.integers(0, 1)), max_size=2, unique=True)
     for path in draw(gone) if lower else []:

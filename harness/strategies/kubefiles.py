@@ -24,7 +24,8 @@ _COMMANDS = (
 )  # fmt: skip
 _SCRIPTS = (
     "true", "echo 1 > made", "mkdir -p made/deep && echo 1 > made/deep/file", 'echo "$VERSION" > version',
-    "for i in a b; do echo $i; done", "awk '{print $1}' a # no comment", "echo 'größe \\'", '["sh"]', "a=1,b=2 env", "printf a\\\\",
+    "for i in a b; do echo $i; done", "awk '{print $1}' a # no comment", "echo 'größe \\'", '["sh"]', "a=1,b=2 env",
+    "printf a\\\\",
 )  # fmt: skip
 _CHMODS = (None, 0o755, 0o600, 0o4755, 0)
 

@@ -11,9 +11,9 @@
     -        arguments = ...
     +        arguments = []
 
-``git apply --unidiff-zero`` takes them, but line numbers don't matter here: what a hunk takes away, with the lines around
-it, stands in the file once, wherever that is. So the fewer lines there are, the longer a patch lasts. ``Tests`` are where
-to look for its death first.
+``git apply --unidiff-zero`` takes them, but line numbers don't matter here: what a hunk takes away, with the lines
+around it, stands in the file once, wherever that is. So the fewer lines there are, the longer a patch lasts. ``Tests``
+are where to look for its death first.
 """
 
 from __future__ import annotations

@@ -13,15 +13,15 @@ _HEAD = """\
 # Mutants
 
 Defects that are put into the code on purpose, one at a time, to see whether the tests find them. Each is a patch in
-`tests/mutants/patches/`; [fuzzing.md](fuzzing.md) tells how they are run. Traps are mistakes of other builders that ours
-must not make. This page is generated: `python -m tests.mutants --write`.
+`tests/mutants/patches/`; [fuzzing.md](fuzzing.md) tells how they are run. Traps are mistakes of other builders that
+ours must not make. This page is generated: `python -m tests.mutants --write`.
 
 """
 _COLUMNS = ("mutant", "what is wrong", "trap", "killed by", "examples", "seconds", "lines", "files")
 _LEGEND = """
 A test of `tests/properties` tries generated projects: *examples* is how many until one failed, *lines* and *files* are
-the size of the Kubefile and of the context to which that one shrank. Other tests have none. *Seconds* are the test's own
-until its first failure. All but the seconds are the same in each run.
+the size of the Kubefile and of the context to which that one shrank. Other tests have none. *Seconds* are the test's
+own until its first failure. All but the seconds are the same in each run.
 """
 
 
