@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.mutants.patches import Mutant, StaleMutantError, all_mutants, mutated
-from tests.mutants.runner import ROOT, find_death, run_tests_unchanged
+from tests.mutants.runner import ROOT, copied_tree, find_death, run_tests
 from tests.mutants.table import Row, make_row, read_rows, render, summary
 from tests.mutants.watching import Death
 
@@ -62,15 +62,17 @@ def hunt(mutants: Sequence[Mutant], limit: float, jobs: int) -> list[Row]:
 
     def run(mutant: Mutant) -> Death | None:
         began = time.monotonic()
-        death = find_death(mutant, limit=limit)
+        death = find_death(mutant, tree, limit=limit)
         print(f"{time.monotonic() - began:6.1f} s  {mutant.name}: {describe(death)}", flush=True)
         return death
 
-    with ThreadPoolExecutor(jobs) as pool:
-        deaths = list(pool.map(run, mutants))
-    killers = {death.test for death in deaths if death is not None}
-    if killers and (ill := run_tests_unchanged(killers, limit=limit)) is not None:
-        raise SystemExit(f"{ill.test} fails without any mutant: {ill.how}")
+    # One copy for all: somebody may go on writing meanwhile.
+    with copied_tree() as tree:
+        with ThreadPoolExecutor(jobs) as pool:
+            deaths = list(pool.map(run, mutants))
+        killers = sorted({death.test for death in deaths if death is not None})
+        if killers and (ill := run_tests(tree, killers, limit=limit)) is not None:
+            raise SystemExit(f"{ill.test} fails without any mutant: {ill.how}")
     return [make_row(mutant, death) for mutant, death in zip(mutants, deaths, strict=True)]
 
 

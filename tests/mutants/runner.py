@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,13 +24,14 @@ SLOW = ("test_users.py", "test_machines.py")
 REST = ("tests/kubeimage", "tests/harness")
 
 
-def find_death(mutant: Mutant, *, limit: float) -> Death | None:
+def find_death(mutant: Mutant, root: Path, *, limit: float) -> Death | None:
     """Give the first test that fails with ``mutant``: of those that it names, then of the properties, then of all.
 
+    Shape: ``root`` is the tree that it is applied to a copy of.
     Units: ``limit`` in seconds, for each test.
     Raises: StaleMutantError.
     """
-    with copied_tree() as tree:
+    with copied_tree(root) as tree:
         apply(mutant, tree)
         for tests in (mutant.tests, properties(tree), REST):
             if (death := run_tests(tree, tests, limit=limit)) is not None:
@@ -42,12 +43,6 @@ def properties(tree: Path) -> list[str]:
     """Give the files of properties, quick ones first."""
     names = sorted((path.name for path in (tree / PROPERTIES).glob("test_*.py")), key=lambda name: (name in SLOW, name))
     return [str(PROPERTIES / name) for name in names]
-
-
-def run_tests_unchanged(tests: Iterable[str], *, limit: float) -> Death | None:
-    """Run ``tests`` on the tree as it is: one that fails there kills nobody."""
-    with copied_tree() as tree:
-        return run_tests(tree, sorted(set(tests)), limit=limit)
 
 
 @contextmanager

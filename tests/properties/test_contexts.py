@@ -4,7 +4,9 @@ import shutil
 import tempfile
 import time
 
+import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from harness import model
 from harness.model.context import Context
@@ -12,7 +14,7 @@ from harness.model.failure import Failed
 from harness.model.sources import collect
 from harness.model.tree import Item
 from harness.strategies import Edit, Project, build_contexts, projects
-from harness.trees import Content, Fifo, File, Folder, HardLink, Link, write_tree
+from harness.trees import Fifo, File, Folder, HardLink, Link, write_tree
 from kubeimage.context import ContextCollector, StatIndex
 from kubeimage.errors import KubeimageError
 from kubeimage.kubefile import Copy
@@ -65,15 +67,19 @@ def test_a_copy_finds_on_disk_what_the_model_says(project: Project) -> None:
             assert found_on_disk(collector, copy) == found_by_the_model(context, copy)
 
 
-@examples(4)
-@given(build_contexts(min_size=1))
-def test_a_context_is_on_disk_what_the_model_says(tree: dict[str, Content]) -> None:
+@pytest.mark.parametrize("hostile", [False, True], ids=["friendly", "hostile"])
+@examples(3)
+@given(data=st.data())
+def test_whatever_is_copied_of_a_context_is_what_the_model_says(hostile: bool, data: st.DataObject) -> None:
+    tree = data.draw(build_contexts(min_size=1, hostile=hostile))
     context = Context(model.complete(tree))
     with tempfile.TemporaryDirectory() as folder:
         write_tree(folder, tree)
         collector = ContextCollector(folder)
 
-        for copy in (WHOLE, Copy(("*", "*/*"), "all"), Copy(("*/*", "*"), "all")):
+        # No Kubefile can say a name that is not UTF-8.
+        alone = [Copy((path,), "one") for path in tree if "\udcff" not in path]
+        for copy in (*alone, WHOLE, Copy(("*", "*/*"), "all"), Copy(("*/*", "*"), "all")):
             assert found_on_disk(collector, copy) == found_by_the_model(context, copy)
 
 
