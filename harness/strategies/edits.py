@@ -76,7 +76,8 @@ def _add(draw: st.DrawFn, project: Project) -> Edit:
 
 def _write(draw: st.DrawFn, project: Project) -> Edit:
     path, old = draw(_files(project))
-    data = draw(st.sampled_from((bytes(255 - byte for byte in old.data), old.data + b"+")))
+    # As long as it was, where that can be another one.
+    data = draw(st.sampled_from((bytes(255 - byte for byte in old.data) or b"-", old.data + b"+")))
     return Edit(f"write to {path!r}", replace(project, context={**project.context, path: File(data, old.mode)}), path)
 
 

@@ -17,7 +17,7 @@ from tests.mutants.patches import Mutant, apply
 from tests.mutants.watching import Death
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("kubeimage", "harness", "tests", "fixtures", "conftest.py", "pyproject.toml")
+COPIED = ("kubeimage", "harness", "tests", "fixtures", "docs", "README.md", "conftest.py", "pyproject.toml")
 PROPERTIES = Path("tests/properties")
 # What shrinks slowly comes last: processes, and machines that do a hundred things on a real disk.
 SLOW = ("test_users.py", "test_machines.py")

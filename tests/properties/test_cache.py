@@ -10,12 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import model
-from harness.agreement import build_project, expected, project_backends, try_project
+from harness.agreement import build_project, expected, memory_files, project_backends, try_project
+from harness.fakes.context import MemoryContext
 from harness.model.context import Context
 from harness.model.sources import collect
-from harness.strategies import Edit, Project, projects
+from harness.strategies import Edit, Project, build_contexts, edits, projects
 from kubeimage.api import Backends
+from kubeimage.builder.steps import copy_key
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
+from kubeimage.image.digest import Digest
+from kubeimage.protocols import CopyRequest
 from tests.properties.examples import edited_projects, examples
 
 Edited = tuple[Project, Edit]
@@ -32,6 +36,27 @@ def test_after_an_edit_those_steps_hit_that_the_model_says(edited: Edited) -> No
     seen = try_project(changed, project_backends(changed, backends))
 
     assert seen == expected(model.build(changed.request, cache))
+
+
+def edited_contexts() -> st.SearchStrategy[Edited]:
+    """Give a project that copies all of its context, and one change to it."""
+    whole = build_contexts(min_size=1).map(lambda tree: Project.of("FROM scratch\nCOPY . all\n", tree))
+    return whole.flatmap(lambda project: edits(project).map(lambda edit: (project, edit)))
+
+
+@examples(3)
+@given(edited_contexts())
+def test_a_copy_has_the_same_key_exactly_if_it_copies_the_same(edited: Edited) -> None:
+    contexts = [edited[0].context, edited[1].project.context]
+
+    keys, copied = [], []
+    for tree in contexts:
+        collector = MemoryContext(memory_files(tree))
+        entries = collector.with_digests(collector.collect(CopyRequest((".",), "all")).entries)
+        keys.append(copy_key(Digest("0" * 64), (), entries).digest)
+        copied.append(collect(Context(model.complete(tree)), ((".",), "all", False, None)))
+
+    assert (keys[0] == keys[1]) == (copied[0] == copied[1])
 
 
 @examples(1)
