@@ -42,17 +42,26 @@ def edits(project: Project, *, platforms: Sequence[str] = PLATFORMS) -> SearchSt
     What is changed still builds, on a machine where RUN works for ``platforms``. The simplest change is a new file that
     may be of no interest.
     """
-    files = [path for path, content in project.context.items() if isinstance(content, str | bytes | File)]
     behind = len(project.kubefile.instructions) > 1
     others = [one for one in platforms if one != project.platform]
-    kinds: list[_Editor] = [_add, _delete]
+    kinds = _context_editors(project)
     kinds += [partial(_change_platform, platforms=others)] if others else []
-    kinds += [_write, _chmod, _rename] * 2 if files else []
-    kinds += [_retarget] * 2 if _links(project) else []
     kinds += [_change_instruction] * 4 + [_drop_instruction, _repeat_instruction, _swap_instructions] if behind else []
     kinds += [_give_arguments] * 3 if _arguments(project) else []
     kinds += [_change_base] * 3 if project.base else []
     return _edits(project, kinds)
+
+
+def context_edits(project: Project) -> SearchStrategy[Edit]:
+    """Generate changes to the context of ``project`` alone, which still builds."""
+    return _edits(project, _context_editors(project))
+
+
+def _context_editors(project: Project) -> list[_Editor]:
+    files = any(isinstance(content, str | bytes | File) for content in project.context.values())
+    kinds: list[_Editor] = [_add, _delete]
+    kinds += [_write, _chmod, _rename] * 2 if files else []
+    return kinds + ([_retarget] * 2 if _links(project) else [])
 
 
 @st.composite

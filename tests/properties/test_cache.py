@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness import model
@@ -14,7 +14,8 @@ from harness.agreement import build_project, expected, memory_files, project_bac
 from harness.fakes.context import MemoryContext
 from harness.model.context import Context
 from harness.model.sources import collect
-from harness.strategies import Edit, Project, build_contexts, edits, projects
+from harness.strategies import Edit, Project, build_contexts, context_edits, projects
+from harness.trees import Link
 from kubeimage.api import Backends
 from kubeimage.builder.steps import copy_key
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
@@ -23,6 +24,9 @@ from kubeimage.protocols import CopyRequest
 from tests.properties.examples import edited_projects, examples
 
 Edited = tuple[Project, Edit]
+
+WHOLE = "FROM scratch\nCOPY . all\n"
+RETARGETED = Edit("retarget 'a'", Project.of(WHOLE, {"a": Link("c")}), "a")
 
 
 @examples(3)
@@ -40,12 +44,13 @@ def test_after_an_edit_those_steps_hit_that_the_model_says(edited: Edited) -> No
 
 def edited_contexts() -> st.SearchStrategy[Edited]:
     """Give a project that copies all of its context, and one change to it."""
-    whole = build_contexts(min_size=1).map(lambda tree: Project.of("FROM scratch\nCOPY . all\n", tree))
-    return whole.flatmap(lambda project: edits(project).map(lambda edit: (project, edit)))
+    whole = build_contexts(min_size=1).map(lambda tree: Project.of(WHOLE, tree))
+    return whole.flatmap(lambda project: context_edits(project).map(lambda edit: (project, edit)))
 
 
 @examples(3)
 @given(edited_contexts())
+@example((Project.of(WHOLE, {"a": Link("b")}), RETARGETED))
 def test_a_copy_has_the_same_key_exactly_if_it_copies_the_same(edited: Edited) -> None:
     contexts = [edited[0].context, edited[1].project.context]
 
