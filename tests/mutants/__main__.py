@@ -71,8 +71,10 @@ def hunt(mutants: Sequence[Mutant], limit: float, jobs: int) -> list[Row]:
         with ThreadPoolExecutor(jobs) as pool:
             deaths = list(pool.map(run, mutants))
         killers = sorted({death.test for death in deaths if death is not None})
-        if killers and (ill := run_tests(tree, killers, limit=limit)) is not None:
-            raise SystemExit(f"{ill.test} fails without any mutant: {ill.how}")
+        while killers and (ill := run_tests(tree, killers, limit=limit)) is not None:
+            print(f"{ill.test} fails without any mutant: {ill.how}", file=sys.stderr)
+            killers.remove(ill.test)
+            deaths = [None if death is not None and death.test == ill.test else death for death in deaths]
     return [make_row(mutant, death) for mutant, death in zip(mutants, deaths, strict=True)]
 
 
