@@ -49,7 +49,7 @@ class Mutant(NamedTuple):
 
 def all_mutants() -> list[Mutant]:
     """Read every patch, in the order of their names."""
-    return [read_mutant(path) for path in sorted(PATCHES.glob("*.patch"))]
+    return [read_mutant(path) for path in sorted(PATCHES.glob("*.patch"), key=lambda path: path.stem)]
 
 
 def read_mutant(path: Path) -> Mutant:
