@@ -41,6 +41,14 @@ def collect(context: Context, copy: Copy) -> tuple[dict[str, Item], list[str]]:
     return _link(context, landed), [*folders_above(folder), folder] if folder else []
 
 
+def read_by(context: Context, source: str) -> list[str]:
+    """Give every path of the context that a source copies.
+
+    Raises: Failed.
+    """
+    return [path for match in find(context, source) for path, _ in _walk(context, match, "")]
+
+
 def land(collected: dict[str, Item], folders: list[str], image: Tree) -> Layer:
     """Give the layer: what was collected behind the symlinks of the image, and the folders that it stands in."""
     layer = dict(collected)

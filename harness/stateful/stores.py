@@ -74,14 +74,14 @@ class StoreMachine(RuleBasedStateMachine):
         assert isinstance(stored, StoredLayer)
         return stored
 
-    @rule(layer=known_layers)
-    def add_again(self, layer: StoredLayer) -> None:
-        """Read a layer, and bring its bytes back in."""
+    @rule(layer=known_layers, wanted=known_layers)
+    def add_again(self, layer: StoredLayer, wanted: StoredLayer) -> None:
+        """Read a layer, and bring its bytes back in, as what they are or as another one."""
 
         def again(stores: Stores) -> object:
             with stores.layers.open(layer.diff_id) as tar:
                 data = tar.read()
-            return _without_digests(stores.layers.add(io.BytesIO(data), diff_id=layer.diff_id)), data
+            return _without_digests(stores.layers.add(io.BytesIO(data), diff_id=wanted.diff_id)), data
 
         self._both(again)
 

@@ -5,7 +5,7 @@ shortest Kubefile and the smallest context that still do, and prints as what can
 """
 
 from harness.strategies.contexts import build_contexts
-from harness.strategies.edits import Edit, edits
+from harness.strategies.edits import Edit, context_edits, edits
 from harness.strategies.images import base_images, layers
 from harness.strategies.kubefiles import instructions, kubefiles
 from harness.strategies.projects import Project, build_args, projects
@@ -27,6 +27,7 @@ __all__ = [
     "base_images",
     "build_args",
     "build_contexts",
+    "context_edits",
     "edits",
     "hostile_kubefiles",
     "hostile_tars",

@@ -94,7 +94,9 @@ def _contexts(draw: st.DrawFn, min_size: int, max_size: int, *, read_only: bool,
     plain = _contents(read_only=read_only)
     for number in range(draw(st.integers(min_size, max_size))):
         folder = draw(st.sampled_from(folders)) if len(folders) > 1 else ""
-        path = _free(f"{folder}/{draw(names)}" if folder else draw(names), tree, number)
+        # Names that stand elsewhere too: what is copied from both places meets.
+        name = draw(names if not folder else st.sampled_from(sorted(map(_last, tree))) | names)
+        path = _free(f"{folder}/{name}" if folder else name, tree, number)
         content = draw(plain)
         if content is _Special.LINK:
             content = Link(draw(_targets(path, hostile=hostile)))
@@ -112,6 +114,10 @@ def _contexts(draw: st.DrawFn, min_size: int, max_size: int, *, read_only: bool,
     if ignored := draw(_IGNORED):
         tree[".kubeignore"] = "\n".join(ignored)
     return tree
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _free(path: str, taken: dict[str, Content], number: int) -> str:
@@ -142,7 +148,7 @@ def _targets(path: str, *, hostile: bool) -> SearchStrategy[str]:
     """Generate what the symlink at ``path`` says: a neighbour, itself, the folder it stands in, nothing."""
     depth = path.count("/")
     # Bytes that are no text stand in names alone: pyfakefs takes no such target.
-    own = path.rpartition("/")[2].replace("\udcff", "a")
+    own = _last(path).replace("\udcff", "a")
     targets = ["a", "b", "a/b", ".", own, "nowhere", "./a"]
     if depth:
         targets += ["..", "../a"]

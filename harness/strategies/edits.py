@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from harness import model
+from harness.model.arguments import expand_copy, walk
+from harness.model.context import Context
+from harness.model.sources import read_by
 from harness.strategies.contexts import MTIMES, XATTRS
 from harness.strategies.images import PLATFORMS
 from harness.strategies.projects import Project
-from harness.trees import File, Folder, HardLink
+from harness.trees import File, Folder, HardLink, Link
 from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Run
 
 _NEW_FILES = ("unread", "z", ".z")
@@ -40,18 +43,28 @@ def edits(project: Project, *, platforms: Sequence[str] = PLATFORMS) -> SearchSt
     What is changed still builds, on a machine where RUN works for ``platforms``. The simplest change is a new file that
     may be of no interest.
     """
-    files = [path for path, content in project.context.items() if isinstance(content, str | bytes | File)]
     behind = len(project.kubefile.instructions) > 1
     others = [one for one in platforms if one != project.platform]
-    kinds: list[_Editor] = [_add]
-    kinds += [_delete] if project.context else []
+    kinds = _context_editors(project)
     kinds += [partial(_change_platform, platforms=others)] if others else []
-    kinds += [_write, _chmod, _rename, _touch] if files else []
     kinds += [_change_instruction] * 4 + [_drop_instruction, _repeat_instruction, _swap_instructions] if behind else []
     kinds += [_give_arguments] * 3 if _arguments(project) else []
     kinds += [_take_arguments] if project.build_args else []
     kinds += [_change_base] * 3 if project.base else []
     return _edits(project, kinds)
+
+
+def context_edits(project: Project) -> SearchStrategy[Edit]:
+    """Generate changes to the context of ``project`` alone, which still builds."""
+    return _edits(project, _context_editors(project))
+
+
+def _context_editors(project: Project) -> list[_Editor]:
+    files = any(isinstance(content, str | bytes | File) for content in project.context.values())
+    kinds: list[_Editor] = [_add]
+    kinds += [_delete] if project.context else []
+    kinds += [*[_write, _chmod, _rename] * 2, _touch] if files else []
+    return kinds + ([_retarget] * 2 if _links(project) else [])
 
 
 @st.composite
@@ -75,19 +88,39 @@ def _add(draw: st.DrawFn, project: Project) -> Edit:
 
 def _write(draw: st.DrawFn, project: Project) -> Edit:
     path, old = draw(_files(project))
-    data = draw(st.sampled_from((bytes(255 - byte for byte in old.data), old.data + b"+")))
+    # As long as it was, where that can be another one.
+    data = draw(st.sampled_from((bytes(255 - byte for byte in old.data) or b"-", old.data + b"+")))
     return Edit(f"write to {path!r}", replace(project, context={**project.context, path: File(data, old.mode)}), path)
 
 
 def _files(project: Project) -> SearchStrategy[tuple[str, File]]:
-    context = {path: content for path, content in project.context.items() if isinstance(content, str | bytes | File)}
-    return st.sampled_from(
-        [(path, content if isinstance(content, File) else File(content)) for path, content in context.items()]
-    )
+    files = {
+        path: content if isinstance(content, File) else File(content)
+        for path, content in project.context.items()
+        if isinstance(content, str | bytes | File)
+    }
+    return _preferring_read(project, list(files)).map(lambda path: (path, files[path]))
+
+
+def _preferring_read(project: Project, paths: list[str]) -> SearchStrategy[str]:
+    """Choose one of ``paths``, more often one that a COPY reads: others make no difference."""
+    read = _read(project).intersection(paths)
+    anyone = st.sampled_from(paths)
+    return st.sampled_from(sorted(read)) | anyone if read else anyone
+
+
+def _read(project: Project) -> set[str]:
+    context, found = Context(model.complete(project.context)), set[str]()
+    architecture = project.platform.split("/")[1]
+    for one, values in walk(project.kubefile, project.build_args):
+        if isinstance(one, Copy):
+            sources, _ = expand_copy(one, values, architecture)
+            found.update(path for source in sources for path in read_by(context, source))
+    return found
 
 
 def _delete(draw: st.DrawFn, project: Project) -> Edit:
-    path = draw(st.sampled_from(sorted(project.context)))
+    path = draw(_preferring_read(project, sorted(project.context)))
     gone = {one for one in project.context if one == path or one.startswith(path + "/")}
     links = {one for one, content in project.context.items() if isinstance(content, HardLink) and content.path in gone}
     context = {one: content for one, content in project.context.items() if one not in gone | links}
@@ -113,6 +146,15 @@ def _rename(draw: st.DrawFn, project: Project) -> Edit:
     links = {one for one, content in context.items() if isinstance(content, HardLink) and content.path == path}
     renamed = {one: HardLink(path + "~") if one in links else content for one, content in context.items()}
     return Edit(f"rename {path!r}", replace(project, context=renamed), path)
+
+
+def _retarget(draw: st.DrawFn, project: Project) -> Edit:
+    path = draw(_preferring_read(project, _links(project)))
+    return Edit(f"retarget {path!r}", replace(project, context={**project.context, path: Link("elsewhere")}), path)
+
+
+def _links(project: Project) -> list[str]:
+    return [path for path, content in project.context.items() if isinstance(content, Link)]
 
 
 def _change_instruction(draw: st.DrawFn, project: Project) -> Edit:

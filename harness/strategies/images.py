@@ -66,15 +66,23 @@ def _images(draw: st.DrawFn, depths: list[int], platforms: tuple[str, ...]) -> I
 
 @st.composite
 def layers(draw: st.DrawFn, *, lower: Mapping[str, Node] = _NOTHING) -> Layer:
-    """Generate layers that fit on ``lower``: what they delete is there, and what they add may stand in its way."""
+    """Generate layers that fit on ``lower``: what they delete or replace is there, what they add may be in its way."""
     layer: dict[str, Item] = complete(draw(build_contexts(max_size=3, read_only=False)))
-    for path in draw(st.lists(st.sampled_from(sorted(lower)), max_size=2, unique=True)) if lower else []:
+    gone = st.lists(st.sampled_from(sorted(lower)), min_size=draw(st.integers(0, 1)), max_size=2, unique=True)
+    for path in draw(gone) if lower else []:
         marker = OPAQUE if is_folder(lower, path) and draw(st.booleans()) else None
         whiteout = f"{path}/{marker}" if marker else join(parent(path), WHITEOUT + name_of(path))
         if all(isinstance(layer.get(folder, Folder()), Folder) for folder in _above(whiteout)):
             for folder in _above(whiteout):
                 layer.setdefault(folder, lower.get(folder, Folder(draw(st.sampled_from(FOLDER_MODES)))))
             layer[whiteout] = DELETED
+    for path in draw(st.lists(st.sampled_from(sorted(lower)), max_size=1)) if lower else []:
+        if all(isinstance(layer.get(folder, Folder()), Folder) for folder in _above(path)):
+            for folder in _above(path):
+                layer.setdefault(folder, lower.get(folder, Folder()))
+            layer.setdefault(
+                path, Folder(draw(st.sampled_from(FOLDER_MODES))) if is_folder(lower, path) else File(b"2")
+            )
     return _with_links_behind_files(layer) or {"filler": File(b"1")}
 
 

@@ -12,7 +12,7 @@ from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Kubefile, Run
 
 _BASES = ("scratch", "kubernetes:v1.19.8", "registry.example.com/team/base:2", "${BASE}")
 _KEYS = ("VERSION", "TAG", "A_1", "_")
-_VALUES = ("1", "v2.2.0", "a,b", "two words", "größe", "", "$VERSION", "${TAG}-1", "it's", "A=1", "#1", "\\$x")
+_VALUES = ("1", "v2.2.0", "a,b", "1,2,x", "two words", "größe", "", "$VERSION", "${TAG}-1", "it's", "A=1", "#1", "\\$x")
 _SOURCES = (
     "a", "etc", "bin/b", "*.yaml", "${ARCH}", "two words", ".", "./b/.", "/a/", "größe/漢字", "#a", "it's", "[a-z]?",
     "-a", "--exact", "\\$A", "back\\slash", "a/../b", ".hidden", "$VERSION.tar",
@@ -20,11 +20,12 @@ _SOURCES = (
 _DESTINATIONS = (".", "bin", "etc/app", "two words/x", "/", "./usr/", "a/../b", "$VERSION", "größe")
 _COMMANDS = (
     "kubectl apply -f a.yaml", "helm install x charts/x --set a=1,b=2", 'echo "a   b" | tee x', "sleep 5", "[ -f x ]",
-    "echo $i # no comment", "two\nlines", "ends in \\",
+    "echo $i # no comment", "two\nlines", "ends in \\", "ends in \\\\",
 )  # fmt: skip
 _SCRIPTS = (
     "true", "echo 1 > made", "mkdir -p made/deep && echo 1 > made/deep/file", 'echo "$VERSION" > version',
     "for i in a b; do echo $i; done", "awk '{print $1}' a # no comment", "echo 'größe \\'", '["sh"]', "a=1,b=2 env",
+    "printf a\\\\",
 )  # fmt: skip
 _CHMODS = (None, 0o755, 0o600, 0o4755, 0)
 

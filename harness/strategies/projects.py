@@ -17,7 +17,7 @@ from harness.model.tree import is_folder, join, name_of, parent
 from harness.strategies.contexts import build_contexts
 from harness.strategies.images import PLATFORMS, base_images
 from harness.strategies.scripts import scripts
-from harness.trees import Content, Pasted
+from harness.trees import Content, Folder, Link, Pasted
 from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Kubefile, Run, parse, render
 
 _COMMANDS = ("kubectl apply -f a.yaml", "helm install x charts/x --set a=1,b=2", 'echo "a   b"')
@@ -201,8 +201,12 @@ class _Writer:
         sources = _sources(self.work.context.tree, self.values)
         unset = [f"${{{key}}}" for key, value in self.values.items() if value is None]
         own = [path.replace("$", "\\$") for path in self.work.context.tree][:4]
-        folders = [path.replace("$", "\\$") for path in self.work.tree][:8]
-        destinations = [*_DESTINATIONS, *folders, *own, *(f"dest/{name_of(path)}" for path in own)]
+        # Below files nothing can be copied: that is an error, or makes a project simpler than it was meant to be.
+        tree = self.work.tree
+        folders = [path for path in tree if self.hostile or isinstance(tree[path], Folder)][:8]
+        links = [path for path in tree if isinstance(tree[path], Link)][:2]
+        ways = [path.replace("$", "\\$") for path in (*folders, *links * 3)]
+        destinations = [*_DESTINATIONS, *ways, *own, *(f"dest/{name_of(path)}" for path in own)]
         if self.hostile:
             destinations += ["../x", "dest/.wh.x", "$UNSET", "imageListWithAuth.yaml"]
             sources += ["../a", "nothing", "a/../..", "$UNSET", "*/*", *unset * 4]
@@ -220,7 +224,11 @@ def _sources(context: Mapping[str, object], values: Mapping[str, str | None]) ->
         found += [f"./{path}/.", f"{path}/*", f"{path}/.."] if is_folder(context, path) else [f"/{path}"]  # type: ignore[arg-type]
         found += [join(folder, f"${{{key}}}") for key, value in values.items() if value == name]
         found += [join(folder, "${ARCH}")] if name == "amd64" else []
-    return [*found, "."]
+    names = [name_of(path) for path in paths]
+    # What has one name in two folders meets where it is copied to.
+    found += [path.replace("$", "\\$") for path in paths if names.count(name_of(path)) > 1] * 2
+    # However many names there are: a context is copied as a whole more often than anything in it.
+    return [*found, *["."] * (1 + len(found) // 8)]
 
 
 _ARGUMENTS: SearchStrategy[Instruction] = st.builds(

@@ -21,6 +21,27 @@ _JOINTS = (" && ", "; ", " || ")
 _NONE: Mapping[str, Node] = {}
 
 
+class _Paths:
+    """Paths to choose from: those of ``tree``, and some where nothing stands yet."""
+
+    def __init__(self, tree: Mapping[str, Node]) -> None:
+        known = [path for path in sorted(tree, key=lambda one: (len(one), one)) if "\n" not in path]
+        folders = [path for path in known if isinstance(tree[path], Folder)]
+        inside = [f"{folder}/{name}" for folder in folders[:6] for name in ("made", *NAMES[:2])]
+        paths = [*_NEW, *known, *inside]
+        self.anything = st.sampled_from(paths)
+        # Half of what is moved, changed or removed is there.
+        self.old = st.sampled_from(known) | self.anything if known else self.anything
+        self.writable = st.sampled_from([path for path in paths if not isinstance(tree.get(path), Fifo)])
+        self.written: list[str] = []
+        """What the script has written to so far."""
+
+    @property
+    def file(self) -> SearchStrategy[str]:
+        """Something to link to: two names of one file are in one layer only if it was written to there."""
+        return st.sampled_from(self.written) | self.old if self.written else self.old
+
+
 @st.composite
 def scripts(
     draw: st.DrawFn, *, tree: Mapping[str, Node] = _NONE, variables: Sequence[str] = (), max_size: int = 3
@@ -29,8 +50,7 @@ def scripts(
 
     Shape: ``variables`` are names of ARGs that may be used. No script reads or writes a pipe.
     """
-    paths = st.sampled_from(_paths(tree))
-    one = _command(paths, st.sampled_from(_writable(tree)), variables)
+    one = _command(_Paths(tree), variables)
     commands = [draw(one) for _ in range(draw(st.integers(1, max_size)))]
     joints = [draw(st.sampled_from(_JOINTS)) for _ in commands[1:]]
     return commands[0] + "".join(joint + command for joint, command in zip(joints, commands[1:], strict=True))
@@ -41,21 +61,9 @@ def quote(path: str) -> str:
     return shlex.quote(f"./{path}" if path.startswith("-") else path)
 
 
-def _paths(tree: Mapping[str, Node]) -> list[str]:
-    known = [path for path in sorted(tree, key=lambda one: (len(one), one)) if "\n" not in path]
-    folders = [path for path in known if isinstance(tree[path], Folder)]
-    return [*_NEW, *known, *(f"{folder}/{name}" for folder in folders[:6] for name in ("made", *NAMES[:2]))]
-
-
-def _writable(tree: Mapping[str, Node]) -> list[str]:
-    return [path for path in _paths(tree) if not isinstance(tree.get(path), Fifo)]
-
-
 @st.composite
-def _command(
-    draw: st.DrawFn, paths: SearchStrategy[str], writable: SearchStrategy[str], variables: Sequence[str]
-) -> str:
-    kind = draw(st.sampled_from(_KINDS))
+def _command(draw: st.DrawFn, paths: _Paths, variables: Sequence[str]) -> str:
+    kind = draw(st.sampled_from((*_KINDS, *["ln"] * 3) if paths.written else _KINDS))
     if kind == "simple":
         return draw(st.sampled_from(_SIMPLE))
     if kind == "ending":
@@ -63,14 +71,15 @@ def _command(
     if kind in {">", ">>"}:
         text = draw(st.sampled_from((*_TEXTS, *[*variables] * 4)))
         word = f'"${text}"' if text in variables else shlex.quote(text)
-        return f"printf '%s\\n' {word} {kind} {quote(draw(writable))}"
+        paths.written.append(draw(paths.writable))
+        return f"printf '%s\\n' {word} {kind} {quote(paths.written[-1])}"
     if kind in {"mv", "ln"}:
-        return f"{kind} {quote(draw(paths))} {quote(draw(paths))}"
+        return f"{kind} {quote(draw(paths.file if kind == 'ln' else paths.old))} {quote(draw(paths.anything))}"
     if kind == "ln -s":
-        return f"ln -s {draw(st.sampled_from(('a', '.', 'nowhere', 'made')))} {quote(draw(paths))}"
+        return f"ln -s {draw(st.sampled_from(('a', '.', 'nowhere', 'made')))} {quote(draw(paths.anything))}"
     if kind == "chmod":
-        return f"chmod {draw(st.sampled_from(_MODES))} {quote(draw(paths))}"
-    return f"{kind} {quote(draw(paths))}"
+        return f"chmod {draw(st.sampled_from(_MODES))} {quote(draw(paths.old))}"
+    return f"{kind} {quote(draw(paths.old if kind.startswith('rm') else paths.anything))}"
 
 
 _KINDS = (

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from harness.strategies.kubefiles import kubefiles
-from kubeimage.kubefile import Cmd, Instruction, Kubefile, Run, render
+from kubeimage.kubefile import Arg, Cmd, Instruction, Kubefile, Run, render
 
 _NOISE = ("", "\n", "# note\n", "  # FROM here \\\n", "\t\n")
 _BLANKS = ("", " ", "  ", "\t")
+_ENDS_A_VALUE = re.compile(r"[ \t\r\n]|,[A-Za-z_][A-Za-z0-9_]*=|\\$")
 _TOKENS = (
     "FROM ", "from\t", "scratch", "ARG ", "K=", "COPY ", "RUN ", "CMD ", "a", " ", "\t", "\n", "\r\n", "\\\n", "\\",
     "#", '"', "'", "[", "]", '["', '", "', '"]', ",", "=", "$", "${K}", "${", "}", "--exact", "--chmod=", "755", "..",
@@ -52,6 +54,8 @@ def written_kubefiles(draw: st.DrawFn) -> WrittenKubefile:
 @st.composite
 def _hand(draw: st.DrawFn, instruction: Instruction, line: str) -> str:
     keyword, value = line[: len(instruction.keyword)], line[len(instruction.keyword) :]
+    if isinstance(instruction, Arg):
+        value = " " + ",".join(key if text is None else f"{key}={_by_hand(text)}" for key, text in instruction.pairs)
     keyword = draw(st.sampled_from((keyword, keyword.lower(), keyword.title())))
     blanks, end = draw(st.sampled_from(_BLANKS)), draw(st.sampled_from(_BLANKS))
     if not isinstance(instruction, Run | Cmd):
@@ -61,6 +65,13 @@ def _hand(draw: st.DrawFn, instruction: Instruction, line: str) -> str:
             inside = draw(st.sampled_from(("", "\n", "  # inside\n")))
             value = value[:at] + "\\" + draw(st.sampled_from(_BLANKS)) + "\n" + inside + value[at:]
     return f"{blanks}{keyword}{value}{end}"
+
+
+def _by_hand(text: str) -> str:
+    """Give the value of an ARG as people write it: in quotes only where it has to be."""
+    if text[:1] not in {"'", '"'} and not _ENDS_A_VALUE.search(text):
+        return text
+    return f'"{text}"' if '"' not in text else f"'{text}'"
 
 
 def _can_break(value: str, at: int) -> bool:

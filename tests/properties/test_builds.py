@@ -37,8 +37,8 @@ def on_disk(project: Project, mount: str) -> Iterator[tuple[Backends, str]]:
             yield backends, f"{folder}/context"
 
 
-@examples(2)
-@given(projects(platforms=PLATFORMS))
+@examples(4)
+@given(projects(min_size=2, platforms=PLATFORMS))
 @example(Project.of(USES_AN_ARG))
 @example(Project.of(USES_AN_ARG, build_args={"A": "given"}))
 def test_a_build_in_memory_is_what_the_model_says(project: Project) -> None:

@@ -1,20 +1,38 @@
 """What the build cache may answer: hits are a prefix, and a hit is what a build without it would make."""
 
-from hypothesis import given
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness import model
-from harness.agreement import build_project, expected, project_backends, try_project
+from harness.agreement import build_project, expected, memory_files, project_backends, try_project
+from harness.fakes.context import MemoryContext
 from harness.model.context import Context
 from harness.model.sources import collect
-from harness.strategies import Edit, Project, projects
+from harness.strategies import Edit, Project, build_contexts, context_edits, projects
+from harness.trees import Link
+from kubeimage.api import Backends
+from kubeimage.builder.steps import copy_key
+from kubeimage.cache import CacheRecords, DirectoryBuildCache
+from kubeimage.image.digest import Digest
+from kubeimage.protocols import CopyRequest
 from tests.properties.examples import edited_projects, examples
 
 Edited = tuple[Project, Edit]
 
+NO_OP_DROPPED = Edit("drop RUN true", Project.of("FROM scratch\nCOPY a .\n", {"a": ""}))
+WHOLE = "FROM scratch\nCOPY . all\n"
+RETARGETED = Edit("retarget 'a'", Project.of(WHOLE, {"a": Link("c")}), "a")
+
 
 @examples(3)
 @given(edited_projects())
+@example((Project.of("FROM scratch\nRUN true\nCOPY a .\n", {"a": ""}), NO_OP_DROPPED))
 def test_after_an_edit_those_steps_hit_that_the_model_says(edited: Edited) -> None:
     project, (_, changed, _) = edited
     backends = project_backends(project)
@@ -24,6 +42,28 @@ def test_after_an_edit_those_steps_hit_that_the_model_says(edited: Edited) -> No
     seen = try_project(changed, project_backends(changed, backends))
 
     assert seen == expected(model.build(changed.request, cache))
+
+
+def edited_contexts() -> st.SearchStrategy[Edited]:
+    """Give a project that copies all of its context, and one change to it."""
+    whole = build_contexts(min_size=1).map(lambda tree: Project.of(WHOLE, tree))
+    return whole.flatmap(lambda project: context_edits(project).map(lambda edit: (project, edit)))
+
+
+@examples(3)
+@given(edited_contexts())
+@example((Project.of(WHOLE, {"a": Link("b")}), RETARGETED))
+def test_a_copy_has_the_same_key_exactly_if_it_copies_the_same(edited: Edited) -> None:
+    contexts = [edited[0].context, edited[1].project.context]
+
+    keys, copied = [], []
+    for tree in contexts:
+        collector = MemoryContext(memory_files(tree))
+        entries = collector.with_digests(collector.collect(CopyRequest((".",), "all")).entries)
+        keys.append(copy_key(Digest("0" * 64), (), entries).digest)
+        copied.append(collect(Context(model.complete(tree)), ((".",), "all", False, None)))
+
+    assert (keys[0] == keys[1]) == (copied[0] == copied[1])
 
 
 @examples(1)
@@ -92,18 +132,29 @@ def test_going_back_hits_everything_again(edited: Edited) -> None:
     assert again.cache_misses == 0
 
 
-@examples(0.7)
-@given(projects(min_size=3), st.integers(0, 3))
-def test_after_a_step_whose_layer_is_lost_nothing_hits(project: Project, number: int) -> None:
-    backends = project_backends(project)
-    first = build_project(project, backends)
-    made = [one.layer.diff_id if one.layer else None for one in first.steps if one.step.makes_layer]
-    lost = next((diff_id for diff_id in made[number:] if diff_id), None)
-    if lost is None:
-        return
-    del backends.layers.blobs[lost]
+@contextmanager
+def keeping(backends: Backends, cache: str) -> Iterator[Backends]:
+    """Give the same backends with a cache in memory, or in files."""
+    if cache == "memory":
+        yield backends
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield replace(backends, cache=DirectoryBuildCache(CacheRecords(folder), backends.layers))
 
-    again = build_project(project, backends)
+
+@pytest.mark.parametrize("cache", ["memory", "files"])
+@examples(0.7)
+@given(project=projects(min_size=3), number=st.integers(0, 3))
+def test_after_a_step_whose_layer_is_lost_nothing_hits(cache: str, project: Project, number: int) -> None:
+    with keeping(project_backends(project), cache) as backends:
+        first = build_project(project, backends)
+        made = [one.layer.diff_id if one.layer else None for one in first.steps if one.step.makes_layer]
+        lost = next((diff_id for diff_id in made[number:] if diff_id), None)
+        if lost is None:
+            return
+        del backends.layers.blobs[lost]
+
+        again = build_project(project, backends)
 
     hits = [one.cached for one in again.steps if one.step.makes_layer]
     assert hits == [place < made.index(lost) for place in range(len(made))]

@@ -18,8 +18,9 @@ def deep(base_layers: int, copies: int, runs: int) -> Project:
     return Project.of(text, {"a": "1"}, base=base)
 
 
+# At the limit itself first of all.
 @examples(0.3)
-@given(total=st.integers(124, 132), runs=st.integers(0, 3), part=st.floats(0, 1))
+@given(total=st.sampled_from((128, 129, 127)) | st.integers(124, 132), runs=st.integers(0, 3), part=st.floats(0, 1))
 @example(total=129, runs=0, part=1.0)
 def test_128_layers_are_built_and_never_more(total: int, runs: int, part: float) -> None:
     base_layers = round(part * (total - runs))

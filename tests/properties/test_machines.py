@@ -1,6 +1,7 @@
 """State machines: stores against stores, and the executor against the model, through many steps on one store."""
 
 import pytest
+from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from harness.stateful import DiskPlace, ExecutorMachine, FakeFilesPlace, MemoryPlace, StoreMachine
@@ -8,7 +9,7 @@ from tests.properties.examples import machine_examples
 
 
 def test_stores_in_memory_and_on_disk_agree() -> None:
-    run_state_machine_as_test(StoreMachine, settings=machine_examples(0.3))
+    run_state_machine_as_test(StoreMachine, settings=settings(machine_examples(0.5), stateful_step_count=30))
 
 
 @pytest.mark.parametrize(

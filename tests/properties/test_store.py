@@ -1,10 +1,15 @@
 """What a store must come back to, and what many projects on one store must not do to each other."""
 
 import hashlib
+import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.agreement import build_project, project_backends, put_image
 from harness.model.build import BASE_NAME
@@ -53,6 +58,33 @@ def _build(project: Project, root: str, context: str, name: str, last: Project) 
         build_project(project, backends, context, names=(name,))
         if last.base is not None:
             put_image(last.base, backends, Reference.parse(BASE_NAME))
+
+
+@examples(0.3)
+@given(projects(min_size=1, runs=False), st.integers(0, 3))
+def test_a_damaged_layer_is_noticed_and_made_again(project: Project, number: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = f"{folder}/store"
+        write_tree(f"{folder}/context", project.context)
+        with open_backends(root, mount="copy") as backends:
+            built = build_project(project, backends, f"{folder}/context", names=(NAME,))
+        made = [one.layer.diff_id for one in built.steps if one.layer]
+        for diff_id in made[number : number + 1]:
+            with writable(f"{root}/blobs/sha256/{diff_id.hex}") as blob:
+                blob.write(b"\xff")
+
+        with open_backends(root, mount="copy") as backends:
+            again = build_project(project, backends, f"{folder}/context", names=(NAME,), with_base=False)
+
+        assert again.image.id == built.image.id
+        assert [one for one in check_store(root) if one.damage] == []
+
+
+@contextmanager
+def writable(path: str) -> Iterator[BinaryIO]:
+    os.chmod(path, 0o644)
+    with open(path, "r+b") as file:
+        yield file
 
 
 @examples(0.5)

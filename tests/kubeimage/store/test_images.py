@@ -58,6 +58,17 @@ def test_committing_the_same_image_again_writes_nothing(root: str, store: Store)
     assert {path: path.stat().st_ctime_ns for path in before} == before
 
 
+def test_an_image_gets_all_its_names_at_once(root: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.images.put(make_image(), [APP])
+    replaced: list[str] = []
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda new, old: (replaced.append(old), replace(new, old)))
+
+    store.images.put(make_image(cmd="new"), [APP, OTHER])
+
+    assert replaced == [f"{root}/index.json"]
+
+
 def test_what_other_tools_wrote_into_the_index_survives(root: str, store: Store) -> None:
     store.images.put(make_image(), [APP])
     entry = index_of(root)["manifests"][0]
