@@ -66,15 +66,17 @@ class _Shape:
 
 def _init(self: Any, *values: Any, **named: Any) -> None:
     shape: _Shape = self.__shape__
-    given = dict(zip(shape.positional, values, strict=False))
-    given.update(named)
+    positional = shape.positional
     state = self.__dict__
     state.update(shape.defaults)
-    state.update(given)
+    state.update(zip(positional, values, strict=False))
+    if named:
+        state.update(named)
     for name, make in shape.factories:
-        if name not in given:
+        if name not in state:
             state[name] = make()
-    if len(given) != len(values) + len(named) or state.keys() != shape.names:
+    twice = values and named and not named.keys().isdisjoint(positional[: len(values)])
+    if twice or len(values) > len(positional) or state.keys() != shape.names:
         raise TypeError(f"{type(self).__name__}() {shape.mistake(values, named)}")
     if shape.finish is not None:
         shape.finish(self)
