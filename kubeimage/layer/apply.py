@@ -12,8 +12,12 @@ from typing import BinaryIO
 
 from kubeimage.layer.disk import RootDirectory
 from kubeimage.layer.entry import Entry, Kind
-from kubeimage.layer.names import parent_of
+from kubeimage.layer.names import ancestors, parent_of
 from kubeimage.layer.reader import Limits, iter_contents, iter_entries
+
+HAS_WHITEOUTS = "overlay.kubeimage.whiteouts"
+"""The xattr, behind ``user.`` or ``trusted.``, of a snapshot's root if there are whiteouts in it: nobody need look
+through those that have none. Overlayfs shows no xattr of such a name."""
 
 
 def apply_changeset(root: str, changeset: BinaryIO, *, max_bytes: int | None = None) -> int:
@@ -44,11 +48,11 @@ def unpack_snapshot(root: str, changeset: BinaryIO, *, userxattr: bool, max_byte
 
     Shape:  whiteouts become character devices 0:0, opaque ones an xattr of the directory: ``user.overlay.opaque`` with
             ``userxattr``, for overlays mounted with that option, else ``trusted.overlay.opaque``, which needs root.
-            The kernel does not heed an opaque root.
+            The kernel does not heed an opaque root. Where whiteouts are left, `HAS_WHITEOUTS` marks the root.
     Units:  ``max_bytes`` and the result count file content only.
     Raises: PathEscapeError, LayerFormatError, LayerTooLargeError; StoreFullError, StoreAccessError.
     """
-    opaque_xattr = f"{'user' if userxattr else 'trusted'}.overlay.opaque"
+    xattrs = "user" if userxattr else "trusted"
     directory = RootDirectory(root)
     whiteouts = []
     written = 0
@@ -57,13 +61,23 @@ def unpack_snapshot(root: str, changeset: BinaryIO, *, userxattr: bool, max_byte
             whiteouts.append(entry)
         else:
             written += directory.put(entry, content)
-    for entry in whiteouts:
-        if entry.kind is Kind.WHITEOUT:
-            directory.put_whiteout(entry.path, opaque_xattr)
-        else:
-            directory.put_opaque(entry.path, opaque_xattr)
+    _hide(directory, whiteouts, xattrs)
     directory.finish()
     return written
+
+
+def _hide(directory: RootDirectory, whiteouts: list[Entry], xattrs: str) -> None:
+    """Hide what ``whiteouts`` name, in the layers below.
+
+    Nothing is below an opaque directory; and the kernel would list a whiteout there, by a name that leads nowhere.
+    """
+    _make_places(directory, whiteouts)
+    opaque = {entry.path for entry in whiteouts if directory.hide_below(entry.path, f"{xattrs}.overlay.opaque")}
+    left = [one.path for one in whiteouts if one.path not in opaque and opaque.isdisjoint(["", *ancestors(one.path)])]
+    for path in left:
+        directory.put_whiteout(path)
+    if left:
+        directory.mark(f"{xattrs}.{HAS_WHITEOUTS}")
 
 
 def _is_whiteout(entry: Entry) -> bool:
@@ -80,5 +94,10 @@ def _delete(directory: RootDirectory, whiteouts: list[Entry]) -> None:
             directory.remove(entry.path)
         else:
             directory.empty(entry.path)
+    _make_places(directory, whiteouts)
+
+
+def _make_places(directory: RootDirectory, whiteouts: list[Entry]) -> None:
+    """Make directories of what ``whiteouts`` stand in."""
     for entry in whiteouts:
         directory.enter(parent_of(entry.path) if entry.kind is Kind.WHITEOUT else entry.path)

@@ -98,27 +98,38 @@ class RootDirectory:
         with self._translated(path):
             self._enter(path)
 
-    def put_whiteout(self, path: str, opaque_xattr: str) -> None:
+    def put_whiteout(self, path: str) -> None:
         """Hide ``path`` of the layers below, as overlayfs does; what the layer itself has there goes on to show.
 
         Raises: StoreFullError, StoreAccessError.
         """
         with self._translated(path):
             self._enter(parent_of(path))
-            status = self._lstat(path)
-            if status is None:
+            if self._lstat(path) is None:
                 os.mknod(self.full(path), stat.S_IFCHR, os.makedev(0, 0))
-            elif stat.S_ISDIR(status.st_mode):
-                os.setxattr(self.full(path), opaque_xattr, b"y")
 
-    def put_opaque(self, path: str, opaque_xattr: str) -> None:
-        """Hide all that the layers below have in the directory ``path``, as overlayfs does.
+    def hide_below(self, path: str, opaque_xattr: str) -> bool:
+        """Hide all that the layers below have in the directory ``path``, as overlayfs does; whether it is one.
 
         Raises: StoreFullError, StoreAccessError.
         """
         with self._translated(path):
-            self._enter(path)
+            status = self._lstat(path)
+            if status is None or not stat.S_ISDIR(status.st_mode):
+                return False
             os.setxattr(self.full(path), opaque_xattr, b"y")
+            return True
+
+    def mark(self, xattr: str) -> None:
+        """Give the root an xattr, where its file system has them.
+
+        Raises: StoreAccessError.
+        """
+        try:
+            os.setxattr(self._root, xattr, b"y")
+        except OSError as error:
+            if error.errno not in _NOT_POSSIBLE:
+                raise _translate(error, "", self._root) from error
 
     def finish(self) -> None:
         """Give all directories their modes and times.

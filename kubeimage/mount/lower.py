@@ -15,6 +15,8 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from kubeimage.layer.apply import HAS_WHITEOUTS
+
 _ENTERABLE = 0o500
 
 Stack = tuple[str, ...]
@@ -52,6 +54,20 @@ def is_opaque(directory: str) -> bool:
         return os.getxattr(directory, opaque_xattr(), follow_symlinks=False) == b"y"
     except OSError:
         return False
+
+
+def whiteout_folders(layer: str) -> tuple[str, ...]:
+    """Give the directories of an unpacked layer in which there are whiteouts, relative to its root, without this."""
+    mark = f"{opaque_xattr().partition('.')[0]}.{HAS_WHITEOUTS}"
+    try:
+        os.getxattr(layer, mark)
+    except OSError:
+        return ()
+    return tuple(
+        os.path.relpath(folder, layer)
+        for folder, _, names in os.walk(layer)
+        if folder != layer and any(is_whiteout(os.lstat(os.path.join(folder, name))) for name in names)
+    )
 
 
 def uncovered(layers: Sequence[str]) -> list[str]:

@@ -13,13 +13,13 @@ Source: Linux, overlayfs.rst; mount(2), on the size of options.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from kubeimage.errors import MountError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, Kind
-from kubeimage.mount.lower import MergedLayers, uncovered
+from kubeimage.mount.lower import MergedLayers, uncovered, whiteout_folders
 from kubeimage.mount.merge import copy_merged, translated
 from kubeimage.mount.survey import survey_upper
 from kubeimage.mount.tools import WAYS_OUT, find_tool, try_command
@@ -112,6 +112,7 @@ class OverlayMounter:
         self._snapshots = snapshots
         self._options: tuple[str, ...] | None = None
         self._links: _Links | None = None
+        self._whiteout_folders: dict[str, tuple[str, ...]] = {}
 
     @contextmanager
     def mount(self, layers: Sequence[Digest]) -> Iterator[OverlayMount]:
@@ -123,7 +124,17 @@ class OverlayMounter:
         unpacked = tuple(uncovered([self._snapshots.path(layer) for layer in layers]))
         self._links = self._links or _Links(self._snapshots.workspace())
         with self._snapshots.scratch() as scratch:
-            yield _prepare(scratch, unpacked, self._links, options)
+            yield _prepare(scratch, unpacked, self._links, options, self._floor(unpacked))
+
+    def _floor(self, layers: Sequence[str]) -> set[str]:
+        """Give the directories that must not be those of one layer alone.
+
+        The kernel takes whiteouts out of a list only where it merges directories.
+        """
+        for layer in layers:
+            if layer not in self._whiteout_folders:
+                self._whiteout_folders[layer] = whiteout_folders(layer)
+        return {folder for layer in layers for folder in self._whiteout_folders[layer]}
 
     def probe(self) -> tuple[str, ...]:
         """Find out, by mounting a tiny overlay, with which options it works; once for each mounter.
@@ -147,15 +158,21 @@ class OverlayMounter:
         raise MountError(f"overlay mounts do not work here: {reason}", hint=WAYS_OUT)
 
 
-def _prepare(scratch: str, layers: tuple[str, ...], links: _Links, options: tuple[str, ...]) -> OverlayMount:
+def _prepare(
+    scratch: str, layers: tuple[str, ...], links: _Links, options: tuple[str, ...], floor: Iterable[str] = ()
+) -> OverlayMount:
     with translated("prepare a mount in", scratch):
         for name in ("e", "u", "w", "m"):
             os.mkdir(f"{scratch}/{name}")
         # The root of the upper directory becomes the rootfs's, whatever the umask is.
         os.chmod(f"{scratch}/u", 0o755)  # noqa: S103
         os.symlink(links.folder, f"{scratch}/l")
+        for folder in floor:
+            os.makedirs(f"{scratch}/e/{folder}", exist_ok=True)
+        names = tuple(f"l/{links.name(layer)}" for layer in layers)
         # Overlayfs wants one lower directory at least.
-        names = tuple(f"l/{links.name(layer)}" for layer in layers) or ("e",)
+        if floor or not names:
+            names = ("e", *names)
     mount = OverlayMount(scratch, layers, names, options)
     length = len(mount.prefix[-1])
     if length > MOST_OPTIONS:

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from kubeimage.errors import LayerError
 from kubeimage.layer.entry import Entry, Kind
+from kubeimage.layer.names import ancestors
 from kubeimage.layer.reader import Content, iter_contents
 
 _PIECE = 1 << 18
@@ -28,17 +29,20 @@ def first_difference(root: str, tar: BinaryIO) -> str | None:
     """
     known: set[str] = set()
     whiteouts: set[str] = set()
+    opaque: set[str] = set()
     try:
         for entry, content in iter_contents(tar):
             if entry.kind is Kind.WHITEOUT:
                 whiteouts.add(entry.path)
-            elif entry.kind is not Kind.OPAQUE:
+            elif entry.kind is Kind.OPAQUE:
+                opaque.add(entry.path)
+            else:
                 known.add(entry.path)
                 if what := _difference(os.path.join(root, entry.path), entry, content):
                     return f"{entry.path!r} {what}"
     except LayerError as error:
         return f"the layer cannot be read: {error}"
-    return _first_stranger(root, known, whiteouts)
+    return _first_stranger(root, known, whiteouts) or _first_missing(root, whiteouts, opaque)
 
 
 def _difference(path: str, entry: Entry, content: Content | None) -> str | None:
@@ -75,7 +79,14 @@ def _first_stranger(root: str, known: Iterable[str], whiteouts: set[str]) -> str
             path = os.path.relpath(os.path.join(folder, name), root)
             if path not in expected and not (path in whiteouts and _is_whiteout(os.path.join(root, path))):
                 return f"{path!r} is not in the layer"
-    return next((f"the whiteout of {path!r} is missing" for path in sorted(whiteouts) if not _hides(root, path)), None)
+    return None
+
+
+def _first_missing(root: str, whiteouts: set[str], opaque: set[str]) -> str | None:
+    """Find a whiteout that is not there, nor needless: nothing is below a directory that hides all that is."""
+    hiding = opaque | {path for path in whiteouts if os.path.isdir(os.path.join(root, path))}
+    needed = (path for path in sorted(whiteouts) if hiding.isdisjoint(["", *ancestors(path)]))
+    return next((f"the whiteout of {path!r} is missing" for path in needed if not _hides(root, path)), None)
 
 
 def _is_whiteout(path: str) -> bool:

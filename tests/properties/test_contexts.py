@@ -5,7 +5,7 @@ import tempfile
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness import model
@@ -15,8 +15,10 @@ from harness.model.sources import collect
 from harness.model.tree import Item
 from harness.strategies import Edit, Project, build_contexts, projects
 from harness.trees import Fifo, File, Folder, HardLink, Link, write_tree
+from kubeimage.builder.steps import copy_key
 from kubeimage.context import ContextCollector, StatIndex
-from kubeimage.errors import KubeimageError
+from kubeimage.errors import KubeimageError, UnsupportedSourceError
+from kubeimage.image.digest import Digest
 from kubeimage.kubefile import Copy
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.protocols import CopyRequest
@@ -83,8 +85,12 @@ def test_whatever_is_copied_of_a_context_is_what_the_model_says(hostile: bool, d
             assert found_on_disk(collector, copy) == found_by_the_model(context, copy)
 
 
+NO_TEXT = Edit("write to '.kubeignore'", Project.of("FROM scratch", {".kubeignore": b"\x9d"}), ".kubeignore")
+
+
 @examples(0.5)
 @given(edited_projects())
+@example((Project.of("FROM scratch", {".kubeignore": "a"}), NO_TEXT))
 def test_what_is_remembered_of_a_context_is_what_reading_it_gives(edited: tuple[Project, Edit]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for project in (edited[0], edited[1].project):
@@ -93,9 +99,18 @@ def test_what_is_remembered_of_a_context_is_what_reading_it_gives(edited: tuple[
             # As if it began when the files had been there for a while.
             index = StatIndex(f"{folder}/index", f"{folder}/context", clock=lambda: time.time_ns() + 10**10)
             fresh = ContextCollector(f"{folder}/context")
-            everything = fresh.collect(CopyRequest((".",), ".")).entries
+            try:
+                everything = fresh.collect(CopyRequest((".",), ".")).entries
+            except UnsupportedSourceError:
+                # The .kubeignore is no text, which is no matter to a Kubefile without a COPY.
+                continue
 
+            read = fresh.with_digests(everything)
+            sources = copy_key(Digest.of(b""), (), read).sources_digest
             with index:
-                remembered = ContextCollector(f"{folder}/context", stat_index=index).with_digests(everything)
+                collector = ContextCollector(f"{folder}/context", stat_index=index)
+                known, remembered = collector.known_sources(everything), collector.with_digests(everything)
+                collector.remember_sources(everything, sources)
 
-            assert remembered == fresh.with_digests(everything)
+            assert remembered == read
+            assert known in {None, sources}
