@@ -132,7 +132,7 @@ def write_tree(folder: str, tree: Tree) -> None:
     first = [(path, content) for path, content in tree.items() if not isinstance(content, HardLink)]
     for path, content in [*first, *last]:
         place = os.path.join(folder, clean(path))
-        os.makedirs(os.path.dirname(place) or folder, exist_ok=True)
+        _make_folder(os.path.dirname(place))
         _write(folder, place, content)
     # From the inside out: a folder that is to be read-only is so when all is in it.
     for path, content in sorted(first, key=lambda item: -len(item[0])):
@@ -140,9 +140,20 @@ def write_tree(folder: str, tree: Tree) -> None:
             os.chmod(os.path.join(folder, clean(path)), content.mode)
 
 
+def _make_folder(place: str) -> None:
+    """Make a folder and those above it, of mode 0755 whatever the umask is."""
+    missing = []
+    while not os.path.isdir(place):
+        missing.append(place)
+        place = os.path.dirname(place)
+    for folder in reversed(missing):
+        os.mkdir(folder)
+        os.chmod(folder, 0o755)  # noqa: S103
+
+
 def _write(folder: str, place: str, content: Content) -> None:
     if content is None or isinstance(content, Folder):
-        os.makedirs(place, exist_ok=True)
+        _make_folder(place)
     elif isinstance(content, Link):
         os.symlink(content.target, place)
     elif isinstance(content, HardLink):

@@ -50,3 +50,14 @@ def test_what_makes_no_difference_in_a_path_is_left_out(path: str, cleaned: str)
 def test_a_path_that_leaves_the_tree_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no '\.\.': 'a/\.\./\.\./b'"):
         write_tree(str(tmp_path), {"a/../../b": ""})
+
+
+def test_folders_are_0755_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write_tree(str(tmp_path / "made"), {"a/b/c": "1", "d": None, "e": Folder(0o700), "e/f/g": "2"})
+    finally:
+        os.umask(before)
+
+    modes = {name: (tmp_path / "made" / name).stat().st_mode & 0o7777 for name in ("a", "a/b", "d", "e", "e/f")}
+    assert modes == {"a": 0o755, "a/b": 0o755, "d": 0o755, "e": 0o700, "e/f": 0o755}
