@@ -63,11 +63,16 @@ def whiteout_folders(layer: str) -> tuple[str, ...]:
         os.getxattr(layer, mark)
     except OSError:
         return ()
-    return tuple(
-        os.path.relpath(folder, layer)
-        for folder, _, names in os.walk(layer)
-        if folder != layer and any(is_whiteout(os.lstat(os.path.join(folder, name))) for name in names)
-    )
+    found = ((folder, names) for folder, _, names in os.walk(layer) if folder != layer)
+    return tuple(os.path.relpath(folder, layer) for folder, names in found if _hold_whiteouts(folder, names))
+
+
+def _hold_whiteouts(folder: str, names: Sequence[str]) -> bool:
+    try:
+        return any(is_whiteout(os.lstat(os.path.join(folder, name))) for name in names)
+    except PermissionError:
+        # An ordinary user's own folder that lets nobody in.
+        return False
 
 
 def uncovered(layers: Sequence[str]) -> list[str]:

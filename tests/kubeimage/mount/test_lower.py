@@ -5,7 +5,8 @@ import os
 import pytest
 
 from harness.trees import Folder
-from kubeimage.mount.lower import MergedLayers, is_opaque, opaque_xattr, uncovered
+from kubeimage.layer.apply import HAS_WHITEOUTS
+from kubeimage.mount.lower import MergedLayers, is_opaque, opaque_xattr, uncovered, whiteout_folders
 
 
 def merged(*layers: str) -> dict[str, str]:
@@ -91,3 +92,28 @@ def test_directories_are_as_closed_afterwards_as_they_were(layer):
 
 def test_what_cannot_be_looked_at_is_not_opaque(tmp_path):
     assert not is_opaque(str(tmp_path / "missing"))
+
+
+def test_folders_with_whiteouts_are_found_where_the_layer_says_that_there_are_any(layer):
+    path = layer("one", {"a/b/x": "", "c/y": "", "d": None})
+    for name in ("a/b/gone", "d/gone", "gone"):
+        hide(f"{path}/{name}")
+    before = whiteout_folders(path)
+
+    os.setxattr(path, f"{opaque_xattr().partition('.')[0]}.{HAS_WHITEOUTS}", b"y")
+
+    assert before == ()
+    assert sorted(whiteout_folders(path)) == ["a/b", "d"]
+
+
+def test_a_folder_that_lets_nobody_in_has_none(layer):
+    path = layer("one", {"a/x": "", "b/y": ""})
+    for name in ("a/gone", "b/gone"):
+        hide(f"{path}/{name}")
+    os.setxattr(path, f"{opaque_xattr().partition('.')[0]}.{HAS_WHITEOUTS}", b"y")
+    os.chmod(f"{path}/a", 0o400)
+
+    found = sorted(whiteout_folders(path))
+
+    os.chmod(f"{path}/a", 0o755)
+    assert found == (["a", "b"] if os.geteuid() == 0 else ["b"])
