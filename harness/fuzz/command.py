@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from contextlib import suppress
 from random import Random
 
@@ -90,13 +91,15 @@ def fuzz(  # noqa: PLR0917  click gives them by name
     from harness.fuzz.search import search
     from harness.fuzz.session import Finished, Session
 
+    # A Ctrl-C may come while click's runner has its own streams in the place of ours, and has not put them back.
+    screen = sys.stderr
     progress, lines = Progress(), Lines()
     runner = Runner(find_target(name), lines.watched) if chosen == "lines" else Runner(find_target(name))
     session = Session(runner, Corpus(save or folder.folder), progress, seconds=seconds, most_runs=runs)
 
     def end() -> int:
         progress.close()
-        click.echo(session.status(), err=True)
+        click.echo(session.status(), file=screen)
         return 1 if session.found else 0
 
     if chosen == "atheris":
