@@ -136,6 +136,8 @@ class Session:
             release(descriptor)
             raise
         os.close(descriptor)
+        # Somebody looked at it in this moment, to see whose it is, or removes it: nobody else would be sure to.
+        _remove(folder)
         return None
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.schedules import Done, Turn, side_by_side
@@ -76,6 +76,10 @@ def test_one_process_may_come_between_two_calls_of_another(folder: Path, first: 
 
 @examples(0.6)
 @given(st.lists(st.lists(operations(), min_size=1, max_size=2), min_size=2, max_size=3), schedules())
+@example(
+    processes=[[Check(False), Check(False)], [Rmi("app:1")], [Check(False), Rmi("app:1")]],
+    turns=[Turn(2, 7), Turn(0, 18), Turn(1, 47), Turn(0, 44), Turn(2, 26)],
+)
 def test_processes_see_each_other_one_after_the_other(
     folder: Path, processes: list[list[Operation]], turns: list[Turn]
 ) -> None:

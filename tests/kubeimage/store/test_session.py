@@ -31,6 +31,17 @@ def test_a_session_leaves_nothing(root: str, store: Store) -> None:
     assert sessions(root) == []
 
 
+def test_a_session_that_is_looked_at_as_it_begins_leaves_nothing(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who looks holds the lease's lock for a moment."""
+    session, answers, lock = Session(Layout(root)), iter([False, False]), locks.try_exclusive
+    monkeypatch.setattr(locks, "try_exclusive", lambda lease: next(answers, True) and lock(lease))
+
+    folder = session.folder(sweep=False)
+
+    assert [os.path.join(root, "ingest", name) for name in sessions(root)] == [folder]
+    session.close()
+
+
 def test_what_a_killed_process_left_is_removed_by_the_next_session(
     root: str, in_a_killed_child: InAKilledChild
 ) -> None:
