@@ -174,6 +174,7 @@ class MemoryImageStore:
     def _put(self, kept: _Kept, references: Sequence[Reference]) -> Digest:
         names = [_as_name(reference) for reference in references]
         for image in kept.images:
+            self._check_presence(image)
             self._check(image)
         for name in names:
             self._names[name] = kept
@@ -200,6 +201,12 @@ class MemoryImageStore:
 
     def _images(self) -> list[Image]:
         return [image for kept in self._all() for image in kept.images]
+
+    def _check_presence(self, image: Image) -> None:
+        """Look for layers that are missing, before any is looked into."""
+        if self._layers is not None:
+            for layer in image.layers:
+                self._layers.size(layer.diff_id)
 
     def _check(self, image: Image) -> None:
         if self._layers is None:

@@ -5,6 +5,8 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from harness.stateful import DiskPlace, ExecutorMachine, FakeFilesPlace, MemoryPlace, StoreMachine
+from harness.trees import File
+from kubeimage.image.reference import Reference
 from tests.properties.examples import machine_examples
 
 
@@ -23,3 +25,17 @@ def test_stores_in_memory_and_on_disk_agree() -> None:
 )
 def test_the_executor_does_what_the_model_says(make_place, factor: float) -> None:
     run_state_machine_as_test(ExecutorMachine.over(make_place), settings=machine_examples(factor))
+
+
+def test_a_layer_that_is_missing_is_told_before_one_that_is_damaged() -> None:
+    """The machine's rules compare what both stores say."""
+    state = StoreMachine()
+    try:
+        damaged = state.put_layer(layer={"a": File(b"1")})
+        state.put_image(labels={}, names=[Reference.parse("one:1")], stored=[damaged])
+        state.damage(layer=damaged)
+        missing = state.put_layer(layer={"b": File(b"2")})
+        state.prune(keep_cache=False)
+        state.put_image(labels={}, names=[], stored=[damaged, missing])
+    finally:
+        state.teardown()
