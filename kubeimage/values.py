@@ -66,17 +66,17 @@ class _Shape:
 
 def _init(self: Any, *values: Any, **named: Any) -> None:
     shape: _Shape = self.__shape__
-    positional = shape.positional
     state = self.__dict__
     state.update(shape.defaults)
-    state.update(zip(positional, values, strict=False))
+    state.update(zip(shape.positional, values))  # noqa: B905 - the keyword takes time, and the lengths are compared below
+    for name, make in shape.factories:
+        if name not in named and name not in state:
+            state[name] = make()
+    fits = len(values) <= len(shape.positional)
     if named:
         state.update(named)
-    for name, make in shape.factories:
-        if name not in state:
-            state[name] = make()
-    twice = values and named and not named.keys().isdisjoint(positional[: len(values)])
-    if twice or len(values) > len(positional) or state.keys() != shape.names:
+        fits &= named.keys() <= shape.names and named.keys().isdisjoint(shape.positional[: len(values)])
+    if not fits or len(state) != len(shape.names):
         raise TypeError(f"{type(self).__name__}() {shape.mistake(values, named)}")
     if shape.finish is not None:
         shape.finish(self)

@@ -11,10 +11,12 @@ from typing import Any
 
 JsonObject = dict[str, Any]
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def encode(value: JsonObject) -> bytes:
     """Give ``value`` as canonical JSON bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def loads(data: str | bytes) -> Any:

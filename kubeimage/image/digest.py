@@ -21,6 +21,13 @@ class Digest:
 
     hex: str
 
+    # The two that are called most of all, by a build as by those who look at many images.
+    def __init__(self, hex: str) -> None:  # noqa: A002 - as the field is called
+        self.__dict__["hex"] = hex
+
+    def __hash__(self) -> int:
+        return hash(self.hex)
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read ``sha256:HEX``.
