@@ -8,8 +8,9 @@ Text and bytes are a file's content. None is a folder, which needs naming only w
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -172,3 +173,46 @@ def _write(folder: str, place: str, content: Content) -> None:
         if file.mtime is not None:
             os.utime(place, (file.mtime, file.mtime))
         os.chmod(place, file.mode)
+
+
+def read_tree(folder: str) -> dict[str, File | Folder | Link | Fifo]:
+    """Read all that stands below ``folder``, also what nobody but root may: the reverse of `write_tree`.
+
+    Shape: files have bytes for content; a hard link is a file like any other.
+    """
+    tree: dict[str, File | Folder | Link | Fifo] = {}
+    pending = [""]
+    while pending:
+        inside = pending.pop()
+        with _opened(os.path.join(folder, inside)):
+            for name in os.listdir(os.path.join(folder, inside)):
+                path = os.path.join(inside, name)
+                tree[path] = _read(os.path.join(folder, path))
+                pending += [path] if isinstance(tree[path], Folder) else []
+    return tree
+
+
+def _read(place: str) -> File | Folder | Link | Fifo:
+    status = os.lstat(place)
+    mode = stat.S_IMODE(status.st_mode)
+    if stat.S_ISLNK(status.st_mode):
+        return Link(os.readlink(place))
+    if stat.S_ISDIR(status.st_mode):
+        return Folder(mode)
+    if stat.S_ISFIFO(status.st_mode):
+        return Fifo(mode)
+    with _opened(place), open(place, "rb") as stream:
+        return File(stream.read(), mode)
+
+
+@contextmanager
+def _opened(place: str) -> Iterator[None]:
+    """Let its owner read what stands at a path, meanwhile."""
+    mode = stat.S_IMODE(os.lstat(place).st_mode)
+    if os.geteuid() != 0:
+        os.chmod(place, mode | 0o700)
+    try:
+        yield
+    finally:
+        if os.geteuid() != 0:
+            os.chmod(place, mode)

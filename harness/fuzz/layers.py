@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +18,7 @@ from harness.fuzz.written import read_tuple
 from harness.model.tree import DELETED, OPAQUE, WHITEOUT, Item, join, name_of, parent
 from harness.strategies import hostile_tars, layers
 from harness.strategies.tars import LINKS, Member, Tar
-from harness.trees import Fifo, File, Folder, HardLink, Link, write_tree
+from harness.trees import Fifo, File, Folder, HardLink, Link, read_tree, write_tree
 from kubeimage.errors import KubeimageError, StoreError
 from kubeimage.layer.apply import apply_changeset, unpack_snapshot
 from kubeimage.layer.entry import Entry, Kind
@@ -42,7 +41,7 @@ def check(case: Case) -> None:
     """
     with _folder() as folder:
         root = os.path.join(folder, "root")
-        tree: model.Tree = dict(_walk(root))
+        tree: model.Tree = dict(read_tree(root))
         merged = Tree(entries_of(tree))
         for one in case:
             data = one.data if isinstance(one, Tar) else _write(entries_of(one))
@@ -58,7 +57,7 @@ def check(case: Case) -> None:
                 return
             except KubeimageError:
                 assert entries is None, "a layer that can be read cannot be applied"
-                assert _walk(root) == tree, "a layer that was refused has changed something"
+                assert read_tree(root) == tree, "a layer that was refused has changed something"
                 continue
             assert entries is not None, "a layer that cannot be read was applied"
             layer = _as_layer(entries)
@@ -67,7 +66,7 @@ def check(case: Case) -> None:
                 assert read_layer(io.BytesIO(data)) == dict(one), "Python's tarfile reads another layer"
             _check_outside(folder)
             tree = model.apply(tree, layer)
-            assert _walk(root) == tree, "the folder is not what the model says"
+            assert read_tree(root) == tree, "the folder is not what the model says"
             merged.apply([entry._replace(xattrs=(), mtime=0) for entry in entries])
             assert {path: _node(entry) for path, entry in merged.items()} == tree, (
                 "the merged tree is not what the model says"
@@ -88,7 +87,7 @@ def _folder() -> Iterator[str]:
 
 def _check_outside(folder: str) -> None:
     assert sorted(os.listdir(folder)) == ["outside", "root"], "something came to stand beside the root"
-    found = _walk(os.path.join(folder, "outside"))
+    found = read_tree(os.path.join(folder, "outside"))
     assert {path: node.data for path, node in found.items() if isinstance(node, File)} == _OUTSIDE_DATA
     assert len(found) == len(_OUTSIDE_DATA) + 1, "something came to stand outside of the root"
     assert not os.path.lexists("/etc/kubeimage-fuzz"), "something came to stand in the system"
@@ -149,46 +148,6 @@ def _node(entry: Entry) -> model.Node:
         return Fifo(entry.mode)
     assert isinstance(entry.source, bytes)
     return File(entry.source, entry.mode)
-
-
-def _walk(root: str) -> model.Tree:
-    """Read a folder back, also what nobody but root may."""
-    tree: model.Tree = {}
-    pending = [""]
-    while pending:
-        folder = pending.pop()
-        with _opened(os.path.join(root, folder)):
-            for name in os.listdir(os.path.join(root, folder)):
-                path = join(folder, name)
-                tree[path] = _look_at(os.path.join(root, path))
-                pending += [path] if isinstance(tree[path], Folder) else []
-    return tree
-
-
-def _look_at(full: str) -> model.Node:
-    status = os.lstat(full)
-    mode = stat.S_IMODE(status.st_mode)
-    if stat.S_ISLNK(status.st_mode):
-        return Link(os.readlink(full))
-    if stat.S_ISDIR(status.st_mode):
-        return Folder(mode)
-    if stat.S_ISFIFO(status.st_mode):
-        return Fifo(mode)
-    with _opened(full), open(full, "rb") as stream:
-        return File(stream.read(), mode)
-
-
-@contextmanager
-def _opened(full: str) -> Iterator[None]:
-    """Let its owner read what stands at a path, meanwhile."""
-    mode = stat.S_IMODE(os.lstat(full).st_mode)
-    if os.geteuid() != 0:
-        os.chmod(full, mode | 0o700)
-    try:
-        yield
-    finally:
-        if os.geteuid() != 0:
-            os.chmod(full, mode)
 
 
 def _stacked(lower: model.Layer) -> SearchStrategy[Case]:

@@ -1,11 +1,9 @@
 """Stacks of layers, in memory and on a real disk: put on top of each other they are the tree that the model says."""
 
 import os
-import stat
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,7 +14,7 @@ from harness.fakes.stores import MemoryLayerStore
 from harness.model import Node
 from harness.model.tree import Item, diff, flatten, name_of, parent
 from harness.strategies import base_images
-from harness.trees import Fifo, File, Folder, HardLink, Link
+from harness.trees import Fifo, File, Folder, HardLink, Link, read_tree
 from kubeimage.image.digest import Digest
 from kubeimage.layer.apply import apply_changeset
 from kubeimage.layer.diff import diff_trees
@@ -26,19 +24,6 @@ from kubeimage.mount.copying import CopyMounter
 from kubeimage.mount.overlay import OverlayMounter
 from kubeimage.store import Store
 from tests.properties.examples import examples
-
-
-def read_tree(root: str) -> dict[str, Node]:
-    return {str(path.relative_to(root)): node_at(path) for path in Path(root).rglob("*")}
-
-
-def node_at(path: Path) -> Node:
-    if path.is_symlink():
-        return Link(os.readlink(path))
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if path.is_dir():
-        return Folder(mode)
-    return Fifo(mode) if path.is_fifo() else File(path.read_bytes(), mode)
 
 
 def node_of(entry: Entry) -> Node:

@@ -1,7 +1,6 @@
 """Scripts in the words of generated projects: a real sh, the shell in memory and the model do the same."""
 
 import os
-import stat
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from harness.fakes.mounts import MemoryMount
 from harness.fakes.runner import ShellInterpreter
 from harness.model.shell import Shell
 from harness.strategies import build_contexts, scripts
-from harness.trees import Content, Fifo, File, Folder, HardLink, Link, write_tree
+from harness.trees import Content, Fifo, File, Folder, HardLink, Link, read_tree, write_tree
 from kubeimage.layer.entry import Kind
 from kubeimage.layer.tree import Tree
 from kubeimage.protocols import Command
@@ -62,29 +61,7 @@ def by_sh(tree: Mapping[str, Content], script: str) -> Result:
             )  # fmt: skip
         finally:
             os.umask(old)
-        return bool(done.returncode), _read(root)
-
-
-def _read(root: str) -> dict[str, model.Node]:
-    found: dict[str, model.Node] = {}
-    for folder, folders, names in os.walk(root):
-        for name in [*folders, *names]:
-            path = os.path.join(folder, name)
-            found[os.path.relpath(path, root)] = _node_at(path)
-    return found
-
-
-def _node_at(path: str) -> model.Node:
-    status = os.lstat(path)
-    mode = stat.S_IMODE(status.st_mode)
-    if stat.S_ISLNK(status.st_mode):
-        return Link(os.readlink(path))
-    if stat.S_ISDIR(status.st_mode):
-        return Folder(mode)
-    if stat.S_ISFIFO(status.st_mode):
-        return Fifo(mode)
-    with open(path, "rb") as stream:
-        return File(stream.read(), mode)
+        return bool(done.returncode), read_tree(root)
 
 
 def _node(item: model.Node) -> Node:
