@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TypeVar
@@ -21,7 +22,28 @@ LARGEST_FILE = 256 << 20
 """Bytes of a file that is read as a whole."""
 
 
-class LayerFiles:
+class _TreeFiles(ABC):
+    """What a tree says of its files without their contents."""
+
+    @property
+    @abstractmethod
+    def tree(self) -> Tree:
+        """What stands at which path."""
+
+    def paths(self) -> Sequence[str]:
+        """Give the paths of all files and symlinks, sorted."""
+        return sorted(path for path, one in self.tree.items() if one.kind in (Kind.FILE, Kind.SYMLINK))
+
+    def is_symlink(self, path: str) -> bool:
+        """Whether a path is a symlink."""
+        return self.tree[path].kind is Kind.SYMLINK
+
+    def size(self, path: str) -> int:
+        """How many bytes a file has."""
+        return self.tree[path].size
+
+
+class LayerFiles(_TreeFiles):
     """The files of a stack of layers, lowest first; each layer is read once for all that is asked of it."""
 
     def __init__(self, layers: LayerStore, stack: Sequence[MadeLayer]) -> None:
@@ -39,18 +61,6 @@ class LayerFiles:
             entries = self._layers.entries(layer.diff_id) if layer.entries is None else layer.entries
             tree.apply(entries, layer=number)
         return tree
-
-    def paths(self) -> Sequence[str]:
-        """Give the paths of all files and symlinks, sorted."""
-        return sorted(path for path, one in self.tree.items() if one.kind in (Kind.FILE, Kind.SYMLINK))
-
-    def is_symlink(self, path: str) -> bool:
-        """Whether a path is a symlink."""
-        return self.tree[path].kind is Kind.SYMLINK
-
-    def size(self, path: str) -> int:
-        """How many bytes a file has."""
-        return self.tree[path].size
 
     def read(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Give the contents of these files.
@@ -83,23 +93,16 @@ class LayerFiles:
                     yield entry.path, take(content)
 
 
-class ContextFiles:
+class ContextFiles(_TreeFiles):
     """Files that a build would copy, where they would land."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._tree = Tree(entries)
 
-    def paths(self) -> Sequence[str]:
-        """Give the paths of all files and symlinks, sorted."""
-        return sorted(path for path, one in self._tree.items() if one.kind in (Kind.FILE, Kind.SYMLINK))
-
-    def is_symlink(self, path: str) -> bool:
-        """Whether a path is a symlink."""
-        return self._tree[path].kind is Kind.SYMLINK
-
-    def size(self, path: str) -> int:
-        """How many bytes a file has."""
-        return self._tree[path].size
+    @property
+    def tree(self) -> Tree:
+        """What would stand at which path."""
+        return self._tree
 
     def read(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Give the contents of these files.
@@ -107,7 +110,7 @@ class ContextFiles:
         Raises: DiscoveryError for one that is too large; ContextError.
         """
         for path in paths:
-            entry = self._tree[path]
+            entry = self.tree[path]
             check_size(entry)
             source = entry.source
             yield path, read_small(entry, source)[0] if isinstance(source, str) else source or b""
