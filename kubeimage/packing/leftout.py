@@ -42,5 +42,5 @@ class LeftOutCounter:
         from kubeimage.discovery.findings import NOT_RENDERED
         from kubeimage.packing.search import find_in_layers
 
-        findings = find_in_layers(self._layers, request.made, self._search, self._memory, render=False)
+        findings = find_in_layers(self._layers, request.made, self._search)
         return len(findings.images), sum(one.reason == NOT_RENDERED for one in findings.skipped)

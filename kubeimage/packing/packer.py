@@ -20,7 +20,7 @@ from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry, Kind, file
 from kubeimage.packing.memory import Memory
 from kubeimage.packing.resolve import Names, check_collisions, resolve_known
-from kubeimage.packing.search import find_in_layers
+from kubeimage.packing.search import find_and_remember
 from kubeimage.protocols import (
     BuildCache,
     CachedStep,
@@ -116,9 +116,7 @@ class _Packing:
         sections = read_auth_list(self._context)
         metadata = read_metadata(self._read_below(METADATA, self._whole))
         cluster, request, parts = cluster_version(metadata), self._request, self._parts
-        findings = find_in_layers(
-            parts.layers, request.made, self._search, parts.memory, render=True, kube_version=cluster
-        )
+        findings = find_and_remember(parts.layers, request.made, self._search, parts.memory, cluster)
         check_kube_versions(findings.kube_versions, cluster)
         listed = {image for section in sections for image in section.images if self._wants(image)}
         images = tuple(sorted({*findings.images, *listed}, key=str))

@@ -56,35 +56,42 @@ def _nothing() -> Renderer:
     )
 
 
-def find_in_layers(
-    layers: LayerStore,
-    made: Sequence[MadeLayer],
-    search: Search,
-    memory: Memory,
-    *,
-    render: bool,
-    kube_version: str | None = None,
+def find_and_remember(
+    layers: LayerStore, made: Sequence[MadeLayer], search: Search, memory: Memory, kube_version: str | None
 ) -> Findings:
-    """Find the images that the layers name; with ``render``, those of charts as well.
+    """Find the images that the layers name, those of charts as well; layers that were searched so before are not again.
 
     Raises: DiscoveryError, StoreError.
     """
-    identity, renderer = choose_renderer() if render else ("not rendered", None)
+    identity, renderer = choose_renderer()
     fields = [("kind", "DISCOVER"), ("format", _VERSION), ("renderer", identity), ("cluster", kube_version or "")]
     fields += [("layer", str(layer.diff_id)) for layer in made]
     key = str(CacheKey(None, (*fields, *search.fields())).digest)
     known = _from_json(memory.get("findings", key))
     if known is not None:
         return known
-    if search.choice.added or _may_name_images(layers, made, search):
-        from kubeimage.discovery.finder import find_images
-        from kubeimage.packing.files import LayerFiles
-
-        findings = find_images(LayerFiles(layers, made), search, renderer, kube_version)
-    else:
-        findings = Findings()
+    findings = find_in_layers(layers, made, search, renderer, kube_version)
     memory.put("findings", key, _to_json(findings))
     return findings
+
+
+def find_in_layers(
+    layers: LayerStore,
+    made: Sequence[MadeLayer],
+    search: Search,
+    renderer: Callable[[], Renderer] | None = None,
+    kube_version: str | None = None,
+) -> Findings:
+    """Find the images that the layers name; with a ``renderer``, those of charts as well.
+
+    Raises: DiscoveryError, StoreError.
+    """
+    if not search.choice.added and not _may_name_images(layers, made, search):
+        return Findings()
+    from kubeimage.discovery.finder import find_images
+    from kubeimage.packing.files import LayerFiles
+
+    return find_images(LayerFiles(layers, made), search, renderer, kube_version)
 
 
 def _may_name_images(layers: LayerStore, made: Sequence[MadeLayer], search: Search) -> bool:
