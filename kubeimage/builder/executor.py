@@ -236,9 +236,11 @@ class _Build:
     def _recall(self, step: Step, collected: Collected) -> StepResult | None:
         """Look a COPY up by what its sources came to the last time, if nothing about them has changed."""
         known = self.parts.collector.known_sources(collected.entries)
-        key = CacheKey(self.key, step.cache_fields(), known_sources=known) if known is not None else None
-        hit = self.parts.cache.lookup(key) if key is not None else None
-        return self._hit(step, key, hit) if key is not None and hit is not None else None
+        if known is None:
+            return None
+        key = CacheKey(self.key, step.cache_fields(), known_sources=known)
+        hit = self.parts.cache.lookup(key)
+        return self._hit(step, key, hit) if hit is not None else None
 
     def _copy_key(self, step: Step, entries: Sequence[Entry]) -> CacheKey:
         key = steps.copy_key(self.key, step.cache_fields(), entries)
