@@ -45,6 +45,15 @@ def is_clean_after_repair(store: Store) -> bool:
     return not damages(store)
 
 
+def put_first_manifest(store: Store, data: bytes) -> None:
+    """Put a manifest in the place of the one that the index names first."""
+    digest = store._blobs.put(data)
+    index = Path(store.root, "index.json")
+    value = json.loads(index.read_text())
+    value["manifests"][0] |= {"digest": str(digest), "size": len(data)}
+    index.write_text(json.dumps(value))
+
+
 @pytest.mark.usefixtures("layer")
 def test_a_whole_store_has_no_findings(store: Store) -> None:
     assert store.check() == []
@@ -135,11 +144,7 @@ def test_a_missing_blob_is_found(store: Store, layer: StoredLayer, blob_path: Bl
 
 def test_a_wrong_size_in_a_manifest_is_found(store: Store, layer: StoredLayer, blob_path: BlobPath) -> None:
     data = make_image([layer]).manifest.to_bytes().replace(f'"size":{layer.size}'.encode(), b'"size":7')
-    digest = store._blobs.put(data)
-    index = Path(store.root, "index.json")
-    value = json.loads(index.read_text())
-    value["manifests"][0] |= {"digest": str(digest), "size": len(data)}
-    index.write_text(json.dumps(value))
+    put_first_manifest(store, data)
 
     assert any(f"has {layer.size} bytes where 7 are recorded" in what for what in damages(store))
 
@@ -150,11 +155,7 @@ def test_a_layer_of_an_image_of_ours_that_is_said_to_be_something_else_is_found(
 ) -> None:
     written = f'"mediaType":"{MEDIA_TYPE_LAYER}"'.encode()
     data = make_image([layer]).manifest.to_bytes().replace(written, f'"mediaType":{media_type}'.encode())
-    digest = store._blobs.put(data)
-    index = Path(store.root, "index.json")
-    value = json.loads(index.read_text())
-    value["manifests"][0] |= {"digest": str(digest), "size": len(data)}
-    index.write_text(json.dumps(value))
+    put_first_manifest(store, data)
 
     assert any("app:v1 is broken" in what for what in damages(store))
     assert is_clean_after_repair(store)
@@ -165,11 +166,7 @@ def test_a_config_that_names_other_layers_is_found(store: Store, layer: StoredLa
     data = make_image([layer]).manifest.to_bytes().replace(str(make_image([layer]).id).encode(), str(other.id).encode())
     store._blobs.put(other.config)
     data = data.replace(f'"size":{len(make_image([layer]).config)}'.encode(), f'"size":{len(other.config)}'.encode())
-    digest = store._blobs.put(data)
-    index = Path(store.root, "index.json")
-    value = json.loads(index.read_text())
-    value["manifests"][0] |= {"digest": str(digest), "size": len(data)}
-    index.write_text(json.dumps(value))
+    put_first_manifest(store, data)
 
     assert any("rootfs.diff_ids are not the manifest's layers" in what for what in damages(store))
 
