@@ -5,7 +5,7 @@ The real parts are a store's; those who carry bytes know only what stands here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import BinaryIO, Protocol
 
 from kubeimage.image.digest import Digest
@@ -164,9 +164,10 @@ class Departure(Protocol):
         """The layers that are still to be compressed."""
         ...
 
-    def compress(self, layer: RawLayer) -> Iterator[bytes]:
+    def compress(self, layer: RawLayer) -> Generator[bytes]:
         """Compress a layer and give its bytes as they come; when they are all taken, its blob is kept in the store.
 
+        Whoever takes fewer closes it, and nothing is kept.
         Raises: BlobNotFoundError, BlobCorruptError, StoreFullError, StoreAccessError.
         """
         ...

@@ -6,6 +6,7 @@ What the registry has is not sent. Layers that are still to be compressed are, w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import NamedTuple
 
@@ -68,20 +69,20 @@ class Push(NamedTuple):
         return image
 
     def _compress_and_send(self, layer: RawLayer, lender: str | None) -> None:
-        if layer.size >= _LARGE:
-            arrived = self._send_growing(layer)
-        else:
-            arrived = False
-            self._take_all(self.departure.compress(layer))
+        arrived = False
+        with closing(self.departure.compress(layer)) as pieces:
+            if layer.size >= _LARGE:
+                arrived = self._send_growing(layer, pieces)
+            else:
+                self._take_all(pieces)
         blob = self.departure.blob_of(layer)
         if arrived:
             self._finish(blob, layer, moved=True)
         elif not self._is_there(blob, layer):
             self._send(blob, lender, layer)
 
-    def _send_growing(self, layer: RawLayer) -> bool:
+    def _send_growing(self, layer: RawLayer, pieces: Iterator[bytes]) -> bool:
         """Send a layer while it is compressed, unless the registry turns out to have it; tell whether it has gone."""
-        pieces = self.departure.compress(layer)
         next(pieces, None)
         upload = GrowingUpload(self.repository, self.departure.open_growing(layer), partial(self._tell, layer))
         upload.start()

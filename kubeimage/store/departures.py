@@ -7,7 +7,7 @@ each time and equal each time. What need not be changed is sent byte for byte as
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -107,7 +107,7 @@ class StoreDeparture:
         wanted = [self._plan(layer) for one in self._sources for layer in one.manifest.layers if one.image]
         return tuple(dict.fromkeys(one for one in wanted if isinstance(one, RawLayer)))
 
-    def compress(self, layer: RawLayer) -> Iterator[bytes]:
+    def compress(self, layer: RawLayer) -> Generator[bytes]:
         """Compress a layer and give its bytes as they come; when they are all taken, its blob is kept.
 
         Raises: BlobNotFoundError, BlobCorruptError, StoreFullError, StoreAccessError.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -33,6 +34,7 @@ class Session:
         self._layout = layout
         self._folder: str | None = None
         self._lease = -1
+        self._starting = threading.Lock()
         self._held: set[Digest] = set()
         self._numbers = itertools.count(1)
 
@@ -47,14 +49,9 @@ class Session:
         Raises: StoreFullError, StoreAccessError.
         """
         if self._folder is None:
-            complete = self._layout.is_complete()
-            if not complete:
-                make_folders(self._layout)
-            self._folder = self._start()
-            if not complete:
-                make_files(self._layout, self.new_path)
-            if sweep:
-                remove_leftovers(self._layout)
+            with self._starting:
+                # Layers are compressed by several threads, and each needs it first.
+                return self._folder or self._make(sweep=sweep)
         return self._folder
 
     def new_path(self) -> str:
@@ -107,6 +104,17 @@ class Session:
                 _remove(folder)
             finally:
                 release(lease)
+
+    def _make(self, *, sweep: bool) -> str:
+        complete = self._layout.is_complete()
+        if not complete:
+            make_folders(self._layout)
+        self._folder = folder = self._start()
+        if not complete:
+            make_files(self._layout, self.new_path)
+        if sweep:
+            remove_leftovers(self._layout)
+        return folder
 
     def _start(self) -> str:
         with translated("make a folder in", self._layout.ingest):

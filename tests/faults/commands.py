@@ -11,9 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.fakes.mounts import MemoryMounter
+from harness.fakes.registry import FakeRegistry
 from harness.fakes.runner import ShellInterpreter
 from harness.trees import write_tree
 from kubeimage.api import Backends, BuildOptions, build, open_backends
+from kubeimage.builder.events import ignore
+from kubeimage.distribution import pull_image, push_image
 from kubeimage.errors import ImageNotFoundError
 from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference
@@ -21,9 +24,12 @@ from kubeimage.kubefile import parse
 from kubeimage.layer.compression import Coding
 from kubeimage.maintenance import check_store, prune_store, remove_name
 from kubeimage.saving import load_images, save_image
+from kubeimage.settings import HostSettings, Settings
 from kubeimage.store import Store
 
 FIRST_BUILD = "build in no store"
+PUSHED, SERVED = "pushed", "served"
+"""Repositories: where images are pushed to, and where one is pulled from."""
 _BY_CHANCE = re.compile(r"(?<=ingest/)[0-9a-f]{16}|(?<=out/\.saved\.tar\.)\w+")
 
 KEPT, APP, LOADED = (Reference.parse(name) for name in ("kept:v1", "app:v1", "loaded:v1"))
@@ -86,6 +92,22 @@ def _load(folder: Path) -> list[Digest]:
     return [image_id for one in loaded for _, _, image_id in one.arrival.images]
 
 
+def remote(folder: Path, repository: str) -> tuple[Reference, Settings]:
+    """Name an image on the registry, and say how that is reached."""
+    host = (folder / "registry").read_text()
+    return Reference(host, repository, "v1"), Settings(hosts={host: HostSettings(plain_http=True)})
+
+
+def _push(folder: Path) -> Digest:
+    reference, settings = remote(folder, PUSHED)
+    return push_image(reference, str(folder / "store"), settings, ignore)
+
+
+def _pull(folder: Path) -> list[Digest]:
+    reference, settings = remote(folder, SERVED)
+    return [image_id for _, _, image_id in pull_image(reference, str(folder / "store"), settings, ignore).images]
+
+
 COMMANDS: dict[str, Callable[[Path], object]] = {
     "build": lambda folder: make(folder, f"FROM kept:v1\n{_BUILT}"),
     FIRST_BUILD: lambda folder: make(folder, f"FROM scratch\n{_BUILT}"),
@@ -96,12 +118,19 @@ COMMANDS: dict[str, Callable[[Path], object]] = {
     "save": lambda folder: _save(folder, coding=Coding("gzip")),
     "save as docker does": lambda folder: _save(folder, form="docker-archive"),
     "load": _load,
+    "push": _push,
+    "pull": _pull,
 }
 
 
-def prepare(folder: Path) -> None:
-    """Make the store, with images, a cache, garbage and what a killed process left; and an archive to load."""
+def prepare(folder: Path, registry: FakeRegistry) -> None:
+    """Make the store, with images, a cache, garbage and what a killed process left; and images to load and to pull."""
     write_tree(str(folder / "context"), {"loaded": "2"})
+    (folder / "registry").write_text(registry.host)
+    served, settings = remote(folder, SERVED)
+    make(folder, "FROM scratch\nCOPY . .\nRUN echo 3 > three\nCMD served", served)
+    push_image(served, str(folder / "store"), settings, ignore)
+    shutil.rmtree(folder / "store")
     make(folder, "FROM scratch\nCOPY . .\nCMD loaded", LOADED)
     save_image("loaded:v1", str(folder / "archive.tar"), root=str(folder / "store"), coding=Coding("zstd"))
     shutil.rmtree(folder / "store")
@@ -111,6 +140,8 @@ def prepare(folder: Path) -> None:
     make(folder, f"FROM scratch\nCOPY a .\nCMD {GARBAGE}")
     make(folder, "FROM scratch\nCOPY a opt\nRUN echo 2 > opt/b\nCMD old")
     make(folder, "FROM scratch\nCOPY a .\nCMD kept", KEPT)
+    pushed, _ = remote(folder, PUSHED)
+    make(folder, "FROM scratch\nCOPY big .\nCOPY a .\nCMD pushed", pushed)
     save_image("app:v1", str(folder / "out/app.tar"), root=str(folder / "store"), coding=Coding("gzip"))
     left = folder / "store/ingest/0123456789abcdef"
     left.mkdir(mode=0o700)
@@ -138,12 +169,6 @@ def damage(folder: Path) -> list[str]:
     return [str(one) for one in check_store(str(folder / "store")) if one.damage]
 
 
-def settled(folder: Path) -> State:
-    """Prune, and give the state then."""
-    prune_store(str(folder / "store"), keep_cache=True)
-    return State(names(folder), frozenset(path for path in _paths(folder) if not path.startswith("store/cache/")))
-
-
 def _paths(folder: Path) -> Iterator[str]:
     for place, folders, files in os.walk(folder):
         for name in (*folders, *files):
@@ -153,10 +178,12 @@ def _paths(folder: Path) -> Iterator[str]:
 class Bench:
     """Copies of a prepared folder to try commands in, and what is known of each command.
 
-    Shape: what a state of the disk leads to is found out once; ``looked_at`` are the states that are known to be good.
+    Shape: what a state of the disk and the registry leads to is found out once; ``looked_at`` are those that are known
+           to be good.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, registry: FakeRegistry) -> None:
+        self._registry = registry
         self._template = folder / "template"
         self.place = folder / "place"
         self._known: dict[str, tuple[Names, object, State]] = {}
@@ -166,6 +193,7 @@ class Bench:
         """Give a copy, for a command that needs a store, or none."""
         shutil.rmtree(self.place, ignore_errors=True)
         shutil.copytree(self._template, self.place, symlinks=True)
+        self._registry.remove(PUSHED)
         if command == FIRST_BUILD:
             shutil.rmtree(self.place / "store")
         return self.place
@@ -177,27 +205,40 @@ class Bench:
     def problems(self, command: str, *, done: bool) -> list[str]:
         """Say what is wrong with what a command left: it did all or nothing, and can be repeated."""
         before, expected, after = self._know(command)
-        state = command, done, fingerprint(self.place)
+        state = command, done, f"{fingerprint(self.place)} {sorted(self._registry.blobs(PUSHED))} {self._pushed()}"
         if state in self._looked_at:
             return []
-        found = names(self.place)
+        found = self._names()
         half_done = [] if found == after.names or (found == before and not done) else [f"the images are {found}"]
         problems = half_done + damage(self.place)
         again = COMMANDS[command](self.place)
         problems += [f"the next time it comes to {again}"] if again != expected else []
         problems += [f"left in ingest/: {name}" for name in left_by_a_session(self.place)]
-        problems += differences(settled(self.place), after)
+        problems += differences(self._settled(), after)
         if not problems:
             self._looked_at.add(state)
         return problems
 
     def _know(self, command: str) -> tuple[Names, object, State]:
         if command not in self._known:
-            before = names(self.fresh(command))
+            self.fresh(command)
+            before = self._names()
             expected = COMMANDS[command](self.place)
-            self._known[command] = before, expected, settled(self.place)
+            self._known[command] = before, expected, self._settled()
             self.fresh(command)
         return self._known[command]
+
+    def _names(self) -> Names:
+        return names(self.place) | self._pushed()
+
+    def _pushed(self) -> Names:
+        return {f"pushed:{tag}": digest for tag, digest in self._registry.tags(PUSHED).items()}
+
+    def _settled(self) -> State:
+        """Prune, and give the state then."""
+        prune_store(str(self.place / "store"), keep_cache=True)
+        paths = frozenset(path for path in _paths(self.place) if not path.startswith("store/cache/"))
+        return State(self._names(), paths)
 
 
 def differences(found: State, expected: State) -> list[str]:

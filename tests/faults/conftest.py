@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.fakes.registry import FakeRegistry
 from tests.faults.commands import Bench, prepare
 
 
@@ -21,9 +22,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Give copies of one store, in memory where that can be: thousands of them are made and thrown away."""
     memory = "/dev/shm"
     quick = memory if os.access(memory, os.W_OK) else tmp_path_factory.getbasetemp()
-    with tempfile.TemporaryDirectory(prefix="kubeimage-faults-", dir=quick) as folder:
-        prepare(Path(folder, "template"))
-        yield Bench(Path(folder))
+    with FakeRegistry() as registry, tempfile.TemporaryDirectory(prefix="kubeimage-faults-", dir=quick) as folder:
+        prepare(Path(folder, "template"), registry)
+        yield Bench(Path(folder), registry)
 
 
 @pytest.fixture

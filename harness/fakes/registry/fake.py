@@ -143,6 +143,11 @@ class FakeRegistry:
         with self._lock:
             self.content.repository(repository).tags[tag] = digest
 
+    def remove(self, repository: str) -> None:
+        """Remove a repository with all that is in it, if it is there."""
+        with self._lock:
+            self.content.repositories.pop(repository, None)
+
     def tags(self, repository: str) -> dict[str, Digest]:
         """Give a repository's tags and what they lead to."""
         with self._lock:

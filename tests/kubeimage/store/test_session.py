@@ -1,6 +1,8 @@
 import os
 import signal
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,31 @@ def test_a_session_that_is_looked_at_as_it_begins_leaves_nothing(root: str, monk
 
     assert [os.path.join(root, "ingest", name) for name in sessions(root)] == [folder]
     session.close()
+
+
+def test_threads_that_begin_at_once_share_one_session(root: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second one that looks while the first does finds a session that has not begun."""
+    both, look, folders = threading.Barrier(2), Layout.is_complete, list[str]()
+
+    def look_together(layout: Layout) -> bool:
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.2)
+        return look(layout)
+
+    store.close()
+    monkeypatch.setattr(Layout, "is_complete", look_together)
+    session = Session(Layout(root))
+    threads = [threading.Thread(target=lambda: folders.append(session.folder())) for _ in range(2)]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(folders) == 2
+    assert {os.path.basename(folder) for folder in folders} == set(sessions(root))
+    session.close()
+    assert sessions(root) == []
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next_session(
