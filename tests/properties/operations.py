@@ -4,71 +4,36 @@ import hashlib
 import json
 import os
 import tarfile
+import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 from hypothesis import strategies as st
 
-from harness.agreement import memory_files
-from harness.backends import memory_backends
-from harness.fakes.context import MemoryContext
 from harness.fakes.mounts import MemoryMounter
+from harness.fakes.registry import FakeRegistry
 from harness.fakes.runner import ShellInterpreter
 from harness.schedules import Failed, Turn
 from harness.serial import Moment, Names
 from harness.trees import write_tree
-from kubeimage.api import Backends, BuildOptions, build, open_backends
+from kubeimage.api import open_backends
+from kubeimage.builder.events import ignore
+from kubeimage.distribution import pull_image, push_image
 from kubeimage.image.reference import Reference
-from kubeimage.kubefile import parse
 from kubeimage.layer.compression import Coding
 from kubeimage.maintenance import check_store, prune_store, remove_name
 from kubeimage.saving import load_images, save_image
+from kubeimage.settings import HostSettings, Settings
+from tests.properties.recipes import CONTEXT, LOADED, TEXTS, Recipes, base_of, make
 
-NAMES = ("one:1", "two:1", "app:1")
-CONTEXT = {"a": "1", "b": "2", "c": "3"}
-TEXTS = (
-    "FROM scratch\nCOPY a .\nCMD a",
-    "FROM scratch\nCOPY a .\nRUN rm a && echo 2 > made",
-    "FROM one:1\nCOPY b .",
-    "FROM app:1\nRUN echo 3 > made",
-)
-LOADED = "FROM scratch\nCOPY c .\nCMD loaded"
-NO_IMAGE, NO_BASE = "E0501", "E0402"
-
-Recipe = tuple[str, ...]
-"""Kubefiles, each built on the image of the one before."""
-
-
-@cache
-def image_of(recipe: Recipe) -> str:
-    """Say what image the Kubefiles come to, built by nobody else's way: in memory, in a store of their own."""
-    context = MemoryContext(memory_files(CONTEXT))
-    backends = replace(memory_backends(), collector=lambda _path: context)
-    made = ""
-    for text, following in zip(recipe, (*recipe[1:], ""), strict=True):
-        made = _build(text, base_of(following) or "last:1", "", backends, use_cache=False)
-    return made
-
-
-def base_of(text: str) -> str | None:
-    name = text.partition("\n")[0].removeprefix("FROM ")
-    return None if name in ("", "scratch") else name
-
-
-class Recipes:
-    """Which recipe each image was made by."""
-
-    def __init__(self, *known: str) -> None:
-        self._by_id: dict[str, Recipe] = {image_of((text,)): (text,) for text in known}
-
-    def made(self, text: str, base: str | None) -> str:
-        """Give the image that a Kubefile comes to on the image ``base``."""
-        recipe = (text,) if base is None else (*self._by_id[base], text)
-        image_id = image_of(recipe)
-        self._by_id[image_id] = recipe
-        return image_id
+ONLINE = "online:1"
+"""What the name on the registry, which has its address, is called here."""
+NAMES = ("one:1", "two:1", "app:1", ONLINE)
+PUSHED = "what was pushed"
+"""The image on the registry, among the names of the store."""
+REPOSITORY = "team/app"
+NO_IMAGE, NO_BASE, NOT_PUSHED = "E0501", "E0402", "E0803"
 
 
 @dataclass(frozen=True)
@@ -80,7 +45,7 @@ class Build:
     def do(self, place: Path) -> str:
         with open_backends(str(place / "store"), mount="copy", isolation="none") as backends:
             parts = replace(backends, mounter=MemoryMounter(backends.layers), runner=ShellInterpreter())
-            return _build(self.text, self.name, str(place / "context"), parts, use_cache=self.use_cache)
+            return make(self.text, named(place, self.name), str(place / "context"), parts, use_cache=self.use_cache)
 
     def moments(self, outcome: object, recipes: Recipes) -> Sequence[Moment]:
         base = base_of(self.text)
@@ -100,7 +65,7 @@ class Tag:
 
     def do(self, place: Path) -> None:
         with open_backends(str(place / "store"), create=False) as backends:
-            backends.images.tag(Reference.parse(self.source), Reference.parse(self.name))
+            backends.images.tag(named(place, self.source), named(place, self.name))
 
     def moments(self, outcome: object, _recipes: Recipes) -> Sequence[Moment]:
         return [_on(self.source, outcome, lambda names: {**names, self.name: names[self.source]})]
@@ -112,7 +77,7 @@ class Rmi:
 
     def do(self, place: Path) -> None:
         with open_backends(str(place / "store"), create=False) as backends:
-            remove_name(Reference.parse(self.name), backends.images)
+            remove_name(named(place, self.name), backends.images)
 
     def moments(self, outcome: object, _recipes: Recipes) -> Sequence[Moment]:
         return [_on(self.name, outcome, lambda names: {one: names[one] for one in names if one != self.name})]
@@ -150,7 +115,7 @@ class Save:
     def do(self, place: Path) -> str:
         output = place / f"{os.getpid()}.tar"
         coding = Coding("gzip") if self.compressed else None
-        save_image(self.name, str(output), root=str(place / "store"), coding=coding)
+        save_image(str(named(place, self.name)), str(output), root=str(place / "store"), coding=coding)
         return image_in(output)
 
     def moments(self, outcome: object, _recipes: Recipes) -> Sequence[Moment]:
@@ -162,7 +127,7 @@ class Load:
     name: str
 
     def do(self, place: Path) -> str:
-        archive, names = str(place / "archive.tar"), [Reference.parse(self.name)]
+        archive, names = str(place / "archive.tar"), [named(place, self.name)]
         (loaded,) = load_images(archive, root=str(place / "store"), references=names)
         return str(loaded.arrival.images[0][2])
 
@@ -171,7 +136,32 @@ class Load:
         return [lambda names: {**names, self.name: outcome}]
 
 
-Operation = Build | Tag | Rmi | Prune | Check | Save | Load
+@dataclass(frozen=True)
+class Push:
+    def do(self, place: Path) -> str:
+        name, settings = online(place)
+        manifest = push_image(name, str(place / "store"), settings, ignore)
+        url = f"http://{name.domain}/v2/{REPOSITORY}/manifests/{manifest}"
+        with urllib.request.urlopen(url) as answer:
+            return json.load(answer)["config"]["digest"]
+
+    def moments(self, outcome: object, _recipes: Recipes) -> Sequence[Moment]:
+        find = [lambda names: names if names.get(ONLINE, Failed(NO_IMAGE)) == outcome else None]
+        return find if isinstance(outcome, Failed) else [*find, lambda names: {**names, PUSHED: outcome}]
+
+
+@dataclass(frozen=True)
+class Pull:
+    def do(self, place: Path) -> str:
+        name, settings = online(place)
+        return str(pull_image(name, str(place / "store"), settings, ignore).images[0][2])
+
+    def moments(self, outcome: object, _recipes: Recipes) -> Sequence[Moment]:
+        find = [lambda names: names if names.get(PUSHED, Failed(NOT_PUSHED)) == outcome else None]
+        return find if isinstance(outcome, Failed) else [*find, lambda names: {**names, ONLINE: outcome}]
+
+
+Operation = Build | Tag | Rmi | Prune | Check | Save | Load | Push | Pull
 
 
 def operations() -> st.SearchStrategy[Operation]:
@@ -185,6 +175,8 @@ def operations() -> st.SearchStrategy[Operation]:
         st.builds(Save, names, st.booleans()),
         st.builds(Load, names),
         st.builds(Check, st.booleans()),
+        st.builds(Push),
+        st.builds(Pull),
     )
 
 
@@ -193,22 +185,41 @@ def schedules() -> st.SearchStrategy[list[Turn]]:
     return st.lists(st.builds(Turn, st.integers(0, 2), st.integers(1, 80)), max_size=6)
 
 
-def prepare(place: Path) -> None:
-    """Make a store with two images, of which one is compressed as well, and an archive to load."""
+def prepare(place: Path, registry: FakeRegistry) -> None:
+    """Make a store with two images, of which one is compressed as well, an archive to load, and something to pull."""
     write_tree(str(place / "context"), CONTEXT)
-    Build(LOADED, "loaded:1", use_cache=True).do(place)
-    save_image("loaded:1", str(place / "archive.tar"), root=str(place / "store"), coding=Coding("gzip"))
-    Rmi("loaded:1").do(place)
+    (place / "registry").write_text(registry.host)
+    Build(LOADED, ONLINE, use_cache=True).do(place)
+    save_image(str(named(place, ONLINE)), str(place / "archive.tar"), root=str(place / "store"), coding=Coding("gzip"))
+    Push().do(place)
+    Rmi(ONLINE).do(place)
     for text, name in zip(TEXTS, NAMES[:2], strict=False):
         Build(text, name, use_cache=True).do(place)
     save_image(NAMES[0], str(place / "other.tar"), root=str(place / "store"), coding=Coding("gzip"))
+    Tag(NAMES[0], ONLINE).do(place)
     prune_store(str(place / "store"))
 
 
-def names_in(place: Path) -> dict[str, str]:
+def online(place: Path) -> tuple[Reference, Settings]:
+    """Give the name on the registry, and how that is reached."""
+    host = (place / "registry").read_text()
+    return Reference(host, REPOSITORY, "1"), Settings(hosts={host: HostSettings(plain_http=True)})
+
+
+def named(place: Path, name: str) -> Reference:
+    return online(place)[0] if name == ONLINE else Reference.parse(name)
+
+
+def names_in(place: Path, registry: FakeRegistry) -> dict[str, str]:
+    """Give the images of all names, and that on the registry."""
     with open_backends(str(place / "store"), create=False) as backends:
         records = backends.images.records()
-    return {one.reference.familiar(): str(one.image_id) for one in records if one.reference is not None}
+    found = {one.reference: str(one.image_id) for one in records if one.reference is not None}
+    names = {name: found[named(place, name)] for name in NAMES if named(place, name) in found}
+    assert len(names) == len(found)
+    (pushed,) = registry.tags(REPOSITORY)
+    manifest = json.loads(registry.manifest(REPOSITORY, pushed).data)
+    return {**names, PUSHED: manifest["config"]["digest"]}
 
 
 def image_in(archive: Path) -> str:
@@ -223,11 +234,6 @@ def image_in(archive: Path) -> str:
     for blob in (manifest["config"], *manifest["layers"]):
         assert f"blobs/sha256/{blob['digest'].removeprefix('sha256:')}" in files
     return manifest["config"]["digest"]
-
-
-def _build(text: str, name: str, context: str, backends: Backends, *, use_cache: bool) -> str:
-    options = BuildOptions(references=(Reference.parse(name),), use_cache=use_cache)
-    return str(build(parse(text, file="Kubefile"), context, backends, options).image.id)
 
 
 def _on(name: str, outcome: object, change: Callable[[Names], Names]) -> Moment:

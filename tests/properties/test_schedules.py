@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
@@ -12,20 +13,21 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from harness.fakes.registry import FakeRegistry
 from harness.schedules import Done, Turn, side_by_side
 from harness.serial import Seen, find_order
 from kubeimage.maintenance import check_store
+from kubeimage.registry import pull, push
 from tests.properties.examples import examples
 from tests.properties.operations import (
-    LOADED,
     NAMES,
-    TEXTS,
     Build,
     Check,
     Load,
     Operation,
     Prune,
-    Recipes,
+    Pull,
+    Push,
     Rmi,
     Save,
     Tag,
@@ -34,20 +36,46 @@ from tests.properties.operations import (
     prepare,
     schedules,
 )
+from tests.properties.recipes import LOADED, TEXTS, Recipes
+
+
+class Ground:
+    """A store and a registry, as they are before each schedule."""
+
+    def __init__(self, folder: Path, registry: FakeRegistry) -> None:
+        self.registry = registry
+        self.place = folder / "place"
+        self._template = folder / "template"
+        prepare(self._template, registry)
+        self._online = deepcopy(registry.content)
+
+    def renew(self) -> None:
+        shutil.rmtree(self.place, ignore_errors=True)
+        shutil.copytree(self._template, self.place)
+        vars(self.registry.content).update(vars(deepcopy(self._online)))
+
+    def names(self) -> dict[str, str]:
+        return names_in(self.place, self.registry)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     memory = "/dev/shm"
     quick = memory if os.access(memory, os.W_OK) else tmp_path_factory.getbasetemp()
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="kubeimage-", dir=quick) as folder:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        tempfile.TemporaryDirectory(prefix="kubeimage-", dir=quick) as folder,
+        FakeRegistry() as registry,
+    ):
         # What the kernel has taken is there for all processes; waiting for the disk would only make these tests slow.
         patch.setattr(os, "fsync", lambda _: None)
-        prepare(Path(folder, "template"))
-        yield Path(folder)
+        for module in (pull, push):
+            # Only the calls of a process's first thread wait for their turns.
+            patch.setattr(module, "run_all", lambda jobs, *_: [job() for job in jobs])
+        yield Ground(Path(folder), registry)
 
 
-ONE, TWO, APP = NAMES
+ONE, TWO, APP, _ = NAMES
 # What each changes or needs is what another one takes away.
 CROWD: tuple[Operation, ...] = (
     Build(TEXTS[1], ONE, use_cache=True),
@@ -55,6 +83,8 @@ CROWD: tuple[Operation, ...] = (
     Check(repair=True),
     Load(ONE),
     Prune(keep_cache=False),
+    Pull(),
+    Push(),
     Rmi(ONE),
     Save(ONE, compressed=True),
     Tag(ONE, APP),
@@ -65,10 +95,10 @@ STRIDE = 1 if os.environ.get("KUBEIMAGE_STRESS") == "full" else 25
 
 @pytest.mark.parametrize("first", CROWD, ids=str)
 @pytest.mark.parametrize("second", CROWD, ids=str)
-def test_one_process_may_come_between_two_calls_of_another(folder: Path, first: Operation, second: Operation) -> None:
+def test_one_process_may_come_between_two_calls_of_another(ground: Ground, first: Operation, second: Operation) -> None:
     start = (CROWD.index(first) * 7 + CROWD.index(second) * 5) % STRIDE
     for calls in itertools.count(start, STRIDE):
-        done = check_schedule(folder, [[first], [second]], [Turn(0, calls), Turn(1, 1000)])
+        done = check_schedule(ground, [[first], [second]], [Turn(0, calls), Turn(1, 1000)])
 
         if done[0].process == 0 and done[0].ended == 1:
             break
@@ -81,17 +111,15 @@ def test_one_process_may_come_between_two_calls_of_another(folder: Path, first: 
     turns=[Turn(2, 7), Turn(0, 18), Turn(1, 47), Turn(0, 44), Turn(2, 26)],
 )
 def test_processes_see_each_other_one_after_the_other(
-    folder: Path, processes: list[list[Operation]], turns: list[Turn]
+    ground: Ground, processes: list[list[Operation]], turns: list[Turn]
 ) -> None:
-    check_schedule(folder, processes, turns)
+    check_schedule(ground, processes, turns)
 
 
-def check_schedule(folder: Path, processes: Sequence[Sequence[Operation]], turns: Sequence[Turn]) -> list[Done]:
+def check_schedule(ground: Ground, processes: Sequence[Sequence[Operation]], turns: Sequence[Turn]) -> list[Done]:
     """Do it, and look for an order in which it all makes sense."""
-    place = folder / "place"
-    shutil.rmtree(place, ignore_errors=True)
-    shutil.copytree(folder / "template", place)
-    before = names_in(place)
+    ground.renew()
+    place, before = ground.place, ground.names()
 
     done = side_by_side([[partial(one.do, place) for one in process] for process in processes], turns)
 
@@ -101,7 +129,7 @@ def check_schedule(folder: Path, processes: Sequence[Sequence[Operation]], turns
         operation = processes[one.process][one.operation]
         told += f"\n  {one.process}: {operation} gave {one.outcome}, turns {one.began} to {one.ended}"
         history.append(Seen(operation, operation.moments(one.outcome, recipes), one.began, one.ended))
-    after = names_in(place)
+    after = ground.names()
     assert find_order(history, before, after) is not None, f"{told}\nfrom {before}\nto {after}"
     assert [str(one) for one in check_store(str(place / "store")) if one.damage] == [], told
     assert os.listdir(place / "store/ingest") == [], told
