@@ -44,7 +44,7 @@ class CacheKey:
     @cached_property
     def sources_digest(self) -> Digest:
         """The sha256 of ``sources`` alone."""
-        return self.known_sources or _digest_fields(self.sources)
+        return self.known_sources or (_digest_fields(self.sources) if self.sources else _NO_SOURCES)
 
     def difference(self, earlier: CacheKey) -> str | None:
         """Say which is the first field that differs from ``earlier``'s, as a person would; None if none does."""
@@ -53,12 +53,18 @@ class CacheKey:
 
 def _digest_fields(fields: Iterable[Sequence[str]]) -> Digest:
     """Digest texts so that no two lists of fields feed the hash the same bytes: each is preceded by its length."""
-    framed = "".join([f"{_length(text)}:{text}" for field in fields for text in field])
-    return Digest(hashlib.sha256(framed.encode("utf-8", "surrogateescape")).hexdigest())
+    texts = [text for field in fields for text in field]
+    framed = "".join([f"{len(text)}:{text}" for text in texts])
+    if not framed.isascii():
+        framed = "".join([f"{len(_encode(text))}:{text}" for text in texts])
+    return Digest(hashlib.sha256(_encode(framed)).hexdigest())
 
 
-def _length(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+_NO_SOURCES = _digest_fields(())
 
 
 def _first_difference(before: Fields, after: Fields) -> str | None:

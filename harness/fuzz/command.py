@@ -83,7 +83,15 @@ def fuzz(  # noqa: PLR0917  click gives them by name
     _make(folder)
     seed = secrets.randbelow(1 << 31) if seed is None else seed
     click.echo(f"{name}: {chosen} makes the buffers, --seed {seed}, {len(folder.seeds())} in {folder.folder}", err=True)
-    if chosen == "atheris":
+    status = _search(name, folder, Corpus(save or folder.folder), chosen, seed, seconds=seconds, most_runs=runs)
+    context.exit(status)
+
+
+def _search(
+    name: str, seeds: Corpus, crashes: Corpus, engine: str, seed: int, *, seconds: float, most_runs: int | None
+) -> int:
+    """Search, say what came of it, and give the exit status; atheris ends the process by itself."""
+    if engine == "atheris":
         libfuzzer.instrument()
 
     from harness.fuzz.lines import Lines
@@ -94,20 +102,20 @@ def fuzz(  # noqa: PLR0917  click gives them by name
     # A Ctrl-C may come while click's runner has its own streams in the place of ours, and has not put them back.
     screen = sys.stderr
     progress, lines = Progress(), Lines()
-    runner = Runner(find_target(name), lines.watched) if chosen == "lines" else Runner(find_target(name))
-    session = Session(runner, Corpus(save or folder.folder), progress, seconds=seconds, most_runs=runs)
+    runner = Runner(find_target(name), lines.watched) if engine == "lines" else Runner(find_target(name))
+    session = Session(runner, crashes, progress, seconds=seconds, most_runs=most_runs)
 
     def end() -> int:
         progress.close()
         click.echo(session.status(), file=screen)
         return 1 if session.found else 0
 
-    if chosen == "atheris":
-        libfuzzer.search(session.run, folder, seed, end)
+    if engine == "atheris":
+        libfuzzer.search(session.run, seeds, seed, end)
     with suppress(Finished, KeyboardInterrupt):
         chance = Random(seed)  # noqa: S311  chance, not secrecy
-        search(session.run, lines, map(read_file, folder.seeds()), folder.keep, chance)
-    context.exit(end())
+        search(session.run, lines, map(read_file, seeds.seeds()), seeds.keep, chance)
+    return end()
 
 
 def _make(corpus: Corpus) -> None:
