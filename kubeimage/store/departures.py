@@ -32,10 +32,12 @@ from kubeimage.image.oci import Descriptor, Index, Manifest
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
-from kubeimage.store import manifests
+from kubeimage.store import index, manifests
 from kubeimage.store.blobs import REBUILD, Blobs
 from kubeimage.store.failures import translated
+from kubeimage.store.index import Entries
 from kubeimage.store.layers import DirectoryLayerStore
+from kubeimage.store.layout import Layout
 from kubeimage.store.lookup import Found, Lookup
 from kubeimage.store.reading import ImageReader
 from kubeimage.store.records import Variant
@@ -51,6 +53,7 @@ _GZIP = Coding("gzip")
 class Parts(NamedTuple):
     """The parts of a store that an image's way out leads through."""
 
+    layout: Layout
     blobs: Blobs
     variants: Variants
     layers: DirectoryLayerStore
@@ -69,13 +72,18 @@ class StoreExporter:
 
         Raises: ImageNotFoundError, BlobNotFoundError, BlobCorruptError.
         """
-        found = self._parts.lookup.find(name, platform)
-        if found is None:
+
+        def look(entries: Entries) -> StoreDeparture | None:
+            found = self._parts.lookup.find(entries, name, platform)
+            return StoreDeparture(self._parts, found, form) if found is not None else None
+
+        departure = index.look(self._parts.layout, look)
+        if departure is None:
             raise ImageNotFoundError(
                 f"no image {name}{f' for {platform}' if platform else ''} in the store",
                 hint="kubeimage images lists what is there",
             )
-        return StoreDeparture(self._parts, found, form)
+        return departure
 
 
 class _Source(NamedTuple):

@@ -136,7 +136,7 @@ class Store:
         from kubeimage.store.lookup import Lookup
 
         lookup = Lookup(self._layout, self._blobs)
-        return StoreExporter(Parts(self._blobs, self._variants, self.layers, self._reader, lookup))
+        return StoreExporter(Parts(self._layout, self._blobs, self._variants, self.layers, self._reader, lookup))
 
     def collect_garbage(self, *, keep_cache: bool = True, dry_run: bool = False) -> GarbageReport:
         """Remove what neither an image nor a running session of anybody else refers to, nor the cache if it is kept.

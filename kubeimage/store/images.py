@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from kubeimage.errors import (
     BlobCorruptError,
@@ -34,7 +33,6 @@ Removal = Callable[[Callable[[Entries], Entries]], list[Digest]]
 MakeEntry = Callable[[Reference | None], JsonObject]
 """Makes the entry of the index that shows an image under a name."""
 
-_T = TypeVar("_T")
 
 _SHORTEST_ID = r"[0-9a-f]{6,64}"
 
@@ -140,7 +138,7 @@ class DirectoryImageStore:
 
         Raises: BlobNotFoundError, BlobCorruptError where the name leads to a damaged image.
         """
-        return self._look(lambda entries: self._get(entries, reference, platform))
+        return index.look(self._layout, lambda entries: self._get(entries, reference, platform))
 
     def _get(self, entries: Entries, reference: Reference, platform: Platform | None) -> Image | None:
         found = list(self._reader.iter_manifests(index.find_entries(entries, reference)))
@@ -155,9 +153,9 @@ class DirectoryImageStore:
 
         Raises: BlobNotFoundError, BlobCorruptError where the id leads to a damaged image.
         """
-        return (
-            self._look(lambda entries: self._find(entries, image_id)) if re.fullmatch(_SHORTEST_ID, image_id) else None
-        )
+        if not re.fullmatch(_SHORTEST_ID, image_id):
+            return None
+        return index.look(self._layout, lambda entries: self._find(entries, image_id))
 
     def _find(self, entries: Entries, image_id: str) -> Image | None:
         found: dict[Digest, Descriptor] = {}
@@ -216,18 +214,6 @@ class DirectoryImageStore:
         if not index.find_entries(index.read_entries(self._layout), reference):
             raise _not_found(reference)
         return self._remove(change)
-
-    def _look(self, look: Callable[[Entries], _T]) -> _T:
-        """Look for something in the index, and again where its blobs are gone because the index has changed since."""
-        before: tuple[Entries, str] | None = None
-        while True:
-            entries = index.read_entries(self._layout)
-            try:
-                return look(entries)
-            except BlobNotFoundError as error:
-                if before == (entries, error.message):
-                    raise
-                before = entries, error.message
 
     def _without(self, entry: JsonObject, platform: Platform) -> JsonObject | None:
         """Give an entry without its image for a platform; None where no image is left."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import TypeVar
 
-from kubeimage.errors import KubeimageError, ReferenceFormatError, StoreError
+from kubeimage.errors import BlobNotFoundError, KubeimageError, ReferenceFormatError, StoreError
 from kubeimage.image import canonical
 from kubeimage.image.canonical import JsonObject
 from kubeimage.image.config import Image
@@ -44,6 +45,7 @@ _MEDIA_TYPES = MANIFESTS | INDEXES
 _NAMED = rf'"{re.escape(ANNOTATION_REF_NAME)}":"([^"\\]+)"}},"digest":"(sha256:[0-9a-f]{{64}})"'
 
 Entries = list[JsonObject]
+_T = TypeVar("_T")
 
 
 def read_entries(layout: Layout) -> Entries:
@@ -57,6 +59,22 @@ def read_entries(layout: Layout) -> Entries:
             raise _damaged(layout, "it is missing")
         return []
     return parse_entries(layout, data)
+
+
+def look(layout: Layout, find: Callable[[Entries], _T]) -> _T:
+    """Find what entries lead to, and look again where blobs are gone because somebody has changed the list since.
+
+    Raises: what ``find`` raises; StoreError, StoreAccessError.
+    """
+    before: tuple[Entries, str] | None = None
+    while True:
+        entries = read_entries(layout)
+        try:
+            return find(entries)
+        except BlobNotFoundError as error:
+            if before == (entries, error.message):
+                raise
+            before = entries, error.message
 
 
 def parse_entries(layout: Layout, data: bytes) -> Entries:

@@ -13,6 +13,7 @@ from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.store import index, manifests
 from kubeimage.store.blobs import Blobs
+from kubeimage.store.index import Entries
 from kubeimage.store.layout import Layout
 
 
@@ -35,12 +36,11 @@ class Lookup:
         self._layout = layout
         self._blobs = blobs
 
-    def find(self, name: Reference | Digest, platform: Platform | None = None) -> Found | None:
+    def find(self, entries: Entries, name: Reference | Digest, platform: Platform | None = None) -> Found | None:
         """Find what a name, or the digest of a manifest or index, leads to; a ``platform`` leaves one manifest.
 
         Raises: BlobNotFoundError, BlobCorruptError.
         """
-        entries = index.read_entries(self._layout)
         chosen = index.find_entries(entries, name) if isinstance(name, Reference) else entries
         for entry in chosen:
             found = self._found_in(entry)
@@ -60,8 +60,11 @@ class Lookup:
 
         Raises: BlobNotFoundError, BlobCorruptError.
         """
+        return index.look(self._layout, lambda entries: self._manifests_in(entries, top))
+
+    def _manifests_in(self, entries: Entries, top: Digest) -> list[Descriptor]:
         found: dict[Digest, Descriptor] = {}
-        for entry in index.read_entries(self._layout):
+        for entry in entries:
             if entry.get("digest") == str(top) and (there := self._found_in(entry)) is not None:
                 found |= {one.digest: one for one in there.manifests}
         return list(found.values())

@@ -105,6 +105,7 @@ def test_one_process_may_come_between_two_calls_of_another(ground: Ground, first
 
 
 @examples(0.6)
+@example(processes=[[Push()], [Rmi("one:1")], [Rmi("online:1")]], turns=[Turn(1, 16)])
 @given(st.lists(st.lists(operations(), min_size=1, max_size=2), min_size=2, max_size=3), schedules())
 @example(
     processes=[[Check(False), Check(False)], [Rmi("app:1")], [Check(False), Rmi("app:1")]],
