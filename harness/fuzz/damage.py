@@ -33,7 +33,7 @@ class Written(Pasted):
 class Changed(Pasted):
     """A JSON document with another value at a path of keys; `GONE` takes it away.
 
-    A manifest or config that is changed gets its new digest, and what names it names that.
+    A manifest, config or image index that is changed gets its new digest, and what names it names that.
     """
 
     document: str
@@ -55,7 +55,7 @@ _PLACES = {
     "findings": "cache/images/findings/*",
     "variant": "variants/*",
 }
-DOCUMENTS = ("layer", "config", "manifest", *_PLACES)
+DOCUMENTS = ("layer", "config", "manifest", "image index", *_PLACES)
 """All that can be damaged, in the order in which that is done: what names another one comes behind it."""
 
 
@@ -67,7 +67,7 @@ class DamagedStore:
 
     def damage(self, damage: Damage) -> None:
         """Do one damage; nothing happens where an earlier one took the place of it away."""
-        with suppress(LookupError, ValueError, TypeError, AttributeError, FileNotFoundError):
+        with suppress(LookupError, ValueError, TypeError, AttributeError, FileNotFoundError, RecursionError):
             path = self.path(damage.document)
             if isinstance(damage, Changed):
                 self._change(damage, path)
@@ -77,13 +77,16 @@ class DamagedStore:
                 _write(path, damage.data)
 
     def path(self, document: str) -> str:
-        """Give the path of a document: of ``top:1``, where each image has its own; ``""`` where there is none."""
+        """Give the path of a document; ``""`` where there is none.
+
+        Shape: of those that each image has, that of ``top:1``; of image indexes, that of ``many:1``.
+        """
         if document in _PLACES:
             # Of equal ones the longest, which is that of the image with the longer Kubefile.
             found = sorted(glob.glob(os.path.join(self._root, _PLACES[document])))
             return max(found, key=os.path.getsize, default="")
-        manifest = self._blob(self._entry(_load(self.path("index")))["digest"])
-        if document == "manifest":
+        manifest = self._blob(self._entry(_load(self.path("index")), document)["digest"])
+        if document in {"manifest", "image index"}:
             return manifest
         named = _load(manifest)
         return self._blob(named["config"]["digest"] if document == "config" else named["layers"][-1]["digest"])
@@ -92,21 +95,22 @@ class DamagedStore:
         return os.path.join(self._root, "blobs", "sha256", digest.removeprefix("sha256:"))
 
     @staticmethod
-    def _entry(index: Any) -> Any:
-        return next(one for one in index["manifests"] if "top" in json.dumps(one))
+    def _entry(index: Any, document: str) -> Any:
+        name = "many" if document == "image index" else "top"
+        return next(one for one in index["manifests"] if name in json.dumps(one))
 
     def _change(self, damage: Changed, path: str) -> None:
         value = _replaced(_load(path), damage.path, damage.value)
-        if damage.document not in {"manifest", "config"}:
+        if damage.document not in {"config", "manifest", "image index"}:
             _write(path, _encode(value))
             return
         index = _load(self.path("index"))
         if damage.document == "config":
             manifest = _load(self.path("manifest"))
             manifest["config"] |= self._add(value)
-            self._entry(index)["annotations"]["io.kubeimage.image.id"] = manifest["config"]["digest"]
+            self._entry(index, "manifest")["annotations"]["io.kubeimage.image.id"] = manifest["config"]["digest"]
             value = manifest
-        self._entry(index).update(self._add(value))
+        self._entry(index, damage.document).update(self._add(value))
         _write(self.path("index"), _encode(index))
 
     def _add(self, value: Any) -> dict[str, object]:

@@ -128,7 +128,7 @@ class StoreImporter:
 
     def _accept_index(self, data: bytes, document: Index) -> tuple[Arrival, MakeEntry]:
         top = Descriptor.of(document.media_type, data)
-        self._welcome_earlier(top.digest)
+        self._welcome_earlier(top.digest, document)
         taken = [one for one in document.manifests if one.digest in self._arrived]
         images = [one for one in taken if one.media_type in MANIFESTS and manifests.is_for_a_machine(one)]
         if not images:
@@ -142,9 +142,9 @@ class StoreImporter:
         arrival = Arrival(top, arrived, absent, tuple(self._warn_of_sizes(taken)))
         return arrival, lambda name: index.make_index_entry(top, digests, name)
 
-    def _welcome_earlier(self, top: Digest) -> None:
+    def _welcome_earlier(self, top: Digest, document: Index) -> None:
         """Count in what came with the same index before, for other platforms, as far as it is still whole."""
-        for descriptor in self._lookup.manifests_in(top):
+        for descriptor in self._lookup.taken_of(top, document.manifests):
             if descriptor.digest not in self._arrived:
                 with suppress(BlobNotFoundError, BlobCorruptError, LayerError):
                     self._blobs.hold_surely(one.digest for one in manifests.blobs_of(self._blobs, descriptor))

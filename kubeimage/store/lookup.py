@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from kubeimage.image.canonical import JsonObject
@@ -55,19 +55,19 @@ class Lookup:
                 return found
         return None
 
-    def manifests_in(self, top: Digest) -> list[Descriptor]:
-        """Give the manifests of an index that are here under any name; none where the index is not.
+    def taken_of(self, top: Digest, listed: Iterable[Descriptor]) -> list[Descriptor]:
+        """Give those that are ``listed`` in an index and that came with it before, under any name.
 
-        Raises: BlobNotFoundError, BlobCorruptError.
+        The index itself is not read: it may be what has to come again.
+        Raises: StoreError for a damaged list of images; StoreAccessError.
         """
-        return index.look(self._layout, lambda entries: self._manifests_in(entries, top))
-
-    def _manifests_in(self, entries: Entries, top: Digest) -> list[Descriptor]:
-        found: dict[Digest, Descriptor] = {}
-        for entry in entries:
-            if entry.get("digest") == str(top) and (there := self._found_in(entry)) is not None:
-                found |= {one.digest: one for one in there.manifests}
-        return list(found.values())
+        named = [entry for entry in index.read_entries(self._layout) if entry.get("digest") == str(top)]
+        taken = [index.taken_of(entry) for entry in named]
+        return [
+            manifests.with_real_size(self._blobs, one)
+            for one in listed
+            if any(manifests.is_taken(one, each) for each in taken)
+        ]
 
     def _found_in(self, entry: JsonObject) -> Found | None:
         named = index.image_of(entry)

@@ -255,6 +255,22 @@ def test_a_platform_that_comes_later_joins_those_that_are_there(store: Store) ->
     assert store.check() == []
 
 
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"{}")], ids=["missing", "damaged"])
+def test_an_index_that_comes_again_replaces_the_one_that_is_lost(
+    store: Store, blob_path: BlobPath, harm: Callable[[Path], object]
+) -> None:
+    ours, theirs = make_foreign(TAR), make_foreign(UPPER, architecture="arm64")
+    data = make_index([("amd64", ours), ("arm64", theirs)])
+    path = blob_path(bring_index(store, data, ours).top.digest)
+    path.chmod(0o644)
+    harm(path)
+
+    bring_index(store, data, theirs)
+
+    assert [one.platform for one in store.images.records()] == [AMD64, ARM64]
+    assert store.check() == []
+
+
 def test_what_is_damaged_does_not_join(store: Store, blob_path: BlobPath, flip: Callable[[Path], None]) -> None:
     ours, theirs = make_foreign(TAR), make_foreign(UPPER, architecture="arm64")
     data = make_index([("amd64", ours), ("arm64", theirs)])
