@@ -40,6 +40,8 @@ NAMES = (
     "l" + "ong" * 60,
 )
 _HOSTILE_NAMES = (".wh.a", ".wh..wh..opq", "imageListWithAuth.yaml", "id_rsa", "new\nline", "\udcff")
+_NAMES = st.sampled_from(NAMES)
+_ALL_NAMES = st.sampled_from((*NAMES, *_HOSTILE_NAMES))
 _TEXTS = ("", "1", "2", "two\nlines\n")
 # A tar has blocks of 512 bytes.
 _OTHERS = ("x" * 512, "x" * 513, "y" * 1024, b"\0", b"\xff\xfe", b"\0\xff" * 5_200)
@@ -90,12 +92,13 @@ def _contexts(draw: st.DrawFn, min_size: int, max_size: int, *, read_only: bool,
     tree: dict[str, Content] = {}
     folders = [""]
     files: list[str] = []
-    names = st.sampled_from((*NAMES, *_HOSTILE_NAMES) if hostile else NAMES)
+    names = _ALL_NAMES if hostile else _NAMES
     plain = _contents(read_only=read_only)
     for number in range(draw(st.integers(min_size, max_size))):
         folder = draw(st.sampled_from(folders)) if len(folders) > 1 else ""
         # Names that stand elsewhere too: what is copied from both places meets.
-        name = draw(names if not folder else st.sampled_from(sorted(map(_last, tree))) | names)
+        is_met = bool(folder) and draw(st.booleans())
+        name = draw(st.sampled_from(sorted(map(_last, tree)))) if is_met else draw(names)
         path = _free(f"{folder}/{name}" if folder else name, tree, number)
         content = draw(plain)
         if content is _Special.LINK:

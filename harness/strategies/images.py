@@ -17,7 +17,12 @@ from kubeimage.image.platform import Platform
 MOST_LAYERS = 128
 # This machine's own comes first: no other one's RUN is sure to work here.
 PLATFORMS = tuple(dict.fromkeys((str(Platform.host()), "linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x")))
-_COMMANDS = ("kubectl apply -f a.yaml", "helm install x charts/x --set a=1,b=2", "sleep 5")
+_COMMANDS = st.lists(
+    st.sampled_from(("kubectl apply -f a.yaml", "helm install x charts/x --set a=1,b=2", "sleep 5")), max_size=2
+)
+_ARGUMENTS = st.dictionaries(st.sampled_from(("VERSION", "TAG")), st.sampled_from("12"), max_size=1)
+_LABELS = st.dictionaries(st.sampled_from(("team", "a.b/c")), st.sampled_from(("x", "größe")), max_size=1)
+_CONTEXTS = build_contexts(max_size=3, read_only=False)
 _DEPTHS = (0, 1, 2, 3, 40, 125, 127, 128)
 _DETAILED = 3
 _NOTHING: Mapping[str, Node] = {}
@@ -50,24 +55,21 @@ def _images(draw: st.DrawFn, depths: list[int], platforms: tuple[str, ...]) -> I
     for _ in range(detailed):
         stack.append(draw(layers(lower=tree)))
         tree = apply(tree, stack[-1])
-    commands = draw(st.lists(st.sampled_from(_COMMANDS), max_size=2))
-    arguments = draw(st.dictionaries(st.sampled_from(("VERSION", "TAG")), st.sampled_from("12"), max_size=1))
-    labels = draw(st.dictionaries(st.sampled_from(("team", "a.b/c")), st.sampled_from(("x", "größe")), max_size=1))
     return Image(
         draw(st.sampled_from(platforms)),
         tuple(stack),
         tuple(("COPY", f"{number} .") for number in range(depth)),
         tuple((f"COPY {number} .", True) for number in range(depth)),
-        commands=tuple(commands),
-        arguments=arguments,
-        labels=labels,
+        commands=tuple(draw(_COMMANDS)),
+        arguments=draw(_ARGUMENTS),
+        labels=draw(_LABELS),
     )
 
 
 @st.composite
 def layers(draw: st.DrawFn, *, lower: Mapping[str, Node] = _NOTHING) -> Layer:
     """Generate layers that fit on ``lower``: what they delete or replace is there, what they add may be in its way."""
-    layer: dict[str, Item] = complete(draw(build_contexts(max_size=3, read_only=False)))
+    layer: dict[str, Item] = complete(draw(_CONTEXTS))
     gone = st.lists(st.sampled_from(sorted(lower)), min_size=draw(st.integers(0, 1)), max_size=2, unique=True)
     for path in draw(gone) if lower else []:
         marker = OPAQUE if is_folder(lower, path) and draw(st.booleans()) else None

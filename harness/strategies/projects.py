@@ -128,12 +128,12 @@ def _projects(
     if base and draw(st.booleans()):
         start = [Arg((("BASE", BASE_NAME),)), From("${BASE}")]
     project = Project(Kubefile(tuple(start)), context, base, platform=platform)
-    given = draw(st.dictionaries(st.sampled_from(_KEYS), st.sampled_from(_VALUES), max_size=1))
+    given = draw(_GIVEN)
     if hostile and draw(st.integers(0, 9)) == 9:
         given[_UNDECLARED] = "1"
     writer = _Writer(project, given, hostile=hostile)
     for _ in range(draw(st.integers(*sizes))):
-        writer.add(draw(writer.instructions(runs=runs)))
+        writer.add(draw(writer.instructions(draw(_KINDS if runs else _KINDS_WITHOUT_RUN))))
     return writer.finish()
 
 
@@ -148,13 +148,12 @@ class _Writer:
         self.work = Work(project.request, frozenset())
         self.work.plan()
 
-    def instructions(self, *, runs: bool) -> SearchStrategy[Instruction]:
-        copies = self._copies()
-        kinds = [copies, _ARGUMENTS, _COMMANDS_OF_A_CLUSTER, copies]
-        if runs:
-            scripted = scripts(tree=self.work.tree, variables=list(self.values)).map(Run)
-            kinds[1:1] = [scripted] * 3
-        return st.one_of(kinds)
+    def instructions(self, kind: type[Instruction]) -> SearchStrategy[Instruction]:
+        if kind is Copy:
+            return self._copies()
+        if kind is Run:
+            return scripts(tree=self.work.tree, variables=list(self.values)).map(Run)
+        return _ARGUMENTS if kind is Arg else _COMMANDS_OF_A_CLUSTER
 
     def add(self, instruction: Instruction) -> None:
         """Add an instruction; unless failing is what is wanted, one that would fail is made simpler, or left out."""
@@ -231,6 +230,10 @@ def _sources(context: Mapping[str, object], values: Mapping[str, str | None]) ->
     return [*found, *["."] * (1 + len(found) // 8)]
 
 
+# What needs not be made anew for each project: making a strategy takes longer than drawing from it.
+_GIVEN = st.dictionaries(st.sampled_from(_KEYS), st.sampled_from(_VALUES), max_size=1)
+_KINDS = st.sampled_from((Copy, Run, Run, Run, Arg, Cmd, Copy))
+_KINDS_WITHOUT_RUN = st.sampled_from((Copy, Arg, Cmd, Copy))
 _ARGUMENTS: SearchStrategy[Instruction] = st.builds(
     lambda key, value: Arg(((key, value),)), st.sampled_from(_KEYS), st.sampled_from((*_VALUES, *[None] * 4))
 )
