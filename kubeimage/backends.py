@@ -61,13 +61,15 @@ def open_backends(
     mount: str = "auto",
     isolation: str = "auto",
     create: bool = True,
+    hold: bool | None = None,
     notice: Callable[[str], None] | None = None,
     settings: Settings | None = None,
     watch: TransferObserver = ignore,
 ) -> Iterator[Backends]:
     """Open the real backends on the store at ``root``; what the session holds is let go at the end.
 
-    Without ``create`` a store that is not there looks empty, and nothing is written to one that is.
+    Without ``create`` a store that is not there looks empty, and nothing is written to one that is; but with ``hold``,
+    what is found there is kept from being removed by others until the end.
     ``notice`` gets what ``auto`` chose, once, and what a person should know about the cache.
     Base images are fetched as the ``settings`` say, and ``watch`` is told of it; without them none is.
     Raises: StoreAccessError, StoreFullError, StoreVersionError; UsageError for an unknown mount or isolation.
@@ -76,7 +78,7 @@ def open_backends(
     folder = cache_folder(root)
     records = CacheRecords(folder)
     with ExitStack() as stack:
-        store = stack.enter_context(Store.open(root, create=create, cache=records))
+        store = stack.enter_context(Store.open(root, create=create, hold=hold, cache=records))
         cache = DirectoryBuildCache(records, store.layers, warn=notice)
 
         def collector(context: str) -> SourceCollector:

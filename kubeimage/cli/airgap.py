@@ -87,7 +87,7 @@ def _of_context(
 def _of_image(session: Session, name: str, platform: str | None, request: SearchRequest) -> Findings:
     from kubeimage.airgap import images_of_image
 
-    with api.open_backends(session.root, create=False) as backends:
+    with api.open_backends(session.root, create=False, hold=True) as backends:
         image, _ = api.find_image(name, backends.images, parse_platform(platform), session.naming)
         return images_of_image(image, backends.layers, request.search(None))
 
@@ -135,7 +135,7 @@ def verify(session: Session, name: str, platform: str | None, form: str) -> int:
     """
     from kubeimage.airgap import verify_image
 
-    with api.open_backends(session.root, create=False) as backends:
+    with api.open_backends(session.root, create=False, hold=True) as backends:
         image, _ = api.find_image(name, backends.images, parse_platform(platform), session.naming)
         found = verify_image(image, backends.layers)
     if form == "json":

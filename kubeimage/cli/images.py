@@ -134,7 +134,7 @@ def export(session: Session, name: str, output: str, platform: str | None) -> No
     """Write the root filesystem of image NAME into a folder: all of it, or nothing."""
     from kubeimage.maintenance import export_image
 
-    with api.open_backends(session.root, create=False) as backends:
+    with api.open_backends(session.root, create=False, hold=True) as backends:
         image, _ = api.find_image(name, backends.images, parse_platform(platform), session.naming)
         export_image(image, output, backends.layers)
     click.echo(f"{count(len(image.layers), 'layer')} written to {output}", err=True)

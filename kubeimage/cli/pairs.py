@@ -36,7 +36,7 @@ def diff(session: Session, *, old: str, new: str, form: str, platform: str | Non
     from kubeimage.comparing import compare_images
 
     chosen = parse_platform(platform)
-    with api.open_backends(session.root, create=False) as backends:
+    with api.open_backends(session.root, create=False, hold=True) as backends:
         images = [api.find_image(name, backends.images, chosen, session.naming)[0] for name in (old, new)]
         found = compare_images(images[0], images[1], backends.layers)
     if form == "json":

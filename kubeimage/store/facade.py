@@ -36,10 +36,10 @@ class Store:
     It belongs to one thread; who builds in several opens it in each. Opening reads one small file.
     """
 
-    def __init__(self, layout: Layout, *, hold: bool, cache: CacheRecords | None = None) -> None:
+    def __init__(self, layout: Layout, *, hold: bool, keep: bool, cache: CacheRecords | None = None) -> None:
         self._layout = layout
         self._session = Session(layout)
-        self._working = hold
+        self._keeps = keep
         self._cache = cache
         self._blobs = Blobs(layout, self._session, hold=hold)
         self._variants = Variants(layout, self._session, self._blobs, working=hold)
@@ -52,11 +52,12 @@ class Store:
         """Open the store at ``root``; where there is none, ``create`` makes it, else it looks empty.
 
         Shape:  with ``hold``, which is as ``create`` is unless it is given, what is found is verified and kept from
-                being removed by others until the store is closed. ``cache`` is what lies in ``cache_folder(root)``.
+                being removed by others until the store is closed; without ``create`` no more than that is written.
+                ``cache`` is what lies in ``cache_folder(root)``.
         Raises: StoreVersionError for a newer store; StoreAccessError, StoreFullError.
         """
         layout = Layout(os.path.abspath(root))
-        store = cls(layout, hold=create if hold is None else hold, cache=cache)
+        store = cls(layout, hold=create if hold is None else hold, keep=create, cache=cache)
         if not layout.is_complete() and create:
             store._make()
         return store
@@ -76,7 +77,7 @@ class Store:
     @cached_property
     def layers(self) -> DirectoryLayerStore:
         """The layers' tars."""
-        return DirectoryLayerStore(self._session, self._blobs, self._variants, working=self._working)
+        return DirectoryLayerStore(self._session, self._blobs, self._variants, keep=self._keeps)
 
     @cached_property
     def images(self) -> DirectoryImageStore:

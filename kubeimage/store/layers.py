@@ -23,16 +23,16 @@ _PIECE = 1 << 20
 
 
 class DirectoryLayerStore:
-    """Keeps layers in ``blobs/sha256``; what it is asked for in a working session, nobody removes meanwhile.
+    """Keeps layers in ``blobs/sha256``; what it is asked for in a session that holds, nobody removes meanwhile.
 
-    A working session keeps a tar that it had to uncompress, as a blob like any other; one that only looks does not.
+    Shape: with ``keep``, a tar that had to be uncompressed becomes a blob like any other.
     """
 
-    def __init__(self, session: Session, blobs: Blobs, variants: Variants, *, working: bool) -> None:
+    def __init__(self, session: Session, blobs: Blobs, variants: Variants, *, keep: bool) -> None:
         self._session = session
         self._blobs = blobs
         self._variants = variants
-        self._working = working
+        self._keep = keep
 
     def put(self, changeset: Sequence[Entry]) -> StoredLayer:
         """Write ``changeset`` as a canonical tar.
@@ -96,7 +96,7 @@ class DirectoryLayerStore:
         Raises: BlobNotFoundError; BlobCorruptError, StoreFullError where it has to be uncompressed.
         """
         variant = self._variant_to_read(diff_id)
-        if variant is None or not self._working:
+        if variant is None or not self._keep:
             return self.open_aside(diff_id)
         with self._blobs.writing() as blob:
             self._unpack(variant, blob.write)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import tarfile
+import tempfile
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,12 +18,12 @@ from harness.fakes.runner import ShellInterpreter
 from harness.schedules import Failed, Turn
 from harness.serial import Moment, Names
 from harness.trees import write_tree
-from kubeimage.api import open_backends
+from kubeimage.api import find_image, open_backends
 from kubeimage.builder.events import ignore
 from kubeimage.distribution import pull_image, push_image
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
-from kubeimage.maintenance import check_store, prune_store, remove_name
+from kubeimage.maintenance import check_store, export_image, prune_store, remove_name
 from kubeimage.saving import load_images, save_image
 from kubeimage.settings import HostSettings, Settings
 from tests.properties.recipes import CONTEXT, LOADED, TEXTS, Recipes, base_of, make
@@ -161,7 +162,21 @@ class Pull:
         return find if isinstance(outcome, Failed) else [*find, lambda names: {**names, ONLINE: outcome}]
 
 
-Operation = Build | Tag | Rmi | Prune | Check | Save | Load | Push | Pull
+@dataclass(frozen=True)
+class Export:
+    name: str
+
+    def do(self, place: Path) -> str:
+        with open_backends(str(place / "store"), create=False, hold=True) as backends:
+            image, _ = find_image(str(named(place, self.name)), backends.images)
+            export_image(image, tempfile.mkdtemp(dir=place), backends.layers)
+            return str(image.id)
+
+    def moments(self, outcome: object, _recipes: Recipes) -> Sequence[Moment]:
+        return [lambda names: names if names.get(self.name, Failed(NO_IMAGE)) == outcome else None]
+
+
+Operation = Build | Tag | Rmi | Prune | Check | Save | Load | Push | Pull | Export
 
 
 def operations() -> st.SearchStrategy[Operation]:
@@ -175,6 +190,7 @@ def operations() -> st.SearchStrategy[Operation]:
         st.builds(Save, names, st.booleans()),
         st.builds(Load, names),
         st.builds(Check, st.booleans()),
+        st.builds(Export, names),
         st.builds(Push),
         st.builds(Pull),
     )

@@ -23,6 +23,7 @@ from tests.properties.operations import (
     NAMES,
     Build,
     Check,
+    Export,
     Load,
     Operation,
     Prune,
@@ -81,11 +82,13 @@ CROWD: tuple[Operation, ...] = (
     Build(TEXTS[1], ONE, use_cache=True),
     Build(TEXTS[2], APP, use_cache=False),
     Check(repair=True),
+    Export(TWO),
     Load(ONE),
     Prune(keep_cache=False),
     Pull(),
     Push(),
     Rmi(ONE),
+    Rmi(TWO),
     Save(ONE, compressed=True),
     Tag(ONE, APP),
     Tag(TWO, ONE),
@@ -105,6 +108,7 @@ def test_one_process_may_come_between_two_calls_of_another(ground: Ground, first
 
 
 @examples(0.6)
+@example(processes=[[Export("two:1")], [Rmi("two:1")]], turns=[Turn(0, 6)])
 @example(processes=[[Push()], [Rmi("one:1")], [Rmi("online:1")]], turns=[Turn(1, 16)])
 @given(st.lists(st.lists(operations(), min_size=1, max_size=2), min_size=2, max_size=3), schedules())
 @example(
