@@ -1,10 +1,22 @@
-"""Locks on files as the kernel keeps them: letting go of one, for the rooms that hold some."""
+"""Locks on files as the kernel keeps them: taking one at once or not at all, and letting go of it."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 from contextlib import suppress
+
+
+def try_exclusive(descriptor: int) -> bool:
+    """Lock the open file alone, unless somebody else holds it.
+
+    Raises: OSError where the filesystem cannot lock.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def release(descriptor: int) -> None:

@@ -28,7 +28,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "kubefile context cache mount run store archive registry discovery",
         "builder packing",
         "backends",
-        "airgap api distribution maintenance",
+        "airgap api distribution exporting maintenance",
         "saving platforms merging comparing",
         "cli",
         "__main__",

@@ -132,7 +132,7 @@ def _pair_with_layers(image: Image) -> list[tuple[str, Layer | None]]:
 @click.pass_obj
 def export(session: Session, name: str, output: str, platform: str | None) -> None:
     """Write the root filesystem of image NAME into a folder: all of it, or nothing."""
-    from kubeimage.maintenance import export_image
+    from kubeimage.exporting import export_image
 
     with api.open_backends(session.root, create=False, hold=True) as backends:
         image, _ = api.find_image(name, backends.images, parse_platform(platform), session.naming)

@@ -33,7 +33,6 @@ Removal = Callable[[Callable[[Entries], Entries]], list[Digest]]
 MakeEntry = Callable[[Reference | None], JsonObject]
 """Makes the entry of the index that shows an image under a name."""
 
-
 _SHORTEST_ID = r"[0-9a-f]{6,64}"
 
 

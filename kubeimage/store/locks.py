@@ -58,18 +58,6 @@ def shared(path: str) -> Iterator[None]:
             release(descriptor)
 
 
-def try_exclusive(descriptor: int) -> bool:
-    """Lock the open file alone, unless somebody else holds it.
-
-    Raises: OSError where the filesystem cannot lock.
-    """
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _turn_of(path: str) -> str:
     return f"{path.removesuffix('.lock')}.turn"
 

@@ -16,10 +16,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from kubeimage import flock
 from kubeimage.errors import DigestFormatError, StoreAccessError, StoreError
-from kubeimage.flock import release
 from kubeimage.image.digest import Digest
-from kubeimage.store import locks
 from kubeimage.store.failures import store_error, translated
 from kubeimage.store.files import remove_tree, write_all
 from kubeimage.store.layout import Layout, make_files, make_folders, read_if_there
@@ -103,7 +102,7 @@ class Session:
             try:
                 _remove(folder)
             finally:
-                release(lease)
+                flock.release(lease)
 
     def _make(self, *, sweep: bool) -> str:
         complete = self._layout.is_complete()
@@ -135,13 +134,13 @@ class Session:
             os.rmdir(folder)
             raise
         try:
-            if locks.try_exclusive(descriptor) and os.path.exists(lease):
+            if flock.try_exclusive(descriptor) and os.path.exists(lease):
                 self._lease = descriptor
                 return folder
         except BaseException:
             # Nobody else can have locked it: were it left, it would stop who removes leftovers in this process.
             _remove(folder)
-            release(descriptor)
+            flock.release(descriptor)
             raise
         os.close(descriptor)
         # Somebody looked at it in this moment, to see whose it is, or removes it: nobody else would be sure to.
@@ -209,7 +208,7 @@ def _remove_if_free(path: str) -> bool:
     """
     try:
         with _opened(os.path.join(path, LEASE)) as lease:
-            return locks.try_exclusive(lease) and _remove(path)
+            return flock.try_exclusive(lease) and _remove(path)
     except FileNotFoundError:
         raise
     except OSError:
@@ -240,7 +239,7 @@ def _is_free(lease: str) -> bool:
     """Whether nobody holds the lease. Where that cannot be known, as on a faked filesystem, somebody does."""
     try:
         with _opened(lease) as descriptor:
-            return locks.try_exclusive(descriptor) and _cannot_be_locked(lease)
+            return flock.try_exclusive(descriptor) and _cannot_be_locked(lease)
     except FileNotFoundError:
         return True
     except OSError:
@@ -249,7 +248,7 @@ def _is_free(lease: str) -> bool:
 
 def _cannot_be_locked(lease: str) -> bool:
     with _opened(lease) as descriptor:
-        return not locks.try_exclusive(descriptor)
+        return not flock.try_exclusive(descriptor)
 
 
 @contextmanager

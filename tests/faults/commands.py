@@ -13,11 +13,12 @@ from pathlib import Path
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.registry import FakeRegistry
 from harness.fakes.runner import ShellInterpreter
-from harness.trees import write_tree
-from kubeimage.api import Backends, BuildOptions, build, open_backends
+from harness.trees import Content, read_tree, write_tree
+from kubeimage.api import Backends, BuildOptions, build, find_image, open_backends
 from kubeimage.builder.events import ignore
 from kubeimage.distribution import pull_image, push_image
 from kubeimage.errors import ImageNotFoundError
+from kubeimage.exporting import export_image
 from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import parse
@@ -30,7 +31,7 @@ from kubeimage.store import Store
 FIRST_BUILD = "build in no store"
 PUSHED, SERVED = "pushed", "served"
 """Repositories: where images are pushed to, and where one is pulled from."""
-_BY_CHANCE = re.compile(r"(?<=ingest/)[0-9a-f]{16}|(?<=out/\.saved\.tar\.)\w+")
+_BY_CHANCE = re.compile(r"(?<=ingest/)[0-9a-f]{16}|(?<=out/\.saved\.tar\.)\w+|(?<=out/\.kubeimage-export-)\w+")
 
 KEPT, APP, LOADED = (Reference.parse(name) for name in ("kept:v1", "app:v1", "loaded:v1"))
 CONTEXT = {"a": "1", "big": b"x" * 70_000}
@@ -87,6 +88,15 @@ def _save(folder: Path, **how) -> tuple[Digest, bytes]:
     return saved.manifest, output.read_bytes()
 
 
+def _export(folder: Path) -> dict[str, Content]:
+    output = folder / "out" / "exported"
+    shutil.rmtree(output, ignore_errors=True)
+    with open_backends(str(folder / "store"), create=False, hold=True) as backends:
+        image, _ = find_image("app:v1", backends.images)
+        export_image(image, str(output), backends.layers)
+    return read_tree(str(output))
+
+
 def _load(folder: Path) -> list[Digest]:
     loaded = load_images(str(folder / "archive.tar"), root=str(folder / "store"))
     return [image_id for one in loaded for _, _, image_id in one.arrival.images]
@@ -118,6 +128,7 @@ COMMANDS: dict[str, Callable[[Path], object]] = {
     "save": lambda folder: _save(folder, coding=Coding("gzip")),
     "save as docker does": lambda folder: _save(folder, form="docker-archive"),
     "load": _load,
+    "export": _export,
     "push": _push,
     "pull": _pull,
 }

@@ -7,12 +7,12 @@ import pytest
 
 from kubeimage.api import Backends, BuildOptions, BuildResult, build, open_backends
 from kubeimage.errors import ArchiveError
+from kubeimage.exporting import export_image
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import Compression
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import parse
-from kubeimage.maintenance import export_image
 from kubeimage.saving import load_images
 from kubeimage.store import Store
 from kubeimage.transfer import WireForm

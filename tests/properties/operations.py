@@ -21,9 +21,10 @@ from harness.trees import write_tree
 from kubeimage.api import find_image, open_backends
 from kubeimage.builder.events import ignore
 from kubeimage.distribution import pull_image, push_image
+from kubeimage.exporting import export_image
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
-from kubeimage.maintenance import check_store, export_image, prune_store, remove_name
+from kubeimage.maintenance import check_store, prune_store, remove_name
 from kubeimage.saving import load_images, save_image
 from kubeimage.settings import HostSettings, Settings
 from tests.properties.recipes import CONTEXT, LOADED, TEXTS, Recipes, base_of, make

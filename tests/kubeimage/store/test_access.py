@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.contracts import APP, OTHER, make_image, one_file
+from kubeimage import flock
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.cachekey import CacheKey
 from kubeimage.errors import KubeimageError, StoreAccessError, StoreFullError
@@ -116,7 +117,7 @@ def test_a_reader_keeps_garbage_collection_waiting_even_where_it_cannot_write(re
     with as_nobody(), locks.shared(Layout(read_only).gc_lock):
         os.seteuid(0)
         descriptor = os.open(Layout(read_only).gc_lock, os.O_RDWR)
-        assert not locks.try_exclusive(descriptor)
+        assert not flock.try_exclusive(descriptor)
         os.close(descriptor)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.contracts import APP, make_image, one_file
+from kubeimage import flock
 from kubeimage.cache import CacheRecords
 from kubeimage.errors import ImageNotFoundError
 from kubeimage.image.reference import Reference
@@ -251,5 +252,5 @@ def wait_until_held(path: str) -> None:
     free = True
     while free:
         descriptor = os.open(path, os.O_RDWR)
-        free = locks.try_exclusive(descriptor)
+        free = flock.try_exclusive(descriptor)
         os.close(descriptor)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.contracts import one_file
-from kubeimage.store import Store, locks
+from kubeimage import flock
+from kubeimage.store import Store
 from kubeimage.store.layout import Layout
 from kubeimage.store.session import LEASE, Session, leftovers, live_leases, remove_leftover
 
@@ -35,8 +36,8 @@ def test_a_session_leaves_nothing(root: str, store: Store) -> None:
 
 def test_a_session_that_is_looked_at_as_it_begins_leaves_nothing(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who looks holds the lease's lock for a moment."""
-    session, answers, lock = Session(Layout(root)), iter([False, False]), locks.try_exclusive
-    monkeypatch.setattr(locks, "try_exclusive", lambda lease: next(answers, True) and lock(lease))
+    session, answers, lock = Session(Layout(root)), iter([False, False]), flock.try_exclusive
+    monkeypatch.setattr(flock, "try_exclusive", lambda lease: next(answers, True) and lock(lease))
 
     folder = session.folder(sweep=False)
 
@@ -150,7 +151,7 @@ def test_a_session_that_begins_while_its_folder_is_looked_at_is_left_alone(
     def rmdir(path: str) -> None:
         if not held:
             held.append(os.open(lease, os.O_RDWR | os.O_CREAT))
-            assert locks.try_exclusive(held[0])
+            assert flock.try_exclusive(held[0])
         remove(path)
 
     monkeypatch.setattr(os, "rmdir", rmdir)
@@ -202,7 +203,7 @@ def test_a_sleeping_process_keeps_its_session(root: str, store: Store) -> None:
 
 def test_where_locks_do_not_work_nothing_is_left_over(root: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.layers.put(one_file(b"1"))
-    monkeypatch.setattr("kubeimage.store.locks.try_exclusive", lambda _: True)
+    monkeypatch.setattr("kubeimage.flock.try_exclusive", lambda _: True)
 
     assert leftovers(Layout(root)) == []
     assert os.path.exists(os.path.join(store._session.folder(), LEASE))
