@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from kubeimage.errors import BlobCorruptError, StoreAccessError, StoreFullError, UsageError
-from kubeimage.flock import release, try_exclusive
+from kubeimage.flock import release, remove_leftovers, try_to_own
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.layer.apply import apply_changeset
@@ -32,7 +32,7 @@ def export_image(image: Image, directory: str, layers: LayerStore) -> int:
     target = os.path.abspath(directory)
     with _translated(target):
         for folder in (target, os.path.dirname(target)):
-            _remove_leftovers(folder)
+            remove_leftovers(folder, _STAGING, remove_tree)
         exists = _check_target(target, directory)
         with _staging(target if exists else os.path.dirname(target)) as staging:
             written = 0
@@ -89,35 +89,8 @@ def _make_staging(folder: str) -> tuple[str, int]:
         staging = tempfile.mkdtemp(prefix=_STAGING, dir=folder)
         with suppress(FileNotFoundError):
             lock = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            # Somebody may have taken the young folder for a leftover.
-            if _try_to_lock(lock) and os.path.lexists(staging):
+            if try_to_own(lock, staging):
                 return staging, lock
-            release(lock)
-
-
-def _try_to_lock(descriptor: int) -> bool:
-    """Whether nobody else holds the lock; where the filesystem has none, nobody does."""
-    try:
-        return try_exclusive(descriptor)
-    except OSError:
-        return True
-
-
-def _remove_leftovers(folder: str) -> None:
-    """Remove what killed exports have left in a folder, as far as that is possible."""
-    with suppress(OSError):
-        for name in os.listdir(folder):
-            if name.startswith(_STAGING):
-                _remove_leftover(os.path.join(folder, name))
-
-
-def _remove_leftover(staging: str) -> None:
-    with suppress(OSError):
-        lock = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            if try_exclusive(lock):
-                remove_tree(staging)
-        finally:
             release(lock)
 
 

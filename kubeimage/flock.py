@@ -1,9 +1,13 @@
-"""Locks on files as the kernel keeps them: taking one at once or not at all, and letting go of it."""
+"""Locks on files as the kernel keeps them, which ends them with the process that holds them.
+
+So what is locked while somebody works on it, and is not locked any more, was left by a process that died.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
 from contextlib import suppress
 
 
@@ -19,6 +23,17 @@ def try_exclusive(descriptor: int) -> bool:
     return True
 
 
+def try_to_own(descriptor: int, path: str) -> bool:
+    """Lock the open file or folder that was just made at ``path``; false where somebody took it for a leftover.
+
+    Where the filesystem cannot lock, nobody takes anything.
+    """
+    try:
+        return try_exclusive(descriptor) and os.path.lexists(path)
+    except OSError:
+        return True
+
+
 def release(descriptor: int) -> None:
     """Let go of the lock and close the file, whatever of it fails: one left behind would stop this very process."""
     try:
@@ -29,3 +44,21 @@ def release(descriptor: int) -> None:
         # Nothing was written through it that anybody waits for.
         with suppress(OSError):
             os.close(descriptor)
+
+
+def remove_leftovers(folder: str, prefix: str, remove: Callable[[str], object]) -> None:
+    """Remove what dead processes left in a folder under names that begin so, as far as that is possible."""
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            if name.startswith(prefix):
+                _remove_if_free(os.path.join(folder, name), remove)
+
+
+def _remove_if_free(path: str, remove: Callable[[str], object]) -> None:
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if try_exclusive(descriptor):
+                remove(path)
+        finally:
+            release(descriptor)

@@ -1,4 +1,8 @@
-"""A file that is there when it is whole, and not before, whatever becomes of who writes it."""
+"""A file that is there when it is whole, and not before, whatever becomes of who writes it.
+
+An unfinished file has no name, or one that tells whose it is; it is locked while it is written, so the next writer
+knows what a killed one has left, and removes it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from kubeimage.errors import StoreAccessError, StoreFullError, UsageError
+from kubeimage.flock import remove_leftovers, try_exclusive, try_to_own
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DESCRIPTORS = "/proc/self/fd"
@@ -42,6 +47,7 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
                 yield special
             return
         target = os.path.realpath(path)
+        remove_leftovers(os.path.dirname(target), _prefix(target), os.unlink)
         handle = _open_nameless(os.path.dirname(target))
         if handle is not None:
             with open(handle, "wb") as file:
@@ -49,7 +55,7 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
                 _finish(file)
                 _give_name(file, target)
             return
-        handle, unfinished = tempfile.mkstemp(prefix=_prefix(target), dir=os.path.dirname(target))
+        handle, unfinished = _make_named(target)
         with _removed_if_left(unfinished):
             with open(handle, "wb") as file:
                 yield file
@@ -62,11 +68,24 @@ def _open_nameless(folder: str) -> int | None:
     if not hasattr(os, "O_TMPFILE") or not os.path.isdir(_DESCRIPTORS):
         return None
     try:
-        return os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        handle = os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     except OSError as error:
         if error.errno in _UNKNOWN:
             return None
         raise
+    # Before it has a name, nobody else can have it.
+    with suppress(OSError):
+        try_exclusive(handle)
+    return handle
+
+
+def _make_named(target: str) -> tuple[int, str]:
+    """Make a file beside ``target``; give its descriptor and its path."""
+    while True:
+        handle, unfinished = tempfile.mkstemp(prefix=_prefix(target), dir=os.path.dirname(target))
+        if try_to_own(handle, unfinished):
+            return handle, unfinished
+        os.close(handle)
 
 
 def _finish(file: BinaryIO) -> None:
@@ -78,7 +97,8 @@ def _finish(file: BinaryIO) -> None:
 def _give_name(file: BinaryIO, target: str) -> None:
     """Give the nameless file the name ``target``; where that is taken, it gets another one for a moment.
 
-    No call puts a nameless file in the place of another one: who is killed in that moment leaves the whole file beside.
+    No call puts a nameless file in the place of another one: who is killed in that moment leaves the whole file beside,
+    for the next writer to remove.
     """
     try:
         _link(file.fileno(), target)
@@ -95,7 +115,7 @@ def _link(descriptor: int, path: str) -> None:
 
 
 def _prefix(target: str) -> str:
-    return f".{os.path.basename(target)}."
+    return f".{os.path.basename(target)}.kubeimage-"
 
 
 @contextmanager

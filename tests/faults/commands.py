@@ -31,7 +31,7 @@ from kubeimage.store import Store
 FIRST_BUILD = "build in no store"
 PUSHED, SERVED = "pushed", "served"
 """Repositories: where images are pushed to, and where one is pulled from."""
-_BY_CHANCE = re.compile(r"(?<=ingest/)[0-9a-f]{16}|(?<=out/\.saved\.tar\.)\w+|(?<=out/\.kubeimage-export-)\w+")
+_BY_CHANCE = re.compile(r"(?<=ingest/)[0-9a-f]{16}|(?<=[.]kubeimage-export-)\w+|(?<=[.]saved[.]tar[.]kubeimage-)\w+")
 
 KEPT, APP, LOADED = (Reference.parse(name) for name in ("kept:v1", "app:v1", "loaded:v1"))
 CONTEXT = {"a": "1", "big": b"x" * 70_000}
