@@ -58,7 +58,7 @@ def check(
 
     Raises: StoreAccessError.
     """
-    if not (where.is_complete() or os.path.exists(where.marker)):
+    if not (where.is_complete() or os.path.exists(where.marker) or os.path.exists(where.index)):
         return []
     checker = _Checker(where, session, blobs, variants=variants, layers=layers, cache=cache, repair=repair)
     if not repair:

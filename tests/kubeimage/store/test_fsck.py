@@ -342,6 +342,21 @@ def test_the_mark_of_an_image_layout_is_written_again(store: Store, content: byt
     assert json.loads(mark.read_bytes()) == {"imageLayoutVersion": "1.0.0"}
 
 
+def test_a_store_that_has_only_its_list_of_images_left_is_one(root: str, store: Store, layer: StoredLayer) -> None:
+    """Other commands show its images, so they have to be good."""
+    store.images.put(make_image([layer]), [APP])
+    store.close()
+    for name in ("oci-layout", "kubeimage.json"):
+        Path(root, name).unlink()
+
+    with Store.open(root, create=False) as left:
+        assert [one.where for one in left.check() if one.damage] == [str(Path(root, "oci-layout"))]
+        assert [one.repaired for one in left.check(repair=True)] == [True]
+    with Store.open(root, create=False) as left:
+        assert left.check() == []
+        assert left.images.get(APP) is not None
+
+
 def test_two_images_of_one_name_are_pointed_out(store: Store, layer: StoredLayer) -> None:
     index = Path(store.root, "index.json")
     value = json.loads(index.read_text())
