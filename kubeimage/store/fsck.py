@@ -86,6 +86,8 @@ class _Checker:
         self._layers = layers
         self._cache = cache
         self._repair = repair
+        # A session that makes a store writes it again.
+        self._mark = layout.read_if_there(where.marker)
         self._census = Census(where, blobs)
         self._index = IndexCheck(where, session, blobs, variants, self._census, repair=repair)
         self._needed: set[Digest] = live_leases(where, but=session.name)
@@ -122,9 +124,8 @@ class _Checker:
             return finding
 
     def _check_files(self) -> Iterator[Finding]:
-        data = layout.read_if_there(self._layout.marker)
         try:
-            version = canonical.loads(data or b"")["imageLayoutVersion"]
+            version = canonical.loads(self._mark or b"")["imageLayoutVersion"]
         except (ValueError, KeyError, TypeError):
             version = None
         if version != "1.0.0":
@@ -132,7 +133,7 @@ class _Checker:
                 written = self._session.new_path()
                 write_new_file(written, layout.OCI_LAYOUT)
                 replace_file(written, self._layout.marker)
-            what = "is missing" if data is None else "is damaged"
+            what = "is missing" if self._mark is None else "is damaged"
             advice = f"{AGAIN}: it is written again"
             yield Finding(f"the mark of an image layout {what}", self._layout.marker, advice, repaired=self._repair)
 
