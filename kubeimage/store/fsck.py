@@ -112,8 +112,10 @@ class _Checker:
     def _hold_all(self) -> Finding | None:
         """Read the index, and keep what is there now from being removed before it is checked.
 
-        In a store that cannot be written, hope for the best.
+        In a store that cannot be written, hope for the best; what is no store yet is not made one by looking at it.
         """
+        if not self._layout.is_complete():
+            return self._index.read()
         with ExitStack() as stack:
             with suppress(StoreError):
                 self._session.folder(sweep=False)
