@@ -58,7 +58,7 @@ def check(
 
     Raises: StoreAccessError.
     """
-    if not (where.is_complete() or os.path.exists(where.marker) or os.path.exists(where.index)):
+    if not where.has_something():
         return []
     checker = _Checker(where, session, blobs, variants=variants, layers=layers, cache=cache, repair=repair)
     if not repair:

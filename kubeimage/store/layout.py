@@ -109,6 +109,16 @@ class Layout:
             _check_version(data, self.version)
         return data is not None
 
+    def has_something(self) -> bool:
+        """Whether there is a store, another tool's image layout, or a list of images that lost what says so.
+
+        A store that was not made to its end has nothing to lose.
+        Raises: StoreVersionError, StoreAccessError, as ``is_complete`` does.
+        """
+        return (
+            self.is_complete() or os.path.exists(self.marker) or read_if_there(self.index) not in {None, _EMPTY_INDEX}
+        )
+
 
 def read_if_there(path: str) -> bytes | None:
     """Read a small file of the store; None where it is not there.
