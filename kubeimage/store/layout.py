@@ -112,12 +112,12 @@ class Layout:
     def has_something(self) -> bool:
         """Whether there is a store, another tool's image layout, or a list of images that lost what says so.
 
-        A store that was not made to its end has nothing to lose.
+        A store that was not made to its end has nothing to lose; an ``index.json`` without blobs is somebody else's.
         Raises: StoreVersionError, StoreAccessError, as ``is_complete`` does.
         """
-        return (
-            self.is_complete() or os.path.exists(self.marker) or read_if_there(self.index) not in {None, _EMPTY_INDEX}
-        )
+        if self.is_complete() or os.path.exists(self.marker):
+            return True
+        return os.path.isdir(self.blobs) and read_if_there(self.index) not in {None, _EMPTY_INDEX}
 
 
 def read_if_there(path: str) -> bytes | None:

@@ -357,6 +357,15 @@ def test_a_store_that_has_only_its_list_of_images_left_is_one(root: str, store: 
         assert left.images.get(APP) is not None
 
 
+def test_a_folder_that_happens_to_have_an_index_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_text("{}")
+
+    with Store.open(str(tmp_path), create=False) as other:
+        assert other.check(repair=True) == []
+
+    assert os.listdir(tmp_path) == ["index.json"]
+
+
 def test_two_images_of_one_name_are_pointed_out(store: Store, layer: StoredLayer) -> None:
     index = Path(store.root, "index.json")
     value = json.loads(index.read_text())
