@@ -56,10 +56,10 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
                 _give_name(file, target)
             return
         handle, unfinished = _make_named(target)
-        with _removed_if_left(unfinished):
-            with open(handle, "wb") as file:
-                yield file
-                _finish(file)
+        with _removed_if_left(unfinished), open(handle, "wb") as file:
+            yield file
+            _finish(file)
+            # Before it is closed, and with that no longer locked.
             os.replace(unfinished, target)
 
 

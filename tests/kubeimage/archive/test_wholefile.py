@@ -50,6 +50,25 @@ def test_writers_side_by_side_leave_each_other_alone(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["a.tar"]
 
 
+def test_a_writer_that_is_about_to_end_is_left_alone_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, replace, others = tmp_path / "a.tar", os.replace, list[str]()
+    path.write_bytes(b"old")
+
+    def replace_later(source: str, target: str) -> None:
+        if not others:
+            others.append(source)
+            write(path, b"second")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_later)
+
+    write(path, b"first")
+
+    assert len(others) == 1
+    assert path.read_bytes() == b"first"
+    assert os.listdir(tmp_path) == ["a.tar"]
+
+
 def test_other_hidden_files_are_nobodys_leftovers(tmp_path: Path) -> None:
     names = {".a.tar.sig", ".a.tar.swp", ".a.tar.1234567890abcdef", ".b.tar.kubeimage-x"}
     for name in names:
