@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from kubeimage.errors import BlobCorruptError, StoreAccessError, StoreFullError, UsageError
-from kubeimage.flock import release, remove_leftovers, try_to_own
+from kubeimage.flock import own, release, remove_leftovers
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.layer.apply import apply_changeset
@@ -80,8 +80,10 @@ def _staging(folder: str) -> Iterator[str]:
         os.chmod(staging, 0o755)  # noqa: S103  an image's root is for everybody, unlike a temporary folder
         yield staging
     finally:
-        remove_tree(staging)
-        release(lock)
+        try:
+            remove_tree(staging)
+        finally:
+            release(lock)
 
 
 def _make_staging(folder: str) -> tuple[str, int]:
@@ -89,9 +91,8 @@ def _make_staging(folder: str) -> tuple[str, int]:
         staging = tempfile.mkdtemp(prefix=_STAGING, dir=folder)
         with suppress(FileNotFoundError):
             lock = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            if try_to_own(lock, staging):
+            if own(lock, staging):
                 return staging, lock
-            release(lock)
 
 
 def _publish(staging: str, target: str, *, exists: bool) -> None:

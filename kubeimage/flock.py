@@ -23,15 +23,20 @@ def try_exclusive(descriptor: int) -> bool:
     return True
 
 
-def try_to_own(descriptor: int, path: str) -> bool:
-    """Lock the open file or folder that was just made at ``path``; false where somebody took it for a leftover.
+def own(descriptor: int, path: str | None = None) -> bool:
+    """Lock the open file or folder that was just made, at ``path`` if it has a name; what cannot be had is closed.
 
-    Where the filesystem cannot lock, nobody takes anything.
+    Somebody may have taken it for a leftover. Where the filesystem cannot lock, nobody takes anything.
     """
+    owned = False
     try:
-        return try_exclusive(descriptor) and os.path.lexists(path)
+        owned = try_exclusive(descriptor) and (path is None or os.path.lexists(path))
     except OSError:
-        return True
+        owned = True
+    finally:
+        if not owned:
+            release(descriptor)
+    return owned
 
 
 def release(descriptor: int) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from kubeimage.errors import StoreAccessError, StoreFullError, UsageError
-from kubeimage.flock import remove_leftovers, try_exclusive, try_to_own
+from kubeimage.flock import own, remove_leftovers
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DESCRIPTORS = "/proc/self/fd"
@@ -73,9 +73,7 @@ def _open_nameless(folder: str) -> int | None:
         if error.errno in _UNKNOWN:
             return None
         raise
-    # Before it has a name, nobody else can have it.
-    with suppress(OSError):
-        try_exclusive(handle)
+    own(handle)
     return handle
 
 
@@ -83,9 +81,8 @@ def _make_named(target: str) -> tuple[int, str]:
     """Make a file beside ``target``; give its descriptor and its path."""
     while True:
         handle, unfinished = tempfile.mkstemp(prefix=_prefix(target), dir=os.path.dirname(target))
-        if try_to_own(handle, unfinished):
+        if own(handle, unfinished):
             return handle, unfinished
-        os.close(handle)
 
 
 def _finish(file: BinaryIO) -> None:
