@@ -16,6 +16,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.layer.apply import apply_changeset
 from kubeimage.layer.removal import remove_tree
 from kubeimage.protocols import LayerStore
+from kubeimage.store import files
 from kubeimage.store.blobs import REBUILD, hash_file
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -32,7 +33,7 @@ def export_image(image: Image, directory: str, layers: LayerStore) -> int:
     target = os.path.abspath(directory)
     with _translated(target):
         for folder in (target, os.path.dirname(target)):
-            remove_leftovers(folder, _STAGING, remove_tree)
+            remove_leftovers(folder, _STAGING, files.remove_tree)
         exists = _check_target(target, directory)
         with _staging(target if exists else os.path.dirname(target)) as staging:
             written = 0

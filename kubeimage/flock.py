@@ -52,7 +52,10 @@ def release(descriptor: int) -> None:
 
 
 def remove_leftovers(folder: str, prefix: str, remove: Callable[[str], object]) -> None:
-    """Remove what dead processes left in a folder under names that begin so, as far as that is possible."""
+    """Remove what dead processes of this user left in a folder under names that begin so, as far as that is possible.
+
+    What others left is theirs: in a folder for everybody, somebody may put there what root should not touch.
+    """
     with suppress(OSError):
         for name in os.listdir(folder):
             if name.startswith(prefix):
@@ -63,7 +66,7 @@ def _remove_if_free(path: str, remove: Callable[[str], object]) -> None:
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            if try_exclusive(descriptor):
+            if os.fstat(descriptor).st_uid == os.geteuid() and try_exclusive(descriptor):
                 remove(path)
         finally:
             release(descriptor)

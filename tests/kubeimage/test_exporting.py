@@ -1,3 +1,4 @@
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,6 +119,35 @@ def test_what_a_killed_export_left_is_removed_by_the_next(store: Store, tmp_path
     export_image(image, str(out), store.layers)
     assert os.listdir(out.parent) == ["out"]
     assert sorted(os.listdir(out)) == ["a", "b"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can leave something as somebody else")
+def test_what_somebody_else_left_stays_and_stops_nobody(store: Store, tmp_path: Path) -> None:
+    left = tmp_path / ".kubeimage-export-abc"
+    left.mkdir()
+    os.chown(left, 65534, 65534)
+
+    export_image(image_of(store, [file("a", b"1")]), str(tmp_path / "out"), store.layers)
+
+    assert sorted(os.listdir(tmp_path)) == [left.name, "out", "store"]
+
+
+def test_a_leftover_that_cannot_be_removed_stops_nobody(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, rmdir = tmp_path / ".kubeimage-export-abc", os.rmdir
+    left.mkdir()
+
+    def rmdir_others(path: str, **named: int) -> None:
+        if os.path.basename(path) == left.name:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
+        rmdir(path, **named)
+
+    monkeypatch.setattr(os, "rmdir", rmdir_others)
+
+    export_image(image_of(store, [file("a", b"1")]), str(tmp_path / "out"), store.layers)
+
+    assert sorted(os.listdir(tmp_path)) == [left.name, "out", "store"]
 
 
 def test_exports_side_by_side_leave_each_other_alone(
