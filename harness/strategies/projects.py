@@ -230,7 +230,7 @@ def _sources(context: Mapping[str, object], values: Mapping[str, str | None]) ->
     return [*found, *["."] * (1 + len(found) // 8)]
 
 
-# What needs not be made anew for each project: making a strategy takes longer than drawing from it.
+# What need not be made anew for each project: making a strategy takes longer than drawing from it.
 _GIVEN = st.dictionaries(st.sampled_from(_KEYS), st.sampled_from(_VALUES), max_size=1)
 _KINDS = st.sampled_from((Copy, Run, Arg, Cmd))
 _KINDS_WITHOUT_RUN = st.sampled_from((Copy, Arg, Cmd))

@@ -73,8 +73,7 @@ def _open_nameless(folder: str) -> int | None:
         if error.errno in _UNKNOWN:
             return None
         raise
-    own(handle)
-    return handle
+    return handle if own(handle) else None
 
 
 def _make_named(target: str) -> tuple[int, str]:
