@@ -192,7 +192,7 @@ class Bench:
 
 def fill(root: Path, context: str) -> None:
     """Put a thousand different images into a store."""
-    from kubeimage.api import BuildOptions, build, open_backends, read_kubefile
+    from kubeimage.api.building import BuildOptions, build, open_backends, read_kubefile
     from kubeimage.image.reference import Reference
 
     kubefile = read_kubefile(f"{context}/Kubefile")

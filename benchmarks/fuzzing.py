@@ -20,12 +20,12 @@ from statistics import mean, median
 from hypothesis import HealthCheck, Phase, given, settings
 
 from harness import model
-from harness.agreement import build_project, project_backends, put_image
-from harness.fakes.files import KubeFs
+from harness.cases.kubefs import KubeFs
 from harness.model.build import BASE_NAME
+from harness.stateful.agreement import build_project, project_backends, put_image
 from harness.strategies import Project, projects
 from harness.trees import write_tree
-from kubeimage.api import Backends, open_backends
+from kubeimage.api.building import Backends, open_backends
 from kubeimage.image.reference import Reference
 
 INSTRUCTIONS, FILES = 5, 10

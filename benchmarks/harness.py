@@ -26,9 +26,9 @@ WITHOUT = {"HYPOTHESIS_NO_PLUGINS": "1"}
 
 LOOKUP = """
 import sys, time
-from harness.image import BuiltImage
-from harness.backends import DirectoryPlace
-from kubeimage.api import BuildOptions, build, read_kubefile
+from harness.images.image import BuiltImage
+from harness.images.backends import DirectoryPlace
+from kubeimage.api.building import BuildOptions, build, read_kubefile
 place = DirectoryPlace(sys.argv[1] + "/store", "copy")
 with place.open() as backends:
     result = build(read_kubefile(sys.argv[1] + "/Kubefile"), sys.argv[1], backends, BuildOptions())

@@ -18,7 +18,7 @@ from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.reader import iter_entries
 from kubeimage.layer.tree import Tree
 from kubeimage.layer.writer import write_layer
-from kubeimage.protocols import CopyRequest
+from kubeimage.protocols.context import CopyRequest
 
 FOLDERS, FILES = 50, 20
 KUBEFILE = "FROM scratch\n" + "".join(f"ARG K{one}=v\nCOPY a{one} b\nRUN echo $K{one}\n" for one in range(60))

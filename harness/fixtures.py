@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from harness.asking.subjects import Subject, subjects_of
 from harness.run import SETTINGS, case_of, workshop_of
-from harness.subjects import Subject, subjects_of
 
 if TYPE_CHECKING:
-    from harness.building import KubeBuild
-    from harness.case import Case
-    from harness.fakes.files import KubeFs
+    from harness.cases.building import KubeBuild
+    from harness.cases.case import Case
+    from harness.cases.kubefs import KubeFs
     from harness.fakes.mounts import MemoryMounter
     from harness.fakes.registry import FakeRegistry
     from harness.fakes.runner import FakeRunner
     from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
-    from harness.faults import IoFaults
-    from harness.image import BuiltImage
+    from harness.faults.faults import IoFaults
+    from harness.images.image import BuiltImage
     from harness.trees import Tree
     from kubeimage.kubefile import Kubefile
 
@@ -73,7 +73,7 @@ def kube_build(request: pytest.FixtureRequest) -> KubeBuild:
     The Kubefile is a text or a path, the context a dict or a folder. Each call has a store of its own, so nothing is in
     the cache; with ``after=image`` it goes on in that image's store.
     """
-    from harness.building import KubeBuild
+    from harness.cases.building import KubeBuild
 
     return KubeBuild(workshop_of(request.config))
 
@@ -161,7 +161,7 @@ def kube_fs() -> Iterator[KubeFs]:
     kube_fs.build(...) takes what kube_build takes; kube_fs.write({...}) makes a context, kube_fs.check() is fsck, and
     kube_fs.leave_room(1000) fills the disk. No program can be started: mounts and RUN are in memory too.
     """
-    from harness.fakes.files import KubeFs
+    from harness.cases.kubefs import KubeFs
 
     with KubeFs() as files:
         yield files
@@ -174,7 +174,7 @@ def io_faults() -> type[IoFaults]:
     Without ``at`` the calls are only counted, in faults.calls; io_faults.every(errno.EIO) gives one such context after
     the other, until all calls have failed. The error may be KeyboardInterrupt or signal.SIGKILL as well.
     """
-    from harness.faults import IoFaults
+    from harness.faults.faults import IoFaults
 
     return IoFaults
 

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import hookspecs
-from harness.arguments import Openings, add_kubefiles
+from harness.asking.arguments import Openings, add_kubefiles
+from harness.asking.kubefiles import is_kubefile_name
+from harness.asking.options import EMPTY, Settings, add_options
+from harness.asking.settings import read_settings
+from harness.asking.subjects import MARKER_HELP, Subject, subjects_of
 from harness.fixtures import (
     _kubefile_case,
     build_cache,
@@ -30,14 +33,11 @@ from harness.fixtures import (
     kubefile,
     layer_store,
 )
-from harness.kubefiles import is_kubefile_name
-from harness.options import EMPTY, Settings, add_options
+from harness.items import hookspecs
 from harness.run import KNOWN_CHECKS, SETTINGS, remove_workshop, shown_path
-from harness.settings import read_settings
-from harness.subjects import MARKER_HELP, Subject, subjects_of
 
 if TYPE_CHECKING:
-    from harness.collector import KubefileFile
+    from harness.items.collector import KubefileFile
 
 __all__ = [
     "_kubefile_case",
@@ -115,7 +115,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Check which checks there are, and the names of those to run or to leave out, before xdist starts its workers."""
     if _is_about_kubefiles(session.config) and not hasattr(session.config, "workerinput"):
-        from harness.catalogue import refuse_unknown
+        from harness.items.catalogue import refuse_unknown
 
         refuse_unknown(session.config)
 
@@ -135,7 +135,7 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 def _refuse_unknown(config: pytest.Config) -> None:
     known = config.stash[KNOWN_CHECKS]
     if known and not hasattr(config, "workerinput"):
-        from harness.catalogue import refuse_unknown
+        from harness.items.catalogue import refuse_unknown
 
         refuse_unknown(config, known)
 
@@ -152,7 +152,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> KubefileFi
     if not named and not (parent.session.isinitpath(file_path) and is_kubefile_name(file_path.name)):
         return None
     parent.config.stash[_COLLECTED].add(str(file_path))
-    from harness.collector import KubefileFile
+    from harness.items.collector import KubefileFile
 
     return KubefileFile.at(parent, file_path)
 
@@ -218,14 +218,14 @@ def pytest_runtest_makereport(
     Checks of a Kubefile do both themselves.
     """
     looks_deeper = item.config.getoption("fulltrace") or item.config.getoption("usepdb", default=False)
-    if call.excinfo is not None and "harness.building" in sys.modules and not looks_deeper:
-        from harness.report import shorten
+    if call.excinfo is not None and "harness.cases.building" in sys.modules and not looks_deeper:
+        from harness.items.report import shorten
 
         shorten(call.excinfo)
     report = yield
     case = getattr(item, "funcargs", {}).get(_CASE_FIXTURE)
     if report.failed and case is not None and (folder := item.config.stash[SETTINGS].save_failures):
-        from harness.failures import save_failure
+        from harness.items.failures import save_failure
 
         report.sections.append(("Kubefile", save_failure(folder, item.nodeid, case, report.longreprtext)))
     return report
@@ -233,9 +233,9 @@ def pytest_runtest_makereport(
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
     """Explain how two images, trees or lists of layers differ."""
-    if "harness.rootfs" not in sys.modules:
+    if "harness.images.rootfs" not in sys.modules:
         return None
-    from harness.explain import explain
+    from harness.images.explain import explain
 
     return explain(op, left, right, verbose=config.get_verbosity() > 0)
 

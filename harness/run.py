@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.options import Settings
+from harness.asking.options import Settings
 
 if TYPE_CHECKING:
-    from harness.case import Case
-    from harness.subjects import Subject
-    from harness.workshop import Workshop
+    from harness.asking.subjects import Subject
+    from harness.cases.case import Case
+    from harness.cases.workshop import Workshop
 
 SETTINGS = pytest.StashKey[Settings]()
 WORKSHOP = pytest.StashKey["Workshop"]()
@@ -24,7 +24,7 @@ _CASES = pytest.StashKey["dict[Subject, Case]"]()
 def workshop_of(config: pytest.Config) -> Workshop:
     """Give the run's workshop, made when it is first needed."""
     if WORKSHOP not in config.stash:
-        from harness.workshop import Workshop
+        from harness.cases.workshop import Workshop
 
         config.stash[WORKSHOP] = Workshop(
             config.stash[SETTINGS],
@@ -43,7 +43,7 @@ def remove_workshop(config: pytest.Config) -> None:
 
 def case_of(config: pytest.Config, subject: Subject) -> Case:
     """Give the case of a Kubefile: one a run, so that it is parsed and built once."""
-    from harness.case import Case
+    from harness.cases.case import Case
 
     cases = config.stash.setdefault(_CASES, {})
     if subject not in cases:

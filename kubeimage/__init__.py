@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 from kubeimage._version import __version__
 
 if TYPE_CHECKING:
-    from kubeimage.airgap import images_of_context, images_of_image, verify_image
-    from kubeimage.api import (
+    from kubeimage.api.airgap import images_of_context, images_of_image, verify_image
+    from kubeimage.api.building import (
         Backends,
         BuildOptions,
         BuildResult,
         build,
         default_root,
         find_base,
-        find_image,
         find_kubefile,
         open_backends,
         plan_build,
         preview,
         read_kubefile,
     )
-    from kubeimage.distribution import log_in, log_out, pull_image, push_image
+    from kubeimage.api.distribution import log_in, log_out, pull_image, push_image
+    from kubeimage.api.finding import find_image
     from kubeimage.errors import (
         ArchiveError,
         BaseImageError,
@@ -168,14 +168,15 @@ __all__ = [
 
 _ERRORS = "kubeimage.errors"
 _ELSEWHERE = {
+    "find_image": "kubeimage.api.finding",
     "Digest": "kubeimage.image.digest",
     "Image": "kubeimage.image.config",
     "Kubefile": "kubeimage.kubefile",
     "Platform": "kubeimage.image.platform",
     "Reference": "kubeimage.image.reference",
     **dict.fromkeys(("Settings", "read_settings"), "kubeimage.settings"),
-    **dict.fromkeys(("images_of_context", "images_of_image", "verify_image"), "kubeimage.airgap"),
-    **dict.fromkeys(("log_in", "log_out", "pull_image", "push_image"), "kubeimage.distribution"),
+    **dict.fromkeys(("images_of_context", "images_of_image", "verify_image"), "kubeimage.api.airgap"),
+    **dict.fromkeys(("log_in", "log_out", "pull_image", "push_image"), "kubeimage.api.distribution"),
     "parse": "kubeimage.kubefile",
     "render": "kubeimage.kubefile",
     **dict.fromkeys(("Diagnostic", "Location"), _ERRORS),
@@ -187,7 +188,7 @@ def __getattr__(name: str) -> Any:
 
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _ELSEWHERE.get(name) or (_ERRORS if name.endswith("Error") else "kubeimage.api")
+    home = _ELSEWHERE.get(name) or (_ERRORS if name.endswith("Error") else "kubeimage.api.building")
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value

@@ -24,12 +24,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from kubeimage.cachekey import CacheKey, Fields
+from kubeimage.disk.flock import release
 from kubeimage.errors import DigestFormatError, StoreError
-from kubeimage.flock import release
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
-from kubeimage.protocols import CachedStep, LayerStore, StoredLayer
+from kubeimage.protocols.cache import CachedStep
+from kubeimage.protocols.cachekey import CacheKey, Fields
+from kubeimage.protocols.layers import LayerStore, StoredLayer
 from kubeimage.values import dataclass
 
 _VERSION = 1

@@ -22,14 +22,12 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
     frozenset(f"kubeimage.{name}" for name in names.split())
     for names in (
         "_version errors values",
-        "report image flock",
-        "layer cachekey settings",
-        "protocols transfer",
+        "report image disk",
+        "layer settings",
+        "protocols",
         "kubefile context cache mount run store archive registry discovery",
         "builder packing",
-        "backends",
-        "airgap api distribution exporting maintenance",
-        "saving platforms merging comparing",
+        "api",
         "cli",
         "__main__",
     )
@@ -173,7 +171,7 @@ def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
         ("kubeimage.store.layers", "if TYPE_CHECKING:\n    import kubeimage.builder.plan", False),
         ("kubeimage.image.config", "from kubeimage.layer.entry import Entry", False),
         ("kubeimage.builder.steps", "from kubeimage import build", False),
-        ("kubeimage", "from kubeimage.api import build", True),
+        ("kubeimage", "from kubeimage.api.building import build", True),
         ("kubeimage", "from kubeimage.cli import main", False),
     ],
     ids=[
@@ -248,17 +246,20 @@ def test_names_in_all_are_there(name: str) -> None:
 @pytest.mark.parametrize(
     ("start", "unwanted"),
     [
-        ("import kubeimage", {"kubeimage.api", "click", "rich", "yaml", "pathspec"}),
+        ("import kubeimage", {"kubeimage.api.building", "click", "rich", "yaml", "pathspec"}),
         (
-            "import kubeimage.api",
+            "import kubeimage.api.building",
             {"click", "rich", "yaml", "pytest", "hypothesis", "zstandard", "isal", "gzip", "tarfile"},
         ),
         ("import kubeimage.cli.build", {"rich", "yaml", "zstandard", "http.client", "ssl", "tomllib"}),
-        ("import kubeimage.cli.registries", {"rich", "yaml", "http.client", "kubeimage.api", "kubeimage.builder"}),
+        (
+            "import kubeimage.cli.registries",
+            {"rich", "yaml", "http.client", "kubeimage.api.building", "kubeimage.builder"},
+        ),
         ("import harness.fuzz.command", {"kubeimage", "hypothesis", "rich", "atheris"}),
-        ("import harness.plugin", {"hypothesis", "pyfakefs", "rich", "yaml", "kubeimage.api"}),
+        ("import harness.plugin", {"hypothesis", "pyfakefs", "rich", "yaml", "kubeimage.api.building"}),
     ],
-    ids=["kubeimage", "kubeimage.api", "build", "push and pull", "harness.fuzz", "harness.plugin"],
+    ids=["kubeimage", "kubeimage.api.building", "build", "push and pull", "harness.fuzz", "harness.plugin"],
 )
 def test_importing_loads_nothing_heavy(start: str, unwanted: set[str]) -> None:
     script = f"{start}; import sys; print('\\n'.join(sys.modules))"

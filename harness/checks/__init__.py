@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from harness.case import BUILD, PARSE, Case
+from harness.asking.options import Settings
+from harness.cases.case import BUILD, PARSE, Case
 from harness.checks.basic import check_build, check_lint, check_parse
 from harness.checks.continuity import check_cache_continuity
 from harness.checks.inheritance import check_cmd_args_merge
@@ -18,7 +19,6 @@ from harness.checks.oci import check_oci_valid
 from harness.checks.offline import check_offline_complete
 from harness.checks.reproducible import check_reproducible
 from harness.checks.thrift import check_efficiency, check_size_limit
-from harness.options import Settings
 
 Check = Callable[[Case], None]
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from harness.case import Case
-from harness.outcome import Warned
+from harness.cases.case import Case
+from harness.cases.outcome import Warned
 from kubeimage.builder.plan import Step
 from kubeimage.context.names import looks_secret, secret_warnings
 from kubeimage.errors import Diagnostic, KubefileError, Location

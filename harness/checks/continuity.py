@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from harness.case import Case
+from harness.cases.case import Case
+from harness.cases.copies import copy_context
 from harness.checks.failed import CheckFailedError
-from harness.copies import copy_context
-from kubeimage.api import Backends, build, preview
+from kubeimage.api.building import Backends, build, preview
 from kubeimage.builder.forecast import Forecast
 from kubeimage.builder.plan import Step
 from kubeimage.errors import CheckError
 from kubeimage.layer.entry import Entry, FileIdentity, Kind
-from kubeimage.protocols import SourceCollector
+from kubeimage.protocols.context import SourceCollector
 
 _Inode = tuple[int, int]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.case import Case
+from harness.cases.case import Case
 from harness.checks.failed import CheckFailedError
 from kubeimage.image import canonical
 from kubeimage.image.config import Image

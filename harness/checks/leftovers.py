@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from harness.case import Case
+from harness.cases.case import Case
+from harness.cases.leaks import Leak
 from harness.checks.failed import CheckFailedError
-from harness.leaks import Leak
 
 _LISTED = 10
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.case import Case
+from harness.cases.case import Case
 from harness.checks.failed import CheckFailedError
 from kubeimage.errors import Location
 from kubeimage.image.document import MAX_LAYERS

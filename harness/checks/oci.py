@@ -14,14 +14,14 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from harness.case import Case
+from harness.cases.case import Case
 from harness.checks.failed import CheckFailedError
 from kubeimage.errors import KubeimageError
 from kubeimage.image import canonical
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import Layer
-from kubeimage.protocols import LayerStore
+from kubeimage.protocols.layers import LayerStore
 
 _LISTED = 10
 _PIECE = 1 << 20

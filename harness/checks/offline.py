@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness.case import Case
+from harness.cases.case import Case
 from harness.checks.failed import CheckFailedError
-from kubeimage.airgap import verify_image
+from kubeimage.api.airgap import verify_image
 
 _LISTED = 10
 

@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
-from harness.case import Case
+from harness.cases.case import Case
+from harness.cases.copies import copy_context
+from harness.cases.standins import StandInImageStore, import_image
 from harness.checks.failed import CheckFailedError
-from harness.copies import copy_context
-from harness.standins import StandInImageStore, import_image
-from kubeimage.api import Backends, build
+from kubeimage.api.building import Backends, build
 from kubeimage.builder.executor import BuildResult, StepResult
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
 from kubeimage.kubefile import Run
 from kubeimage.layer.entry import Entry
 from kubeimage.layer.reader import iter_contents
-from kubeimage.protocols import LayerStore
+from kubeimage.protocols.layers import LayerStore
 
 _LISTED = 8
 _RUN_HINT = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.case import Case
+from harness.cases.case import Case
 from harness.checks.failed import CheckFailedError
-from harness.image import BuiltImage
-from harness.layerindex import BuiltLayer
+from harness.images.image import BuiltImage
+from harness.images.layerindex import BuiltLayer
 from kubeimage.errors import Location
 
 _LISTED = 10

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from harness.contracts.stores import CHANGESET, one_file
-from kubeimage.cachekey import CacheKey
 from kubeimage.image.digest import Digest
-from kubeimage.protocols import BuildCache, CachedStep, LayerStore, StoredLayer
+from kubeimage.protocols.cache import BuildCache, CachedStep
+from kubeimage.protocols.cachekey import CacheKey
+from kubeimage.protocols.layers import LayerStore, StoredLayer
 
 
 class BuildCacheContract:

@@ -31,7 +31,7 @@ from harness.fakes.context import Directory, Fifo, File, Files, HardLink, Symlin
 from kubeimage.errors import ContextError, SourceNotFoundError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Kind, canonical_order
-from kubeimage.protocols import Collected, CopyRequest, SourceCollector
+from kubeimage.protocols.context import Collected, CopyRequest, SourceCollector
 
 MakeContext = Callable[[Files], SourceCollector]
 

@@ -8,7 +8,8 @@ from harness.contracts.stores import AMD64, APP, ARM64, MISSING, OTHER, make_ima
 from kubeimage.errors import BlobNotFoundError, ImageNotFoundError
 from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
-from kubeimage.protocols import ImageStore, LayerStore, StoredLayer
+from kubeimage.protocols.images import ImageStore
+from kubeimage.protocols.layers import LayerStore, StoredLayer
 
 
 class ImageIndexContract:

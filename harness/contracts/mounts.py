@@ -17,7 +17,8 @@ import pytest
 from kubeimage.errors import UnsupportedSourceError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, Kind, canonical_order, directory, file, opaque, symlink, whiteout
-from kubeimage.protocols import Command, CommandResult, CommandRunner, LayerStore, Mount, Mounter
+from kubeimage.protocols.layers import LayerStore
+from kubeimage.protocols.running import Command, CommandResult, CommandRunner, Mount, Mounter
 
 Layers = tuple[tuple[Entry, ...], ...]
 

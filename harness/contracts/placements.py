@@ -13,7 +13,7 @@ from kubeimage.errors import (
     SourceNotFoundError,
     UnsupportedSourceError,
 )
-from kubeimage.protocols import CopyRequest
+from kubeimage.protocols.context import CopyRequest
 
 
 def copy(text: str, *, exact: bool = False, chmod: int | None = None, mtime: int | None = 0) -> CopyRequest:

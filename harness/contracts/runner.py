@@ -17,7 +17,7 @@ import pytest
 
 from harness.contracts.mounts import RunParts, describe, put_layers
 from kubeimage.layer.entry import directory, file
-from kubeimage.protocols import Command, CommandResult
+from kubeimage.protocols.running import Command, CommandResult
 
 BELOW = ((directory("etc"), file("etc/a", b"1\n")),)
 _LINES = [f"line {number}" for number in range(1, 31)]

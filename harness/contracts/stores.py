@@ -39,7 +39,8 @@ from kubeimage.layer.entry import (
     symlink,
     whiteout,
 )
-from kubeimage.protocols import ImageStore, LayerStore, StoredLayer
+from kubeimage.protocols.images import ImageStore
+from kubeimage.protocols.layers import LayerStore, StoredLayer
 
 AMD64 = Platform("linux", "amd64")
 ARM64 = Platform("linux", "arm64")

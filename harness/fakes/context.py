@@ -20,7 +20,7 @@ from kubeimage.context.tree import Node
 from kubeimage.errors import UnsupportedSourceError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, Kind
-from kubeimage.protocols import Collected, CopyRequest
+from kubeimage.protocols.context import Collected, CopyRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.reader import iter_contents
 from kubeimage.layer.tree import Tree
 from kubeimage.mount.inspection import check_name
-from kubeimage.protocols import LayerStore
+from kubeimage.protocols.layers import LayerStore
 
 
 @dataclass

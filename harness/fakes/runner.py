@@ -22,7 +22,7 @@ from harness.fakes.shell_commands import PROGRAMS
 from harness.fakes.shell_words import Field, Simple, UnknownShellError, Word, expand, parse_script
 from kubeimage.errors import SandboxError
 from kubeimage.image.platform import Platform
-from kubeimage.protocols import Command, CommandResult, Mount
+from kubeimage.protocols.running import Command, CommandResult, Mount
 from kubeimage.run.tail import Tail
 
 Output = Callable[[bytes], None]

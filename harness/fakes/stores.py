@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import BinaryIO, NamedTuple
 
-from kubeimage.cachekey import CacheKey
 from kubeimage.errors import BlobCorruptError, BlobNotFoundError, ImageNotFoundError, ReferenceFormatError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
@@ -17,7 +16,10 @@ from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry
 from kubeimage.layer.reader import iter_entries
 from kubeimage.layer.writer import write_layer
-from kubeimage.protocols import CachedStep, ImageRecord, LayerStore, StoredLayer
+from kubeimage.protocols.cache import CachedStep
+from kubeimage.protocols.cachekey import CacheKey
+from kubeimage.protocols.images import ImageRecord
+from kubeimage.protocols.layers import LayerStore, StoredLayer
 
 _SHORTEST_ID = 6
 

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from harness import model
-from harness.agreement import expected, project_backends, try_project
-from harness.backends import memory_backends
 from harness.fakes.mounts import MemoryMounter
 from harness.fuzz.target import Target
 from harness.fuzz.written import Names, read_tuple
+from harness.images.backends import memory_backends
+from harness.stateful.agreement import expected, project_backends, try_project
 from harness.strategies import Project, edits, projects
 from harness.strategies.images import PLATFORMS
 from harness.trees import Fifo, File, Folder, HardLink, Link

@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from harness import model
-from harness.agreement import entries_of, read_layer
 from harness.fuzz.target import Target
 from harness.fuzz.written import read_tuple
 from harness.model.tree import DELETED, OPAQUE, WHITEOUT, Item, join, name_of, parent
+from harness.stateful.agreement import entries_of, read_layer
 from harness.strategies import hostile_tars, layers
 from harness.strategies.tars import LINKS, Member, Tar
 from harness.trees import Fifo, File, Folder, HardLink, Link, read_tree, write_tree
+from kubeimage.disk.removal import remove_tree
 from kubeimage.errors import KubeimageError, StoreError
 from kubeimage.layer.apply import apply_changeset, unpack_snapshot
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.reader import Limits, iter_contents
-from kubeimage.layer.removal import remove_tree
 from kubeimage.layer.tree import Tree
 from kubeimage.layer.writer import write_layer
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from harness import model
-from harness.agreement import Seen, expected, read_image, try_project
 from harness.model.build import BASE_NAME
+from harness.stateful.agreement import Seen, expected, read_image, try_project
 from harness.stateful.places import MachinePlace, MemoryPlace
 from harness.stateful.travel import NAMES, NO_IMAGE, TravelMachine, error_of
 from harness.strategies import Project, edits, projects

@@ -10,18 +10,18 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Protocol
 
-from harness.agreement import memory_files
-from harness.backends import memory_backends
+from harness.cases.kubefs import KubeFs
+from harness.cases.leaks import find_leaks, take_snapshot
 from harness.fakes.context import MemoryContext
-from harness.fakes.files import KubeFs
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
-from harness.leaks import find_leaks, take_snapshot
+from harness.images.backends import memory_backends
+from harness.stateful.agreement import memory_files
 from harness.strategies.images import PLATFORMS
 from harness.trees import Tree, write_tree
-from kubeimage.api import Backends, open_backends
+from kubeimage.api.building import Backends, open_backends
+from kubeimage.api.upkeep import check_store, prune_store
 from kubeimage.cache import CacheRecords
-from kubeimage.maintenance import check_store, prune_store
 from kubeimage.store import Store, cache_folder
 
 

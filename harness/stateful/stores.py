@@ -12,18 +12,20 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from harness.agreement import entries_of
 from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
 from harness.model import Layer
+from harness.stateful.agreement import entries_of
 from harness.strategies import layers
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
-from kubeimage.cachekey import CacheKey
 from kubeimage.errors import KubeimageError
 from kubeimage.image import document
 from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
-from kubeimage.protocols import BuildCache, CachedStep, ImageStore, LayerStore, StoredLayer
+from kubeimage.protocols.cache import BuildCache, CachedStep
+from kubeimage.protocols.cachekey import CacheKey
+from kubeimage.protocols.images import ImageStore
+from kubeimage.protocols.layers import LayerStore, StoredLayer
 from kubeimage.store import Store, cache_folder
 
 NAMES = tuple(Reference.parse(name) for name in ("one:1", "two:1", "two:2"))

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, multiple, precondition, rule
 
 from harness import model
-from harness.agreement import read_image
 from harness.fakes.registry import FakeRegistry
+from harness.stateful.agreement import read_image
 from harness.stateful.places import MachinePlace
-from kubeimage.api import open_backends
+from kubeimage.api.archives import ARCHIVE_FORMATS, ArchiveFormat, load_images, save_image
+from kubeimage.api.building import open_backends
+from kubeimage.api.distribution import pull_image, push_image
+from kubeimage.api.upkeep import check_store
 from kubeimage.builder.events import ignore
-from kubeimage.distribution import pull_image, push_image
 from kubeimage.errors import KubeimageError
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
-from kubeimage.maintenance import check_store
-from kubeimage.saving import ARCHIVE_FORMATS, ArchiveFormat, load_images, save_image
 from kubeimage.settings import HostSettings, Settings
 
 NAMES = ("one:1", "two:1", "two:2")

@@ -25,7 +25,7 @@ from kubeimage.image.media_types import CONFIG, LAYER, layer_type
 from kubeimage.image.oci import Descriptor, Manifest
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import detect
-from kubeimage.transfer import Intake, OpenBlob, WireManifest
+from kubeimage.protocols.transfer import Intake, OpenBlob, WireManifest
 
 MANIFEST = "manifest.json"
 

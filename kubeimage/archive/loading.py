@@ -9,7 +9,7 @@ from kubeimage.archive import dockerarchive, ociarchive
 from kubeimage.archive.members import Members, read_members
 from kubeimage.archive.ociarchive import Incoming
 from kubeimage.errors import ArchiveError
-from kubeimage.transfer import Intake
+from kubeimage.protocols.transfer import Intake
 
 _SEALERS_NAMES = "Metadata"
 

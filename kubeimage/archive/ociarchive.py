@@ -16,7 +16,7 @@ from kubeimage.image.media_types import INDEXES, MANIFESTS
 from kubeimage.image.naming import name_annotations, named_in
 from kubeimage.image.oci import Descriptor, Index, Manifest, parse_document
 from kubeimage.image.reference import Reference
-from kubeimage.transfer import Intake, OpenBlob, WireImage
+from kubeimage.protocols.transfer import Intake, OpenBlob, WireImage
 
 LAYOUT, INDEX = "oci-layout", "index.json"
 

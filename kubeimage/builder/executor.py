@@ -26,29 +26,19 @@ from kubeimage.builder.events import (
 )
 from kubeimage.builder.plan import BuildPlan, Step
 from kubeimage.builder.rootfs import Rootfs
-from kubeimage.cachekey import CacheKey
 from kubeimage.errors import KubeimageError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import History, Layer
 from kubeimage.image.platform import Platform
 from kubeimage.layer.entry import Entry
-from kubeimage.protocols import (
-    BuildCache,
-    CachedStep,
-    Collected,
-    Command,
-    CommandRunner,
-    CopyRequest,
-    ImagePacker,
-    ImageStore,
-    LayerStore,
-    MadeLayer,
-    Mounter,
-    PackRequest,
-    SourceCollector,
-    StoredLayer,
-)
+from kubeimage.protocols.cache import BuildCache, CachedStep
+from kubeimage.protocols.cachekey import CacheKey
+from kubeimage.protocols.context import Collected, CopyRequest, SourceCollector
+from kubeimage.protocols.images import ImageStore
+from kubeimage.protocols.layers import LayerStore, StoredLayer
+from kubeimage.protocols.packing import ImagePacker, MadeLayer, PackRequest
+from kubeimage.protocols.running import Command, CommandRunner, Mounter
 from kubeimage.values import dataclass
 
 TRAILING_LAYER = ("BASE", "rootfs cache")

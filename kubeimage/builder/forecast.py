@@ -7,10 +7,12 @@ from typing import Literal, NamedTuple
 from kubeimage.builder.executor import explain_miss
 from kubeimage.builder.plan import BuildPlan, Step
 from kubeimage.builder.steps import copy_key
-from kubeimage.cachekey import CacheKey
 from kubeimage.errors import KubeimageError
 from kubeimage.image.digest import Digest
-from kubeimage.protocols import BuildCache, SourceCollector, StoredLayer
+from kubeimage.protocols.cache import BuildCache
+from kubeimage.protocols.cachekey import CacheKey
+from kubeimage.protocols.context import SourceCollector
+from kubeimage.protocols.layers import StoredLayer
 
 Outcome = Literal["hit", "run", "note"]
 

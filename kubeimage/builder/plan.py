@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Literal
 
-from kubeimage.cachekey import CacheKey, Fields
 from kubeimage.discovery.search import PullImages, Search
 from kubeimage.errors import LayerLimitError, Location, PlatformMismatchError
 from kubeimage.image.config import APPLICATION, CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE, Image
@@ -19,7 +18,9 @@ from kubeimage.image.oci import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
 from kubeimage.kubefile import Copy, From, Instruction, Kubefile, Run, Scope, Visible, looks_secret
-from kubeimage.protocols import Command, CopyRequest
+from kubeimage.protocols.cachekey import CacheKey, Fields
+from kubeimage.protocols.context import CopyRequest
+from kubeimage.protocols.running import Command
 from kubeimage.values import dataclass
 
 SCRATCH = "scratch"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, Kind
-from kubeimage.protocols import LayerStore
+from kubeimage.protocols.layers import LayerStore
 
 if TYPE_CHECKING:
     from kubeimage.layer.tree import Tree

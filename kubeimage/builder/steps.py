@@ -10,12 +10,14 @@ from typing import Any, Protocol
 
 from kubeimage.builder.plan import Step
 from kubeimage.builder.rootfs import Rootfs
-from kubeimage.cachekey import CacheKey, Fields
 from kubeimage.errors import CommandError, CommandTimeoutError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, Kind, directory, with_digest
 from kubeimage.layer.names import ancestors
-from kubeimage.protocols import Collected, Command, CommandResult, CommandRunner, LayerStore, Mounter, StoredLayer
+from kubeimage.protocols.cachekey import CacheKey, Fields
+from kubeimage.protocols.context import Collected
+from kubeimage.protocols.layers import LayerStore, StoredLayer
+from kubeimage.protocols.running import Command, CommandResult, CommandRunner, Mounter
 from kubeimage.values import dataclass
 
 _DEFAULT_DIRECTORY_MODE = 0o755

@@ -1,6 +1,6 @@
 """The command line: ``kubeimage build``, ``plan``, ``images`` and the rest.
 
-A command is options, one call of `kubeimage.api` or `kubeimage.maintenance`, and output: results on standard output,
+A command is options, one call of `kubeimage.api` or `kubeimage.api.upkeep`, and output: results on standard output,
 everything else on standard error. Only click is imported here; a command's module is imported when it is called.
 """
 

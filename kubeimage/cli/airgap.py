@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kubeimage import api
+from kubeimage.api import building as api
+from kubeimage.api.finding import find_image
 from kubeimage.cli.images import platform_option
 from kubeimage.cli.output import count, format_json, format_option, format_table, harmless, shorten
 from kubeimage.cli.request import parse_build_args, parse_platform
@@ -15,7 +16,7 @@ from kubeimage.cli.searching import SearchRequest, search_options
 from kubeimage.cli.session import Session, common_options
 
 if TYPE_CHECKING:
-    from kubeimage.airgap import Verification
+    from kubeimage.api.airgap import Verification
     from kubeimage.discovery.findings import Findings
 
 _WIDEST = 80
@@ -71,7 +72,7 @@ def _of_context(
     *,
     platform: str | None,
 ) -> Findings:
-    from kubeimage.airgap import images_of_context
+    from kubeimage.api.airgap import images_of_context
     from kubeimage.builder.plan import BuildOptions
 
     kubefile = api.read_kubefile(file if file is not None else api.find_kubefile(context))
@@ -85,10 +86,10 @@ def _of_context(
 
 
 def _of_image(session: Session, name: str, platform: str | None, request: SearchRequest) -> Findings:
-    from kubeimage.airgap import images_of_image
+    from kubeimage.api.airgap import images_of_image
 
     with api.open_backends(session.root, create=False, hold=True) as backends:
-        image, _ = api.find_image(name, backends.images, parse_platform(platform), session.naming)
+        image, _ = find_image(name, backends.images, parse_platform(platform), session.naming)
         return images_of_image(image, backends.layers, request.search(None))
 
 
@@ -133,10 +134,10 @@ def verify(session: Session, name: str, platform: str | None, form: str) -> int:
 
     No registry is asked. Exit status: 0 whole, 1 not; then what is wrong is printed on standard output.
     """
-    from kubeimage.airgap import verify_image
+    from kubeimage.api.airgap import verify_image
 
     with api.open_backends(session.root, create=False, hold=True) as backends:
-        image, _ = api.find_image(name, backends.images, parse_platform(platform), session.naming)
+        image, _ = find_image(name, backends.images, parse_platform(platform), session.naming)
         found = verify_image(image, backends.layers)
     if form == "json":
         click.echo(format_json(_verification_to_json(found)))

@@ -45,8 +45,8 @@ def save(session: Session, name: str, *, output: str, form: str, compression: st
     The same image gives the same file. An image for several platforms is written with all of them, unless --platform
     names one.
     """
+    from kubeimage.api.archives import ARCHIVE_FORMATS, save_image
     from kubeimage.layer.compression import Coding
-    from kubeimage.saving import ARCHIVE_FORMATS, save_image
 
     if output == "-" and sys.stdout.isatty():
         raise UsageError("an archive is nothing for a terminal", hint="name a file with -o, or pipe it somewhere")
@@ -82,7 +82,7 @@ def load(session: Session, *, source: str, tags: tuple[str, ...], form: str) -> 
 
     Every digest is verified before anything is shown.
     """
-    from kubeimage.saving import load_images
+    from kubeimage.api.archives import load_images
 
     references = tuple(parse_name(tag, "--tag", session.naming) for tag in tags)
     loaded = load_images(source, root=session.root, references=references, tell=_tell_of_layers)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 
 import click
 
-from kubeimage import api
+from kubeimage.api import building as api
 from kubeimage.cli.progress import Progress, open_progress
 from kubeimage.cli.request import BuildRequest, takes_build_request
 from kubeimage.cli.session import Session
@@ -50,7 +50,7 @@ def _build_one(
 def _build_several(
     session: Session, request: BuildRequest, kubefile: Kubefile, options: api.BuildOptions, progress: Progress
 ) -> Digest:
-    from kubeimage.platforms import build_platforms, check_platforms
+    from kubeimage.api.platforms import build_platforms, check_platforms
 
     platforms = request.platforms()
     check_platforms(kubefile, request.context, session.root, options, platforms, fetches=True)

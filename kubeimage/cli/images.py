@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kubeimage import api
+from kubeimage.api import building as api
+from kubeimage.api.finding import find_image
 from kubeimage.cli.output import count, format_json, format_option, format_size, format_table, shorten
 from kubeimage.cli.request import parse_platform
 from kubeimage.cli.session import Session, common_options
@@ -65,7 +66,7 @@ def images(session: Session, form: str) -> None:
 def inspect(session: Session, name: str, form: str, platform: str | None) -> None:
     """Print the document of image NAME: a name, or the first characters of an image id."""
     with api.open_backends(session.root, create=False) as backends:
-        image, reference = api.find_image(name, backends.images, parse_platform(platform), session.naming)
+        image, reference = find_image(name, backends.images, parse_platform(platform), session.naming)
     document = image.present(reference)
     click.echo(format_json(document) if form == "json" else _format_yaml(document))
 
@@ -92,7 +93,7 @@ def _format_yaml(document: dict[str, Any]) -> str:
 def history(session: Session, name: str, form: str, platform: str | None) -> None:
     """List the instructions that made image NAME, in their order, and the layer of each."""
     with api.open_backends(session.root, create=False) as backends:
-        image, _ = api.find_image(name, backends.images, parse_platform(platform), session.naming)
+        image, _ = find_image(name, backends.images, parse_platform(platform), session.naming)
     past = _pair_with_layers(image)
     if form == "json":
         rows = [
@@ -132,9 +133,9 @@ def _pair_with_layers(image: Image) -> list[tuple[str, Layer | None]]:
 @click.pass_obj
 def export(session: Session, name: str, output: str, platform: str | None) -> None:
     """Write the root filesystem of image NAME into a folder: all of it, or nothing."""
-    from kubeimage.exporting import export_image
+    from kubeimage.api.exporting import export_image
 
     with api.open_backends(session.root, create=False, hold=True) as backends:
-        image, _ = api.find_image(name, backends.images, parse_platform(platform), session.naming)
+        image, _ = find_image(name, backends.images, parse_platform(platform), session.naming)
         export_image(image, output, backends.layers)
     click.echo(f"{count(len(image.layers), 'layer')} written to {output}", err=True)

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from kubeimage import api
+from kubeimage.api import building as api
 from kubeimage.cli.output import count, diagnostic_to_json, format_json, format_option, harmless, harmless_lines
 from kubeimage.cli.session import common_options
 from kubeimage.errors import Diagnostic, KubefileError
@@ -33,7 +33,7 @@ def lint(kubefile: str, *, strict: bool, form: str) -> int:
 
 
 def _check(path: str, context: str) -> tuple[tuple[Diagnostic, ...], int]:
-    from kubeimage.airgap import advise_on_strays
+    from kubeimage.api.airgap import advise_on_strays
 
     try:
         parsed = api.read_kubefile(path)

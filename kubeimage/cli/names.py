@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from kubeimage import api, maintenance
+from kubeimage.api import building as api
+from kubeimage.api import upkeep as maintenance
+from kubeimage.api.finding import find_image
 from kubeimage.cli.output import count, format_size
 from kubeimage.cli.request import parse_name, parse_platform
 from kubeimage.cli.session import Session, common_options
@@ -19,7 +21,7 @@ def tag(session: Session, source: str, target: str) -> None:
     """Give image SOURCE (a name, or the first characters of an image id) the name TARGET as well."""
     wanted = parse_name(target, "TARGET", session.naming)
     with api.open_backends(session.root, create=False) as backends:
-        image, reference = api.find_image(source, backends.images, naming=session.naming)
+        image, reference = find_image(source, backends.images, naming=session.naming)
         if reference is None:
             backends.images.put(image, (wanted,))
         else:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kubeimage import api
+from kubeimage.api import building as api
+from kubeimage.api.finding import find_image
 from kubeimage.cli.images import platform_option
 from kubeimage.cli.output import count, format_json, format_option, format_size, format_table
 from kubeimage.cli.request import EPOCH_VARIABLE, parse_epoch, parse_name, parse_platform
@@ -15,7 +16,7 @@ from kubeimage.cli.session import Session, common_options
 from kubeimage.errors import UsageError
 
 if TYPE_CHECKING:
-    from kubeimage.comparing import Difference
+    from kubeimage.api.comparing import Difference
     from kubeimage.layer.entry import Entry
 
 _MARKS = {"added": "+", "removed": "-", "changed": "~"}
@@ -33,11 +34,11 @@ def diff(session: Session, *, old: str, new: str, form: str, platform: str | Non
 
     Times don't count. Exit status 0, whether something differs or not.
     """
-    from kubeimage.comparing import compare_images
+    from kubeimage.api.comparing import compare_images
 
     chosen = parse_platform(platform)
     with api.open_backends(session.root, create=False, hold=True) as backends:
-        images = [api.find_image(name, backends.images, chosen, session.naming)[0] for name in (old, new)]
+        images = [find_image(name, backends.images, chosen, session.naming)[0] for name in (old, new)]
         found = compare_images(images[0], images[1], backends.layers)
     if form == "json":
         click.echo(format_json([_to_json(one) for one in found]))
@@ -110,8 +111,8 @@ def merge(session: Session, names: tuple[str, ...], tags: tuple[str, ...], platf
     Its files are what you get by applying A, then B. It is a cluster image where any of them is one. Commands,
     arguments and labels are joined in order; of equal keys the later one's value counts.
     """
+    from kubeimage.api.merging import merge as merge_images
     from kubeimage.builder.plan import rfc3339
-    from kubeimage.merging import merge as merge_images
 
     if len(names) < 2:
         raise UsageError(f"merge takes two images or more, found one: {names[0]!r}")
@@ -121,7 +122,7 @@ def merge(session: Session, names: tuple[str, ...], tags: tuple[str, ...], platf
     chosen = parse_platform(platform)
     with api.open_backends(session.root, create=False) as backends:
         for name in names:
-            api.find_image(name, backends.images, chosen, session.naming)
+            find_image(name, backends.images, chosen, session.naming)
     with api.open_backends(session.root) as backends:
         merged = merge_images(
             names, references, backends.images, platform=chosen, created=created, naming=session.naming

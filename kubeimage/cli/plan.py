@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kubeimage import api
+from kubeimage.api import building as api
 from kubeimage.cli.output import (
     count,
     format_json,

@@ -58,8 +58,8 @@ def push(
     wanted = parse_platform(platform)
     settings = session.settings.with_insecure(insecure)
     reference = parse_name(name, "NAME", settings.naming)
-    from kubeimage.distribution import push_image
-    from kubeimage.transfer import WireForm
+    from kubeimage.api.distribution import push_image
+    from kubeimage.protocols.transfer import WireForm
 
     wire = WireForm(form, coding, only_raw=compression is None)
     with open_transfers(progress) as watch:
@@ -89,7 +89,7 @@ def pull(session: Session, name: str, platforms: str, insecure: tuple[str, ...],
     settings = session.settings.with_insecure(insecure)
     reference = settings.naming.parse(name)
     wanted = _parse_platforms(platforms)
-    from kubeimage.distribution import pull_image
+    from kubeimage.api.distribution import pull_image
 
     with open_transfers(progress) as watch:
         arrival = pull_image(reference, session.root or default_root(), settings, watch, platforms=wanted)
@@ -113,7 +113,7 @@ def login(
     settings = session.settings.with_insecure(insecure)
     registry = _plain_host(host)
     user, password = _ask(username, password_stdin=password_stdin)
-    from kubeimage.distribution import log_in
+    from kubeimage.api.distribution import log_in
 
     place = log_in(registry, user, password, settings)
     click.echo(f"logged in at {registry} as {user}; kept in {place}", err=True)
@@ -125,7 +125,7 @@ def login(
 @click.pass_obj
 def logout(session: Session, host: str) -> None:  # noqa: ARG001  every command has a session
     """Forget the name and password for registry HOST."""
-    from kubeimage.distribution import log_out
+    from kubeimage.api.distribution import log_out
 
     known = log_out(_plain_host(host))
     click.echo(f"logged out of {host}" if known else f"there was no login at {host}", err=True)

@@ -97,7 +97,7 @@ class BuildRequest:
 
         Raises: ContextNotFoundError, UsageError.
         """
-        from kubeimage.api import find_kubefile
+        from kubeimage.api.building import find_kubefile
 
         if self.file is None:
             return find_kubefile(self.context)

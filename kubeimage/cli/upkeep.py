@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kubeimage import api, maintenance
+from kubeimage.api import building as api
+from kubeimage.api import upkeep as maintenance
 from kubeimage.cli.output import count, format_json, format_option, format_size, format_table, harmless
 from kubeimage.cli.session import Session, common_options
 

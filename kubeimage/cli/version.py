@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from kubeimage import api
 from kubeimage._version import __version__
+from kubeimage.api import building as api
 from kubeimage.cli.output import format_json, format_option
 from kubeimage.cli.session import Session, common_options
 from kubeimage.image.platform import Platform

@@ -16,7 +16,7 @@ from kubeimage.context.walk import DiskTree, Walk
 from kubeimage.errors import ContextNotFoundError, UnsupportedSourceError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, FileIdentity, Kind, with_digest
-from kubeimage.protocols import Collected, CopyRequest
+from kubeimage.protocols.context import Collected, CopyRequest
 
 Digester = Callable[[str, FileIdentity | None], bytes]
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 from kubeimage.context.names import AUTH_LIST, is_text
 from kubeimage.errors import DestinationError
 from kubeimage.layer.entry import WHITEOUT_PREFIX, Entry, Kind, canonical_order
-from kubeimage.protocols import CopyRequest
+from kubeimage.protocols.context import CopyRequest
 
 
 class Match(NamedTuple):

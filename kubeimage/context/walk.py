@@ -14,7 +14,7 @@ from kubeimage.context.reading import unreadable
 from kubeimage.context.tree import Node
 from kubeimage.errors import UnsupportedSourceError
 from kubeimage.layer.entry import Entry, Kind, identity_of
-from kubeimage.protocols import CopyRequest
+from kubeimage.protocols.context import CopyRequest
 
 _SYMLINK_MODE = 0o777
 _SECOND_NS = 1_000_000_000

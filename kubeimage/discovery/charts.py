@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Protocol
 
-from kubeimage.cachekey import CacheKey
 from kubeimage.discovery.documents import Node, iter_documents
 from kubeimage.discovery.findings import Findings, Found, KubeVersion, Notebook, Place, Skipped
 from kubeimage.discovery.manifests import find_in_manifest
 from kubeimage.discovery.references import read_name
 from kubeimage.errors import ChartError
 from kubeimage.image.digest import Digest
+from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.values import dataclass
 
 CHART_FILE = "Chart.yaml"

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal, Protocol
 
-from kubeimage.cachekey import Fields
 from kubeimage.discovery.references import Choice
 from kubeimage.image.digest import Digest
+from kubeimage.protocols.cachekey import Fields
 from kubeimage.values import dataclass
 
 MANIFESTS = "manifests"

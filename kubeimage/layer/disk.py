@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple, TypeVar
 
+from kubeimage.disk.removal import empty_directory, remove_tree
 from kubeimage.errors import StoreAccessError, StoreError, StoreFullError
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.names import ancestors, parent_of
 from kubeimage.layer.reader import Content
-from kubeimage.layer.removal import empty_directory, remove_tree
 
 T = TypeVar("T")
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from kubeimage.errors import MountError, UsageError
 from kubeimage.image.digest import Digest
-from kubeimage.protocols import Mount, Mounter, SnapshotStore
+from kubeimage.protocols.layers import SnapshotStore
+from kubeimage.protocols.running import Mount, Mounter
 
 if TYPE_CHECKING:
     from kubeimage.mount.copying import CopyMounter

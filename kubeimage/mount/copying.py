@@ -16,7 +16,7 @@ from kubeimage.layer.entry import Entry, FileIdentity, identity_of
 from kubeimage.mount.lower import MergedLayers
 from kubeimage.mount.merge import copy_merged
 from kubeimage.mount.survey import survey_copy
-from kubeimage.protocols import SnapshotStore
+from kubeimage.protocols.layers import SnapshotStore
 from kubeimage.values import dataclass
 
 # A kernel's clock for file times may tick as rarely as every 10 ms.

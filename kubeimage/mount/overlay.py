@@ -23,7 +23,7 @@ from kubeimage.mount.lower import MergedLayers, uncovered, whiteout_folders
 from kubeimage.mount.merge import copy_merged, translated
 from kubeimage.mount.survey import survey_upper
 from kubeimage.mount.tools import WAYS_OUT, find_tool, try_command
-from kubeimage.protocols import SnapshotStore
+from kubeimage.protocols.layers import SnapshotStore
 from kubeimage.values import dataclass
 
 MOST_OPTIONS = 4095

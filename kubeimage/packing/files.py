@@ -14,7 +14,8 @@ from kubeimage.layer.content import read_small
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.reader import Content, iter_contents
 from kubeimage.layer.tree import Tree
-from kubeimage.protocols import LayerStore, MadeLayer
+from kubeimage.protocols.layers import LayerStore
+from kubeimage.protocols.packing import MadeLayer
 
 T = TypeVar("T")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from kubeimage.cachekey import CacheKey
 from kubeimage.discovery.search import Search
 from kubeimage.errors import DiscoveryError
 from kubeimage.packing.memory import Memory
-from kubeimage.protocols import LayerStore, Packed, PackRequest
+from kubeimage.protocols.cachekey import CacheKey
+from kubeimage.protocols.layers import LayerStore
+from kubeimage.protocols.packing import Packed, PackRequest
 
 _KIND = "left-out"
 _VERSION = "1"

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from kubeimage.cachekey import CacheKey
 from kubeimage.discovery.findings import Findings
 from kubeimage.discovery.search import PullImages, Search
 from kubeimage.errors import PackingError
@@ -21,15 +20,10 @@ from kubeimage.layer.entry import Entry, Kind, file
 from kubeimage.packing.memory import Memory
 from kubeimage.packing.resolve import Names, check_collisions, resolve_known
 from kubeimage.packing.search import find_and_remember
-from kubeimage.protocols import (
-    BuildCache,
-    CachedStep,
-    LayerStore,
-    MadeLayer,
-    Packed,
-    PackRequest,
-    StoredLayer,
-)
+from kubeimage.protocols.cache import BuildCache, CachedStep
+from kubeimage.protocols.cachekey import CacheKey
+from kubeimage.protocols.layers import LayerStore, StoredLayer
+from kubeimage.protocols.packing import MadeLayer, Packed, PackRequest
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:

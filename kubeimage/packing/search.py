@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from kubeimage.cachekey import CacheKey
 from kubeimage.discovery.findings import Findings, Found, KubeVersion, Place, Skipped
 from kubeimage.discovery.references import parse_image
 from kubeimage.discovery.search import CHARTS, MANIFESTS, Search
 from kubeimage.errors import ChartError, KubeimageError
 from kubeimage.packing.memory import Memory
-from kubeimage.protocols import LayerStore, MadeLayer
+from kubeimage.protocols.cachekey import CacheKey
+from kubeimage.protocols.layers import LayerStore
+from kubeimage.protocols.packing import MadeLayer
 
 if TYPE_CHECKING:
     from kubeimage.discovery.charts import Renderer

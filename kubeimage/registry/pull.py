@@ -22,6 +22,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor, Index, Manifest, parse_document, platform_from_json
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.protocols.transfer import Arrival, Importer
 from kubeimage.registry.client import Repository
 from kubeimage.registry.download import Download
 from kubeimage.registry.events import (
@@ -33,7 +34,6 @@ from kubeimage.registry.events import (
     TransferWarned,
 )
 from kubeimage.registry.workers import run_all
-from kubeimage.transfer import Arrival, Importer
 
 _BAD_DOCUMENT = (ValueError, KeyError, TypeError, AttributeError, KubeimageError)
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from kubeimage.errors import RegistryAuthError, RegistryConnectionError, RegistryError
 from kubeimage.image.oci import Descriptor
+from kubeimage.protocols.transfer import Departure, RawLayer, WireImage
 from kubeimage.registry.client import Repository, Upload
 from kubeimage.registry.events import (
     BlobFinished,
@@ -23,7 +24,6 @@ from kubeimage.registry.events import (
 from kubeimage.registry.growing import GrowingUpload
 from kubeimage.registry.upload import upload_blob
 from kubeimage.registry.workers import run_all
-from kubeimage.transfer import Departure, RawLayer, WireImage
 
 _LARGE = 16 << 20
 """Bytes of a layer that is sent while it is compressed: a smaller one is compressed before much could be sent."""

@@ -10,6 +10,7 @@ from typing import Self
 from kubeimage.errors import RegistryConnectionError, RegistryError
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.protocols.transfer import Arrival, Departure, Importer, WireImage
 from kubeimage.registry.client import Repository, check_registry
 from kubeimage.registry.connection import Patience
 from kubeimage.registry.credentials import DOCKER_HUB, Credentials, CredentialStore
@@ -18,7 +19,6 @@ from kubeimage.registry.exchange import Exchange, Retry
 from kubeimage.registry.http import HttpTransport
 from kubeimage.registry.tls import Trust
 from kubeimage.settings import Settings
-from kubeimage.transfer import Arrival, Departure, Importer, WireImage
 
 
 class Registries:

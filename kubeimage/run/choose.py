@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from kubeimage.errors import UsageError
 from kubeimage.image.platform import Platform
-from kubeimage.protocols import Command, CommandResult, CommandRunner, Mount
+from kubeimage.protocols.running import Command, CommandResult, CommandRunner, Mount
 
 ISOLATIONS = ("auto", "sandbox", "none")
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
 from kubeimage.errors import SandboxError
-from kubeimage.protocols import CommandResult
+from kubeimage.protocols.running import CommandResult
 from kubeimage.run.tail import Tail
 
 # What a user's own mask is must not show in a layer.

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from kubeimage.errors import SandboxError
 from kubeimage.image.platform import Platform
-from kubeimage.protocols import Command, CommandResult, Mount
+from kubeimage.protocols.running import Command, CommandResult, Mount
 from kubeimage.run.environment import HOST_PATH, command_environment
 from kubeimage.run.foreign import check_platform
 from kubeimage.run.process import READY, keeper, run_to_end

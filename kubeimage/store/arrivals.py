@@ -21,6 +21,7 @@ from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor, Index, parse_docum
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.output import PIECE, Output
+from kubeimage.protocols.transfer import Arrival, Budget
 from kubeimage.store import index, manifests
 from kubeimage.store.blobs import Blobs, NewBlob
 from kubeimage.store.images import DirectoryImageStore, MakeEntry
@@ -28,7 +29,6 @@ from kubeimage.store.lookup import Lookup
 from kubeimage.store.reading import ImageReader
 from kubeimage.store.records import Variant
 from kubeimage.store.variants import Variants
-from kubeimage.transfer import Arrival, Budget
 
 _AGAIN = "get the image again; if it stays so, it is damaged where it came from"
 

@@ -32,6 +32,7 @@ from kubeimage.image.oci import Descriptor, Index, Manifest
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
+from kubeimage.protocols.transfer import RawLayer, WireForm, WireImage, WireManifest
 from kubeimage.store import index, manifests
 from kubeimage.store.blobs import REBUILD, Blobs
 from kubeimage.store.failures import translated
@@ -42,7 +43,6 @@ from kubeimage.store.lookup import Found, Lookup
 from kubeimage.store.reading import ImageReader
 from kubeimage.store.records import Variant
 from kubeimage.store.variants import Variants
-from kubeimage.transfer import RawLayer, WireForm, WireImage, WireManifest
 
 if TYPE_CHECKING:
     from kubeimage.layer.output import Output

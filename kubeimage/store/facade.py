@@ -21,13 +21,13 @@ from kubeimage.store.session import Session
 from kubeimage.store.variants import Variants
 
 if TYPE_CHECKING:
+    from kubeimage.protocols.transfer import Budget
     from kubeimage.store.arrivals import StoreImporter
     from kubeimage.store.departures import StoreExporter
     from kubeimage.store.fsck import Finding
     from kubeimage.store.gc import CacheRecords, Collector, GarbageReport
     from kubeimage.store.shelf import BlobShelf
     from kubeimage.store.snapshots import DirectorySnapshotStore, Form
-    from kubeimage.transfer import Budget
 
 
 class Store:
@@ -108,9 +108,9 @@ class Store:
 
         Raises: StoreFullError, StoreAccessError.
         """
+        from kubeimage.protocols.transfer import Budget
         from kubeimage.store.arrivals import StoreImporter
         from kubeimage.store.lookup import Lookup
-        from kubeimage.transfer import Budget
 
         self._session.folder()
         yield StoreImporter(

@@ -103,7 +103,7 @@ def remove_tree(path: str) -> bool:
 
 
 def _remove_directory(path: str) -> None:
-    from kubeimage.layer.removal import remove_tree as remove_all
+    from kubeimage.disk.removal import remove_tree as remove_all
 
     if _has_mount(path):
         raise OSError(errno.EBUSY, "something is mounted there", path)

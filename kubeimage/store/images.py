@@ -18,7 +18,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.oci import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descriptor, Index
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
-from kubeimage.protocols import ImageRecord
+from kubeimage.protocols.images import ImageRecord
 from kubeimage.store import index, locks, manifests
 from kubeimage.store.blobs import Blobs
 from kubeimage.store.index import Entries

@@ -13,8 +13,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from kubeimage.disk.flock import release
 from kubeimage.errors import StoreAccessError
-from kubeimage.flock import release
 from kubeimage.store.failures import translated
 
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}

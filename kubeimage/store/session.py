@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from kubeimage import flock
+from kubeimage.disk import flock
 from kubeimage.errors import DigestFormatError, StoreAccessError, StoreError
 from kubeimage.image.digest import Digest
 from kubeimage.store.failures import store_error, translated

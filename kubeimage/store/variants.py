@@ -74,8 +74,8 @@ class Variants:
         return Layer(variant.diff_id, variant.size, blob=blob)
 
     def _learn(self, descriptor: Descriptor) -> Variant:
+        from kubeimage.protocols.transfer import Budget
         from kubeimage.store.unpacking import look_inside
-        from kubeimage.transfer import Budget
 
         if not self._blobs.is_sound(descriptor.digest, descriptor.size):
             self._blobs.size(descriptor.digest)

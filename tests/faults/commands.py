@@ -14,17 +14,18 @@ from harness.fakes.mounts import MemoryMounter
 from harness.fakes.registry import FakeRegistry
 from harness.fakes.runner import ShellInterpreter
 from harness.trees import Content, read_tree, write_tree
-from kubeimage.api import Backends, BuildOptions, build, find_image, open_backends
+from kubeimage.api.archives import load_images, save_image
+from kubeimage.api.building import Backends, BuildOptions, build, open_backends
+from kubeimage.api.distribution import pull_image, push_image
+from kubeimage.api.exporting import export_image
+from kubeimage.api.finding import find_image
+from kubeimage.api.upkeep import check_store, prune_store, remove_name
 from kubeimage.builder.events import ignore
-from kubeimage.distribution import pull_image, push_image
 from kubeimage.errors import ImageNotFoundError
-from kubeimage.exporting import export_image
 from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import parse
 from kubeimage.layer.compression import Coding
-from kubeimage.maintenance import check_store, prune_store, remove_name
-from kubeimage.saving import load_images, save_image
 from kubeimage.settings import HostSettings, Settings
 from kubeimage.store import Store
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.faults import SHORT, Error, IoFaults
-from harness.iocalls import LOOKING
+from harness.faults.faults import SHORT, Error, IoFaults
+from harness.faults.iocalls import LOOKING
 from kubeimage.errors import KubeimageError, StoreFullError
 from tests.faults.commands import COMMANDS, Bench, names
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.faults import IoFaults, dies_at
-from harness.iocalls import CALLS, WRITING
-from harness.leaks import find_leaks, take_snapshot
+from harness.cases.leaks import find_leaks, take_snapshot
+from harness.faults.faults import IoFaults, dies_at
+from harness.faults.iocalls import CALLS, WRITING
 from harness.trees import write_tree
-from kubeimage.api import BuildOptions, build, open_backends
+from kubeimage.api.building import BuildOptions, build, open_backends
 from kubeimage.image.digest import Digest
 from kubeimage.kubefile import parse
 from tests.faults.commands import APP, COMMANDS, Bench, damage

@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping
 import pytest
 
 # Imported once: pytester takes away after each run whatever modules that run was the first to import.
-import harness.collector
-import harness.hypothesis_entry  # noqa: F401
 from harness.trees import Content, write_tree
 
 Run = Callable[..., pytest.RunResult]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.trees import File, HardLink, Link
-from kubeimage.api import open_backends
+from kubeimage.api.building import open_backends
 
 PROJECT = {
     "Kubefile": """\
@@ -102,7 +102,7 @@ def test_a_conftest_can_give_other_backends(project, run) -> None:
             "Kubefile": "FROM scratch\nRUN make install\n",
             "conftest.py": """
 import dataclasses
-from harness.backends import memory_backends
+from harness.images.backends import memory_backends
 from harness.fakes.runner import FakeRunner
 
 def pytest_kubefile_backends(config, path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-import harness.catalogue
+import harness.items.catalogue
 
 APP = {"app/Kubefile": "FROM scratch\nCOPY a.txt etc\n", "app/a.txt": "hello\n"}
 CONFTEST = (
@@ -100,9 +100,9 @@ def installed(run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.syspath_prepend(str(site))
         return run(*arguments)
 
-    harness.catalogue._installed_checks.cache_clear()
+    harness.items.catalogue._installed_checks.cache_clear()
     yield install_and_run
-    harness.catalogue._installed_checks.cache_clear()
+    harness.items.catalogue._installed_checks.cache_clear()
 
 
 def test_an_installed_package_brings_checks_by_its_entry_points(project, installed) -> None:

@@ -221,7 +221,7 @@ def place_of(case: ET.Element) -> dict[str | None, str | None]:
 def test_advice_is_a_warning_at_its_line(project, run) -> None:
     project({"Kubefile": 'FROM scratch\nCMD ["kubectl", "apply"]\n'})
 
-    result = run("Kubefile::lint", "-W", "default::harness.warning.KubefileWarning")
+    result = run("Kubefile::lint", "-W", "default::harness.asking.warning.KubefileWarning")
 
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["Kubefile::lint", "*Kubefile:2: KubefileWarning: W??: *"])
@@ -239,7 +239,7 @@ def test_strict_lint_fails_on_advice(project, run) -> None:
 def test_warnings_as_errors_fail_without_a_traceback(project, run) -> None:
     project({"Kubefile": 'FROM scratch\nCMD ["kubectl", "apply"]\n'})
 
-    result = run("Kubefile::lint", "-W", "error::harness.warning.KubefileWarning")
+    result = run("Kubefile::lint", "-W", "error::harness.asking.warning.KubefileWarning")
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["warning[[]W??[]]: *", "  --> Kubefile:2:*"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.copies import copy_context
+from harness.cases.copies import copy_context
 from harness.trees import Fifo, File, Folder, HardLink, Link, write_tree
 
 

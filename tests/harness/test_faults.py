@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.fakes.files import KubeFs
+from harness.cases.kubefs import KubeFs
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.runner import ShellInterpreter
-from harness.faults import SHORT, IoFaults, dies_at
+from harness.faults.faults import SHORT, IoFaults, dies_at
 from harness.trees import write_tree
-from kubeimage.api import Backends, BuildOptions, build, open_backends
+from kubeimage.api.building import Backends, BuildOptions, build, open_backends
 from kubeimage.errors import KubeimageError, StoreFullError
 from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference

@@ -302,11 +302,11 @@ def test_a_slip_in_a_test_is_told_at_its_own_line_and_not_deep_in_the_builder(pr
 def test_the_stores_are_empty_and_fit_each_other(project, run) -> None:
     project(
         author(
-            "from kubeimage.cachekey import CacheKey\n"
+            "from kubeimage.protocols.cachekey import CacheKey\n"
             "from kubeimage.image.config import Image\n"
             "from kubeimage.image.platform import Platform\n"
             "from kubeimage.layer.entry import file\n"
-            "from kubeimage.protocols import CachedStep\n"
+            "from kubeimage.protocols.cache import CachedStep\n"
             "def test_it(layer_store, image_store, build_cache, fake_mounts):\n"
             "    assert image_store.records() == []\n"
             "    stored = layer_store.put([file('a', b'1')])\n"

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from harness.building import KubeBuild
-from harness.explain import explain
-from harness.image import BuiltImage
-from harness.options import Settings
+from harness.asking.options import Settings
+from harness.cases.building import KubeBuild
+from harness.cases.workshop import Workshop
+from harness.images.explain import explain
+from harness.images.image import BuiltImage
 from harness.trees import Content, Fifo, File, Folder, HardLink, Link
-from harness.workshop import Workshop
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import Layer
 

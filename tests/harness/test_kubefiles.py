@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.kubefiles import find_kubefiles, is_kubefile_name, kubefile_in
+from harness.asking.kubefiles import find_kubefiles, is_kubefile_name, kubefile_in
 
 
 @pytest.mark.parametrize("name", ["Kubefile", "kubefile", "app.Kubefile", "Kubefile.app", "Kubefile.arm64"])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.leaks import Leak, find_leaks, mount_points, take_snapshot
+from harness.cases.leaks import Leak, find_leaks, mount_points, take_snapshot
 from kubeimage.store import Store
 
 

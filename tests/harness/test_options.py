@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.options import OPTIONS
+from harness.asking.options import OPTIONS
 from harness.trees import Content
 
 APP: dict[str, Content] = {"app/Kubefile": "FROM scratch\nCOPY a.txt etc\n", "app/a.txt": "hello\n"}
@@ -132,7 +132,7 @@ def test_a_typed_setting_of_the_wrong_type_is_named(project, run, line: str) -> 
     result.stderr.fnmatch_lines([f"ERROR: *{line.partition(' ')[0]}*expects a*"])
 
 
-WARN = ("-W", "error::harness.warning.KubefileWarning")
+WARN = ("-W", "error::harness.asking.warning.KubefileWarning")
 ODD = {
     "app/Kubefile": "FROM scratch\nCOPY keys etc\nCMD x\nCMD x\n",
     **{f"app/keys/{number}.key": "" for number in range(12)},
@@ -165,7 +165,7 @@ def test_advice_of_an_allowed_code_is_not_given(project, run) -> None:
 
 CONFTEST = """
 import dataclasses, pathlib
-from harness.backends import memory_backends
+from harness.images.backends import memory_backends
 from harness.fakes.runner import FakeRunner
 
 def pytest_kubefile_backends(config, path):
@@ -288,7 +288,7 @@ def test_of_many_kubefiles_those_get_a_build_argument_that_declare_it(project, r
         "-k",
         "build",
         "-W",
-        "default::harness.warning.KubefileWarning",
+        "default::harness.asking.warning.KubefileWarning",
     )
 
     result.assert_outcomes(passed=2, deselected=16)

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import harness.plugin
-from harness.options import OPTIONS
-from harness.reference import fixtures, reference
+from harness.asking.options import OPTIONS
+from harness.items.reference import fixtures, reference
 
 PAGE = Path(__file__).parents[2] / "docs/harness-reference.md"
 
 
 def test_the_page_is_what_the_plugin_says_now() -> None:
-    again = "python -m harness.reference docs/harness-reference.md"
+    again = "python -m harness.items.reference docs/harness-reference.md"
 
     assert PAGE.read_text() == reference(), f"the page is out of date; make it anew: {again}"
 

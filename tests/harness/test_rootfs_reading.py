@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.backends import DirectoryPlace
-from harness.building import KubeBuild
-from harness.image import BuiltImage
-from harness.options import Settings
-from harness.rootfs import differing_paths
+from harness.asking.options import Settings
+from harness.cases.building import KubeBuild
+from harness.cases.workshop import Workshop
+from harness.images.backends import DirectoryPlace
+from harness.images.image import BuiltImage
+from harness.images.rootfs import differing_paths
 from harness.trees import HardLink
-from harness.workshop import Workshop
-from kubeimage.api import Backends
+from kubeimage.api.building import Backends
 from kubeimage.image.digest import Digest
-from kubeimage.protocols import LayerStore
+from kubeimage.protocols.layers import LayerStore
 
 BLOCK = 512
 FILES = 40

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.contracts import APP, OTHER, make_image
-from harness.schedules import DeadlockError, Failed, Turn, side_by_side
-from harness.serial import Names, Seen, find_order
+from harness.faults.schedules import DeadlockError, Failed, Turn, side_by_side
+from harness.faults.serial import Names, Seen, find_order
 from kubeimage.store import Store, locks
 
 FIRST_THEN_SECOND = [Turn(0, 1000), Turn(1, 1000)]

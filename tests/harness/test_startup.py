@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-OWN = {"arguments", "fixtures", "hookspecs", "kubefiles", "options", "plugin", "run", "settings", "subjects"}
+OWN = {
+    *("fixtures", "items", "items.hookspecs", "plugin", "run"),
+    *("asking", *(f"asking.{name}" for name in ("arguments", "kubefiles", "options", "settings", "subjects"))),
+}
 
 IMPORT = """
 import sys, pytest

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from harness.backends import DirectoryPlace, Place, memory_backends
-from harness.leaks import Leak
-from harness.options import Settings
-from harness.outcome import Outcome, Warned
+from harness.asking.options import Settings
+from harness.cases.leaks import Leak
+from harness.cases.outcome import Outcome, Warned
+from harness.cases.workshop import Job, Workshop, content_key, remove_tree
+from harness.images.backends import DirectoryPlace, Place, memory_backends
 from harness.trees import Folder, write_tree
-from harness.workshop import Job, Workshop, content_key, remove_tree
 from kubeimage import errors
-from kubeimage.api import BuildOptions, plan_build
+from kubeimage.api.building import BuildOptions, plan_build
 from kubeimage.errors import CommandError, Diagnostic, KubefileError, KubeimageError, Location, SourceNotFoundError
 from kubeimage.kubefile import parse
 

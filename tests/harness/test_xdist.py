@@ -8,7 +8,7 @@ pytest.importorskip("xdist")
 
 # Counts the builds of all workers, but for those that checks do on purpose to compare.
 COUNTING = """
-import harness.workshop as workshop
+import harness.cases.workshop as workshop
 
 def counted(*arguments, real=workshop.build):
     with open({log!r}, "a") as stream:
@@ -52,7 +52,7 @@ def test_workers_build_each_content_once(project, run, pytester: pytest.Pytester
 def test_failures_read_the_same_from_a_worker(project, run) -> None:
     project({"app/Kubefile": 'FROM scratch\nCOPY b.txt etc\nCMD ["kubectl", "apply"]\n'})
 
-    result = run("-n2", "--kubefile=app", "-W", "default::harness.warning.KubefileWarning", backend=None)
+    result = run("-n2", "--kubefile=app", "-W", "default::harness.asking.warning.KubefileWarning", backend=None)
 
     result.assert_outcomes(passed=4, failed=1, skipped=4)
     result.stdout.fnmatch_lines(

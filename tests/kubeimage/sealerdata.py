@@ -7,8 +7,8 @@ from pathlib import Path
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Index, Manifest
 from kubeimage.image.reference import Reference
+from kubeimage.protocols.transfer import Arrival
 from kubeimage.store import Store
-from kubeimage.transfer import Arrival
 
 FOLDER = Path(__file__).parent.parent.parent / "fixtures/sealer-v08"
 REGISTRY = "docker/registry/v2"

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from harness.contracts import CHANGESET, one_file
 from harness.fakes.stores import MemoryLayerStore
 from kubeimage.cache import CacheRecords, DirectoryBuildCache, read_key
-from kubeimage.cachekey import CacheKey
 from kubeimage.errors import StoreAccessError
 from kubeimage.image.digest import Digest
-from kubeimage.protocols import CachedStep, StoredLayer
+from kubeimage.protocols.cache import CachedStep
+from kubeimage.protocols.cachekey import CacheKey
+from kubeimage.protocols.layers import StoredLayer
 
 FIRST = CacheKey(None, (("base", "scratch"),))
 KEY = CacheKey(FIRST.digest, (("kind", "COPY"), ("source 1", "conf")), (("conf/a.yaml", "file 644 1 ab"),))

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from kubeimage.api import Backends, BuildOptions, BuildResult, build, open_backends
+from kubeimage.api.archives import load_images
+from kubeimage.api.building import Backends, BuildOptions, BuildResult, build, open_backends
+from kubeimage.api.exporting import export_image
 from kubeimage.errors import ArchiveError
-from kubeimage.exporting import export_image
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import Compression
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import parse
-from kubeimage.saving import load_images
+from kubeimage.protocols.transfer import WireForm
 from kubeimage.store import Store
-from kubeimage.transfer import WireForm
 from tests.kubeimage import sealerdata
 from tests.kubeimage.store.foreign import make_foreign, tar_of
 from tests.kubeimage.store.test_arrivals import bring

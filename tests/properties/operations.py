@@ -15,17 +15,18 @@ from hypothesis import strategies as st
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.registry import FakeRegistry
 from harness.fakes.runner import ShellInterpreter
-from harness.schedules import Failed, Turn
-from harness.serial import Moment, Names
+from harness.faults.schedules import Failed, Turn
+from harness.faults.serial import Moment, Names
 from harness.trees import write_tree
-from kubeimage.api import find_image, open_backends
+from kubeimage.api.archives import load_images, save_image
+from kubeimage.api.building import open_backends
+from kubeimage.api.distribution import pull_image, push_image
+from kubeimage.api.exporting import export_image
+from kubeimage.api.finding import find_image
+from kubeimage.api.upkeep import check_store, prune_store, remove_name
 from kubeimage.builder.events import ignore
-from kubeimage.distribution import pull_image, push_image
-from kubeimage.exporting import export_image
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
-from kubeimage.maintenance import check_store, prune_store, remove_name
-from kubeimage.saving import load_images, save_image
 from kubeimage.settings import HostSettings, Settings
 from tests.properties.recipes import CONTEXT, LOADED, TEXTS, Recipes, base_of, make
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from functools import cache
 
-from harness.agreement import memory_files
-from harness.backends import memory_backends
 from harness.fakes.context import MemoryContext
-from kubeimage.api import Backends, BuildOptions, build
+from harness.images.backends import memory_backends
+from harness.stateful.agreement import memory_files
+from kubeimage.api.building import Backends, BuildOptions, build
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import parse
 

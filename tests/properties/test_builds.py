@@ -10,13 +10,13 @@ import pytest
 from hypothesis import example, given
 
 from harness import model
-from harness.agreement import build_project, expected, project_backends, try_project
-from harness.fakes.files import KubeFs
+from harness.cases.kubefs import KubeFs
 from harness.fakes.mounts import MemoryMounter
+from harness.stateful.agreement import build_project, expected, project_backends, try_project
 from harness.strategies import Project, base_images, projects
 from harness.strategies.images import PLATFORMS
 from harness.trees import File, write_tree
-from kubeimage.api import Backends, open_backends
+from kubeimage.api.building import Backends, open_backends
 from tests.properties.examples import examples
 
 # Without a value it is not there for RUN, whatever the environment of the build has.

@@ -10,17 +10,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness import model
-from harness.agreement import build_project, expected, memory_files, project_backends, try_project
 from harness.fakes.context import MemoryContext
 from harness.model.context import Context
 from harness.model.sources import collect
+from harness.stateful.agreement import build_project, expected, memory_files, project_backends, try_project
 from harness.strategies import Edit, Project, build_contexts, context_edits, projects
 from harness.trees import File, Link
-from kubeimage.api import Backends
+from kubeimage.api.building import Backends
 from kubeimage.builder.steps import copy_key
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.image.digest import Digest
-from kubeimage.protocols import CopyRequest
+from kubeimage.protocols.context import CopyRequest
 from tests.properties.examples import edited_projects, examples
 
 Edited = tuple[Project, Edit]

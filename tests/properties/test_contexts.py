@@ -21,7 +21,7 @@ from kubeimage.errors import KubeimageError, UnsupportedSourceError
 from kubeimage.image.digest import Digest
 from kubeimage.kubefile import Copy
 from kubeimage.layer.entry import Entry, Kind
-from kubeimage.protocols import CopyRequest
+from kubeimage.protocols.context import CopyRequest
 from tests.properties.examples import edited_projects, examples
 
 WHOLE = Copy((".",), "all")

@@ -4,7 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness import model
-from harness.agreement import expected, project_backends, try_project
+from harness.stateful.agreement import expected, project_backends, try_project
 from harness.strategies import Project
 from harness.strategies.images import PLATFORMS
 from tests.properties.examples import examples

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.agreement import build_project, project_backends, read_image
 from harness.model.build import merge
+from harness.stateful.agreement import build_project, project_backends, read_image
 from harness.strategies import Project
 from kubeimage.image.document import merge_commands
 from kubeimage.kubefile import Cmd, Instruction

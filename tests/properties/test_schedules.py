@@ -14,9 +14,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.fakes.registry import FakeRegistry
-from harness.schedules import Done, Turn, side_by_side
-from harness.serial import Seen, find_order
-from kubeimage.maintenance import check_store
+from harness.faults.schedules import Done, Turn, side_by_side
+from harness.faults.serial import Seen, find_order
+from kubeimage.api.upkeep import check_store
 from kubeimage.registry import pull, push
 from tests.properties.examples import examples
 from tests.properties.operations import (

@@ -11,13 +11,13 @@ from typing import BinaryIO
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.agreement import build_project, project_backends, put_image
 from harness.model.build import BASE_NAME
+from harness.stateful.agreement import build_project, project_backends, put_image
 from harness.strategies import Edit, Project, projects
 from harness.trees import write_tree
-from kubeimage.api import open_backends
+from kubeimage.api.building import open_backends
+from kubeimage.api.upkeep import check_store, prune_store, remove_name
 from kubeimage.image.reference import Reference
-from kubeimage.maintenance import check_store, prune_store, remove_name
 from tests.properties.examples import edited_projects, examples
 
 NAME = "made:1"

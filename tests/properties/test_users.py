@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.agreement import build_project, project_backends
+from harness.stateful.agreement import build_project, project_backends
 from harness.strategies import Project, projects
 from harness.trees import write_tree
-from kubeimage.api import open_backends
+from kubeimage.api.building import open_backends
 from tests.properties.examples import examples
 
 NOBODY = 65534

@@ -17,7 +17,7 @@ from harness.fakes.registry.faults import Fault, Rule
 from harness.fakes.registry.messages import Request, Response
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
-from kubeimage.protocols import LayerStore
+from kubeimage.protocols.layers import LayerStore
 
 
 class FakeRegistry:

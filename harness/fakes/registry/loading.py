@@ -9,7 +9,7 @@ from harness.fakes.registry.content import OCI_MANIFEST, Content, StoredManifest
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import ANNOTATION_REF_NAME, Index
-from kubeimage.protocols import LayerStore
+from kubeimage.protocols.layers import LayerStore
 
 
 def put_image(content: Content, repository: str, tag: str | None, image: Image, layers: LayerStore) -> Digest:

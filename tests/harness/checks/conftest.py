@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from harness.backends import memory_backends
-from harness.case import Case
+from harness.asking.options import Settings
+from harness.asking.subjects import Subject
+from harness.cases.case import Case
+from harness.cases.workshop import Workshop
 from harness.fakes.memory_tree import MemoryTree
 from harness.fakes.runner import tree_of
-from harness.options import Settings
-from harness.subjects import Subject
+from harness.images.backends import memory_backends
 from harness.trees import Tree, write_tree
-from harness.workshop import Workshop
-from kubeimage.api import Backends
-from kubeimage.protocols import Command, CommandResult, Mount
+from kubeimage.api.building import Backends
+from kubeimage.protocols.running import Command, CommandResult, Mount
 
 Effect = Callable[[MemoryTree], None]
 

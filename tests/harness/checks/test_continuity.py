@@ -8,11 +8,11 @@ from harness.checks.continuity import check_cache_continuity
 from harness.checks.failed import CheckFailedError
 from harness.fakes.stores import MemoryBuildCache
 from harness.trees import File, HardLink, Link
-from kubeimage.api import Backends
+from kubeimage.api.building import Backends
 from kubeimage.context import ContextCollector
 from kubeimage.errors import CheckError
 from kubeimage.layer.entry import Entry, Kind
-from kubeimage.protocols import Collected, CopyRequest
+from kubeimage.protocols.context import Collected, CopyRequest
 
 TEXT = "FROM scratch\nCOPY a etc\nRUN anything\nCOPY b c etc\nCOPY d/* opt\n"
 CONTEXT = {

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.building import KubeBuild
+from harness.asking.options import Settings
+from harness.cases.building import KubeBuild
+from harness.cases.workshop import Workshop
 from harness.checks.failed import CheckFailedError
 from harness.checks.oci import _layout_problems, _schema_problems, check_oci_valid
 from harness.fakes.stores import MemoryLayerStore
-from harness.image import BuiltImage
-from harness.options import Settings
-from harness.workshop import Workshop
-from kubeimage.api import Backends
+from harness.images.image import BuiltImage
+from kubeimage.api.building import Backends
 from kubeimage.image import canonical
 
 jsonschema = pytest.importorskip("jsonschema")

@@ -11,7 +11,7 @@ from harness.fakes.context import Directory, Fifo, File, Files, HardLink, Item, 
 from kubeimage.context import ContextCollector
 from kubeimage.errors import ContextError
 from kubeimage.layer.entry import canonical_order
-from kubeimage.protocols import CopyRequest, SourceCollector
+from kubeimage.protocols.context import CopyRequest, SourceCollector
 
 NAMES = st.sampled_from(
     ["a", "b", "a.b", "ab", "a b", ".a", "é", "*", "[a]", "a\\", "id_rsa", "imageListWithAuth.yaml"]

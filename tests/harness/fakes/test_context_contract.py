@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.cases.kubefs import KubeFs
 from harness.contracts import SourceCollectorContract
 from harness.contracts.context import MakeContext
 from harness.fakes.context import Files, MemoryContext, write_context
-from harness.fakes.files import KubeFs
 from kubeimage.context import ContextCollector
-from kubeimage.protocols import SourceCollector
+from kubeimage.protocols.context import SourceCollector
 
 
 class TestMemoryContext(SourceCollectorContract):

@@ -7,8 +7,8 @@ import threading
 import pytest
 from hypothesis import given, settings
 
-from harness.building import KubeBuild
-from harness.fakes.files import KubeFs
+from harness.cases.building import KubeBuild
+from harness.cases.kubefs import KubeFs
 from harness.fakes.runner import FakeRunner
 from harness.strategies import Project, projects
 from harness.trees import Fifo, File, Folder, HardLink, Link

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.building import KubeBuild
+from harness.cases.building import KubeBuild
 from harness.contracts import CHANGESET, one_file
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.runner import FakeRunner

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.cases.kubefs import KubeFs
 from harness.contracts import CommandRunnerContract, MounterContract, RunParts
 from harness.contracts.runner import CASES, Case
-from harness.fakes.files import KubeFs
 from harness.fakes.memory_tree import MemoryTree
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.runner import FakeRunner, ShellInterpreter

@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-from harness.building import KubeBuild
+from harness.cases.building import KubeBuild
 from harness.fakes.memory_tree import MemoryTree
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.runner import FakeRunner
 from kubeimage.errors import CommandError, SandboxError
 from kubeimage.mount.copying import CopyMounter
-from kubeimage.protocols import Command, CommandResult
+from kubeimage.protocols.running import Command, CommandResult
 from kubeimage.store import Store
 
 

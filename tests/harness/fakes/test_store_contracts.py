@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.cases.kubefs import KubeFs
 from harness.contracts import BuildCacheContract, ImageStoreContract, LayerStoreContract
-from harness.fakes.files import KubeFs
 from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.image.digest import Digest
-from kubeimage.protocols import BuildCache, ImageStore, LayerStore
+from kubeimage.protocols.cache import BuildCache
+from kubeimage.protocols.images import ImageStore
+from kubeimage.protocols.layers import LayerStore
 from kubeimage.store import Store, cache_folder
 
 

@@ -18,7 +18,7 @@ from harness.strategies import build_contexts, scripts
 from harness.trees import Content, Fifo, File, Folder, HardLink, Link, read_tree, write_tree
 from kubeimage.layer.entry import Kind
 from kubeimage.layer.tree import Tree
-from kubeimage.protocols import Command
+from kubeimage.protocols.running import Command
 
 VARIABLES = {"V": "one  two"}
 # A RUN lacks the capability by which root's writes leave set-user-id bits alone.

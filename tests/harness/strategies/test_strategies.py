@@ -9,12 +9,13 @@ from hypothesis.errors import InvalidArgument
 from hypothesis.vendor.pretty import pretty
 
 from harness import trees
-from harness.building import KubeBuild
+from harness.asking.options import Settings
+from harness.cases.building import KubeBuild
+from harness.cases.workshop import Workshop
 from harness.model import Image, build, complete
 from harness.model.context import Context
 from harness.model.sources import collect
 from harness.model.tree import OPAQUE
-from harness.options import Settings
 from harness.strategies import (
     Edit,
     Project,
@@ -29,7 +30,6 @@ from harness.strategies import (
 )
 from harness.strategies.images import PLATFORMS
 from harness.trees import Content, File, Folder, HardLink, Link, write_tree
-from harness.workshop import Workshop
 from kubeimage.kubefile import Arg, Cmd, Copy, Kubefile, Run, parse, render
 
 

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.faults import dies_at
-from harness.iocalls import WRITING
-from kubeimage.archive import wholefile
-from kubeimage.archive.wholefile import whole_file
+from harness.faults.faults import dies_at
+from harness.faults.iocalls import WRITING
+from kubeimage.disk import wholefile
+from kubeimage.disk.wholefile import whole_file
 
 
 def write(path: Path, data: bytes) -> None:

@@ -12,7 +12,7 @@ from harness.fakes.context import MemoryContext
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.runner import ShellInterpreter
 from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
-from kubeimage.api import find_base
+from kubeimage.api.building import find_base
 from kubeimage.builder.events import Event
 from kubeimage.builder.executor import BuildResult, Parts, execute
 from kubeimage.builder.forecast import Forecast, forecast

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from harness.backends import memory_backends
-from kubeimage import api
+from harness.images.backends import memory_backends
+from kubeimage.api import building as api
 from kubeimage.builder.events import Event, ImagesLeftOut, PackingFinished, PackingStarted
 from kubeimage.builder.executor import BuildResult
 from kubeimage.builder.plan import BuildOptions, make_plan
@@ -16,7 +16,7 @@ from kubeimage.image.document import History, Layer
 from kubeimage.image.platform import Platform
 from kubeimage.kubefile import parse
 from kubeimage.layer.entry import file
-from kubeimage.protocols import Packed, PackRequest
+from kubeimage.protocols.packing import Packed, PackRequest
 
 
 @dataclass

@@ -22,7 +22,7 @@ from kubeimage.errors import (
     UnsupportedSourceError,
 )
 from kubeimage.layer.entry import Entry, FileIdentity, Kind, canonical_order, with_digest
-from kubeimage.protocols import CopyRequest, SourceCollector
+from kubeimage.protocols.context import CopyRequest, SourceCollector
 
 ALL = CopyRequest((".",), ".")
 

@@ -15,7 +15,7 @@ from kubeimage.context.placement import (
 )
 from kubeimage.errors import DestinationError
 from kubeimage.layer.entry import Entry, Kind, canonical_order, directory, file, symlink
-from kubeimage.protocols import CopyRequest
+from kubeimage.protocols.context import CopyRequest
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from kubeimage.context import ContextCollector, StatIndex
 from kubeimage.context.treeindex import TreeIndex
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, FileIdentity, Kind, directory, file, symlink
-from kubeimage.protocols import CopyRequest
+from kubeimage.protocols.context import CopyRequest
 
 NOW = 1_700_000_000 * 10**9
 OLD = FileIdentity(5, NOW - 60 * 10**9 + 7, NOW - 60 * 10**9 + 7, 11, 22)

@@ -5,6 +5,7 @@ import tarfile
 
 import pytest
 
+from kubeimage.disk.removal import remove_tree
 from kubeimage.errors import (
     LayerFormatError,
     LayerTooLargeError,
@@ -15,7 +16,6 @@ from kubeimage.errors import (
 from kubeimage.layer import disk
 from kubeimage.layer.apply import apply_changeset, unpack_snapshot
 from kubeimage.layer.entry import Entry, Kind, canonical_order, directory, file, opaque, symlink, whiteout
-from kubeimage.layer.removal import remove_tree
 from kubeimage.layer.writer import write_layer
 
 AS_ROOT = os.geteuid() == 0

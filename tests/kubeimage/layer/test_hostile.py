@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kubeimage.disk.removal import remove_tree
 from kubeimage.errors import KubeimageError
 from kubeimage.layer.apply import apply_changeset, unpack_snapshot
-from kubeimage.layer.removal import remove_tree
 
 OUTSIDE = {"kept": b"kept", "closed/kept": b"kept too"}
 # What stands in the root before, and where it leads: into a folder beside the root, to itself, to the whole system.

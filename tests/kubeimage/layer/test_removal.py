@@ -2,8 +2,8 @@ import os
 
 import pytest
 
+from kubeimage.disk.removal import remove_tree
 from kubeimage.errors import StoreAccessError
-from kubeimage.layer.removal import remove_tree
 
 
 def test_what_is_not_there_is_removed_already(tmp_path):

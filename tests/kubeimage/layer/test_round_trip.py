@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubeimage.disk.removal import remove_tree
 from kubeimage.layer.apply import apply_changeset
 from kubeimage.layer.diff import diff_trees
 from kubeimage.layer.entry import Entry, FileIdentity, Kind, directory, file, symlink, whiteout
 from kubeimage.layer.reader import iter_contents
-from kubeimage.layer.removal import remove_tree
 from kubeimage.layer.tree import Tree
 from kubeimage.layer.writer import write_layer
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.trees import Content, write_tree
+from kubeimage.disk.removal import remove_tree
 from kubeimage.image.digest import Digest
-from kubeimage.layer.removal import remove_tree
 
 
 class FolderSnapshots:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.fakes.registry import FakeRegistry
-from kubeimage import api
+from kubeimage.api import building as api
 from kubeimage.builder.executor import BuildResult
 from kubeimage.builder.plan import BuildOptions
 from kubeimage.discovery.references import Choice, parse_image

@@ -13,7 +13,7 @@ from kubeimage.layer.names import ancestors
 from kubeimage.packing.closure import find_flaws
 from kubeimage.packing.files import LayerFiles
 from kubeimage.packing.layout import Contents, blob_path, layer_path, make_entries, revision_path, tag_path
-from kubeimage.protocols import MadeLayer
+from kubeimage.protocols.packing import MadeLayer
 from tests.containers import small_image
 from tests.kubeimage.store.foreign import Foreign, make_foreign, make_index, tar_of
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness.fakes.registry import Drop, FakeRegistry, Status, WrongBytes
-from kubeimage import api
-from kubeimage.airgap import verify_image
+from kubeimage.api import building as api
+from kubeimage.api.airgap import verify_image
+from kubeimage.api.platforms import build_platforms
 from kubeimage.builder.events import ImagesLeftOut, PackingFinished
 from kubeimage.builder.executor import BuildResult
 from kubeimage.builder.plan import BuildOptions
@@ -23,8 +24,7 @@ from kubeimage.errors import (
 )
 from kubeimage.image.platform import Platform
 from kubeimage.packing.files import LayerFiles
-from kubeimage.platforms import build_platforms
-from kubeimage.protocols import MadeLayer
+from kubeimage.protocols.packing import MadeLayer
 from tests.containers import small_image
 from tests.kubeimage.packing.conftest import Workshop, choosing, listing, publish
 

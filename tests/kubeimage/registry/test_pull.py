@@ -191,7 +191,7 @@ def test_what_is_wrong_is_an_error_and_nothing_is_published(
 
 @pytest.mark.parametrize("kind", ["gzip", "zstd"])
 def test_a_bomb_does_not_go_off(kind: Compression, fake_registry: FakeRegistry, pull: Puller) -> None:
-    from kubeimage.transfer import Budget
+    from kubeimage.protocols.transfer import Budget
 
     publish(fake_registry, make_foreign(tar_of({"zeros": bytes(8 << 20)}), kind=kind))
 

@@ -7,19 +7,19 @@ import pytest
 
 from harness.contracts.stores import make_image
 from harness.fakes.registry import Drop, FakeRegistry, Lose, Status, WrongHeader
-from kubeimage.distribution import find_lender
+from kubeimage.api.distribution import find_lender
 from kubeimage.errors import BlobCorruptError, RegistryConnectionError, RegistryContentError, RegistryError
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Manifest
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
 from kubeimage.layer.entry import canonical_order, directory, file
+from kubeimage.protocols.transfer import WireForm
 from kubeimage.registry.events import BlobFinished, TransferEvent, TransferFinished
 from kubeimage.registry.exchange import Retry
 from kubeimage.registry.registries import Registries
 from kubeimage.settings import HostSettings, Settings
 from kubeimage.store import Store
-from kubeimage.transfer import WireForm
 
 from .conftest import IMPATIENT, REPOSITORY
 

@@ -8,7 +8,7 @@ import pytest
 
 from kubeimage.layer.entry import Entry, directory, file
 from kubeimage.mount.overlay import OverlayMount, OverlayMounter
-from kubeimage.protocols import Command, CommandResult, CommandRunner, Mount
+from kubeimage.protocols.running import Command, CommandResult, CommandRunner, Mount
 from kubeimage.store import Store
 
 

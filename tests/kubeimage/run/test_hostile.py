@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kubeimage.errors import UnsupportedSourceError
-from kubeimage.protocols import Command, CommandResult
+from kubeimage.protocols.running import Command, CommandResult
 from kubeimage.run.sandbox import SandboxRunner
 
 MARK = "kubeimage-was-here"

@@ -13,7 +13,7 @@ from kubeimage.store import Store
 CHILD = """
 import sys
 from kubeimage.mount.overlay import OverlayMounter
-from kubeimage.protocols import Command
+from kubeimage.protocols.running import Command
 from kubeimage.run.sandbox import SandboxRunner
 from kubeimage.store import Store
 

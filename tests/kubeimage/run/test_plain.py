@@ -6,7 +6,7 @@ import time
 import pytest
 
 from kubeimage.errors import SandboxError
-from kubeimage.protocols import Command
+from kubeimage.protocols.running import Command
 from kubeimage.run.plain import PlainRunner
 
 

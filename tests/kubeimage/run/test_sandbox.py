@@ -9,7 +9,7 @@ import time
 import pytest
 
 from kubeimage.errors import SandboxError
-from kubeimage.protocols import Command
+from kubeimage.protocols.running import Command
 from kubeimage.run import sandbox
 from kubeimage.run.sandbox import SandboxRunner
 
@@ -220,7 +220,7 @@ def test_a_host_without_unshare_is_told_the_ways_out(say, monkeypatch):
 def test_a_host_that_refuses_namespaces_is_told_the_ways_out(folder):
     script = f"""
         from kubeimage.errors import SandboxError
-        from kubeimage.protocols import Command
+        from kubeimage.protocols.running import Command
         from kubeimage.run.plain import PlainRunner
         from kubeimage.run.sandbox import SandboxRunner
         class Folder:

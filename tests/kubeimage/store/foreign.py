@@ -13,7 +13,7 @@ import zstandard
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import Compression, Format, layer_type
 from kubeimage.image.oci import Descriptor
-from kubeimage.transfer import Importer
+from kubeimage.protocols.transfer import Importer
 
 TYPES: dict[Format, dict[str, str]] = {
     "oci": {

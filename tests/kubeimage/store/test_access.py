@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from harness.contracts import APP, OTHER, make_image, one_file
-from kubeimage import flock
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
-from kubeimage.cachekey import CacheKey
+from kubeimage.disk import flock
+from kubeimage.disk.removal import remove_tree
 from kubeimage.errors import KubeimageError, StoreAccessError, StoreFullError
-from kubeimage.layer.removal import remove_tree
-from kubeimage.protocols import CachedStep
+from kubeimage.protocols.cache import CachedStep
+from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.store import Store, cache_folder, locks
 from kubeimage.store.layout import Layout
 

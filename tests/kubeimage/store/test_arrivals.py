@@ -26,8 +26,8 @@ from kubeimage.image.document import Layer
 from kubeimage.image.media_types import Compression, Format
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
+from kubeimage.protocols.transfer import Arrival, Budget, Importer
 from kubeimage.store import Store
-from kubeimage.transfer import Arrival, Budget, Importer
 from tests.kubeimage.store.foreign import Foreign, make_foreign, make_index, pack, tar_of
 
 BlobPath = Callable[[Digest], Path]

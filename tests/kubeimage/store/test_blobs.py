@@ -7,7 +7,7 @@ import pytest
 from harness.contracts import APP, CHANGESET, make_image, one_file
 from kubeimage.errors import BlobCorruptError
 from kubeimage.image.digest import Digest
-from kubeimage.protocols import StoredLayer
+from kubeimage.protocols.layers import StoredLayer
 from kubeimage.store import Store
 
 BlobPath = Callable[[Digest], Path]

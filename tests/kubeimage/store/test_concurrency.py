@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.contracts import APP, make_image, one_file
-from kubeimage import flock
 from kubeimage.cache import CacheRecords
+from kubeimage.disk import flock
 from kubeimage.errors import ImageNotFoundError
 from kubeimage.image.reference import Reference
 from kubeimage.store import Store, cache_folder, index, locks

@@ -18,8 +18,8 @@ from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
+from kubeimage.protocols.transfer import WireForm, WireImage
 from kubeimage.store import Store
-from kubeimage.transfer import WireForm, WireImage
 from tests.kubeimage.store.foreign import make_foreign, make_index, tar_of
 from tests.kubeimage.store.test_arrivals import TAR, UPPER, bring, bring_index
 

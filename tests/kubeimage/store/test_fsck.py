@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from harness.contracts import APP, OTHER, make_image, one_file
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
-from kubeimage.cachekey import CacheKey
 from kubeimage.errors import BlobCorruptError, StoreError
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import MEDIA_TYPE_LAYER
 from kubeimage.layer.entry import canonical_order, directory, file, symlink
-from kubeimage.protocols import CachedStep, StoredLayer
+from kubeimage.protocols.cache import CachedStep
+from kubeimage.protocols.cachekey import CacheKey
+from kubeimage.protocols.layers import StoredLayer
 from kubeimage.store import Store, cache_folder
 
 BlobPath = Callable[[Digest], Path]

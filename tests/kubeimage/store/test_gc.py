@@ -7,10 +7,11 @@ import pytest
 
 from harness.contracts import APP, CHANGESET, OTHER, make_image, one_file
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
-from kubeimage.cachekey import CacheKey
 from kubeimage.errors import StoreAccessError, StoreFullError
 from kubeimage.image.digest import Digest
-from kubeimage.protocols import CachedStep, StoredLayer
+from kubeimage.protocols.cache import CachedStep
+from kubeimage.protocols.cachekey import CacheKey
+from kubeimage.protocols.layers import StoredLayer
 from kubeimage.store import Store, cache_folder
 from kubeimage.store.snapshots import DirectorySnapshotStore
 

@@ -12,10 +12,10 @@ import pytest
 from harness.contracts import APP, OTHER, make_image, one_file
 from harness.fakes.stores import MemoryLayerStore
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
-from kubeimage.cachekey import CacheKey
 from kubeimage.errors import StoreAccessError, StoreFullError
 from kubeimage.image.config import Image
-from kubeimage.protocols import CachedStep
+from kubeimage.protocols.cache import CachedStep
+from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.store import Store, cache_folder
 
 # Under xdist the process has threads that a child does without.

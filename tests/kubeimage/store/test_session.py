@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.contracts import one_file
-from kubeimage import flock
+from kubeimage.disk import flock
 from kubeimage.store import Store
 from kubeimage.store.layout import Layout
 from kubeimage.store.session import LEASE, Session, leftovers, live_leases, remove_leftover
@@ -203,7 +203,7 @@ def test_a_sleeping_process_keeps_its_session(root: str, store: Store) -> None:
 
 def test_where_locks_do_not_work_nothing_is_left_over(root: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.layers.put(one_file(b"1"))
-    monkeypatch.setattr("kubeimage.flock.try_exclusive", lambda _: True)
+    monkeypatch.setattr("kubeimage.disk.flock.try_exclusive", lambda _: True)
 
     assert leftovers(Layout(root)) == []
     assert os.path.exists(os.path.join(store._session.folder(), LEASE))

@@ -9,7 +9,7 @@ from harness.contracts import APP, make_image
 from kubeimage.errors import BlobCorruptError, BlobNotFoundError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import canonical_order, directory, file, opaque, symlink
-from kubeimage.protocols import StoredLayer
+from kubeimage.protocols.layers import StoredLayer
 from kubeimage.store import Store
 from kubeimage.store.layout import Layout
 from kubeimage.store.snapshots import iter_snapshots, unpack_layer

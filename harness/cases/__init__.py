@@ -1,0 +1,1 @@
+"""One Kubefile under test: its context, its base images, its builds."""

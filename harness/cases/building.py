@@ -1,0 +1,111 @@
+"""kube_build: a build in a line of a test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from harness.asking.kubefiles import kubefile_in
+from harness.cases.standins import StandInImageStore, import_image
+from harness.cases.workshop import Workshop
+from harness.images.image import BuiltImage
+from harness.trees import Tree, write_tree
+from kubeimage.api.building import Backends, BuildOptions, build, read_kubefile
+from kubeimage.image.config import Image
+from kubeimage.image.platform import Platform
+from kubeimage.image.reference import Reference
+from kubeimage.kubefile import Kubefile, parse
+from kubeimage.protocols.running import CommandRunner, Mounter
+
+_Path = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class KubeBuild:
+    """Builds what a test asks for."""
+
+    workshop: Workshop = field(repr=False)
+
+    def __call__(
+        self,
+        kubefile: _Path | Kubefile,
+        context: Tree | _Path | None = None,
+        *,
+        build_args: Mapping[str, str] | None = None,
+        base: BuiltImage | Tree | None = None,
+        platform: str | Platform | None = None,
+        labels: Mapping[str, str] | None = None,
+        tag: str | None = None,
+        use_cache: bool = True,
+        keep_base: bool = True,
+        after: BuiltImage | None = None,
+        backend: str | None = None,
+        mounts: Mounter | None = None,
+        runner: CommandRunner | None = None,
+    ) -> BuiltImage:
+        """Build ``kubefile`` in ``context``, and give the image.
+
+        Shape:  ``kubefile`` is a path if it has no blank and no line end, a text otherwise. ``context`` is, for a text,
+                empty if it is not given; for a path, the folder of the Kubefile. ``base`` stands for whatever FROM
+                names. ``after`` is an image in whose store, with whose cache, the build goes on. ``backend`` is one of
+                ``--kubefile-backend``'s.
+        Raises: what a build raises: any KubeimageError.
+        """
+        parsed, folder = self._project(kubefile, context)
+        options = BuildOptions(
+            references=(Reference.parse(tag),) if tag else (),
+            build_args=build_args or {},
+            labels=labels or {},
+            platform=Platform.parse(platform) if isinstance(platform, str) else platform,
+            use_cache=use_cache,
+            keep_base=keep_base,
+        )
+        place = after.place if after is not None else self.workshop.new_place(backend)
+        with place.open() as backends:
+            parts = _with_fakes(backends, mounts, runner)
+            if base is not None:
+                parts = self._with_base(parts, base, options.target)
+            result = build(parsed, folder, parts, options)
+        return BuiltImage(result.image, place, result)
+
+    def _project(self, kubefile: _Path | Kubefile, context: Tree | _Path | None) -> tuple[Kubefile, str]:
+        if isinstance(kubefile, Kubefile):
+            return kubefile, self._context(context)
+        if isinstance(kubefile, str) and (not kubefile or any(blank in kubefile for blank in " \t\n")):
+            return parse(kubefile, file="Kubefile"), self._context(context)
+        path = os.fspath(kubefile)
+        path = kubefile_in(path) or path
+        own_folder = os.path.dirname(os.path.abspath(path))
+        return read_kubefile(path), self._context(own_folder if context is None else context)
+
+    def _context(self, context: Tree | _Path | None) -> str:
+        if isinstance(context, str | os.PathLike):
+            return os.path.abspath(context)
+        folder = os.path.join(self.workshop.new_folder(), "context")
+        write_tree(folder, context or {})
+        return folder
+
+    def _with_base(self, backends: Backends, base: BuiltImage | Tree, platform: Platform) -> Backends:
+        image = self._import(base, backends) if isinstance(base, BuiltImage) else self._make(base, backends, platform)
+        return replace(backends, images=StandInImageStore(backends.images, lambda _reference, _platform: image))
+
+    def _import(self, base: BuiltImage, backends: Backends) -> Image:
+        with base.place.open() as source:
+            import_image(base.image, source, backends)
+        return base.image
+
+    def _make(self, tree: Tree, backends: Backends, platform: Platform) -> Image:
+        whole = parse("FROM scratch\nCOPY . .\n" if tree else "FROM scratch\n", file="(base)")
+        return build(whole, self._context(tree), backends, BuildOptions(platform=platform)).image
+
+
+def _with_fakes(backends: Backends, mounts: Mounter | None, runner: CommandRunner | None) -> Backends:
+    """Put in the test's own parts; a runner that is scripted needs a rootfs in memory, of this build's layers."""
+    if mounts is not None or runner is not None:
+        from harness.fakes.mounts import MemoryMounter
+
+        mounts = mounts or MemoryMounter(backends.layers)
+        if isinstance(mounts, MemoryMounter):
+            mounts.use(backends.layers)
+    return replace(backends, mounter=mounts or backends.mounter, runner=runner or backends.runner)

@@ -1,0 +1,226 @@
+"""A test run's place of work: it builds each content once, for all of the run's processes.
+
+FOLDER/            of this run, below pytest's base temporary folder; goes with the run
+├── store/         where built images lie, unless --kubefile-root names a store
+├── outcomes/      KEY.json: how a build went; KEY.lock is held by the process that builds it
+└── scratch/       contexts and stores of single tests and checks
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, replace
+
+from harness.asking.options import Settings
+from harness.asking.progress import log_event
+from harness.cases.leaks import find_leaks, find_mounts, take_snapshot
+from harness.cases.outcome import Outcome, Warned
+from harness.images.backends import DirectoryPlace, GivenPlace, Place, make_place
+from kubeimage.api.building import Backends, BuildOptions, build, plan_build
+from kubeimage.builder import events
+from kubeimage.builder.plan import BuildPlan, Step
+from kubeimage.builder.steps import copy_key
+from kubeimage.errors import KubeimageError
+from kubeimage.image.digest import Digest
+from kubeimage.kubefile import Kubefile
+from kubeimage.protocols.cachekey import CacheKey
+from kubeimage.protocols.context import SourceCollector
+
+BackendsHook = Callable[[str], Backends | None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to build.
+
+    Shape: ``open`` opens the backends for a piece of work. ``root`` is the store's folder, None for one that no other
+           process sees.
+    """
+
+    kubefile: Kubefile
+    context: str
+    options: BuildOptions
+    open: Callable[[], AbstractContextManager[Backends]]
+    root: str | None
+
+
+class Workshop:
+    """Builds for a test run.
+
+    Shape: ``folder`` is shared by all processes of the run. ``hook`` may give other backends for a Kubefile's path.
+    """
+
+    def __init__(self, settings: Settings, folder: str, hook: BackendsHook = lambda _path: None) -> None:
+        self.settings = settings
+        self._folder = folder
+        self._hook = hook
+        self._places: dict[str, Place] = {}
+        self._in_memory: dict[tuple[int, str], Outcome] = {}
+        for name in ("outcomes", "scratch"):
+            os.makedirs(os.path.join(folder, name), exist_ok=True)
+        self.place = self._make_place()
+
+    def place_for(self, path: str) -> Place:
+        """Give the place where the Kubefile at ``path`` is built."""
+        if path not in self._places:
+            self._places[path] = self._given_place(path) or self.place
+        return self._places[path]
+
+    def new_folder(self) -> str:
+        """Make an empty folder that goes with the run."""
+        return tempfile.mkdtemp(dir=os.path.join(self._folder, "scratch"))
+
+    @contextmanager
+    def scratch(self) -> Iterator[str]:
+        """Make an empty folder that goes with the context."""
+        folder = self.new_folder()
+        try:
+            yield folder
+        finally:
+            remove_tree(folder)
+
+    def new_place(self, backend: str | None = None) -> Place:
+        """Make an empty place of work, of the sort that the run was asked for."""
+        return make_place(backend or self.settings.backend, self.new_folder(), self.settings.isolation)
+
+    def build(self, job: Job) -> Outcome:
+        """Build, or give what another process of this run, or an earlier call, has made of the same content."""
+        try:
+            with job.open() as backends:
+                plan = plan_build(job.kubefile, backends.images, job.options)
+                key = content_key(plan, backends.collector(job.context))
+                store = id(backends.layers)
+        except KubeimageError as error:
+            return Outcome(error=error)
+        if job.root is not None:
+            return self._build_shared(key, plan, job)
+        if (store, key) not in self._in_memory:
+            self._in_memory[store, key] = _build_and_watch(job)
+        return self._in_memory[store, key]
+
+    def first_to_report(self, what: str, node_id: str) -> str:
+        """Give the node id that was the first, in the whole run, to claim the report of ``what``."""
+        path = os.path.join(self._folder, "outcomes", hashlib.sha256(what.encode()).hexdigest() + ".reported")
+        try:
+            with open(path, "x", encoding="utf-8") as stream:
+                stream.write(node_id)
+        except FileExistsError:
+            with open(path, encoding="utf-8") as stream:
+                return stream.read() or "another check"
+        return node_id
+
+    def close(self) -> None:
+        """Remove everything that goes with the run."""
+        remove_tree(self._folder)
+
+    def _make_place(self) -> Place:
+        backend, root, isolation = self.settings.backend, self.settings.root, self.settings.isolation
+        if root is not None and backend != "memory":
+            return DirectoryPlace(root, backend, isolation)
+        return make_place(backend, self._folder, isolation)
+
+    def _given_place(self, path: str) -> Place | None:
+        first = self._hook(path)
+        if first is None:
+            return None
+        ready = [first]
+        return GivenPlace(lambda: ready.pop() if ready else self._hook(path) or first)
+
+    def _build_shared(self, key: str, plan: BuildPlan, job: Job) -> Outcome:
+        from filelock import FileLock
+
+        path = os.path.join(self._folder, "outcomes", key)
+        with FileLock(path + ".lock"):
+            with job.open() as backends:
+                outcome = _read_outcome(path + ".json", plan, backends)
+            if outcome is None:
+                outcome = _build_and_watch(job)
+                _write_outcome(path + ".json", outcome, plan.kubefile.file)
+        return outcome
+
+
+def content_key(plan: BuildPlan, collector: SourceCollector) -> str:
+    """Digest all that a build's result depends on: 64 characters of hex.
+
+    The last of the cache keys holds all the others; what the cache need not know comes on top.
+    """
+    parent = plan.first_key.digest
+    for step in plan.steps:
+        parent = _step_key(parent, step, collector).digest
+    options = [
+        ("base", str(plan.base.id) if plan.base is not None else ""),
+        *((f"label {name}", value) for name, value in sorted(plan.options.labels.items())),
+        *((f"argument {name}", value) for name, value in sorted(plan.arguments.items())),
+        ("keep base", str(plan.options.keep_base)),
+        ("epoch", str(plan.options.epoch)),
+    ]
+    return CacheKey(parent, tuple(options)).digest.hex
+
+
+def _step_key(parent: Digest, step: Step, collector: SourceCollector) -> CacheKey:
+    place = ("line", str(step.location.line))
+    if step.copy is None:
+        fields = step.cache_fields() if step.run is not None else (("instruction", step.text),)
+        return CacheKey(parent, (place, *fields))
+    try:
+        entries = collector.with_digests(collector.collect(step.copy).entries)
+    except KubeimageError as error:
+        # The build fails the same way; what comes before the failing step still makes a difference.
+        return CacheKey(parent, (place, *step.cache_fields(), ("error", str(error))))
+    return copy_key(parent, (place, *step.cache_fields()), entries)
+
+
+def _build_and_watch(job: Job) -> Outcome:
+    before = take_snapshot(job.context)
+    warned: list[Warned] = []
+
+    def observe(event: events.Event) -> None:
+        log_event(event)
+        if isinstance(event, events.Warned):
+            warned.append(Warned(event.message, event.step.number if event.step is not None else None))
+
+    with job.open() as backends:
+        try:
+            outcome = Outcome(result=build(job.kubefile, job.context, backends, job.options, observe))
+        except KubeimageError as error:
+            outcome = Outcome(error=error)
+        # What auto chose is known when it had to choose.
+        outcome = replace(outcome, mounter=backends.mounter.name, runner=backends.runner.name)
+        mounted = find_mounts(backends.mounter)
+    leaks = (*mounted, *find_leaks(before, job.context, job.root))
+    return replace(outcome, warned=tuple(warned), leaks=leaks)
+
+
+def _read_outcome(path: str, plan: BuildPlan, backends: Backends) -> Outcome | None:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            value = json.load(stream)
+    except FileNotFoundError:
+        return None
+    if value["error"] is not None and value["file"] != plan.kubefile.file:
+        # The error would name the other file of the same content.
+        return None
+    return Outcome.from_json(value, plan, backends.images)
+
+
+def _write_outcome(path: str, outcome: Outcome, file: str) -> None:
+    with open(path, "w", encoding="utf-8") as stream:
+        json.dump({**outcome.to_json(), "file": file}, stream)
+
+
+def remove_tree(folder: str) -> None:
+    """Remove a folder, even if folders in it are read-only, as those of some contexts are."""
+    for path, folders, _ in os.walk(folder):
+        for name in folders:
+            place = os.path.join(path, name)
+            if not os.path.islink(place):
+                os.chmod(place, 0o700)
+    # Somebody else may be at it: pytest removes the folders of its older runs.
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder)

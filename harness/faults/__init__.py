@@ -1,0 +1,1 @@
+"""A system that fails: the n-th call, a killed process, processes that take turns."""

@@ -1,0 +1,1 @@
+"""What a test asserts on: a built image, its files and its layers."""

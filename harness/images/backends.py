@@ -1,0 +1,107 @@
+"""Where builds work: backends, and a way to get more of the same sort.
+
+A place is opened for each piece of work and let go afterwards, so that a test run with a thousand builds holds no
+thousand sessions open.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kubeimage.api.building import Backends, open_backends
+from kubeimage.context import ContextCollector
+
+
+class Place(Protocol):
+    """A store, and what builds in it."""
+
+    @property
+    def root(self) -> str | None:
+        """The store's folder, which other processes can use too; None for a store of this process alone."""
+        ...
+
+    def open(self) -> AbstractContextManager[Backends]:
+        """Open the backends; they are good until the context ends."""
+        ...
+
+    def fresh(self, folder: str) -> Place:
+        """Give an empty place of the same sort, which keeps what it must in the empty ``folder``."""
+        ...
+
+
+@dataclass(frozen=True)
+class DirectoryPlace:
+    """The real parts on a store on disk."""
+
+    root: str
+    mount: str = "auto"
+    isolation: str = "auto"
+
+    def open(self) -> AbstractContextManager[Backends]:
+        """Open the store."""
+        return real_backends(self.root, mount=self.mount, isolation=self.isolation)
+
+    def fresh(self, folder: str) -> DirectoryPlace:
+        """Give a place with a store in ``folder``."""
+        return DirectoryPlace(os.path.join(folder, "store"), self.mount, self.isolation)
+
+
+@dataclass(frozen=True)
+class GivenPlace:
+    """Backends that somebody makes; they live as long as this object does."""
+
+    make: Callable[[], Backends]
+    backends: Backends = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "backends", self.make())
+
+    @property
+    def root(self) -> None:
+        """No folder that this place knows of."""
+
+    @contextmanager
+    def open(self) -> Iterator[Backends]:
+        """Give the backends."""
+        yield self.backends
+
+    def fresh(self, folder: str) -> GivenPlace:  # noqa: ARG002 - the protocol's
+        """Have more backends made."""
+        return GivenPlace(self.make)
+
+
+def make_place(backend: str, folder: str, isolation: str = "auto") -> Place:
+    """Make an empty place of the sort that ``--kubefile-backend`` calls ``backend``."""
+    if backend == "memory":
+        return GivenPlace(memory_backends)
+    return DirectoryPlace(os.path.join(folder, "store"), backend, isolation)
+
+
+def real_backends(root: str, *, mount: str = "auto", isolation: str = "auto") -> AbstractContextManager[Backends]:
+    """Open the real parts on the store at ``root``.
+
+    Raises: StoreAccessError, StoreVersionError; UsageError for an unknown mount or isolation.
+    """
+    return open_backends(root, mount=mount, isolation=isolation)
+
+
+def memory_backends() -> Backends:
+    """Make in-memory parts: stores and a cache that are empty, and a RUN that knows a small shell."""
+    from harness.fakes.mounts import MemoryMounter
+    from harness.fakes.runner import ShellInterpreter
+    from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
+
+    layers = MemoryLayerStore()
+    cache = MemoryBuildCache(layers)
+    return Backends(
+        layers=layers,
+        images=MemoryImageStore(layers, cache),
+        cache=cache,
+        collector=ContextCollector,
+        mounter=MemoryMounter(layers),
+        runner=ShellInterpreter(),
+    )

@@ -1,0 +1,174 @@
+"""A built image, pleasant to assert on."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple
+
+from harness.images.backends import Place
+from harness.images.efficiency import Efficiency, measure
+from harness.images.layerindex import BuiltLayer, LayerIndex
+from harness.images.rootfs import Rootfs
+from kubeimage.builder.executor import BuildResult, StepResult
+from kubeimage.image.config import Image
+from kubeimage.image.digest import Digest
+from kubeimage.image.platform import Platform
+from kubeimage.layer.entry import Kind
+
+# The layer of what a build finds out by itself, behind those of the instructions.
+_FOUND = "BASE"
+
+
+class Whiteout(NamedTuple):
+    """A deletion in a layer. Shape: ``opaque`` where all below ``path`` is deleted, and ``path`` itself stays."""
+
+    path: str
+    layer: BuiltLayer
+    opaque: bool = False
+
+
+class BuiltImage:
+    """An image and how it was built.
+
+    Reading it mounts and unpacks nothing: the layers' tars are read by an index, and a file's content when asked for.
+    """
+
+    def __init__(self, image: Image, place: Place, result: BuildResult) -> None:
+        self.image = image
+        self.place = place
+        self.result = result
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same image, however and wherever it was built."""
+        return self.id == other.id if isinstance(other, BuiltImage) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"<image {self.id.short}, {len(self.layers)} layers, {self.size} bytes>"
+
+    @property
+    def id(self) -> Digest:
+        """The image id: the digest of its config."""
+        return self.image.id
+
+    @property
+    def platform(self) -> Platform:
+        """The platform it is for."""
+        return self.image.platform
+
+    @property
+    def size(self) -> int:
+        """The bytes of all layers' tars."""
+        return self.image.size
+
+    @property
+    def cmd(self) -> list[str]:
+        """The commands that a cluster runs: inherited ones first, then the Kubefile's own."""
+        return list(self.image.cmd.merged)
+
+    @property
+    def args(self) -> dict[str, str]:
+        """The arguments that a cluster runs with: inherited ones, overlaid with the Kubefile's own."""
+        return self.image.args.merged
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels, inherited ones included."""
+        return dict(self.image.labels)
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """The annotations, inherited ones included."""
+        return dict(self.image.annotations)
+
+    @property
+    def history(self) -> list[str]:
+        """The instructions that made it, those of its base first."""
+        return [entry.created_by for entry in self.image.history]
+
+    @cached_property
+    def layers(self) -> tuple[BuiltLayer, ...]:
+        """The layers, lowest first."""
+        own: list[int | None] = [one.step.location.line for one in self.result.steps if one.layer is not None]
+        if own and self.image.layers[-1].kind == _FOUND:
+            own.append(None)
+        lines = [None] * (len(self.image.layers) - len(own)) + own
+        return tuple(
+            BuiltLayer(number, layer.diff_id, layer.size, layer.kind, layer.value, line)
+            for number, (layer, line) in enumerate(zip(self.image.layers, lines, strict=True), 1)
+        )
+
+    @cached_property
+    def rootfs(self) -> Rootfs:
+        """The merged root filesystem."""
+        return Rootfs(self._index)
+
+    def layer_of(self, path: str) -> BuiltLayer:
+        """Give the layer, and so the instruction, that put there what stands at ``path``.
+
+        Raises: KeyError where nothing stands.
+        """
+        __tracebackhide__ = True
+        return self.rootfs[path].layer
+
+    @cached_property
+    def whiteouts(self) -> tuple[Whiteout, ...]:
+        """What the layers delete of those below them, lowest first."""
+        return tuple(
+            Whiteout(entry.path, layer, entry.kind is Kind.OPAQUE)
+            for layer, entries in zip(self.layers, self._index.entries, strict=True)
+            for entry in entries
+            if entry.kind in (Kind.WHITEOUT, Kind.OPAQUE)
+        )
+
+    @property
+    def efficiency(self) -> float:
+        """The part of the layers' content that is worth its place, from 0 to 1, as dive measures it."""
+        return self._efficiency.score
+
+    @property
+    def repeated(self) -> dict[str, tuple[tuple[BuiltLayer, int], ...]]:
+        """The paths that stand in several layers or are deleted again: each with its layers, and its bytes there."""
+        return {
+            path: tuple((self.layers[one.layer], one.size) for one in found)
+            for path, found in self._efficiency.repeated.items()
+        }
+
+    @property
+    def wasted(self) -> int:
+        """The bytes in files that stand in several layers or are deleted again, as dive measures them."""
+        return self._efficiency.wasted
+
+    @property
+    def steps(self) -> tuple[StepResult, ...]:
+        """How each instruction behind FROM went."""
+        return self.result.steps
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the build warned of."""
+        return self.result.warnings
+
+    @property
+    def cache_hits(self) -> int:
+        """How many COPY and RUN steps the cache had."""
+        return self.result.cache_hits
+
+    @property
+    def cache_misses(self) -> int:
+        """How many COPY and RUN steps had to be done."""
+        return self.result.cache_misses
+
+    def why_missed(self, step: int) -> str | None:
+        """Say why step ``step`` (from 1, FROM left out) was not in the cache; None where it was, or needs none."""
+        return self.result.why_missed(step)
+
+    @cached_property
+    def _index(self) -> LayerIndex:
+        return LayerIndex(self.layers, self.place.open)
+
+    @cached_property
+    def _efficiency(self) -> Efficiency:
+        return measure(self._index.entries)

@@ -1,0 +1,1 @@
+"""pytest's side: collected items, reports, saved failures, the reference of options."""

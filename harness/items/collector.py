@@ -1,0 +1,111 @@
+"""A Kubefile as pytest collects it: one item a check, and failures that read like a compiler's messages."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from harness.asking.subjects import MARKER, Subject
+from harness.cases.case import Case
+from harness.checks import Check
+from harness.items.catalogue import checks_of
+from harness.items.failures import save_failure
+from harness.items.report import failure_repr, report_text
+from harness.run import KNOWN_CHECKS, SETTINGS, case_of
+
+
+class KubefileFile(pytest.File):
+    """A Kubefile.
+
+    Shape: its node id is its path from the root of the run, with ``..`` where it lies outside: two Kubefiles never
+           share one, and pytest takes it as a test path again.
+    """
+
+    @classmethod
+    def at(cls, parent: pytest.Collector, path: Path) -> Self:
+        """Make the collector of the Kubefile at ``path``."""
+        node_id = os.path.relpath(path, parent.config.rootpath)
+        return cls.from_parent(parent, path=path, nodeid=node_id.replace(os.sep, "/"))
+
+    def collect(self) -> Iterator[CheckItem]:
+        """Give an item for each check."""
+        checks = checks_of(self.ihook, self.config)
+        self.config.stash[KNOWN_CHECKS].update(dict.fromkeys(checks))
+        for name, check in checks.items():
+            if name not in self.config.stash[SETTINGS].skip:
+                yield CheckItem.from_parent(self, name=name, check=check)
+
+    @property
+    def case(self) -> Case:
+        """What the checks are given."""
+        return case_of(self.config, Subject(str(self.path)))
+
+
+class CheckItem(pytest.Item):
+    """A check of a Kubefile."""
+
+    parent: KubefileFile
+
+    def __init__(self, *, check: Check, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.check = check
+        self.add_marker(getattr(pytest.mark, MARKER))
+
+    @property
+    def case(self) -> Case:
+        """What the check is given."""
+        return self.parent.case
+
+    def runtest(self) -> None:
+        """Check; where another check is to say what is wrong, skip."""
+        from kubeimage.errors import KubeimageError
+
+        line = 1
+        try:
+            self.check(self.case)
+        except KubeimageError as error:
+            location = error.diagnostics[0].location
+            line = location.line if location is not None and location.file == self.case.path else line
+            if reporter := self._reporter(error):
+                raise pytest.skip.Exception(f"{reporter} says why", _use_item_location=True) from error
+            raise
+        finally:
+            # JUnit's own fields for these are gone from the format that pytest writes by default.
+            self.user_properties += [("file", self.parent.nodeid), ("line", line)]
+            self._describe_build()
+
+    def _reporter(self, error: Exception) -> str | None:
+        """Give the node id of the item that reports ``error``, None if this one does."""
+        culprit = self.case.blame(error)
+        if culprit is None or culprit == self.name:
+            return None
+        siblings = [item for item in self.session.items if item.parent is self.parent]
+        if any(item.name == culprit for item in siblings):
+            return f"{self.parent.nodeid}::{culprit}"
+        first = self.case.workshop.first_to_report(f"{self.parent.nodeid}::{culprit}", self.nodeid)
+        return None if first == self.nodeid else first
+
+    def _describe_build(self) -> None:
+        if self.name == "build" and (built := self.case.built) is not None:
+            self.user_properties.extend(built.items())
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show what is wrong as a compiler does; with ``--full-trace``, as Python does."""
+        if self.config.getoption("fulltrace"):
+            return super().repr_failure(excinfo, style)
+        text = report_text(excinfo.value, self.case)
+        if text is None:
+            # A bug in a check: what pytest and this class do around it helps nobody.
+            excinfo.traceback = excinfo.traceback.cut(path=__file__)[1:] or excinfo.traceback
+            return super().repr_failure(excinfo, style)
+        if folder := self.config.stash[SETTINGS].save_failures:
+            text += f"\n{save_failure(folder, self.nodeid, self.case, text)}"
+        return failure_repr(text, excinfo.value, self.reportinfo())
+
+    def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
+        """Give the Kubefile's path, the line that a reader starts at, and the check's name."""
+        return self.path, 0, f"{self.parent.name}::{self.name}"

@@ -1,0 +1,146 @@
+"""Keeping what a failed check or test was about, as a project that ``kubeimage build`` takes.
+
+FOLDER/NODE-ID/
+├── report.txt     what failed, and how to run it again
+├── build.sh       builds it with kubeimage: what stood in for its base images first, in a store beside it
+├── Kubefile
+├── context/
+└── bases/         NAME/ and NAME.Kubefile of what stood in for the base image NAME
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from harness.cases.bases import TAR, project_of
+from harness.cases.case import Case
+from harness.cases.copies import copy_context
+from harness.cases.workshop import remove_tree
+from kubeimage.api.building import BuildOptions
+from kubeimage.builder.plan import base_name
+from kubeimage.errors import KubeimageError
+from kubeimage.kubefile import Kubefile, looks_secret, render
+from kubeimage.layer.apply import apply_changeset
+
+_SCRIPT = """\
+#!/bin/sh
+# Build this project with kubeimage, in a store beside this file unless KUBEIMAGE_ROOT names another.
+set -eu
+cd "$(dirname "$0")"
+store={store}
+export KUBEIMAGE_ROOT="${{KUBEIMAGE_ROOT:-$store}}"
+{commands}
+"""
+
+
+def save_failure(folder: str, node_id: str, case: Case, text: str) -> str:
+    """Write the project and the report below ``folder``, and say what was written where; what an earlier run left goes.
+
+    Where it cannot be written, that is said: the failure itself is what people must see.
+    """
+    place = os.path.join(folder, re.sub(r"[^A-Za-z0-9._-]+", "-", node_id).strip("-"))
+    try:
+        if os.path.isdir(place):
+            remove_tree(place)
+        os.makedirs(place)
+        _Project(place, case).write(folder)
+        _write(os.path.join(place, "report.txt"), f"{text}\n\nagain: {_command(case, node_id)}\n")
+    except OSError as error:
+        return f"not saved in {place}: {error.strerror or error}"
+    return f"saved: {place}"
+
+
+@dataclass
+class _Project:
+    """A folder to which a case is written."""
+
+    place: str
+    case: Case
+    commands: list[str] = field(default_factory=list)
+
+    def write(self, leave_out: str) -> None:
+        if os.path.isfile(self.case.subject.path):
+            with open(self.case.subject.path, "rb") as stream:
+                _write(os.path.join(self.place, "Kubefile"), stream.read())
+        if os.path.isdir(self.case.context):
+            context = os.path.join(self.place, "context")
+            copy_context(self.case.context, context, disguised=False, leave_out=leave_out)
+        try:
+            self._write_bases(leave_out)
+        except KubeimageError as error:
+            first = str(error).partition("\n")[0]
+            self.commands.append(f"# what stands in for the base cannot be kept: {first}")
+        self.commands.append(
+            shlex.join([*self._build("failed:saved"), *self._arguments(), "-f", "Kubefile", "context"])
+        )
+        script = os.path.join(self.place, "build.sh")
+        root = self.case.settings.root
+        store = '"$PWD/store"' if root is None else shlex.quote(root)
+        _write(script, _SCRIPT.format(store=store, commands="\n".join(self.commands)))
+        os.chmod(script, os.stat(script).st_mode | 0o100)
+
+    def _write_bases(self, leave_out: str) -> None:
+        """Write the chain of stand-ins, the lowest first."""
+        for name, kubefile, source in reversed(list(_chain(self.case))):
+            context = os.path.join("bases", re.sub(r"[^A-Za-z0-9._-]+", "-", name))
+            target = os.path.join(self.place, context)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            if os.path.isdir(source):
+                copy_context(source, target, disguised=False, leave_out=leave_out)
+            else:
+                os.makedirs(target)
+            if source.endswith(TAR):
+                with open(source, "rb") as tar:
+                    apply_changeset(target, tar)
+            _write(f"{target}.Kubefile", render(kubefile))
+            self.commands.append(shlex.join([*self._build(name), "-f", f"{context}.Kubefile", context]))
+
+    def _build(self, name: str) -> list[str]:
+        platform = self.case.subject.platform or self.case.settings.platform
+        return ["kubeimage", "build", "-t", name, *([f"--platform={platform}"] if platform else [])]
+
+    def _arguments(self) -> list[str]:
+        given = [*self.case.settings.build_args, *("=".join(pair) for pair in self.case.subject.build_args)]
+        return [
+            f"--build-arg={_without_secret(text)}" for text in given if text.partition("=")[0] not in self._left_out()
+        ]
+
+    def _left_out(self) -> tuple[str, ...]:
+        try:
+            return self.case.undeclared_build_args
+        except KubeimageError:
+            return ()
+
+
+def _chain(case: Case) -> Iterator[tuple[str, Kubefile, str]]:
+    """Give what stands in for the base, for the base of that, and so on: name, Kubefile, and context or tar."""
+    name, seen = base_name(case.kubefile, case.options), set[str]()
+    while (source := case.bases.find(name)) is not None and name not in seen:
+        kubefile, context = project_of(source)
+        yield name, kubefile, context
+        seen.add(name)
+        name = base_name(kubefile, BuildOptions())
+
+
+def _without_secret(text: str) -> str:
+    """Give a build argument as it may be kept: a value that looks secret is to come from the environment."""
+    key = text.partition("=")[0]
+    return key if looks_secret(key) else text
+
+
+def _write(path: str, data: str | bytes) -> None:
+    with open(path, "wb") as stream:
+        stream.write(data.encode() if isinstance(data, str) else data)
+
+
+def _command(case: Case, node_id: str) -> str:
+    prefix = "--kubefile-build-arg="
+    options = [
+        prefix + _without_secret(option.removeprefix(prefix)) if option.startswith(prefix) else option
+        for option in case.settings.command_line()
+    ]
+    return shlex.join(["pytest", *options, node_id])

@@ -1,0 +1,77 @@
+"""How a failed check is shown: as text for a person, and as what pytest, xdist and JUnit carry around."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+
+import pytest
+from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
+
+from harness.asking.warning import KubefileWarning
+from harness.cases.case import Case
+from harness.checks.failed import CheckFailedError
+from kubeimage.errors import CheckError, KubeimageError, Location
+from kubeimage.report import format_diagnostics, format_error
+
+ReportInfo = tuple[os.PathLike[str] | str, int | None, str]
+
+
+def report_text(error: BaseException, case: Case) -> str | None:
+    """Give the text of a failure that is no bug of the check; None for one that is."""
+    if isinstance(error, CheckError):
+        return _check_text(error, case)
+    if isinstance(error, KubeimageError):
+        return format_error(error)
+    if isinstance(error, KubefileWarning):
+        return format_diagnostics([error.diagnostic]) if error.diagnostic is not None else str(error)
+    if isinstance(error, AssertionError):
+        message = str(error) or "the check does not hold"
+        return _check_text(CheckError(message), case)
+    return None
+
+
+def _check_text(error: CheckError, case: Case) -> str:
+    """Lay out a check's error; one that names no place is about the whole, which begins at FROM."""
+    places = [one if one.location is not None else one._replace(location=_start(case)) for one in error.diagnostics]
+    details = error.details if isinstance(error, CheckFailedError) else ()
+    return "\n".join((format_diagnostics(places), *details))
+
+
+def _start(case: Case) -> Location:
+    try:
+        return case.kubefile.base.span.location
+    except KubeimageError:
+        return Location(case.path, 1)
+
+
+def shorten(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    """Let an error of the builder, where a fixture has built for a test, end at the test's own line.
+
+    What follows is how the builder works, which the test is not about; the Kubefile's line and the hint come instead.
+    """
+    error, last = excinfo.value, excinfo.tb
+    if not isinstance(error, KubeimageError):
+        return
+    while last.tb_next is not None and not _is_ours(last.tb_next):
+        last = last.tb_next
+    if last.tb_next is None:
+        return
+    # Whatever pytest cuts from a traceback, it goes back to Python's own.
+    last.tb_next = None
+    if not hasattr(error, "__notes__"):
+        error.add_note(format_error(error).partition("\n")[2])
+
+
+def _is_ours(place: TracebackType) -> bool:
+    return str(place.tb_frame.f_globals.get("__name__")).startswith("harness.")
+
+
+def failure_repr(text: str, error: BaseException, info: ReportInfo) -> ReprExceptionInfo:
+    """Wrap ``text`` so that its first line stands in the short summary, under xdist and in JUnit too."""
+    path, line, _ = info
+    location = getattr(error, "location", None)
+    crash = ReprFileLocation(
+        str(path), location.line if location is not None else (line or 0) + 1, text.partition("\n")[0]
+    )
+    return ReprExceptionInfo(ReprTraceback([ReprEntryNative([text + "\n"])], None, "native"), crash)

@@ -1,0 +1,120 @@
+"""The container images of an application: which are named, which left behind, and whether what is packed is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from kubeimage.builder.plan import BuildOptions, make_plan
+from kubeimage.context import ContextCollector
+from kubeimage.discovery.finder import find_images, find_strays
+from kubeimage.discovery.findings import Findings
+from kubeimage.discovery.references import Choice
+from kubeimage.discovery.search import Search
+from kubeimage.errors import ContextError, Diagnostic, KubeimageError
+from kubeimage.image.config import Image
+from kubeimage.image.reference import Reference
+from kubeimage.kubefile import Kubefile
+from kubeimage.kubefile.codes import Advice
+from kubeimage.layer.entry import directory
+from kubeimage.packing.closure import Flaw, find_flaws
+from kubeimage.packing.files import ContextFiles, LayerFiles
+from kubeimage.packing.record import RECORD, Record
+from kubeimage.packing.search import choose_renderer
+from kubeimage.protocols.layers import LayerStore
+from kubeimage.protocols.packing import MadeLayer
+from kubeimage.values import dataclass
+
+if TYPE_CHECKING:
+    from kubeimage.builder.plan import Step
+    from kubeimage.layer.entry import Entry
+
+
+def images_of_context(kubefile: Kubefile, context: str, options: BuildOptions) -> Findings:
+    """Find the images that a build context names, without building: what a RUN would change is not seen.
+
+    Raises: KubefileError, BuildArgError, ContextError; DiscoveryError.
+    """
+    collector = ContextCollector(context)
+    plan = make_plan(kubefile, None, options)
+    files = ContextFiles(entry for step in plan.steps for entry in _copied(step, collector))
+    return find_images(files, options.search, choose_renderer()[1])
+
+
+def images_of_image(image: Image, layers: LayerStore, search: Search) -> Findings:
+    """Find the images that all layers of an image name.
+
+    Raises: DiscoveryError, StoreError.
+    """
+    return find_images(_files_of(image, layers), search, choose_renderer()[1])
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What the proof says. Shape: ``images`` are those that had to be whole."""
+
+    images: tuple[Reference, ...]
+    flaws: tuple[Flaw, ...]
+
+
+def verify_image(image: Image, layers: LayerStore) -> Verification:
+    """Prove that every container image that an image names or has packed is whole in it.
+
+    Charts that were searched when they were packed are not rendered again: what they name is recorded.
+    Raises: DiscoveryError, PackingError; StoreError.
+    """
+    files = _files_of(image, layers)
+    record = Record({})
+    for _, data in files.read([RECORD] if RECORD in files.tree else []):
+        record = Record.from_bytes(data)
+    search = Search(choice=Choice(ignored=record.ignored), known_charts=record.charts)
+    findings = find_images(files, search, choose_renderer()[1])
+    wanted = {**dict.fromkeys(findings.images), **record.images}
+    return Verification(tuple(sorted(wanted, key=str)), find_flaws(files, wanted, image.platform))
+
+
+def advise_on_strays(kubefile: Kubefile, context: str) -> Iterator[Diagnostic]:
+    """Give a warning for each COPY that puts YAML which names images where no build looks for them.
+
+    A COPY that would fail is passed over: the build says so.
+    """
+    try:
+        collector = ContextCollector(context)
+        plan = make_plan(kubefile, None, BuildOptions())
+    except KubeimageError:
+        return
+    for step in plan.steps:
+        try:
+            strays = find_strays(ContextFiles(_copied(step, collector)), Search())
+        except KubeimageError:
+            continue
+        if not strays:
+            continue
+        images = sorted({str(image) for found in strays.values() for image in found})
+        what = f"{len(images)} image{'' if len(images) == 1 else 's'} named by {', '.join(sorted(strays)[:3])}"
+        yield Diagnostic(
+            Advice.IMAGES_LEFT_BEHIND.code,
+            f"{what}{' and others' if len(strays) > 3 else ''} will be left behind: "
+            "images are looked for in manifests/ and charts/",
+            step.location,
+            "copy it into manifests, or build with --discover DIR",
+            severity="warning",
+        )
+
+
+def _copied(step: Step, collector: ContextCollector) -> Iterable[Entry]:
+    if step.copy is None:
+        return ()
+    try:
+        collected = collector.collect(step.copy)
+    except ContextError as error:
+        error.location = error.location or step.location
+        raise
+    return [*(directory(path) for path in collected.directories if path), *collected.entries]
+
+
+def _files_of(image: Image, layers: LayerStore) -> LayerFiles:
+    return LayerFiles(layers, [MadeLayer(layer.diff_id) for layer in image.layers])
+
+
+__all__ = ["Verification", "advise_on_strays", "images_of_context", "images_of_image", "verify_image"]

@@ -1,0 +1,114 @@
+"""Exporting: the root filesystem of an image into a folder, all of it or nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO
+
+from kubeimage.disk.flock import own, release, remove_leftovers
+from kubeimage.disk.removal import remove_tree
+from kubeimage.errors import BlobCorruptError, StoreAccessError, StoreFullError, UsageError
+from kubeimage.image.config import Image
+from kubeimage.image.digest import Digest
+from kubeimage.layer.apply import apply_changeset
+from kubeimage.protocols.layers import LayerStore
+from kubeimage.store import files
+from kubeimage.store.blobs import REBUILD, hash_file
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_STAGING = ".kubeimage-export-"
+
+
+def export_image(image: Image, directory: str, layers: LayerStore) -> int:
+    """Write the image's root filesystem into ``directory``, and return the bytes of its files.
+
+    Shape:  ``directory`` is not there yet, or is empty. If anything fails it is as it was before.
+    Raises: UsageError for a directory that is in use; BlobNotFoundError, BlobCorruptError, LayerError;
+            StoreFullError, StoreAccessError where it cannot be written.
+    """
+    target = os.path.abspath(directory)
+    with _translated(target):
+        for folder in (target, os.path.dirname(target)):
+            remove_leftovers(folder, _STAGING, files.remove_tree)
+        exists = _check_target(target, directory)
+        with _staging(target if exists else os.path.dirname(target)) as staging:
+            written = 0
+            for layer in image.layers:
+                with layers.open(layer.diff_id) as tar:
+                    _verify(tar, layer.diff_id)
+                    written += apply_changeset(staging, tar)
+            _publish(staging, target, exists=exists)
+    return written
+
+
+def _verify(tar: BinaryIO, diff_id: Digest) -> None:
+    """Make sure of the bytes that leave the store: a mark on the file only says that nobody wrote to it."""
+    found = hash_file(tar)
+    if found != diff_id:
+        raise BlobCorruptError(f"the layer {diff_id} is damaged: its bytes are {found}", hint=REBUILD)
+    tar.seek(0)
+
+
+def _check_target(target: str, directory: str) -> bool:
+    """Tell whether ``target`` is there, as an empty folder."""
+    if not os.path.lexists(target):
+        if not os.path.isdir(os.path.dirname(target)):
+            raise UsageError(f"there is no folder {os.path.dirname(target)!r} to make {os.path.basename(target)!r} in")
+        return False
+    if not os.path.isdir(target):
+        raise UsageError(f"{directory!r} is not a folder", hint="name a folder that is not there yet, or an empty one")
+    with os.scandir(target) as found:
+        first = next(found, None)
+    if first is not None:
+        raise UsageError(
+            f"the folder {directory!r} is not empty: it holds {first.name!r}", hint="name a new or an empty folder"
+        )
+    return True
+
+
+@contextmanager
+def _staging(folder: str) -> Iterator[str]:
+    """Give a folder on the target's filesystem that is gone afterwards, unless it was moved away.
+
+    It is locked meanwhile: so the next export knows what a killed one has left.
+    """
+    staging, lock = _make_staging(folder)
+    try:
+        os.chmod(staging, 0o755)  # noqa: S103  an image's root is for everybody, unlike a temporary folder
+        yield staging
+    finally:
+        try:
+            remove_tree(staging)
+        finally:
+            release(lock)
+
+
+def _make_staging(folder: str) -> tuple[str, int]:
+    while True:
+        staging = tempfile.mkdtemp(prefix=_STAGING, dir=folder)
+        with suppress(FileNotFoundError):
+            lock = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            if own(lock, staging):
+                return staging, lock
+
+
+def _publish(staging: str, target: str, *, exists: bool) -> None:
+    """Move what is ready to its place; a folder that is there stays the same one, for somebody may stand in it."""
+    if not exists:
+        os.rename(staging, target)
+        return
+    for name in sorted(os.listdir(staging)):
+        os.rename(os.path.join(staging, name), os.path.join(target, name))
+
+
+@contextmanager
+def _translated(target: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot write to {target!r}: {error.strerror or error}"
+        raise (StoreFullError if error.errno in _FULL else StoreAccessError)(message) from error

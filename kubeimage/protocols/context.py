@@ -1,0 +1,69 @@
+"""What the executor asks of the build context: the sources of a COPY."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from kubeimage.image.digest import Digest
+from kubeimage.layer.entry import Entry
+from kubeimage.values import dataclass
+
+
+@dataclass(frozen=True)
+class CopyRequest:
+    """A COPY with everything expanded.
+
+    Shape: ``sources`` are patterns relative to the build context, ``destination`` is relative to the image root.
+    Units: ``chmod`` holds permission bits, or is None; ``mtime`` in seconds since 1970, None to keep each file's own.
+    """
+
+    sources: tuple[str, ...]
+    destination: str
+    exact: bool = False
+    chmod: int | None = None
+    mtime: int | None = 0
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a COPY puts into its layer.
+
+    Shape: ``entries`` in canonical order, at their places below the destination as it was written; the destination's
+           own parents are not among them. ``directories`` are the paths that must be directories for the entries to
+           stand where they do (DEST, where it is one, and its parents), outermost first.
+    """
+
+    entries: Sequence[Entry]
+    directories: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class SourceCollector(Protocol):
+    """Finds the sources of a COPY in a build context."""
+
+    def collect(self, request: CopyRequest) -> Collected:
+        """Find what ``request`` copies, reading no file content.
+
+        Raises: a ContextError that names the source.
+        """
+        ...
+
+    def with_digests(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Give ``entries`` with the ``digest`` of every FILE, reading only what is not known from before.
+
+        Raises: ContextChangedError, UnreadableSourceError.
+        """
+        ...
+
+    def remember(self, entries: Sequence[Entry]) -> None:
+        """Keep the digests that ``entries`` have: somebody else has just read their contents."""
+        ...
+
+    def known_sources(self, entries: Sequence[Entry]) -> Digest | None:
+        """Give what `remember_sources` got with the same ``entries``, if nothing has changed since; read nothing."""
+        ...
+
+    def remember_sources(self, entries: Sequence[Entry], sources: Digest) -> None:
+        """Keep the digest of a cache key's sources, which ``entries`` came to."""
+        ...

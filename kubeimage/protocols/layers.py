@@ -1,0 +1,90 @@
+"""What the executor asks of the stores of layers and of unpacked snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import field
+from typing import BinaryIO, Protocol
+
+from kubeimage.image.digest import Digest
+from kubeimage.layer.entry import Entry
+from kubeimage.values import dataclass
+
+
+@dataclass(frozen=True)
+class StoredLayer:
+    """A layer's tar in a store.
+
+    Units: ``size`` in bytes of the tar. ``digests`` are the sha256 (32 bytes) of each FILE's content, by path.
+    """
+
+    diff_id: Digest
+    size: int
+    digests: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class LayerStore(Protocol):
+    """Keeps layers' tars under their diff_ids. Layers never change."""
+
+    def put(self, changeset: Sequence[Entry]) -> StoredLayer:
+        """Write ``changeset`` (in canonical order) as a canonical tar: read, frame, hash and write in one pass.
+
+        Nothing is visible under the diff_id before the tar is whole. A layer that is there already stays as it is.
+        Raises: StoreFullError, StoreAccessError; ContextError where a source changed or cannot be read.
+        """
+        ...
+
+    def add(self, tar: BinaryIO, *, diff_id: Digest | None = None) -> StoredLayer:
+        """Keep an existing tar, byte for byte; where ``diff_id`` is given, it must be that tar's.
+
+        Raises: BlobCorruptError, LayerFormatError, PathEscapeError, StoreFullError.
+        """
+        ...
+
+    def has(self, diff_id: Digest) -> bool:
+        """Whether the layer is there, whole and undamaged (as far as that can be told cheaply)."""
+        ...
+
+    def size(self, diff_id: Digest) -> int:
+        """The tar's size in bytes.
+
+        Raises: BlobNotFoundError.
+        """
+        ...
+
+    def open(self, diff_id: Digest) -> BinaryIO:
+        """Open the tar for reading; it can seek.
+
+        Raises: BlobNotFoundError.
+        """
+        ...
+
+    def entries(self, diff_id: Digest) -> Iterator[Entry]:
+        """Read the entries from the tar's headers, in its order; file content is passed over.
+
+        Raises: BlobNotFoundError, LayerFormatError.
+        """
+        ...
+
+
+class SnapshotStore(Protocol):
+    """Keeps layers unpacked as overlayfs wants its lower directories, made when first asked for."""
+
+    def path(self, diff_id: Digest) -> str:
+        """Give the absolute path of the unpacked layer; nobody may write to it.
+
+        Raises: BlobNotFoundError, BlobCorruptError, LayerError, StoreFullError.
+        """
+        ...
+
+    def scratch(self) -> AbstractContextManager[str]:
+        """Give an empty private directory on the same filesystem, removed afterwards whatever is in it."""
+        ...
+
+    def workspace(self) -> str:
+        """Give an empty private directory on the same filesystem, which lasts until the store is closed.
+
+        Raises: StoreFullError.
+        """
+        ...

@@ -1,0 +1,108 @@
+"""What the executor asks to run a command on a root filesystem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import field
+from typing import Protocol
+
+from kubeimage.image.digest import Digest
+from kubeimage.image.platform import Platform
+from kubeimage.layer.entry import Entry
+from kubeimage.values import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """A RUN.
+
+    Shape: ``script`` goes to ``sh -c`` byte for byte. ``environment`` is all that the command sees beside PATH, HOME
+           and LANG. ``network`` False means none at all.
+    Units: ``timeout`` in seconds, or None.
+    """
+
+    script: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    network: bool = True
+    timeout: float | None = None
+
+
+class Mount(Protocol):
+    """An image's merged rootfs, made writable for one RUN."""
+
+    @property
+    def rootfs(self) -> str:
+        """The absolute path of the merged rootfs, as a process started behind ``prefix`` sees it."""
+        ...
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """The argv to put before a command so that it sees the rootfs; empty if everybody does."""
+        ...
+
+    def changes(self) -> list[Entry]:
+        """Give what differs from the layers below, in canonical order; call it when nothing runs any more.
+
+        What is equal in type, mode, content, target and xattrs is no change, whatever its times.
+        """
+        ...
+
+    def keep(self, directory: str) -> None:
+        """Copy the whole tree, as the RUN left it, into ``directory``, which is made.
+
+        Raises: MountError, StoreFullError.
+        """
+        ...
+
+
+class Mounter(Protocol):
+    """Puts layers together into a rootfs."""
+
+    @property
+    def name(self) -> str:
+        """What it is called on the command line: overlay, copy, memory."""
+        ...
+
+    def mount(self, layers: Sequence[Digest]) -> AbstractContextManager[Mount]:
+        """Merge ``layers``, lowest first; leaving the context removes all traces, whatever happened inside.
+
+        Raises: MountError that says what to do.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """How a command ended.
+
+    Shape: ``status`` is its exit status, or minus the number of the signal that ended it. ``tail`` is the end of what
+           it printed.
+    """
+
+    status: int
+    tail: str = ""
+    timed_out: bool = False
+
+
+class CommandRunner(Protocol):
+    """Runs a command on a mounted rootfs, and returns when it and everything it started are gone."""
+
+    @property
+    def name(self) -> str:
+        """What it is called on the command line: sandbox, none."""
+        ...
+
+    def check_platform(self, platform: Platform) -> None:
+        """Make sure that programs for ``platform`` can run; asked only where this machine's is another one.
+
+        Raises: PlatformMismatchError that says what is missing.
+        """
+        ...
+
+    def run(self, command: Command, mount: Mount, output: Callable[[bytes], None]) -> CommandResult:
+        """Run ``command`` with the rootfs as its working directory; ``output`` gets what it prints, as it comes.
+
+        Raises: SandboxError where it cannot be started.
+        """
+        ...
