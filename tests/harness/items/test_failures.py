@@ -36,7 +36,7 @@ def build(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {
         "PATH": f"{programs}:{os.environ['PATH']}",
         "HOME": str(folder),
-        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONPATH": str(Path(__file__).parents[3]),
         **variables,
     }
     return subprocess.run([folder / "build.sh"], env=environment, capture_output=True, text=True, check=False)

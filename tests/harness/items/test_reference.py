@@ -6,7 +6,7 @@ import harness.plugin
 from harness.asking.options import OPTIONS
 from harness.items.reference import fixtures, reference
 
-PAGE = Path(__file__).parents[2] / "docs/harness-reference.md"
+PAGE = Path(__file__).parents[3] / "docs/harness-reference.md"
 
 
 def test_the_page_is_what_the_plugin_says_now() -> None:
