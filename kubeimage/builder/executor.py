@@ -167,11 +167,12 @@ class _Build:
             self.do(step)
         self._warn_swallowed_commands()
         made = [result.layer for result in self.results if result.layer is not None]
-        history = [History(one.step.text, empty_layer=one.layer is None) for one in self.results]
+        comment = plan.comment
+        history = [History(one.step.text, one.layer is None, comment) for one in self.results]
         trailing = self._pack(self.parts.packer) if self.parts.packer is not None else None
         if trailing is not None:
             made.append(trailing)
-            history.append(History(f"{trailing.kind} {trailing.value}"))
+            history.append(History(f"{trailing.kind} {trailing.value}", comment=comment))
         return plan.compose(tuple(made), tuple(history))
 
     def finish(self, image: Image, manifest: Digest) -> BuildResult:

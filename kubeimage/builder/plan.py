@@ -11,6 +11,7 @@ from typing import Literal
 
 from kubeimage.discovery.search import PullImages, Search
 from kubeimage.errors import LayerLimitError, Location, PlatformMismatchError
+from kubeimage.image.compatibility import DEFAULT_DIALECT, history_comment
 from kubeimage.image.config import APPLICATION, CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE, Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import MAX_LAYERS, Arguments, Commands, History, Layer
@@ -139,6 +140,11 @@ class BuildPlan:
     def base_layers(self) -> tuple[Layer, ...]:
         """The base's layers, lowest first."""
         return self.base.layers if self.base is not None else ()
+
+    @property
+    def comment(self) -> str:
+        """What the image's history says of the rules that it was made by."""
+        return history_comment(DEFAULT_DIALECT)
 
     @property
     def commands(self) -> Commands:

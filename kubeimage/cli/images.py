@@ -11,6 +11,8 @@ from kubeimage.api.finding import find_image
 from kubeimage.cli.output import count, format_json, format_option, format_size, format_table, shorten
 from kubeimage.cli.request import parse_platform
 from kubeimage.cli.session import Session, common_options
+from kubeimage.image.compatibility import read_comment
+from kubeimage.image.document import History
 
 if TYPE_CHECKING:
     from kubeimage.image.config import Image
@@ -98,11 +100,12 @@ def history(session: Session, name: str, form: str, platform: str | None) -> Non
     if form == "json":
         rows = [
             {
-                "created_by": created_by,
+                "created_by": entry.created_by,
+                **_rules_of(entry),
                 "layer": str(layer.diff_id) if layer else None,
                 "size": layer.size if layer else None,
             }
-            for created_by, layer in past
+            for entry, layer in past
         ]
         click.echo(format_json(rows))
         return
@@ -111,18 +114,24 @@ def history(session: Session, name: str, form: str, platform: str | None) -> Non
             str(number),
             layer.diff_id.short if layer else "",
             format_size(layer.size) if layer else "",
-            shorten(created_by, _WIDEST_INSTRUCTION),
+            shorten(entry.created_by, _WIDEST_INSTRUCTION),
         )
-        for number, (created_by, layer) in enumerate(past, 1)
+        for number, (entry, layer) in enumerate(past, 1)
     ]
     click.echo(format_table(("STEP", "LAYER", "SIZE", "CREATED BY"), table))
 
 
-def _pair_with_layers(image: Image) -> list[tuple[str, Layer | None]]:
-    """Give each instruction with its layer; layers that no history tells of come last, with what made them."""
+def _pair_with_layers(image: Image) -> list[tuple[History, Layer | None]]:
+    """Return each instruction with its layer; layers that no history tells of come last, with what made them."""
     layers = iter(image.layers)
-    told = [(entry.created_by, None if entry.empty_layer else next(layers, None)) for entry in image.history]
-    return [*told, *((f"{layer.kind} {layer.value}", layer) for layer in layers)]
+    told = [(entry, None if entry.empty_layer else next(layers, None)) for entry in image.history]
+    return [*told, *((History(f"{layer.kind} {layer.value}"), layer) for layer in layers)]
+
+
+def _rules_of(entry: History) -> dict[str, Any]:
+    """Return by which dialect and compatibility version an instruction was carried out, null where nobody says."""
+    dialect, version = read_comment(entry.comment) or (None, None)
+    return {"dialect": dialect, "compatibility": version}
 
 
 @click.command()

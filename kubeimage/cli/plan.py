@@ -21,6 +21,7 @@ from kubeimage.cli.output import (
 )
 from kubeimage.cli.request import BuildRequest, takes_build_request
 from kubeimage.cli.session import Session
+from kubeimage.image.compatibility import COMPATIBILITY
 from kubeimage.kubefile import lint
 from kubeimage.report import format_diagnostics
 
@@ -82,6 +83,7 @@ def _name_some(paths: tuple[str, ...]) -> str:
 def _to_json(forecast: Forecast) -> dict[str, Any]:
     step, layer = forecast.step, forecast.layer
     return {
+        "compatibility": COMPATIBILITY,
         "step": step.number,
         "line": step.location.line,
         "text": step.text,

@@ -197,6 +197,8 @@ def _to_json(image: Image) -> JsonObject:
 
 def _history_to_json(entry: History) -> JsonObject:
     value: JsonObject = {"created_by": entry.created_by}
+    if entry.comment:
+        value["comment"] = entry.comment
     if entry.empty_layer:
         value["empty_layer"] = True
     return value
@@ -215,7 +217,7 @@ def _from_json(value: JsonObject, layers: Sequence[Layer]) -> Image:
             for layer, record in zip(layers, records, strict=True)
         ),
         history=tuple(
-            History(str(entry.get("created_by", "")), bool(entry.get("empty_layer")))
+            History(str(entry.get("created_by", "")), bool(entry.get("empty_layer")), str(entry.get("comment", "")))
             for entry in value.get("history") or []
         ),
         cmd=_commands(image_config.get("cmd") or {}),

@@ -73,7 +73,11 @@ class Layer:
 
 
 class History(NamedTuple):
-    """One instruction in an image's past; ``empty_layer`` where it made no layer."""
+    """One instruction in an image's past; ``empty_layer`` where it made no layer.
+
+    Shape: ``comment`` says by which rules it was made: `kubeimage.image.compatibility` reads it.
+    """
 
     created_by: str
     empty_layer: bool = False
+    comment: str = ""

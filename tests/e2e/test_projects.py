@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 import pytest
 
+from kubeimage.image.compatibility import COMPATIBILITY
 from tests.e2e.program import Program, tree
 
 CLUSTERFILE = "sea.aliyun.com/ClusterFile"
 # Ids of the projects' images for linux/amd64: the same on every machine, on every day, as every user. If one changes
-# though its project did not, the image of everybody changes: say so in the changelog.
-IMAGE_IDS = json.loads((Path(__file__).parent / "image_ids.json").read_text())
+# though its project did not, the image of everybody changes: raise COMPATIBILITY, and say so in the changelog.
+GOLDEN = json.loads((Path(__file__).parent / "image_ids.json").read_text())
+IMAGE_IDS = GOLDEN["ids"]
 
 
 class Project(NamedTuple):
@@ -63,6 +65,11 @@ PROJECTS = (
         ),
     ),
 )
+
+
+def test_the_known_ids_are_those_of_today_s_compatibility_version() -> None:
+    assert GOLDEN["compatibility"] == COMPATIBILITY
+    assert IMAGE_IDS.keys() == {project.folder for project in PROJECTS}
 
 
 @pytest.mark.parametrize("project", PROJECTS, ids=lambda project: project.folder)

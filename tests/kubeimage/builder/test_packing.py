@@ -10,6 +10,7 @@ from kubeimage.builder.events import Event, ImagesLeftOut, PackingFinished, Pack
 from kubeimage.builder.executor import BuildResult
 from kubeimage.builder.plan import BuildOptions, make_plan
 from kubeimage.errors import LayerLimitError
+from kubeimage.image.compatibility import history_comment
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import History, Layer
@@ -55,7 +56,7 @@ def test_what_was_packed_is_the_last_layer(backends: api.Backends, tmp_path) -> 
 
     last = result.image.layers[-1]
     assert (last.diff_id, last.size, last.kind, last.value) == (stored.diff_id, stored.size, "BASE", "rootfs cache")
-    assert result.image.history[-1] == History("BASE rootfs cache")
+    assert result.image.history[-1] == History("BASE rootfs cache", comment=history_comment("sealer"))
     assert result.warnings == ("mind this",)
     assert [one for one in events if isinstance(one, PackingStarted | PackingFinished)] == [
         PackingStarted(),

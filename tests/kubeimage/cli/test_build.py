@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from kubeimage.image.compatibility import COMPATIBILITY
 from tests.kubeimage.cli.conftest import MakeContext, Run
 
 PROJECT = {"Kubefile": "FROM scratch\nARG V=1\nCOPY a${V} etc\nCMD run a\n", "a1": "one", "a2": "two"}
@@ -264,5 +265,6 @@ def test_a_plan_in_json_names_every_path(run: Run, make_context: MakeContext, ro
         (1, 2, "run", "never built before", None),
         (2, 3, "run", "an earlier step misses", None),
     ]
+    assert {step["compatibility"] for step in steps} == {COMPATIBILITY}
     assert steps[0]["paths"] == ["etc/d", *(f"etc/d/{number}" for number in range(9))]
     assert not root.exists()

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kubeimage.image.compatibility import COMPATIBILITY
 from tests.kubeimage.cli.conftest import MakeContext, Run
 
+RULES = {"dialect": "sealer", "compatibility": COMPATIBILITY}
 FULL_NAME = "registry.cn-qingdao.aliyuncs.com/sealer-io/app:v1"
 
 
@@ -83,9 +85,9 @@ def test_history_lists_instructions_with_their_layers(image_id: str, run: Run) -
     layers = [layer["id"] for layer in json.loads(run("inspect", "app:v1", "--format=json").stdout)["spec"]["layers"]]
 
     assert json.loads(run("history", "app:v1", "--format=json").stdout) == [
-        {"created_by": "COPY a etc", "layer": layers[0], "size": 2560},
-        {"created_by": "CMD run a", "layer": None, "size": None},
-        {"created_by": "COPY größe .", "layer": layers[1], "size": 4608},
+        {"created_by": "COPY a etc", **RULES, "layer": layers[0], "size": 2560},
+        {"created_by": "CMD run a", **RULES, "layer": None, "size": None},
+        {"created_by": "COPY größe .", **RULES, "layer": layers[1], "size": 4608},
     ]
     assert run("history", "app:v1").stdout == (
         "STEP  LAYER         SIZE    CREATED BY\n"

@@ -17,7 +17,7 @@ LAYER = Layer(Digest.of(b"tar"), 1536, "COPY", ". .")
 IMAGE = Image(
     platform=Platform("linux", "arm64", "v8"),
     layers=(LAYER,),
-    history=(History("COPY . ."), History("CMD echo app", empty_layer=True)),
+    history=(History("COPY . ."), History("CMD echo app", empty_layer=True, comment="kubeimage.sealer.v1")),
     cmd=Commands(("echo base",), ("echo app",)),
     args=Arguments({"ROLE": "master"}, {"V": "1,2"}),
     labels={"team": "a"},
@@ -33,7 +33,7 @@ images = st.builds(
     Image,
     platform=st.sampled_from([Platform("linux", "amd64"), Platform("linux", "arm64", "v8")]),
     layers=st.lists(layers, max_size=3).map(tuple),
-    history=st.lists(st.builds(History, texts, st.booleans()), max_size=3).map(tuple),
+    history=st.lists(st.builds(History, texts, st.booleans(), texts), max_size=3).map(tuple),
     cmd=st.builds(Commands, commands, commands),
     args=st.builds(Arguments, arguments, arguments),
     labels=arguments,
@@ -53,7 +53,10 @@ def test_the_config_is_an_oci_config_and_an_image_document_in_one() -> None:
         "created": "2026-01-01T00:00:00Z",
         "config": {"Labels": {"team": "a"}},
         "rootfs": {"type": "layers", "diff_ids": [str(LAYER.diff_id)]},
-        "history": [{"created_by": "COPY . ."}, {"created_by": "CMD echo app", "empty_layer": True}],
+        "history": [
+            {"created_by": "COPY . ."},
+            {"created_by": "CMD echo app", "comment": "kubeimage.sealer.v1", "empty_layer": True},
+        ],
         "kind": "Image",
         "metadata": {"annotations": {CLUSTERFILE_ANNOTATION: DEFAULT_CLUSTERFILE}},
         "spec": {
