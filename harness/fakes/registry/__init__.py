@@ -8,8 +8,8 @@ with FakeRegistry(users={"anna": "secret"}, login="token") as registry:
     assert registry.calls().count("GET /v2/team/app/manifests/v1") == 1
     assert registry.tags("team/app").keys() == {"v1"}
 
-It serves /v2/, blobs (with ranges), uploads (in one POST, in one PUT, in chunks, by a mount), manifests, tags and
-tokens. Faults are in `harness.fakes.registry.faults`.
+It serves /v2/, blobs (with ranges), uploads (in one POST, in one PUT, in chunks, by a mount), manifests, tags,
+referrers and tokens. Faults are in `harness.fakes.registry.faults`.
 """
 
 from harness.fakes.registry.fake import FakeRegistry

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from harness.fakes.registry.digests import any_digest, parse_digest
 from harness.fakes.registry.problems import Problem
 from kubeimage.errors import DigestFormatError
 from kubeimage.image.digest import Digest
@@ -16,19 +18,28 @@ OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 MEDIA_TYPES = (OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST)
+# Their bytes lie elsewhere, so a registry need not have them. Source: OCI image-spec v1.0, layer.md.
+_NON_DISTRIBUTABLE = (
+    "application/vnd.oci.image.layer.nondistributable.",
+    "application/vnd.docker.image.rootfs.foreign.",
+)
 
 
 @dataclass(frozen=True)
 class StoredManifest:
-    """A manifest or index, byte for byte."""
+    """A manifest or index, byte for byte.
+
+    Shape: ``pushed_as`` is the digest that the client pushed it under, which need not be a sha256; None for a tag.
+    """
 
     data: bytes
     media_type: str
+    pushed_as: Digest | None = None
 
     @property
     def digest(self) -> Digest:
         """What it is kept under."""
-        return Digest.of(self.data)
+        return self.pushed_as or Digest.of(self.data)
 
 
 @dataclass
@@ -90,10 +101,16 @@ class Content:
         return repository.manifests[digest]
 
     def put_manifest(self, name: str, reference: str | None, manifest: StoredManifest) -> Digest:
-        """Keep a manifest, and give it the tag ``reference``, or check that it is the digest."""
+        """Keep a manifest, and give it the tag ``reference``, or check that it is the digest.
+
+        Returns what it is kept under.
+        """
+        if reference is not None and ":" in reference:
+            asked = parse_digest(reference)
+            if type(asked).of(manifest.data) != asked:
+                raise Problem("DIGEST_INVALID")
+            manifest = replace(manifest, pushed_as=asked)
         digest = manifest.digest
-        if reference is not None and ":" in reference and parse_digest(reference) != digest:
-            raise Problem("DIGEST_INVALID")
         repository = self.repository(name)
         repository.manifests[digest] = manifest
         if reference is not None and ":" not in reference:
@@ -105,12 +122,20 @@ class Content:
         document = _document(manifest)
         blobs = self.repositories.get(name, Repository()).blobs
         try:
-            wanted = [Digest.parse(one["digest"]) for one in _children(document)]
+            wanted = [any_digest(one["digest"]) for one in _children(document) if not _lies_elsewhere(one)]
         except (DigestFormatError, KeyError, TypeError):
             raise Problem("MANIFEST_INVALID") from None
         missing = [str(digest) for digest in wanted if digest not in blobs]
         if missing and "manifests" not in document:
             raise Problem("MANIFEST_BLOB_UNKNOWN", missing[0])
+
+    def referrers(self, name: str, subject: Digest) -> list[dict[str, Any]]:
+        """Return a descriptor of each manifest whose subject has that digest; none where nothing is known of it.
+
+        Source: OCI distribution-spec v1.1, "Listing Referrers".
+        """
+        manifests = self.repositories.get(name, Repository()).manifests
+        return [_referrer(one) for one in manifests.values() if subject_of(one.data) == str(subject)]
 
     def delete_manifest(self, name: str, reference: str) -> None:
         """Remove a tag; or a manifest with all its tags."""
@@ -149,17 +174,9 @@ class Content:
     def put_blob(self, name: str, data: bytes, digest: Digest, upload: str = "") -> None:
         """Keep a blob that must have this digest."""
         self.uploads.pop(upload, None)
-        if Digest.of(data) != digest:
+        if type(digest).of(data) != digest:
             raise Problem("DIGEST_INVALID", str(digest))
         self.repository(name).blobs[digest] = data
-
-
-def parse_digest(text: str | None) -> Digest:
-    """Read a digest that a client sent."""
-    try:
-        return Digest.parse(text or "")
-    except DigestFormatError:
-        raise Problem("DIGEST_INVALID", text) from None
 
 
 def media_type_of(data: bytes) -> str:
@@ -168,6 +185,32 @@ def media_type_of(data: bytes) -> str:
         return str(json.loads(data)["mediaType"])
     except (ValueError, KeyError, TypeError):
         return OCI_MANIFEST
+
+
+def subject_of(data: bytes) -> str | None:
+    """Return the digest of a manifest's subject, if it has one."""
+    try:
+        return str(json.loads(data)["subject"]["digest"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _referrer(manifest: StoredManifest) -> dict[str, Any]:
+    """Return the descriptor of a manifest as the list of referrers has it."""
+    document = json.loads(manifest.data)
+    artifact_type = document.get("artifactType") or document.get("config", {}).get("mediaType")
+    described = {
+        "mediaType": manifest.media_type,
+        "digest": str(manifest.digest),
+        "size": len(manifest.data),
+        "artifactType": artifact_type,
+        "annotations": document.get("annotations"),
+    }
+    return {name: value for name, value in described.items() if value is not None}
+
+
+def _lies_elsewhere(descriptor: Mapping[str, str]) -> bool:
+    return str(descriptor.get("mediaType", "")).startswith(_NON_DISTRIBUTABLE)
 
 
 def _document(manifest: StoredManifest) -> dict[str, object]:

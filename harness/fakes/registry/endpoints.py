@@ -12,7 +12,8 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from harness.fakes.registry.access import TOKEN_PATH, Access
-from harness.fakes.registry.content import Content, StoredManifest, parse_digest
+from harness.fakes.registry.content import OCI_INDEX, Content, StoredManifest, subject_of
+from harness.fakes.registry.digests import parse_digest
 from harness.fakes.registry.messages import Request, Response
 from harness.fakes.registry.problems import JSON, Problem
 
@@ -21,7 +22,7 @@ _OCTETS = {"content-type": "application/octet-stream"}
 
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _NAME = f"(?P<name>{_PART}(?:/{_PART})*)"
-_REFERENCE = r"(?P<reference>[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}|sha256:[^/]*)"
+_REFERENCE = r"(?P<reference>[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}|sha(?:256|512):[^/]*)"
 _CONTENT_RANGE = re.compile(r"(\d+)-(\d+)")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
@@ -41,13 +42,15 @@ Endpoint = Callable[[Call], Response]
 class Endpoints:
     """Answers requests from what ``content`` holds, as far as ``access`` allows it.
 
-    Shape: without ``single_post`` an upload in one POST is only begun, as the specification allows.
+    Shape: without ``single_post`` an upload in one POST is only begun, as the specification allows. Without
+           ``referrers`` there is no list of referrers, as in registries of version 1.0.
     """
 
-    def __init__(self, content: Content, access: Access, *, single_post: bool = True) -> None:
+    def __init__(self, content: Content, access: Access, *, single_post: bool = True, referrers: bool = True) -> None:
         self._content = content
         self._access = access
         self._single_post = single_post
+        self._referrers = referrers
         read = {"GET": self._get_blob, "HEAD": self._get_blob, "DELETE": self._delete_blob}
         upload = {
             "GET": self._upload_status,
@@ -69,6 +72,9 @@ class Endpoints:
             (re.compile(f"/v2/{_NAME}/blobs/uploads/(?P<reference>[^/]+)"), upload),
             (re.compile(f"/v2/{_NAME}/blobs/(?P<reference>[^/]+)"), read),
         ]
+        if referrers:
+            path = re.compile(f"/v2/{_NAME}/referrers/(?P<reference>[^/]+)")
+            self._routes.append((path, {"GET": self._list_referrers}))
 
     def answer(self, request: Request, body: bytes) -> Response:
         """Answer a request."""
@@ -89,7 +95,7 @@ class Endpoints:
             if request.method not in endpoints:
                 raise Problem("UNSUPPORTED")
             return endpoints[request.method](Call(request, body, **parts))
-        if request.path.startswith("/v2/"):
+        if request.path.startswith("/v2/") and "/referrers/" not in request.path:
             raise Problem("NAME_INVALID", headers={})
         return Response(404, {"content-type": "text/plain; charset=utf-8"}, b"404 page not found\n")
 
@@ -132,7 +138,21 @@ class Endpoints:
         self._content.check_manifest(call.name, manifest)
         digest = self._content.put_manifest(call.name, call.reference, manifest)
         location = f"{call.request.origin}/v2/{call.name}/manifests/{digest}"
-        return Response(201, {"location": location, "docker-content-digest": str(digest)})
+        headers = {"location": location, "docker-content-digest": str(digest)}
+        subject = subject_of(call.body)
+        if subject is not None and self._referrers:
+            headers["oci-subject"] = subject
+        return Response(201, headers)
+
+    def _list_referrers(self, call: Call) -> Response:
+        found = self._content.referrers(call.name, parse_digest(call.reference))
+        headers = {"content-type": OCI_INDEX}
+        wanted = call.request.argument("artifactType")
+        if wanted is not None:
+            found = [one for one in found if one.get("artifactType") == wanted]
+            headers["oci-filters-applied"] = "artifactType"
+        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": found}
+        return Response(200, headers, json.dumps(index).encode())
 
     def _delete_manifest(self, call: Call) -> Response:
         self._content.delete_manifest(call.name, call.reference)

@@ -12,6 +12,7 @@ from harness.fakes.registry import loading
 from harness.fakes.registry.access import Access, Login
 from harness.fakes.registry.content import Content, StoredManifest, media_type_of
 from harness.fakes.registry.delivery import Server
+from harness.fakes.registry.digests import any_digest
 from harness.fakes.registry.endpoints import Endpoints
 from harness.fakes.registry.faults import Fault, Rule
 from harness.fakes.registry.messages import Request, Response
@@ -25,7 +26,8 @@ class FakeRegistry:
 
     Shape: ``users`` are names with their passwords; without any, everybody may do everything. ``login`` says how they
            log in: ``basic``, or ``token`` from the registry's own endpoint or that at ``realm``. ``certificate`` is a
-           PEM file with a key and a certificate, for https. ``requests`` are those that came, oldest first.
+           PEM file with a key and a certificate, for https. Without ``referrers`` it has no list of referrers, as many
+           registries that are in use. ``requests`` are those that came, oldest first.
     Units: ``token_lifetime`` in seconds.
     """
 
@@ -38,12 +40,13 @@ class FakeRegistry:
         token_lifetime: float = 300,
         realm: str | None = None,
         single_post: bool = True,
+        referrers: bool = True,
         certificate: str | None = None,
     ) -> None:
         self.requests: list[Request] = []
         self.content = Content()
         self.access = Access(users or {}, login, anonymous_pull, token_lifetime, realm)
-        self._endpoints = Endpoints(self.content, self.access, single_post=single_post)
+        self._endpoints = Endpoints(self.content, self.access, single_post=single_post, referrers=referrers)
         self._certificate = certificate
         self._rules: list[Rule] = []
         self._lock = threading.RLock()
@@ -160,7 +163,7 @@ class FakeRegistry:
         """
         with self._lock:
             found = self.content.repository(repository)
-            digest = Digest.parse(reference) if ":" in reference else found.tags[reference]
+            digest = any_digest(reference) if ":" in reference else found.tags[reference]
             return found.manifests[digest]
 
     def blobs(self, repository: str) -> dict[Digest, bytes]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-_REPOSITORY = re.compile(r"/v2/(.+?)/(?:blobs|manifests|tags)/")
+_REPOSITORY = re.compile(r"/v2/(.+?)/(?:blobs|manifests|referrers|tags)/")
 
 
 @dataclass(frozen=True)
