@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
 from kubeimage.builder.steps import copy_key
 from kubeimage.context import ContextCollector, StatIndex
@@ -46,7 +47,7 @@ def digested(context: Path, entries: Sequence[Entry]) -> Sequence[Entry]:
     return ContextCollector(str(context)).with_digests(entries)
 
 
-def test_collecting_sources(benchmark, context: Path) -> None:
+def test_collecting_sources(benchmark: BenchmarkFixture, context: Path) -> None:
     collector = ContextCollector(str(context))
 
     found = benchmark(collector.collect, CopyRequest(("*",), "data"))
@@ -54,7 +55,9 @@ def test_collecting_sources(benchmark, context: Path) -> None:
     assert len(found.entries) == FOLDERS * (FILES + 1)
 
 
-def test_looking_digests_up(benchmark, context: Path, digested: Sequence[Entry], tmp_path: Path) -> None:
+def test_looking_digests_up(
+    benchmark: BenchmarkFixture, context: Path, digested: Sequence[Entry], tmp_path: Path
+) -> None:
     later = 10**18 * 5
     index = StatIndex(str(tmp_path), str(context), clock=lambda: later)
     collector = ContextCollector(str(context), stat_index=index)
@@ -65,13 +68,13 @@ def test_looking_digests_up(benchmark, context: Path, digested: Sequence[Entry],
     assert again == list(digested)
 
 
-def test_making_a_key(benchmark, digested: Sequence[Entry]) -> None:
+def test_making_a_key(benchmark: BenchmarkFixture, digested: Sequence[Entry]) -> None:
     key = benchmark(lambda: copy_key(Digest("0" * 64), (("kind", "COPY"),), digested).digest)
 
     assert len(key.hex) == 64
 
 
-def test_writing_a_layer(benchmark, entries: Sequence[Entry]) -> None:
+def test_writing_a_layer(benchmark: BenchmarkFixture, entries: Sequence[Entry]) -> None:
     digest = hashlib.sha256()
 
     written = benchmark(write_layer, entries, digest.update)
@@ -79,7 +82,7 @@ def test_writing_a_layer(benchmark, entries: Sequence[Entry]) -> None:
     assert len(written.digests) == FOLDERS * FILES
 
 
-def test_reading_headers(benchmark, entries: Sequence[Entry]) -> None:
+def test_reading_headers(benchmark: BenchmarkFixture, entries: Sequence[Entry]) -> None:
     tar = io.BytesIO()
     write_layer(entries, tar.write)
 
@@ -90,13 +93,13 @@ def test_reading_headers(benchmark, entries: Sequence[Entry]) -> None:
     assert [one.path for one in benchmark(read)] == [one.path for one in entries]
 
 
-def test_stacking_a_tree(benchmark, entries: Sequence[Entry]) -> None:
+def test_stacking_a_tree(benchmark: BenchmarkFixture, entries: Sequence[Entry]) -> None:
     tree = benchmark(Tree, entries)
 
     assert sum(one.kind is Kind.FILE for one in tree.values()) == FOLDERS * FILES
 
 
-def test_parsing_a_long_kubefile(benchmark) -> None:
+def test_parsing_a_long_kubefile(benchmark: BenchmarkFixture) -> None:
     kubefile = benchmark(parse, KUBEFILE)
 
     assert len(kubefile.layered) == 120

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.registry import FakeRegistry
@@ -83,7 +84,7 @@ def _prune(folder: Path, *, keep_cache: bool) -> None:
     prune_store(str(folder / "store"), keep_cache=keep_cache)
 
 
-def _save(folder: Path, **how) -> tuple[Digest, bytes]:
+def _save(folder: Path, **how: Any) -> tuple[Digest, bytes]:
     output = folder / "out" / "saved.tar"
     saved = save_image("kept:v1", str(output), root=str(folder / "store"), **how)
     return saved.manifest, output.read_bytes()

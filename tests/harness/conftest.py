@@ -8,10 +8,11 @@ import pytest
 from harness.trees import Content, write_tree
 
 Run = Callable[..., pytest.RunResult]
+WriteProject = Callable[[Mapping[str, Content]], None]
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> Callable[[Mapping[str, Content]], None]:
+def project(pytester: pytest.Pytester) -> WriteProject:
     """Write files into the folder that the inner pytest works in."""
 
     def write(tree: Mapping[str, Content]) -> None:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.harness.conftest import Run, WriteProject
+
 APP = {
     "app/Kubefile": "FROM scratch\nARG VERSION=1\nCOPY a.txt etc\nCMD run ${VERSION}\n",
     "app/a.txt": "hello\n",
@@ -12,7 +14,7 @@ def author(body: str, name: str = "test_it.py") -> dict[str, str]:
     return {name: "import pytest\n" + body}
 
 
-def test_fixtures_are_listed_with_what_they_are(run) -> None:
+def test_fixtures_are_listed_with_what_they_are(run: Run) -> None:
     result = run("--fixtures", "-q")
 
     for name in (
@@ -33,7 +35,7 @@ def test_fixtures_are_listed_with_what_they_are(run) -> None:
     result.stdout.no_fnmatch_line("*_kubefile_case*")
 
 
-def test_a_test_in_the_projects_folder_needs_no_option(project, run) -> None:
+def test_a_test_in_the_projects_folder_needs_no_option(project: WriteProject, run: Run) -> None:
     project(
         {
             **APP,
@@ -52,7 +54,7 @@ def test_a_test_in_the_projects_folder_needs_no_option(project, run) -> None:
     result.stdout.fnmatch_lines(["app/tests/test_it.py::test_it* PASSED*"])
 
 
-def test_the_marker_names_the_kubefile_and_how_to_build_it(project, run) -> None:
+def test_the_marker_names_the_kubefile_and_how_to_build_it(project: WriteProject, run: Run) -> None:
     project(
         {
             **APP,
@@ -72,7 +74,7 @@ def test_the_marker_names_the_kubefile_and_how_to_build_it(project, run) -> None
     run().assert_outcomes(passed=1)
 
 
-def test_a_test_runs_for_each_kubefile_of_its_marker_or_of_the_run(project, run) -> None:
+def test_a_test_runs_for_each_kubefile_of_its_marker_or_of_the_run(project: WriteProject, run: Run) -> None:
     project(
         {
             **APP,
@@ -106,7 +108,7 @@ def test_a_test_runs_for_each_kubefile_of_its_marker_or_of_the_run(project, run)
     ],
     ids=["no file", "misspelt", "no context"],
 )
-def test_a_marker_that_cannot_be_followed_is_an_error(project, run, mark: str, message: str) -> None:
+def test_a_marker_that_cannot_be_followed_is_an_error(project: WriteProject, run: Run, mark: str, message: str) -> None:
     project({**APP, **author(f"@pytest.mark.kubefile({mark})\ndef test_it(built_image): pass\n")})
 
     result = run()
@@ -115,7 +117,7 @@ def test_a_marker_that_cannot_be_followed_is_an_error(project, run, mark: str, m
     (result.stdout if "ERROR" in result.stdout.str() else result.stderr).fnmatch_lines([message])
 
 
-def test_without_any_kubefile_the_fixture_says_how_to_name_one(project, run) -> None:
+def test_without_any_kubefile_the_fixture_says_how_to_name_one(project: WriteProject, run: Run) -> None:
     project(author("def test_it(built_image): pass"))
 
     result = run()
@@ -125,7 +127,7 @@ def test_without_any_kubefile_the_fixture_says_how_to_name_one(project, run) -> 
     result.stdout.no_fnmatch_line("*harness/*")
 
 
-def test_a_failed_build_fails_the_test_with_the_builders_message(project, run) -> None:
+def test_a_failed_build_fails_the_test_with_the_builders_message(project: WriteProject, run: Run) -> None:
     project({"Kubefile": "FROM scratch\nCOPY b.txt etc\n", **author("def test_it(built_image): pass")})
 
     result = run()
@@ -135,7 +137,7 @@ def test_a_failed_build_fails_the_test_with_the_builders_message(project, run) -
     result.stdout.no_fnmatch_line("*harness/*")
 
 
-def test_the_image_goes_into_fixtures_of_any_scope_and_beside_generated_values(project, run) -> None:
+def test_the_image_goes_into_fixtures_of_any_scope_and_beside_generated_values(project: WriteProject, run: Run) -> None:
     project(
         {
             **APP,
@@ -159,7 +161,7 @@ def test_the_image_goes_into_fixtures_of_any_scope_and_beside_generated_values(p
     run("-p", "no:cacheprovider").assert_outcomes(passed=2)
 
 
-def test_failed_asserts_are_explained(project, run) -> None:
+def test_failed_asserts_are_explained(project: WriteProject, run: Run) -> None:
     project(
         {
             **APP,
@@ -189,7 +191,7 @@ def test_failed_asserts_are_explained(project, run) -> None:
     )
 
 
-def test_kube_build_takes_texts_paths_and_trees(project, run) -> None:
+def test_kube_build_takes_texts_paths_and_trees(project: WriteProject, run: Run) -> None:
     project(
         {
             **APP,
@@ -213,7 +215,7 @@ def test_kube_build_takes_texts_paths_and_trees(project, run) -> None:
     run("-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
-def test_kube_build_builds_on_images_and_trees(project, run) -> None:
+def test_kube_build_builds_on_images_and_trees(project: WriteProject, run: Run) -> None:
     project(
         author(
             "def test_it(kube_build):\n"
@@ -234,7 +236,7 @@ def test_kube_build_builds_on_images_and_trees(project, run) -> None:
     run("-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
-def test_kube_build_starts_without_a_cache_unless_it_goes_on(project, run) -> None:
+def test_kube_build_starts_without_a_cache_unless_it_goes_on(project: WriteProject, run: Run) -> None:
     project(
         author(
             "def test_it(kube_build):\n"
@@ -253,7 +255,7 @@ def test_kube_build_starts_without_a_cache_unless_it_goes_on(project, run) -> No
     run("-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
-def test_kube_build_raises_the_builders_errors(project, run) -> None:
+def test_kube_build_raises_the_builders_errors(project: WriteProject, run: Run) -> None:
     project(
         author(
             "from kubeimage.errors import KubefileError, SourceNotFoundError\n"
@@ -274,7 +276,7 @@ def test_content(kube_build): kube_build("FROM scratch\\nCOPY a b", {"a": ""}).r
 """
 
 
-def test_a_slip_in_a_test_is_told_at_its_own_line_and_not_deep_in_the_builder(project, run) -> None:
+def test_a_slip_in_a_test_is_told_at_its_own_line_and_not_deep_in_the_builder(project: WriteProject, run: Run) -> None:
     project(author(SLIPS))
 
     result, whole = run(), run("--full-trace", "-k", "test_source")
@@ -299,7 +301,7 @@ def test_a_slip_in_a_test_is_told_at_its_own_line_and_not_deep_in_the_builder(pr
     whole.stdout.fnmatch_lines(["*kubeimage/context/*.py*"])
 
 
-def test_the_stores_are_empty_and_fit_each_other(project, run) -> None:
+def test_the_stores_are_empty_and_fit_each_other(project: WriteProject, run: Run) -> None:
     project(
         author(
             "from kubeimage.protocols.cachekey import CacheKey\n"

@@ -1,8 +1,11 @@
 """How many examples a property gets, by what one of them costs; and strategies that several properties use."""
 
-from hypothesis import HealthCheck, settings
+from typing import Any
 
-from harness.strategies import edits, projects
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from harness.strategies import Edit, Project, edits, projects
 
 
 def examples(factor: float) -> settings:
@@ -17,6 +20,6 @@ def machine_examples(factor: float) -> settings:
     return settings(examples(factor), stateful_step_count=steps)
 
 
-def edited_projects(**options):
+def edited_projects(**options: Any) -> st.SearchStrategy[tuple[Project, Edit]]:
     """Give a project and one change to it."""
     return projects(min_size=3, **options).flatmap(lambda project: edits(project).map(lambda edit: (project, edit)))

@@ -99,7 +99,7 @@ def test_times_and_xattrs_of_a_context_change_nothing(project: Project) -> None:
     assert again.cache_misses == 0
 
 
-def touch(content):
+def touch(content: str) -> File:
     if not isinstance(content, str | bytes | File):
         return content
     old = content if isinstance(content, File) else File(content)

@@ -109,7 +109,7 @@ def test_an_edit_to_a_file_misses_from_the_first_instruction_that_reads_it(edite
     assert not any(one.cached for one in result.steps[first:])
 
 
-def _takes_other(project: Project, changed: Project, copy) -> bool:
+def _takes_other(project: Project, changed: Project, copy: CopyRequest | None) -> bool:
     """Whether a COPY takes something else from the changed context than from the first."""
     if copy is None:
         return False

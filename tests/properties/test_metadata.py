@@ -1,9 +1,11 @@
 """How commands and arguments are merged along a chain of images."""
 
+from collections.abc import Mapping
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model.build import merge
+from harness.model.build import Image, merge
 from harness.stateful.agreement import build_project, project_backends, read_image
 from harness.strategies import Project
 from kubeimage.image.document import merge_commands
@@ -15,19 +17,19 @@ COMMANDS = st.lists(st.sampled_from(("a", "b", "c", "sleep 5", "x=1,y=2")), max_
 
 @examples(1)
 @given(COMMANDS, COMMANDS)
-def test_merging_is_what_the_model_says(first, then) -> None:
+def test_merging_is_what_the_model_says(first: tuple[str, ...], then: tuple[str, ...]) -> None:
     assert merge_commands(first, then) == merge(first, then)
 
 
 @examples(1)
 @given(COMMANDS, COMMANDS, COMMANDS)
-def test_merging_is_associative(first, second, third) -> None:
+def test_merging_is_associative(first: tuple[str, ...], second: tuple[str, ...], third: tuple[str, ...]) -> None:
     assert merge_commands(merge_commands(first, second), third) == merge_commands(first, merge_commands(second, third))
 
 
 @examples(1)
 @given(COMMANDS, COMMANDS)
-def test_merging_the_same_again_changes_nothing(first, then) -> None:
+def test_merging_the_same_again_changes_nothing(first: tuple[str, ...], then: tuple[str, ...]) -> None:
     merged = merge_commands(first, then)
 
     assert merge_commands(merged, then) == merged
@@ -36,7 +38,7 @@ def test_merging_the_same_again_changes_nothing(first, then) -> None:
 
 @examples(1)
 @given(COMMANDS, COMMANDS)
-def test_order_is_kept_and_nothing_is_lost(first, then) -> None:
+def test_order_is_kept_and_nothing_is_lost(first: tuple[str, ...], then: tuple[str, ...]) -> None:
     merged = merge_commands(first, then)
 
     assert merged[: len(first)] == first
@@ -46,8 +48,12 @@ def test_order_is_kept_and_nothing_is_lost(first, then) -> None:
 
 @examples(0.5)
 @given(st.lists(st.tuples(COMMANDS, st.dictionaries(st.sampled_from("AB"), st.sampled_from("123"))), max_size=4))
-def test_a_chain_of_images_runs_each_inherited_command_once(chain) -> None:
-    base, run, arguments = None, (), {}
+def test_a_chain_of_images_runs_each_inherited_command_once(
+    chain: list[tuple[tuple[str, ...], dict[str, str]]],
+) -> None:
+    base: Image | None = None
+    run: tuple[str, ...] = ()
+    arguments: dict[str, str] = {}
     for commands, given_arguments in chain:
         project = _stage(base, commands, given_arguments)
         backends = project_backends(project)
@@ -58,7 +64,7 @@ def test_a_chain_of_images_runs_each_inherited_command_once(chain) -> None:
         assert {**base.parent_arguments, **base.arguments} == arguments
 
 
-def _stage(base, commands, arguments) -> Project:
+def _stage(base: Image | None, commands: tuple[str, ...], arguments: Mapping[str, str]) -> Project:
     text = "".join(f"ARG {key}={value}\n" for key, value in arguments.items())
     project = Project.of(f"FROM {'base:1' if base else 'scratch'}\n{text}", base=base)
     behind: list[Instruction] = [Cmd((command,)) for command in commands]

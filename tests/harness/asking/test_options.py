@@ -7,6 +7,7 @@ import pytest
 
 from harness.asking.options import OPTIONS
 from harness.trees import Content
+from tests.harness.conftest import Run, WriteProject
 
 APP: dict[str, Content] = {"app/Kubefile": "FROM scratch\nCOPY a.txt etc\n", "app/a.txt": "hello\n"}
 ARG = "FROM scratch\nARG NAME\nCOPY ${NAME} etc\n"
@@ -17,14 +18,14 @@ def ini(**settings: str) -> dict[str, Content]:
     return {"pytest.ini": f"[pytest]\n{lines}"}
 
 
-def test_help_tells_of_every_option_and_setting(run) -> None:
+def test_help_tells_of_every_option_and_setting(run: Run) -> None:
     result = run("--help")
 
     result.stdout.fnmatch_lines(["cluster images from Kubefiles:", *(f"  {option.flag}*" for option in OPTIONS)])
     result.stdout.fnmatch_lines([f"  {option.name} (*" for option in OPTIONS])
 
 
-def test_markers_tells_of_the_marker(run) -> None:
+def test_markers_tells_of_the_marker(run: Run) -> None:
     run("--markers").stdout.fnmatch_lines(["@pytest.mark.kubefile(*paths, context=None, *"])
 
 
@@ -63,7 +64,9 @@ def test_markers_tells_of_the_marker(run) -> None:
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
 )
-def test_what_cannot_be_followed_is_a_usage_error(project, run, arguments: list[str], message: str) -> None:
+def test_what_cannot_be_followed_is_a_usage_error(
+    project: WriteProject, run: Run, arguments: list[str], message: str
+) -> None:
     project({**APP, "odd[1/Kubefile": "FROM scratch\n"})
 
     result = run(*arguments)
@@ -72,7 +75,7 @@ def test_what_cannot_be_followed_is_a_usage_error(project, run, arguments: list[
     result.stderr.fnmatch_lines([message.replace("[", "[[]")])
 
 
-def test_an_unknown_backend_is_a_usage_error_in_both_forms(project, run) -> None:
+def test_an_unknown_backend_is_a_usage_error_in_both_forms(project: WriteProject, run: Run) -> None:
     project({**APP, **ini(kubefile_backend="disk")})
 
     option, setting = run(backend="disk"), run(backend=None)
@@ -96,7 +99,9 @@ def test_an_unknown_backend_is_a_usage_error_in_both_forms(project, run) -> None
     ],
     ids=lambda text: text.partition(" ")[0],
 )
-def test_a_setting_of_pyproject_that_cannot_be_followed_is_named(project, run, lines: str, message: str) -> None:
+def test_a_setting_of_pyproject_that_cannot_be_followed_is_named(
+    project: WriteProject, run: Run, lines: str, message: str
+) -> None:
     project({**APP, "pyproject.toml": f"[tool.pytest.ini_options]\n{lines}\n"})
 
     result = run("app/Kubefile::lint", backend=None)
@@ -109,7 +114,7 @@ needs_typed_settings = pytest.mark.skipif(pytest.version_tuple < (9, 0), reason=
 
 
 @needs_typed_settings
-def test_typed_settings_of_pyproject_are_taken_as_they_are(project, run) -> None:
+def test_typed_settings_of_pyproject_are_taken_as_they_are(project: WriteProject, run: Run) -> None:
     settings = (
         "kubefile_max_layers = 1\nkubefile_max_size = '1kB'\nkubefile_min_efficiency = 1\nkubefile_skip = ['lint']\n"
     )
@@ -123,7 +128,7 @@ def test_typed_settings_of_pyproject_are_taken_as_they_are(project, run) -> None
 
 @needs_typed_settings
 @pytest.mark.parametrize("line", ["kubefile_max_layers = 'one'", "kubefile_skip = 'lint'", "kubefile_max_size = 5"])
-def test_a_typed_setting_of_the_wrong_type_is_named(project, run, line: str) -> None:
+def test_a_typed_setting_of_the_wrong_type_is_named(project: WriteProject, run: Run, line: str) -> None:
     project({**APP, "pyproject.toml": f"[tool.pytest]\n{line}\n"})
 
     result = run("app/Kubefile::lint")
@@ -140,7 +145,7 @@ ODD = {
 }
 
 
-def test_a_key_that_is_copied_is_a_warning_at_its_line_unless_it_is_allowed(project, run) -> None:
+def test_a_key_that_is_copied_is_a_warning_at_its_line_unless_it_is_allowed(project: WriteProject, run: Run) -> None:
     project(ODD)
 
     told = run("app/Kubefile::build", *WARN)
@@ -154,7 +159,7 @@ def test_a_key_that_is_copied_is_a_warning_at_its_line_unless_it_is_allowed(proj
     none.assert_outcomes(passed=1)
 
 
-def test_advice_of_an_allowed_code_is_not_given(project, run) -> None:
+def test_advice_of_an_allowed_code_is_not_given(project: WriteProject, run: Run) -> None:
     project({**ODD, **ini(kubefile_strict_lint="true")})
 
     told, silent = run("app/Kubefile::lint"), run("app/Kubefile::lint", "--kubefile-allow-lint=W04")
@@ -175,7 +180,7 @@ def pytest_kubefile_backends(config, path):
 """
 
 
-def test_a_leftover_that_is_allowed_is_none(project, run) -> None:
+def test_a_leftover_that_is_allowed_is_none(project: WriteProject, run: Run) -> None:
     project({"app/Kubefile": "FROM scratch\nRUN make\n", "conftest.py": CONFTEST})
 
     told = run("app/Kubefile::no-leaks", backend=None)
@@ -192,7 +197,7 @@ def test_a_leftover_that_is_allowed_is_none(project, run) -> None:
     silent.assert_outcomes(passed=1)
 
 
-def test_a_run_without_isolation_sees_the_machine(project, run, pytester: pytest.Pytester) -> None:
+def test_a_run_without_isolation_sees_the_machine(project: WriteProject, run: Run, pytester: pytest.Pytester) -> None:
     project({"app/Kubefile": f"FROM scratch\nRUN touch {pytester.path}/outside; echo > made\n"})
 
     inside = run("app/Kubefile::build", "--kubefile-isolation=none", backend="copy")
@@ -201,7 +206,7 @@ def test_a_run_without_isolation_sees_the_machine(project, run, pytester: pytest
     assert (pytester.path / "outside").exists()
 
 
-def test_kubefiles_of_the_ini_file_are_collected_beside_the_tests(project, run) -> None:
+def test_kubefiles_of_the_ini_file_are_collected_beside_the_tests(project: WriteProject, run: Run) -> None:
     project({**APP, "test_it.py": "def test_it(): pass", **ini(kubefile="app/Kubefile")})
 
     result = run("-k", "parse or test_it")
@@ -209,13 +214,13 @@ def test_kubefiles_of_the_ini_file_are_collected_beside_the_tests(project, run) 
     result.assert_outcomes(passed=2, deselected=8)
 
 
-def test_a_kubefile_below_a_test_path_is_collected_once(project, run) -> None:
+def test_a_kubefile_below_a_test_path_is_collected_once(project: WriteProject, run: Run) -> None:
     project({**APP, "app/test_it.py": "def test_it(): pass"})
 
     run("--kubefile=app/Kubefile", "app").assert_outcomes(passed=10)
 
 
-def test_a_kubefile_in_a_folder_that_pytest_passes_over_is_collected_alone(project, run) -> None:
+def test_a_kubefile_in_a_folder_that_pytest_passes_over_is_collected_alone(project: WriteProject, run: Run) -> None:
     project({"build/in/Kubefile": "FROM scratch\n", "build/test_not.py": "def test(): assert 0", "test_it.py": ""})
 
     alone, below = run("--kubefile=build", "-k", "parse"), run("--kubefile=build", ".", "-v")
@@ -225,7 +230,7 @@ def test_a_kubefile_in_a_folder_that_pytest_passes_over_is_collected_alone(proje
     below.stdout.fnmatch_lines(["build/in/Kubefile::parse PASSED*"])
 
 
-def test_a_kubefile_that_is_ignored_though_it_is_named_is_a_usage_error(project, run) -> None:
+def test_a_kubefile_that_is_ignored_though_it_is_named_is_a_usage_error(project: WriteProject, run: Run) -> None:
     project({**APP, "conftest.py": "collect_ignore = ['app']"})
 
     result = run("--kubefile=app", ".")
@@ -234,7 +239,7 @@ def test_a_kubefile_that_is_ignored_though_it_is_named_is_a_usage_error(project,
     result.stderr.fnmatch_lines(["ERROR: --kubefile: pytest does not collect */app/Kubefile, though it is named: *"])
 
 
-def test_paths_of_the_ini_file_are_relative_to_it(project, run, pytester: pytest.Pytester) -> None:
+def test_paths_of_the_ini_file_are_relative_to_it(project: WriteProject, run: Run, pytester: pytest.Pytester) -> None:
     project({**APP, "deep/test_it.py": "def test_it(): pass", **ini(kubefile="app")})
     os.chdir(pytester.path / "deep")
 
@@ -243,7 +248,7 @@ def test_paths_of_the_ini_file_are_relative_to_it(project, run, pytester: pytest
     result.stdout.fnmatch_lines(["app/Kubefile::parse"])
 
 
-def test_the_context_is_the_kubefiles_folder_unless_it_is_given(project, run) -> None:
+def test_the_context_is_the_kubefiles_folder_unless_it_is_given(project: WriteProject, run: Run) -> None:
     project({**APP, "other/a.txt": "", "other/in/Kubefile": "FROM scratch\nCOPY in a.txt etc\n"})
 
     result = run("--kubefile=other", "--kubefile-context=other", "-k", "build")
@@ -252,7 +257,7 @@ def test_the_context_is_the_kubefiles_folder_unless_it_is_given(project, run) ->
 
 
 def test_build_arguments_are_given_and_taken_from_the_environment(
-    project, run, monkeypatch: pytest.MonkeyPatch
+    project: WriteProject, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project({"Kubefile": ARG, "a.txt": ""})
     monkeypatch.setenv("NAME", "a.txt")
@@ -270,7 +275,7 @@ def test_build_arguments_are_given_and_taken_from_the_environment(
     )
 
 
-def test_a_build_argument_that_the_only_kubefile_does_not_declare_is_an_error(project, run) -> None:
+def test_a_build_argument_that_the_only_kubefile_does_not_declare_is_an_error(project: WriteProject, run: Run) -> None:
     project(APP)
 
     result = run("--kubefile=app", "--kubefile-build-arg=NAME=x", "-k", "build")
@@ -279,7 +284,7 @@ def test_a_build_argument_that_the_only_kubefile_does_not_declare_is_an_error(pr
     result.stdout.fnmatch_lines(["error[[]E0102[]]: no ARG declares*NAME*"])
 
 
-def test_of_many_kubefiles_those_get_a_build_argument_that_declare_it(project, run) -> None:
+def test_of_many_kubefiles_those_get_a_build_argument_that_declare_it(project: WriteProject, run: Run) -> None:
     project({**APP, "with/Kubefile": ARG, "with/a.txt": ""})
 
     result = run(
@@ -295,7 +300,7 @@ def test_of_many_kubefiles_those_get_a_build_argument_that_declare_it(project, r
     result.stdout.fnmatch_lines(["*app/Kubefile:1: KubefileWarning: *NAME is left out here: no ARG declares it"])
 
 
-def test_the_platform_chooses_the_architecture(project, run) -> None:
+def test_the_platform_chooses_the_architecture(project: WriteProject, run: Run) -> None:
     project({"Kubefile": "FROM scratch\nCOPY ${ARCH}/tool bin\n", "riscv64/tool": ""})
 
     chosen, own = run("Kubefile::build", "--kubefile-platform=linux/riscv64"), run("Kubefile::build")
@@ -305,7 +310,7 @@ def test_the_platform_chooses_the_architecture(project, run) -> None:
 
 
 @pytest.mark.parametrize("source", ["base", "base/Kubefile", "files", "empty"])
-def test_something_stands_in_for_a_base_image(project, run, source: str) -> None:
+def test_something_stands_in_for_a_base_image(project: WriteProject, run: Run, source: str) -> None:
     project(
         {
             "app/Kubefile": "FROM rootfs:v1\nCOPY a.txt etc\n",
@@ -325,7 +330,7 @@ def test_something_stands_in_for_a_base_image(project, run, source: str) -> None
     )
 
 
-def test_a_quiet_report_says_what_stood_in_for_a_base_image_too(project, run) -> None:
+def test_a_quiet_report_says_what_stood_in_for_a_base_image_too(project: WriteProject, run: Run) -> None:
     project({"app/Kubefile": "FROM rootfs:v1\n", "lib/Kubefile": "FROM scratch\n", "base/x": ""})
 
     result = run("-q", "--kubefile=.", "--kubefile-skip=reproducible", "--kubefile-base=rootfs:v1=base", ".")
@@ -335,7 +340,7 @@ def test_a_quiet_report_says_what_stood_in_for_a_base_image_too(project, run) ->
     )
 
 
-def test_a_store_is_not_spoken_of_where_all_is_in_memory(project, run) -> None:
+def test_a_store_is_not_spoken_of_where_all_is_in_memory(project: WriteProject, run: Run) -> None:
     project(APP)
 
     result = run("app/Kubefile::build", "--kubefile-root=kept")
@@ -343,7 +348,7 @@ def test_a_store_is_not_spoken_of_where_all_is_in_memory(project, run) -> None:
     result.stdout.fnmatch_lines(["kubeimage: *, backend memory, in a store that goes with the run"])
 
 
-def test_a_tar_stands_in_for_a_base_image(project, run, pytester: pytest.Pytester) -> None:
+def test_a_tar_stands_in_for_a_base_image(project: WriteProject, run: Run, pytester: pytest.Pytester) -> None:
     import tarfile
 
     project({"app/Kubefile": "FROM rootfs:v1\n", "etc/x": "from a tar", "test_it.py": TAR_TEST})
@@ -361,7 +366,7 @@ def test_the_tar_is_below(built_image):
 """
 
 
-def test_a_base_that_nothing_stands_in_for_is_an_error_with_its_line(project, run) -> None:
+def test_a_base_that_nothing_stands_in_for_is_an_error_with_its_line(project: WriteProject, run: Run) -> None:
     project({"app/Kubefile": "FROM rootfs:v1\n"})
 
     result = run("--kubefile=app")
@@ -369,7 +374,7 @@ def test_a_base_that_nothing_stands_in_for_is_an_error_with_its_line(project, ru
     result.stdout.fnmatch_lines(["*_ Kubefile::build _*", "error[[]E0402[]]: *rootfs:v1*", "  --> app/Kubefile:1:*"])
 
 
-def test_what_stands_in_for_a_base_may_not_stand_on_it(project, run) -> None:
+def test_what_stands_in_for_a_base_may_not_stand_on_it(project: WriteProject, run: Run) -> None:
     project({"app/Kubefile": "FROM rootfs:v1\n"})
 
     result = run("app/Kubefile::build", "--kubefile-base=rootfs:v1=app")
@@ -379,7 +384,7 @@ def test_what_stands_in_for_a_base_may_not_stand_on_it(project, run) -> None:
     )
 
 
-def test_the_layer_limit_can_be_lowered(project, run) -> None:
+def test_the_layer_limit_can_be_lowered(project: WriteProject, run: Run) -> None:
     project(
         {
             "app/Kubefile": "FROM base\nCOPY a .\nCMD x\nCOPY b .\nCOPY a a.txt\n",
@@ -409,7 +414,7 @@ def test_the_layer_limit_can_be_lowered(project, run) -> None:
     )
 
 
-def test_checks_are_left_out(project, run) -> None:
+def test_checks_are_left_out(project: WriteProject, run: Run) -> None:
     project({**APP, **ini(kubefile_skip="\n    lint\n    oci-valid")})
 
     both, other = run("--kubefile=app"), run("--kubefile=app", "--kubefile-skip=build")
@@ -418,7 +423,7 @@ def test_checks_are_left_out(project, run) -> None:
     other.assert_outcomes(passed=8)
 
 
-def test_a_store_is_used_and_kept(project, run, pytester: pytest.Pytester) -> None:
+def test_a_store_is_used_and_kept(project: WriteProject, run: Run, pytester: pytest.Pytester) -> None:
     project(APP)
     root = Path(pytester.path, "kept")
 
@@ -430,7 +435,7 @@ def test_a_store_is_used_and_kept(project, run, pytester: pytest.Pytester) -> No
     assert (root / "oci-layout").exists()
 
 
-def test_a_store_of_the_run_goes_with_it(project, run, pytester: pytest.Pytester) -> None:
+def test_a_store_of_the_run_goes_with_it(project: WriteProject, run: Run, pytester: pytest.Pytester) -> None:
     project(APP)
 
     run("app/Kubefile::build", "--basetemp=temp", backend=None).assert_outcomes(passed=1)

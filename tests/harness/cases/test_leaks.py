@@ -44,7 +44,9 @@ def test_a_process_that_works_in_the_store_is_a_leak(place: tuple[str, str]) -> 
 
 
 @pytest.mark.parametrize(("name", "leaks"), [("core", 3), (".coverage.host.1", 0), (".hypothesis", 0)])
-def test_what_pytest_writes_into_the_working_directory_is_no_leak(place, name: str, leaks: int) -> None:
+def test_what_pytest_writes_into_the_working_directory_is_no_leak(
+    place: tuple[str, str], name: str, leaks: int
+) -> None:
     context, _ = place
     before = take_snapshot(context)
     Path(name).touch()

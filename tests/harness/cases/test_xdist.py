@@ -3,6 +3,7 @@
 import pytest
 
 from harness.trees import Content
+from tests.harness.conftest import Run, WriteProject
 
 pytest.importorskip("xdist")
 
@@ -27,7 +28,7 @@ def apps(count: int, contents: int) -> dict[str, Content]:
     }
 
 
-def test_workers_build_each_content_once(project, run, pytester: pytest.Pytester) -> None:
+def test_workers_build_each_content_once(project: WriteProject, run: Run, pytester: pytest.Pytester) -> None:
     log = pytester.path / "log"
     project(
         {
@@ -49,7 +50,7 @@ def test_workers_build_each_content_once(project, run, pytester: pytest.Pytester
     result.stdout.fnmatch_lines_random(["app0/Kubefile: * 0 of 1 steps from the cache*", "app1/Kubefile: *"])
 
 
-def test_failures_read_the_same_from_a_worker(project, run) -> None:
+def test_failures_read_the_same_from_a_worker(project: WriteProject, run: Run) -> None:
     project({"app/Kubefile": 'FROM scratch\nCOPY b.txt etc\nCMD ["kubectl", "apply"]\n'})
 
     result = run("-n2", "--kubefile=app", "-W", "default::harness.asking.warning.KubefileWarning", backend=None)
@@ -67,7 +68,7 @@ def test_failures_read_the_same_from_a_worker(project, run) -> None:
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_without_the_build_item_one_worker_says_why(project, run) -> None:
+def test_without_the_build_item_one_worker_says_why(project: WriteProject, run: Run) -> None:
     project({"app/Kubefile": "FROM scratch\nCOPY b.txt etc\n"})
 
     result = run("-n2", "--kubefile=app", "--kubefile-skip=build", backend=None)

@@ -12,7 +12,9 @@ from kubeimage.api.building import Backends
 from kubeimage.context import ContextCollector
 from kubeimage.errors import CheckError
 from kubeimage.layer.entry import Entry, Kind
+from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.protocols.context import Collected, CopyRequest
+from tests.harness.checks.conftest import Cases
 
 TEXT = "FROM scratch\nCOPY a etc\nRUN anything\nCOPY b c etc\nCOPY d/* opt\n"
 CONTEXT = {
@@ -26,11 +28,11 @@ CONTEXT = {
 }
 
 
-def test_edits_miss_from_their_first_reader_on(make_case) -> None:
+def test_edits_miss_from_their_first_reader_on(make_case: Cases) -> None:
     check_cache_continuity(make_case(TEXT, CONTEXT, effect=lambda tree: tree.write("made", "")))
 
 
-def test_the_context_itself_stays_as_it_is(make_case, tmp_path: Path) -> None:
+def test_the_context_itself_stays_as_it_is(make_case: Cases, tmp_path: Path) -> None:
     case = make_case(TEXT, CONTEXT, effect=lambda _tree: None)
     before = {path: path.lstat() for path in sorted((tmp_path / "app").rglob("*"))}
 
@@ -43,11 +45,11 @@ def test_the_context_itself_stays_as_it_is(make_case, tmp_path: Path) -> None:
 class ForgetfulCache(MemoryBuildCache):
     """A cache that has never anything."""
 
-    def lookup(self, _key):
+    def lookup(self, _key: CacheKey) -> None:
         return None
 
 
-def test_a_cache_that_misses_an_unchanged_step_is_caught(make_case) -> None:
+def test_a_cache_that_misses_an_unchanged_step_is_caught(make_case: Cases) -> None:
     def change(backends: Backends) -> Backends:
         return replace(backends, cache=ForgetfulCache(backends.layers))
 
@@ -66,7 +68,7 @@ class UmaskCollector(ContextCollector):
         return replace(found, entries=[entry._replace(mode=entry.mode & 0o700) for entry in found.entries])
 
 
-def test_a_key_that_depends_on_more_than_the_content_is_caught(make_case) -> None:
+def test_a_key_that_depends_on_more_than_the_content_is_caught(make_case: Cases) -> None:
     def change(backends: Backends) -> Backends:
         return replace(backends, collector=lambda context: kind_for(context)(context))
 
@@ -94,7 +96,7 @@ class TrustingCollector(ContextCollector):
         return found
 
 
-def test_a_key_that_overlooks_a_change_is_caught(make_case) -> None:
+def test_a_key_that_overlooks_a_change_is_caught(make_case: Cases) -> None:
     def change(backends: Backends) -> Backends:
         return replace(backends, collector=TrustingCollector)
 

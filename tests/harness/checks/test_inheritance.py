@@ -1,25 +1,29 @@
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from harness.cases.case import Case
 from harness.checks.failed import CheckFailedError
 from harness.checks.inheritance import check_cmd_args_merge
 from kubeimage.image.config import Image
 from kubeimage.image.document import Arguments, Commands
+from tests.harness.checks.conftest import Cases
 
 TEXT = "FROM base:1\nARG A=1,B=${A}2\nARG C\nCMD x\nCMD own\nCMD own\n"
 BASE = "FROM scratch\nARG A=0,E=5\nCMD x\nCMD y\nCMD x\n"
 
 
 @pytest.fixture
-def case(make_case, tmp_path):
+def case(make_case: Cases, tmp_path: Path) -> Case:
     (tmp_path / "base").mkdir()
     (tmp_path / "base/Kubefile").write_text(BASE)
     return make_case(TEXT, bases=(("base:1", str(tmp_path / "base")),), build_args=("A=7",))
 
 
-def test_what_the_builder_merges_is_what_the_design_says(case) -> None:
+def test_what_the_builder_merges_is_what_the_design_says(case: Case) -> None:
     check_cmd_args_merge(case)
 
     assert case.image.image.cmd == Commands(("x", "y", "x"), ("x", "own", "own"))
@@ -37,7 +41,7 @@ def test_what_the_builder_merges_is_what_the_design_says(case) -> None:
     ],
     ids=["lost repeat", "order", "ignored build argument", "unset argument", "label"],
 )
-def test_an_image_that_merges_otherwise_is_caught(case, change, message: str) -> None:
+def test_an_image_that_merges_otherwise_is_caught(case: Case, change: dict[str, Any], message: str) -> None:
     image: Image = replace(case.image.image, **change)
     altered = SimpleNamespace(
         plan=case.plan, kubefile=case.kubefile, options=case.options, result=SimpleNamespace(image=image)

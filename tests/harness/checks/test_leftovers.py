@@ -7,8 +7,10 @@ import pytest
 
 from harness.checks.failed import CheckFailedError
 from harness.checks.leftovers import check_no_leaks
+from harness.fakes.memory_tree import MemoryTree
 from harness.fakes.mounts import MemoryMounter
 from kubeimage.errors import KubeimageError, SourceNotFoundError
+from tests.harness.checks.conftest import Cases
 
 TEXT = "FROM scratch\nCOPY a .\nRUN anything\n"
 
@@ -19,12 +21,12 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path / "work")
 
 
-def test_a_build_that_leaves_nothing_passes(make_case) -> None:
+def test_a_build_that_leaves_nothing_passes(make_case: Cases) -> None:
     check_no_leaks(make_case(TEXT, {"a": "1"}, effect=lambda tree: tree.write("made", "")))
 
 
-def test_a_changed_context_and_a_file_beside_it_are_told(make_case, tmp_path: Path) -> None:
-    def effect(_tree) -> None:
+def test_a_changed_context_and_a_file_beside_it_are_told(make_case: Cases, tmp_path: Path) -> None:
+    def effect(_tree: MemoryTree) -> None:
         (tmp_path / "app/new").touch()
         (tmp_path / "app/a").write_text("changed")
         Path("core").touch()
@@ -39,10 +41,10 @@ def test_a_changed_context_and_a_file_beside_it_are_told(make_case, tmp_path: Pa
     )
 
 
-def test_a_process_that_lives_on_is_told(make_case) -> None:
+def test_a_process_that_lives_on_is_told(make_case: Cases) -> None:
     started: list[subprocess.Popen[bytes]] = []
 
-    def effect(_tree) -> None:
+    def effect(_tree: MemoryTree) -> None:
         started.append(subprocess.Popen(["sleep", "60"]))
 
     try:
@@ -56,8 +58,8 @@ def test_a_process_that_lives_on_is_told(make_case) -> None:
     assert raised.value.details[0].startswith(f"  the process {started[0].pid} (")
 
 
-def test_a_failed_build_must_leave_nothing_either(make_case, tmp_path: Path) -> None:
-    def effect(_tree) -> None:
+def test_a_failed_build_must_leave_nothing_either(make_case: Cases, tmp_path: Path) -> None:
+    def effect(_tree: MemoryTree) -> None:
         (tmp_path / "app/new").touch()
         raise SourceNotFoundError("anything")
 
@@ -77,7 +79,7 @@ class LeakyMounter(MemoryMounter):
         return super().mounted + 1
 
 
-def test_a_mount_in_memory_that_stays_is_told(make_case) -> None:
+def test_a_mount_in_memory_that_stays_is_told(make_case: Cases) -> None:
     case = make_case(
         TEXT,
         {"a": "1"},

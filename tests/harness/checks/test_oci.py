@@ -13,24 +13,26 @@ from harness.fakes.stores import MemoryLayerStore
 from harness.images.image import BuiltImage
 from kubeimage.api.building import Backends
 from kubeimage.image import canonical
+from kubeimage.image.digest import Digest
+from tests.harness.checks.conftest import Cases
 
 jsonschema = pytest.importorskip("jsonschema")
 
 TEXT = "FROM scratch\nCOPY a .\nCMD x\n"
 
 
-def test_a_built_image_is_valid(make_case) -> None:
+def test_a_built_image_is_valid(make_case: Cases) -> None:
     check_oci_valid(make_case(TEXT, {"a": "1"}))
 
 
 class DamagedLayers(MemoryLayerStore):
     """Gives each layer with one more byte."""
 
-    def open(self, diff_id):
+    def open(self, diff_id: Digest) -> io.BytesIO:
         return io.BytesIO(super().open(diff_id).read() + b"\0")
 
 
-def test_a_layer_that_is_not_what_its_digest_says_is_caught(make_case) -> None:
+def test_a_layer_that_is_not_what_its_digest_says_is_caught(make_case: Cases) -> None:
     def change(backends: Backends) -> Backends:
         damaged = DamagedLayers()
         vars(damaged).update(vars(backends.layers))
@@ -107,14 +109,14 @@ def blobs(image: BuiltImage) -> dict[str, str]:
     return {name: f"blobs/sha256/{digest.hex}" for name, digest in digests.items()}
 
 
-def test_a_layout_on_disk_is_read_as_other_tools_do(layout) -> None:
+def test_a_layout_on_disk_is_read_as_other_tools_do(layout: tuple[str, BuiltImage]) -> None:
     root, image = layout
 
     assert list(_layout_problems(jsonschema, root, image.result.manifest)) == []
 
 
 @pytest.mark.parametrize("name", ["manifest", "config", "layer"])
-def test_a_blob_that_is_gone_or_damaged_is_told(layout, name: str) -> None:
+def test_a_blob_that_is_gone_or_damaged_is_told(layout: tuple[str, BuiltImage], name: str) -> None:
     root, image = layout
     path = Path(root, blobs(image)[name])
     size = path.stat().st_size
@@ -133,7 +135,7 @@ def test_a_blob_that_is_gone_or_damaged_is_told(layout, name: str) -> None:
     assert gone == [start + "No such file or directory"]
 
 
-def test_an_image_that_the_index_does_not_list_is_told(layout) -> None:
+def test_an_image_that_the_index_does_not_list_is_told(layout: tuple[str, BuiltImage]) -> None:
     root, image = layout
 
     problems = list(_layout_problems(jsonschema, root, image.id))

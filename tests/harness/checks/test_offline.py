@@ -1,13 +1,18 @@
+from pathlib import Path
+
 import pytest
 
 from harness.checks.failed import CheckFailedError
 from harness.checks.offline import check_offline_complete
+from harness.fakes.registry.fake import FakeRegistry
 from tests.containers import small_image
+from tests.harness.checks.conftest import Cases
+from tests.harness.conftest import Run, WriteProject
 
 RECORD = '{"version": 1, "images": [{"name": "r.io/app:v1", "digest": "sha256:%s"}], "ignored": [], "charts": []}'
 
 
-def test_an_image_that_names_no_container_image_is_complete(make_case) -> None:
+def test_an_image_that_names_no_container_image_is_complete(make_case: Cases) -> None:
     check_offline_complete(make_case("FROM scratch\nCOPY a .\n", {"a": "1"}))
 
 
@@ -16,14 +21,14 @@ def test_an_image_that_names_no_container_image_is_complete(make_case) -> None:
     [{"manifests/imageList": "r.io/app:v1"}, {"registry/images.json": RECORD % ("a" * 64), "manifests/x": ""}],
     ids=["named", "recorded"],
 )
-def test_what_is_not_whole_is_listed(make_case, context: dict[str, str]) -> None:
+def test_what_is_not_whole_is_listed(make_case: Cases, context: dict[str, str]) -> None:
     with pytest.raises(CheckFailedError, match="not complete without a network") as caught:
         check_offline_complete(make_case("FROM scratch\nCOPY . .\n", context))
 
     assert any("r.io/app:v1" in line and "the tag is missing" in line for line in caught.value.details)
 
 
-def test_the_check_is_there_where_images_are_to_be_packed(project, run) -> None:
+def test_the_check_is_there_where_images_are_to_be_packed(project: WriteProject, run: Run) -> None:
     project({"app/Kubefile": "FROM scratch\nCOPY a .\n", "app/a": ""})
 
     result = run("--kubefile=app", "--kubefile-pull-images=missing", "-v", "-k", "offline", backend="copy")
@@ -31,7 +36,9 @@ def test_the_check_is_there_where_images_are_to_be_packed(project, run) -> None:
     result.stdout.fnmatch_lines(["app/Kubefile::offline-complete PASSED*"])
 
 
-def test_a_run_packs_with_the_users_own_settings(project, run, fake_registry, monkeypatch, tmp_path) -> None:
+def test_a_run_packs_with_the_users_own_settings(
+    project: WriteProject, run: Run, fake_registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     image = small_image("one")
     for data in image.blobs.values():
         fake_registry.put_blob("app", data)

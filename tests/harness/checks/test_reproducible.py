@@ -1,24 +1,29 @@
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.checks.failed import CheckFailedError
 from harness.checks.reproducible import _compare, check_reproducible
+from harness.fakes.memory_tree import MemoryTree
 from harness.trees import File, Folder, HardLink, Link
+from tests.harness.checks.conftest import Cases
 
 TEXT = "FROM scratch\nCOPY a etc\nRUN anything\n"
 
 
-def test_a_project_is_reproducible(make_case) -> None:
+def test_a_project_is_reproducible(make_case: Cases) -> None:
     context = {"a/x": "1", "a/y": HardLink("a/x"), "a/z": Link("x"), "a/d": Folder(0o700), "a/d/e": File("2", 0o4755)}
 
     check_reproducible(make_case(TEXT, context, effect=lambda tree: tree.write("made", "always the same")))
 
 
-def fail(make_case, *effects) -> CheckFailedError:
+def fail(make_case: Cases, *effects: Callable[..., Any]) -> CheckFailedError:
     calls = iter(effects)
 
-    def effect(tree) -> None:
+    def effect(tree: MemoryTree) -> None:
         next(calls)(tree)
 
     with pytest.raises(CheckFailedError) as raised:
@@ -26,7 +31,7 @@ def fail(make_case, *effects) -> CheckFailedError:
     return raised.value
 
 
-def test_a_command_that_writes_something_else_each_time_is_named(make_case) -> None:
+def test_a_command_that_writes_something_else_each_time_is_named(make_case: Cases) -> None:
     error = fail(make_case, lambda tree: tree.write("stamp", "10:00"), lambda tree: tree.write("stamp", "10:01!"))
 
     assert error.message.startswith("built twice, two layers: sha256:")
@@ -48,12 +53,14 @@ def test_a_command_that_writes_something_else_each_time_is_named(make_case) -> N
     ],
     ids=["mode", "target", "kind", "nothing at the second", "nothing at the first"],
 )
-def test_every_kind_of_difference_is_told(make_case, first, second, detail: str) -> None:
+def test_every_kind_of_difference_is_told(
+    make_case: Cases, first: Callable[..., Any], second: Callable[..., Any], detail: str
+) -> None:
     assert fail(make_case, first, second).details == (detail,)
 
 
-def test_many_differences_are_cut_short(make_case) -> None:
-    def write_many(tree) -> None:
+def test_many_differences_are_cut_short(make_case: Cases) -> None:
+    def write_many(tree: MemoryTree) -> None:
         for number in range(20):
             tree.write(str(number), "")
 
@@ -62,7 +69,7 @@ def test_many_differences_are_cut_short(make_case) -> None:
     assert (len(error.details), error.details[-1]) == (9, "  and more")
 
 
-def test_images_that_differ_in_their_config_alone_show_where(make_case) -> None:
+def test_images_that_differ_in_their_config_alone_show_where(make_case: Cases) -> None:
     case = make_case(TEXT, {"a": "1"}, effect=lambda _tree: None)
     other = replace(case.result, image=replace(case.image.image, created="1970-01-01T00:00:00Z"))
 
@@ -72,7 +79,7 @@ def test_images_that_differ_in_their_config_alone_show_where(make_case) -> None:
     assert raised.value.details == ("  created: None, then '1970-01-01T00:00:00Z'",)
 
 
-def test_nothing_of_the_second_build_stays(make_case, tmp_path) -> None:
+def test_nothing_of_the_second_build_stays(make_case: Cases, tmp_path: Path) -> None:
     check_reproducible(make_case(TEXT, {"a": "1"}, effect=lambda _tree: None))
 
     assert list((tmp_path / "run/scratch").iterdir()) == []

@@ -4,18 +4,19 @@ import pytest
 
 from harness.checks.failed import CheckFailedError
 from harness.checks.thrift import check_efficiency, check_size_limit
+from tests.harness.checks.conftest import Cases
 
 CONTEXT = {"a": "x" * 5000, "b": "y" * 100}
 TEXT = "FROM scratch\nCOPY b .\nCOPY a .\nCOPY --chmod=600 a .\n"
 
 
-def test_an_image_at_its_size_limit_passes(make_case) -> None:
+def test_an_image_at_its_size_limit_passes(make_case: Cases) -> None:
     size = make_case(TEXT, CONTEXT).image.size
 
     check_size_limit(make_case(TEXT, CONTEXT, max_size=size))
 
 
-def test_an_image_over_its_size_limit_fails_with_what_weighs_most(make_case) -> None:
+def test_an_image_over_its_size_limit_fails_with_what_weighs_most(make_case: Cases) -> None:
     case = make_case(TEXT, CONTEXT, max_size=2000)
 
     with pytest.raises(
@@ -37,11 +38,11 @@ def test_an_image_over_its_size_limit_fails_with_what_weighs_most(make_case) -> 
 
 
 @pytest.mark.parametrize("least", [None, 0.0, 0.5])
-def test_an_efficient_image_passes(make_case, least: float | None) -> None:
+def test_an_efficient_image_passes(make_case: Cases, least: float | None) -> None:
     check_efficiency(make_case(TEXT, CONTEXT, min_efficiency=least))
 
 
-def test_a_wasteful_image_fails_with_the_paths_that_waste_most(make_case) -> None:
+def test_a_wasteful_image_fails_with_the_paths_that_waste_most(make_case: Cases) -> None:
     case = make_case(TEXT, CONTEXT, min_efficiency=0.95)
 
     with pytest.raises(CheckFailedError, match=r"has an efficiency of 0\.5049, .* asks for 0\.95") as raised:
@@ -55,5 +56,5 @@ def test_a_wasteful_image_fails_with_the_paths_that_waste_most(make_case) -> Non
     )
 
 
-def test_an_image_of_nothing_is_efficient(make_case) -> None:
+def test_an_image_of_nothing_is_efficient(make_case: Cases) -> None:
     check_efficiency(make_case("FROM scratch\n", min_efficiency=1.0))

@@ -1,6 +1,7 @@
 """Mounters and runners against one contract each: the real ones, as root or not, and those in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,7 @@ class TestFakeRunner(CommandRunnerContract):
         return RunParts(MemoryMounter(layers), runner, layers)
 
 
-def _effect(case: Case):
+def _effect(case: Case) -> Callable[..., Any]:
     def effect(tree: MemoryTree) -> None:
         for path, text in case.files.items():
             tree.write(path, text)

@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -19,13 +21,13 @@ def fail_for_long(text: str) -> None:
     assert len(text) < 3, "too long"
 
 
-def target_of(check=fail_for_long) -> Target:
+def target_of(check: Callable[..., Any] = fail_for_long) -> Target:
     return Target("texts", st.text(), check, dump=str.encode, load=bytes.decode)
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def call(*arguments: str, check=fail_for_long) -> Result:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    def call(*arguments: str, check: Callable[..., Any] = fail_for_long) -> Result:
         monkeypatch.setattr(command, "find_target", lambda _name: target_of(check))
         fixed = ("parser", "--engine", "lines", "--seed", "1", "--corpus", str(tmp_path / "corpus"))
         return CliRunner().invoke(command.fuzz, [*fixed, *arguments])
@@ -33,7 +35,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return call
 
 
-def test_what_fails_is_made_small_printed_and_saved_as_itself(run, tmp_path: Path) -> None:
+def test_what_fails_is_made_small_printed_and_saved_as_itself(run: Callable[..., Any], tmp_path: Path) -> None:
     result = run("--runs", "200")
 
     (saved,) = (tmp_path / "corpus").glob("crash-*")
@@ -46,7 +48,7 @@ def test_what_fails_is_made_small_printed_and_saved_as_itself(run, tmp_path: Pat
     assert result.output.rstrip().endswith("1 found")
 
 
-def test_where_nothing_fails_the_status_is_0(run, tmp_path: Path) -> None:
+def test_where_nothing_fails_the_status_is_0(run: Callable[..., Any], tmp_path: Path) -> None:
     result = run("--runs", "20", check=lambda _text: None)
 
     assert result.exit_code == 0
@@ -54,11 +56,11 @@ def test_where_nothing_fails_the_status_is_0(run, tmp_path: Path) -> None:
     assert list(tmp_path.glob("corpus/crash-*")) == []
 
 
-def test_the_time_ends_a_search(run) -> None:
+def test_the_time_ends_a_search(run: Callable[..., Any]) -> None:
     assert run("--time", "0").output.rstrip().endswith("0 cases, 0 a second, nothing found")
 
 
-def test_an_interrupt_ends_it_with_the_summary(run) -> None:
+def test_an_interrupt_ends_it_with_the_summary(run: Callable[..., Any]) -> None:
     def check(text: str) -> None:
         if len(text) > 2:
             raise KeyboardInterrupt
@@ -69,14 +71,14 @@ def test_an_interrupt_ends_it_with_the_summary(run) -> None:
     assert result.output.rstrip().endswith("nothing found")
 
 
-def test_failures_go_where_they_are_told_to(run, tmp_path: Path) -> None:
+def test_failures_go_where_they_are_told_to(run: Callable[..., Any], tmp_path: Path) -> None:
     run("--runs", "200", "--save", str(tmp_path / "failures"))
 
     assert [path.read_text() for path in tmp_path.glob("failures/*")] == ["000"]
     assert list(tmp_path.glob("corpus/crash-*")) == []
 
 
-def test_a_failure_that_cannot_be_saved_is_seen_all_the_same(run, tmp_path: Path) -> None:
+def test_a_failure_that_cannot_be_saved_is_seen_all_the_same(run: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     result = run("--runs", "200", "--save", str(tmp_path / "file/failures"))
@@ -85,7 +87,7 @@ def test_a_failure_that_cannot_be_saved_is_seen_all_the_same(run, tmp_path: Path
     assert "'000'\n\nnot saved: " in result.output
 
 
-def test_a_corpus_where_none_can_be_is_wrong_usage(run, tmp_path: Path) -> None:
+def test_a_corpus_where_none_can_be_is_wrong_usage(run: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     result = run("--corpus", str(tmp_path / "file/corpus"))
@@ -94,7 +96,7 @@ def test_a_corpus_where_none_can_be_is_wrong_usage(run, tmp_path: Path) -> None:
     assert "Not a directory" in result.output
 
 
-def test_two_places_that_fail_are_two_findings(run, tmp_path: Path) -> None:
+def test_two_places_that_fail_are_two_findings(run: Callable[..., Any], tmp_path: Path) -> None:
     def check(text: str) -> None:
         assert len(text) < 2
         assert text.isascii()
@@ -105,7 +107,7 @@ def test_two_places_that_fail_are_two_findings(run, tmp_path: Path) -> None:
     assert result.output.rstrip().endswith("2 found")
 
 
-def test_an_interrupt_while_a_case_is_made_smaller_saves_what_there_is(run, tmp_path: Path) -> None:
+def test_an_interrupt_while_a_case_is_made_smaller_saves_what_there_is(run: Callable[..., Any], tmp_path: Path) -> None:
     calls = iter(range(1000))
 
     def check(text: str) -> None:
@@ -143,7 +145,9 @@ def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
     assert CliRunner().invoke(command.fuzz, arguments).exit_code == 2
 
 
-def test_atheris_is_asked_for_in_vain_where_it_is_not_installed(run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_atheris_is_asked_for_in_vain_where_it_is_not_installed(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(command.libfuzzer, "is_there", lambda: False)
 
     result = run("--engine", "atheris")

@@ -1,8 +1,10 @@
 """The search of our own: what reaches a line that nothing reached before is kept, and changed further."""
 
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ class EndError(Exception):
 
 
 @pytest.fixture
-def nested(tmp_path: Path):
+def nested(tmp_path: Path) -> Callable[..., Any]:
     """A function that only one start of four bytes gets through."""
     path = tmp_path / "nested.py"
     source = """
@@ -32,7 +34,7 @@ def nested(tmp_path: Path):
     return names["nested"]
 
 
-def test_a_search_gets_through_where_chance_alone_would_not(nested, tmp_path: Path) -> None:
+def test_a_search_gets_through_where_chance_alone_would_not(nested: Callable[..., Any], tmp_path: Path) -> None:
     lines, kept, runs = Lines(str(tmp_path)), [], 0
 
     def run(buffer: bytes) -> bytes:
@@ -51,7 +53,7 @@ def test_a_search_gets_through_where_chance_alone_would_not(nested, tmp_path: Pa
     assert 3 <= len(kept) <= 5
 
 
-def test_lines_are_counted_once_and_only_where_it_is_asked_for(nested, tmp_path: Path) -> None:
+def test_lines_are_counted_once_and_only_where_it_is_asked_for(nested: Callable[..., Any], tmp_path: Path) -> None:
     lines, elsewhere = Lines(str(tmp_path)), Lines("/nowhere")
 
     counts = []

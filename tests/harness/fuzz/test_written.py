@@ -11,7 +11,9 @@ from tests.properties.examples import examples
 
 
 @pytest.mark.parametrize("value", [1, -1, 1.5, None, True, "a\n", b"\xff", (), (1,), [[]], {"a": {1: b""}}], ids=repr)
-def test_a_literal_is_read_as_itself(value) -> None:
+def test_a_literal_is_read_as_itself(
+    value: object,
+) -> None:
     assert read(repr(value), {}) == value
 
 

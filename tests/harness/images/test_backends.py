@@ -7,6 +7,7 @@ import pytest
 
 from harness.trees import File, HardLink, Link
 from kubeimage.api.building import open_backends
+from tests.harness.conftest import Run, WriteProject
 
 PROJECT = {
     "Kubefile": """\
@@ -80,7 +81,9 @@ def overlay_works(folder: Path) -> bool:
         return backends.mounter.name == "overlay"
 
 
-def test_an_authors_ten_tests_pass_on_every_backend_with_the_same_digests(project, run, tmp_path: Path) -> None:
+def test_an_authors_ten_tests_pass_on_every_backend_with_the_same_digests(
+    project: WriteProject, run: Run, tmp_path: Path
+) -> None:
     project({**PROJECT, "test_it.py": AUTHORS_TESTS})
     real = ["copy", "overlay"] if overlay_works(tmp_path / "probe") else ["copy"]
     found = {}
@@ -96,7 +99,7 @@ def test_an_authors_ten_tests_pass_on_every_backend_with_the_same_digests(projec
         pytest.skip("memory and copy agree; no overlay can be mounted here")
 
 
-def test_a_conftest_can_give_other_backends(project, run) -> None:
+def test_a_conftest_can_give_other_backends(project: WriteProject, run: Run) -> None:
     project(
         {
             "Kubefile": "FROM scratch\nRUN make install\n",
@@ -117,7 +120,7 @@ def pytest_kubefile_backends(config, path):
     run("--kubefile=Kubefile", "test_it.py", backend=None).assert_outcomes(passed=10)
 
 
-def test_a_conftest_gives_backends_for_what_lies_below_it(project, run) -> None:
+def test_a_conftest_gives_backends_for_what_lies_below_it(project: WriteProject, run: Run) -> None:
     project(
         {
             "app/Kubefile": "FROM scratch\n",
@@ -132,7 +135,7 @@ def test_a_conftest_gives_backends_for_what_lies_below_it(project, run) -> None:
     result.stdout.fnmatch_lines(["E *RuntimeError: */app/Kubefile"])
 
 
-def test_kube_build_takes_a_scripted_runner_and_recorded_mounts(project, run) -> None:
+def test_kube_build_takes_a_scripted_runner_and_recorded_mounts(project: WriteProject, run: Run) -> None:
     project(
         {
             "test_it.py": """

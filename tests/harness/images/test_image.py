@@ -163,7 +163,9 @@ def test_rootfs_of_two_images_compare(build: Build, image: BuiltImage) -> None:
     ],
     ids=["missing", "more", "content", "mode", "directory", "link", "file for a directory"],
 )
-def test_a_failed_comparison_says_which_paths_differ(build: Build, expected: dict[str, Content], lines) -> None:
+def test_a_failed_comparison_says_which_paths_differ(
+    build: Build, expected: dict[str, Content], lines: list[str]
+) -> None:
     from fnmatch import fnmatchcase
 
     image = build("FROM scratch\nCOPY a .\nCOPY b d", {"a": "1", "b": "2"})

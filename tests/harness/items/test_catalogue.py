@@ -1,8 +1,11 @@
 """Which checks there are: the plugin's, those of settings, installed packages and conftest files, and misspelt ones."""
 
+from collections.abc import Iterator
+
 import pytest
 
 import harness.items.catalogue
+from tests.harness.conftest import Run, WriteProject
 
 APP = {"app/Kubefile": "FROM scratch\nCOPY a.txt etc\n", "app/a.txt": "hello\n"}
 CONFTEST = (
@@ -10,7 +13,7 @@ CONFTEST = (
 )
 
 
-def test_limits_of_the_project_are_checks_of_their_own(project, run) -> None:
+def test_limits_of_the_project_are_checks_of_their_own(project: WriteProject, run: Run) -> None:
     project({**APP, "pytest.ini": "[pytest]\nkubefile_max_size = 1kB\nkubefile_min_efficiency = 0.5\n"})
 
     result = run("--kubefile=app", "-v", "-k", "size or efficiency")
@@ -45,7 +48,9 @@ def test_limits_of_the_project_are_checks_of_their_own(project, run) -> None:
     ],
     ids=["misspelt", "not asked for", "left out"],
 )
-def test_a_check_that_is_not_there_is_a_usage_error(project, run, arguments, message: str, workers) -> None:
+def test_a_check_that_is_not_there_is_a_usage_error(
+    project: WriteProject, run: Run, arguments: list[str], message: str, workers: list[str]
+) -> None:
     project(APP)
 
     result = run(*arguments, *workers, backend=None)
@@ -54,13 +59,13 @@ def test_a_check_that_is_not_there_is_a_usage_error(project, run, arguments, mes
     result.stderr.fnmatch_lines([message])
 
 
-def test_a_check_of_a_limit_may_be_left_out_before_there_is_a_limit(project, run) -> None:
+def test_a_check_of_a_limit_may_be_left_out_before_there_is_a_limit(project: WriteProject, run: Run) -> None:
     project(APP)
 
     run("--kubefile=app", "--kubefile-skip=size-limit").assert_outcomes(passed=9)
 
 
-def test_checks_of_a_folders_conftest_are_for_the_kubefiles_below_it(project, run) -> None:
+def test_checks_of_a_folders_conftest_are_for_the_kubefiles_below_it(project: WriteProject, run: Run) -> None:
     project({**APP, "app/conftest.py": CONFTEST, "lib/Kubefile": "FROM scratch\n"})
 
     result = run("--kubefile=.", "-k", "mine", "-v")
@@ -72,7 +77,7 @@ def test_checks_of_a_folders_conftest_are_for_the_kubefiles_below_it(project, ru
     misspelt.stderr.fnmatch_lines(["ERROR: app/Kubefile::mien: there is no such check (did you mean mine?), but *"])
 
 
-def test_what_is_no_function_is_no_check(project, run) -> None:
+def test_what_is_no_function_is_no_check(project: WriteProject, run: Run) -> None:
     project({**APP, "conftest.py": "def pytest_kubefile_checks(config): return {'mine': 'a text'}"})
 
     result = run("app/Kubefile::parse")
@@ -86,7 +91,7 @@ PACKAGE = "def check_small(case):\n    assert case.image.size < 100\n"
 
 
 @pytest.fixture
-def installed(run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
+def installed(run: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Install a package with entry points, as pip would, and run pytest."""
 
     def install_and_run(entry_points: str, *arguments: str) -> pytest.RunResult:
@@ -105,7 +110,7 @@ def installed(run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
     harness.items.catalogue._installed_checks.cache_clear()
 
 
-def test_an_installed_package_brings_checks_by_its_entry_points(project, installed) -> None:
+def test_an_installed_package_brings_checks_by_its_entry_points(project: WriteProject, installed: Run) -> None:
     project(APP)
 
     result = installed("small = acme_checks:check_small", "app/Kubefile::small")
@@ -127,7 +132,9 @@ def test_an_installed_package_brings_checks_by_its_entry_points(project, install
     ],
     ids=["no module", "no function of that name", "taken", "no function"],
 )
-def test_an_installed_check_that_is_none_is_a_usage_error(project, installed, entry_point: str, message: str) -> None:
+def test_an_installed_check_that_is_none_is_a_usage_error(
+    project: WriteProject, installed: Run, entry_point: str, message: str
+) -> None:
     project(APP)
 
     result = installed(entry_point, "app/Kubefile::small")

@@ -5,6 +5,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.harness.conftest import Run, WriteProject
+
 GOOD = {"app/Kubefile": "FROM scratch\nCOPY a.txt etc\nCMD run a\n", "app/a.txt": "hello\n"}
 CHECKS = [
     "parse",
@@ -19,7 +21,7 @@ CHECKS = [
 ]
 
 
-def test_each_check_is_an_item_and_all_pass(project, run) -> None:
+def test_each_check_is_an_item_and_all_pass(project: WriteProject, run: Run) -> None:
     project(GOOD)
 
     result = run("--kubefile=app/Kubefile", "-v")
@@ -28,7 +30,7 @@ def test_each_check_is_an_item_and_all_pass(project, run) -> None:
     result.stdout.fnmatch_lines([f"app/Kubefile::{name} PASSED*" for name in CHECKS])
 
 
-def test_items_are_collected_from_a_test_path_too(project, run) -> None:
+def test_items_are_collected_from_a_test_path_too(project: WriteProject, run: Run) -> None:
     project(GOOD)
 
     result = run("app/Kubefile", "--collect-only", "-q")
@@ -36,7 +38,7 @@ def test_items_are_collected_from_a_test_path_too(project, run) -> None:
     assert result.outlines[: len(CHECKS)] == [f"app/Kubefile::{name}" for name in CHECKS]
 
 
-def test_one_check_is_run_by_its_node_id(project, run) -> None:
+def test_one_check_is_run_by_its_node_id(project: WriteProject, run: Run) -> None:
     project(GOOD)
 
     result = run("app/Kubefile::reproducible", "-v")
@@ -45,7 +47,9 @@ def test_one_check_is_run_by_its_node_id(project, run) -> None:
     result.stdout.fnmatch_lines(["app/Kubefile::reproducible PASSED*"])
 
 
-def test_a_kubefile_outside_the_root_of_the_run_has_a_node_id_of_its_own(project, run, pytester) -> None:
+def test_a_kubefile_outside_the_root_of_the_run_has_a_node_id_of_its_own(
+    project: WriteProject, run: Run, pytester: pytest.Pytester
+) -> None:
     project({**GOOD, "lib/Kubefile": "FORM scratch\n", "sub/pytest.ini": "[pytest]\n"})
     os.chdir(pytester.path / "sub")
 
@@ -58,7 +62,7 @@ def test_a_kubefile_outside_the_root_of_the_run_has_a_node_id_of_its_own(project
     alone.stdout.fnmatch_lines(["../app/Kubefile::lint PASSED*"])
 
 
-def test_a_folder_of_kubefiles_is_not_collected_unless_it_is_asked_for(project, run) -> None:
+def test_a_folder_of_kubefiles_is_not_collected_unless_it_is_asked_for(project: WriteProject, run: Run) -> None:
     project({**GOOD, "test_it.py": "def test_it(): pass"})
 
     result = run(".")
@@ -66,7 +70,7 @@ def test_a_folder_of_kubefiles_is_not_collected_unless_it_is_asked_for(project, 
     result.assert_outcomes(passed=1)
 
 
-def test_only_the_kubefile_runs_where_no_test_path_is_given(project, run) -> None:
+def test_only_the_kubefile_runs_where_no_test_path_is_given(project: WriteProject, run: Run) -> None:
     project({**GOOD, "test_it.py": "def test_it(): pass"})
 
     alone, beside = run("--kubefile=app", "-k", "parse"), run("--kubefile=app", "test_it.py", "-k", "parse or it")
@@ -80,7 +84,9 @@ def test_only_the_kubefile_runs_where_no_test_path_is_given(project, run) -> Non
     [(["-k", "lint or parse"], 2), (["-k", "not build"], 8), (["-m", "kubefile"], 9), (["-m", "not kubefile"], 0)],
     ids=["two", "all but one", "all", "none"],
 )
-def test_items_are_selected_by_name_and_marker(project, run, arguments: list[str], passed: int) -> None:
+def test_items_are_selected_by_name_and_marker(
+    project: WriteProject, run: Run, arguments: list[str], passed: int
+) -> None:
     project(GOOD)
 
     result = run("--kubefile=app", *arguments)
@@ -88,7 +94,7 @@ def test_items_are_selected_by_name_and_marker(project, run, arguments: list[str
     result.assert_outcomes(passed=passed, deselected=len(CHECKS) - passed)
 
 
-def test_a_syntax_error_reads_like_a_compilers_message(project, run) -> None:
+def test_a_syntax_error_reads_like_a_compilers_message(project: WriteProject, run: Run) -> None:
     project({"Kubefile": "FORM scratch\n\nCOPY a\n"})
 
     result = run("--kubefile=Kubefile", "-rs")
@@ -112,7 +118,7 @@ def test_a_syntax_error_reads_like_a_compilers_message(project, run) -> None:
     result.stdout.no_fnmatch_line("*collector.py*")
 
 
-def test_a_failed_build_is_told_once_and_the_others_say_where(project, run) -> None:
+def test_a_failed_build_is_told_once_and_the_others_say_where(project: WriteProject, run: Run) -> None:
     project({"app/Kubefile": "FROM scratch\nCOPY a.txt b.txt etc\n", "app/a.txt": ""})
 
     result = run("--kubefile=app", "-rs")
@@ -137,7 +143,9 @@ def test_a_failed_build_is_told_once_and_the_others_say_where(project, run) -> N
     ],
     ids=["none given", "another given"],
 )
-def test_a_base_that_is_not_there_is_told_once_with_what_to_do(project, run, options: list[str], hint: str) -> None:
+def test_a_base_that_is_not_there_is_told_once_with_what_to_do(
+    project: WriteProject, run: Run, options: list[str], hint: str
+) -> None:
     project({"app/Kubefile": "FROM rootfs:v1\n"})
 
     result = run("--kubefile=app", "-rs", *options)
@@ -148,7 +156,7 @@ def test_a_base_that_is_not_there_is_told_once_with_what_to_do(project, run, opt
     )
 
 
-def test_without_the_build_item_the_first_one_that_needs_it_says_why(project, run) -> None:
+def test_without_the_build_item_the_first_one_that_needs_it_says_why(project: WriteProject, run: Run) -> None:
     project({"app/Kubefile": "FROM scratch\nCOPY b.txt etc\n"})
 
     result = run("--kubefile=app", "-rs", "--deselect=app/Kubefile::build")
@@ -163,7 +171,7 @@ def test_without_the_build_item_the_first_one_that_needs_it_says_why(project, ru
     )
 
 
-def test_a_check_alone_says_itself_why_it_cannot_begin(project, run) -> None:
+def test_a_check_alone_says_itself_why_it_cannot_begin(project: WriteProject, run: Run) -> None:
     project({"Kubefile": "COPY a b\n"})
 
     result = run("Kubefile::reproducible")
@@ -172,7 +180,7 @@ def test_a_check_alone_says_itself_why_it_cannot_begin(project, run) -> None:
     result.stdout.fnmatch_lines(["error[[]E02??[]]: *FROM*"])
 
 
-def test_the_full_trace_is_there_for_who_asks(project, run) -> None:
+def test_the_full_trace_is_there_for_who_asks(project: WriteProject, run: Run) -> None:
     project({"Kubefile": "FORM scratch\n"})
 
     result = run("Kubefile::parse", "--full-trace")
@@ -180,7 +188,7 @@ def test_the_full_trace_is_there_for_who_asks(project, run) -> None:
     result.stdout.fnmatch_lines(["*parser.py*"])
 
 
-def test_the_last_failures_run_again(project, run) -> None:
+def test_the_last_failures_run_again(project: WriteProject, run: Run) -> None:
     project({"app/Kubefile": "FROM scratch\nCOPY a.txt etc\n"})
     run("--kubefile=app")
 
@@ -190,14 +198,16 @@ def test_the_last_failures_run_again(project, run) -> None:
     result.stdout.fnmatch_lines(["app/Kubefile::build FAILED*"])
 
 
-def test_pytest_stops_at_the_first_failure(project, run) -> None:
+def test_pytest_stops_at_the_first_failure(project: WriteProject, run: Run) -> None:
     project({"Kubefile": "FORM scratch\n"})
 
     run("--kubefile=Kubefile", "-x").assert_outcomes(failed=1)
 
 
 @pytest.mark.parametrize("family", ["xunit1", "xunit2"])
-def test_junit_has_a_case_a_check_with_place_and_message(project, run, pytester: pytest.Pytester, family: str) -> None:
+def test_junit_has_a_case_a_check_with_place_and_message(
+    project: WriteProject, run: Run, pytester: pytest.Pytester, family: str
+) -> None:
     project({"app/Kubefile": "FROM scratch\nCOPY b.txt etc\n"})
 
     run("--kubefile=app", "--junit-xml=out.xml", "-o", f"junit_family={family}")
@@ -218,7 +228,7 @@ def place_of(case: ET.Element) -> dict[str | None, str | None]:
     return {one.get("name"): one.get("value") for one in case.iter("property")}
 
 
-def test_advice_is_a_warning_at_its_line(project, run) -> None:
+def test_advice_is_a_warning_at_its_line(project: WriteProject, run: Run) -> None:
     project({"Kubefile": 'FROM scratch\nCMD ["kubectl", "apply"]\n'})
 
     result = run("Kubefile::lint", "-W", "default::harness.asking.warning.KubefileWarning")
@@ -227,7 +237,7 @@ def test_advice_is_a_warning_at_its_line(project, run) -> None:
     result.stdout.fnmatch_lines(["Kubefile::lint", "*Kubefile:2: KubefileWarning: W??: *"])
 
 
-def test_strict_lint_fails_on_advice(project, run) -> None:
+def test_strict_lint_fails_on_advice(project: WriteProject, run: Run) -> None:
     project({"Kubefile": 'FROM scratch\nCMD ["kubectl", "apply"]\n'})
 
     result = run("Kubefile::lint", "--kubefile-strict-lint")
@@ -236,7 +246,7 @@ def test_strict_lint_fails_on_advice(project, run) -> None:
     result.stdout.fnmatch_lines(["warning[[]W??[]]: *", "  --> Kubefile:2:*"])
 
 
-def test_warnings_as_errors_fail_without_a_traceback(project, run) -> None:
+def test_warnings_as_errors_fail_without_a_traceback(project: WriteProject, run: Run) -> None:
     project({"Kubefile": 'FROM scratch\nCMD ["kubectl", "apply"]\n'})
 
     result = run("Kubefile::lint", "-W", "error::harness.asking.warning.KubefileWarning")
@@ -246,7 +256,7 @@ def test_warnings_as_errors_fail_without_a_traceback(project, run) -> None:
     result.stdout.no_fnmatch_line("*basic.py*")
 
 
-def test_the_steps_of_a_build_are_logged_as_they_go(project, run) -> None:
+def test_the_steps_of_a_build_are_logged_as_they_go(project: WriteProject, run: Run) -> None:
     project({"Kubefile": "FROM scratch\nCOPY a.txt etc\nRUN echo hello\nCMD x\n", "a.txt": "a"})
 
     shown, silent = run("Kubefile::build", "--log-cli-level=DEBUG"), run("Kubefile::build")
@@ -263,7 +273,7 @@ def test_the_steps_of_a_build_are_logged_as_they_go(project, run) -> None:
     silent.stdout.no_fnmatch_line("*COPY a.txt*")
 
 
-def test_what_was_built_is_listed_at_the_end(project, run) -> None:
+def test_what_was_built_is_listed_at_the_end(project: WriteProject, run: Run) -> None:
     project(GOOD)
 
     result = run("--kubefile=app", "-k", "build")
@@ -276,7 +286,9 @@ def test_what_was_built_is_listed_at_the_end(project, run) -> None:
     )
 
 
-def test_a_kubefile_that_cannot_be_read_is_an_error_of_parse(project, run, pytester: pytest.Pytester) -> None:
+def test_a_kubefile_that_cannot_be_read_is_an_error_of_parse(
+    project: WriteProject, run: Run, pytester: pytest.Pytester
+) -> None:
     (pytester.path / "Kubefile").symlink_to("Kubefile")
 
     result = run("--kubefile=Kubefile")
@@ -285,7 +297,7 @@ def test_a_kubefile_that_cannot_be_read_is_an_error_of_parse(project, run, pytes
     assert result.ret != 0
 
 
-def test_a_bug_in_a_check_is_shown_with_its_traceback(project, run) -> None:
+def test_a_bug_in_a_check_is_shown_with_its_traceback(project: WriteProject, run: Run) -> None:
     project({**GOOD, "conftest.py": HOOK.format(body="raise RuntimeError('a bug')")})
 
     result = run("app/Kubefile::mine")
@@ -317,7 +329,9 @@ def pytest_kubefile_checks(config):
     ],
     ids=["assert", "CheckError", "bare assert"],
 )
-def test_a_check_of_a_conftest_fails_in_the_same_form(project, run, body: str, lines: list[str]) -> None:
+def test_a_check_of_a_conftest_fails_in_the_same_form(
+    project: WriteProject, run: Run, body: str, lines: list[str]
+) -> None:
     project({**GOOD, "conftest.py": HOOK.format(body=body)})
 
     result = run("app/Kubefile::mine")

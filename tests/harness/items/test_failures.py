@@ -4,20 +4,23 @@ import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.trees import File, Link
+from tests.harness.conftest import Run, WriteProject
 
 BROKEN = "FROM rootfs:v1\nARG VERSION=1\nCOPY etc .\nCOPY gone.txt etc\n"
 
 
 @pytest.fixture
-def saved(project, run, pytester: pytest.Pytester):
+def saved(project: WriteProject, run: Run, pytester: pytest.Pytester) -> Callable[..., Any]:
     """Run a check that fails, and give the folder that was kept of it."""
 
-    def run_and_find(tree, *options: str, check: str = "build") -> Path:
+    def run_and_find(tree: Mapping[str, File | Link | str], *options: str, check: str = "build") -> Path:
         project(tree)
         result = run(f"app/Kubefile::{check}", "--kubefile-save-failures=app/out", *options)
         folder = pytester.path / f"app/out/app-Kubefile-{check}"
@@ -42,7 +45,7 @@ def build(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([folder / "build.sh"], env=environment, capture_output=True, text=True, check=False)
 
 
-def test_a_failure_is_kept_with_its_context_and_how_to_run_it_again(saved) -> None:
+def test_a_failure_is_kept_with_its_context_and_how_to_run_it_again(saved: Callable[..., Any]) -> None:
     folder = saved({"app/Kubefile": "FROM scratch\nCOPY b.txt etc\n", "app/tool": File("x", 0o755), "app/l": Link("t")})
 
     assert (folder / "Kubefile").read_text() == "FROM scratch\nCOPY b.txt etc\n"
@@ -56,7 +59,9 @@ def test_a_failure_is_kept_with_its_context_and_how_to_run_it_again(saved) -> No
 
 
 @pytest.mark.parametrize("base", ["project", "root.tar", "empty"])
-def test_what_was_kept_builds_in_kubeimage_once_it_is_mended(saved, pytester: pytest.Pytester, base: str) -> None:
+def test_what_was_kept_builds_in_kubeimage_once_it_is_mended(
+    saved: Callable[..., Any], pytester: pytest.Pytester, base: str
+) -> None:
     (pytester.path / "in").mkdir()
     with tarfile.open(pytester.path / "root.tar", "w") as tar:
         tar.add(pytester.path / "in", "in")
@@ -76,7 +81,7 @@ def test_what_was_kept_builds_in_kubeimage_once_it_is_mended(saved, pytester: py
     assert (folder / "store/oci-layout").exists()
 
 
-def test_a_value_that_looks_secret_is_not_kept(saved) -> None:
+def test_a_value_that_looks_secret_is_not_kept(saved: Callable[..., Any]) -> None:
     tree = {"app/Kubefile": "FROM scratch\nARG TOKEN\nARG VERSION\nCOPY gone .\n"}
 
     folder = saved(tree, "--kubefile-build-arg=TOKEN=abc", "--kubefile-build-arg=VERSION=7")
@@ -85,7 +90,7 @@ def test_a_value_that_looks_secret_is_not_kept(saved) -> None:
     assert all("VERSION=7" in text and "build-arg=TOKEN " in text and "abc" not in text for text in texts)
 
 
-def test_a_kubefile_with_a_syntax_error_is_kept_too(saved) -> None:
+def test_a_kubefile_with_a_syntax_error_is_kept_too(saved: Callable[..., Any]) -> None:
     folder = saved({"app/Kubefile": "FORM scratch\n"}, check="parse")
 
     ended = build(folder)
@@ -93,13 +98,13 @@ def test_a_kubefile_with_a_syntax_error_is_kept_too(saved) -> None:
     assert (ended.returncode, ended.stderr.startswith("error[E0201]: unknown instruction FORM")) == (2, True)
 
 
-def test_what_an_earlier_run_left_goes(saved, pytester: pytest.Pytester) -> None:
+def test_what_an_earlier_run_left_goes(saved: Callable[..., Any], pytester: pytest.Pytester) -> None:
     tree = {"app/Kubefile": "FROM scratch\nCOPY gone .\n", "app/out/app-Kubefile-build/old": ""}
 
     assert not (saved(tree) / "old").exists()
 
 
-def test_a_folder_that_cannot_be_written_hides_no_failure(project, run) -> None:
+def test_a_folder_that_cannot_be_written_hides_no_failure(project: WriteProject, run: Run) -> None:
     project({"app/Kubefile": "FORM scratch\n", "file": ""})
 
     result = run("app/Kubefile::parse", "--kubefile-save-failures=file/in")
@@ -108,7 +113,7 @@ def test_a_folder_that_cannot_be_written_hides_no_failure(project, run) -> None:
     result.stdout.fnmatch_lines(["error[[]E0201[]]: *", "not saved in */file/in/app-Kubefile-parse: Not a directory"])
 
 
-def test_the_project_of_a_test_that_fails_is_kept(project, run, pytester: pytest.Pytester) -> None:
+def test_the_project_of_a_test_that_fails_is_kept(project: WriteProject, run: Run, pytester: pytest.Pytester) -> None:
     project(
         {
             "app/Kubefile": "FROM scratch\nCOPY a .\n",

@@ -1,17 +1,26 @@
 """The model says what the documentation says, by its own examples."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from harness import model
 from harness.model.context import matches
 from harness.strategies import Project
 from harness.strategies.images import PLATFORMS
-from harness.trees import File, Folder, HardLink, Link
+from harness.trees import Content, File, Folder, HardLink, Link
 
-CONTEXT = {"helm": "1", "etc/a": "1", "conf/a.yaml": "1", "conf/.b": "1", "mysql/Chart.yaml": "1"}
+CONTEXT: Mapping[str, Content] = {
+    "helm": "1",
+    "etc/a": "1",
+    "conf/a.yaml": "1",
+    "conf/.b": "1",
+    "mysql/Chart.yaml": "1",
+}
 
 
-def files_of(text: str, context=CONTEXT, **options) -> list[str]:
+def files_of(text: str, context: Mapping[str, Content] = CONTEXT, **options: Any) -> list[str]:
     outcome = model.build(Project.of(text, context, **options).request)
     assert outcome.image is not None, outcome.error
     return sorted(path for path, node in outcome.image.tree.items() if not isinstance(node, Folder))

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import assume, example, given
@@ -25,10 +25,11 @@ VARIABLES = {"V": "one  two"}
 _UNPRIVILEGED = ("setpriv", "--bounding-set=-fsetid", "--inh-caps=-fsetid") if os.geteuid() == 0 else ()
 Result = tuple[bool, dict[str, model.Node]]
 """Whether it fails (which status, shells differ about), and what it leaves."""
+Work = tuple[Mapping[str, Content], str]
 
 
 @st.composite
-def works(draw):
+def works(draw: st.DrawFn) -> Work:
     """A tree and a script that works on it."""
     tree = draw(build_contexts(max_size=5, read_only=False))
     nodes = {path: item for path, item in model.complete(tree).items() if not isinstance(item, HardLink)}
@@ -80,7 +81,7 @@ def _value(node: Node) -> model.Node:
     return Folder(node.mode) if node.kind is Kind.DIRECTORY else Fifo(node.mode)
 
 
-def understood(run, *work) -> Result:
+def understood(run: Callable[[Mapping[str, Content], str], Result], *work: *Work) -> Result:
     try:
         return run(*work)
     except model.Unknown:
@@ -96,7 +97,7 @@ def understood(run, *work) -> Result:
 @example(({"a": File(b"1", 0o6755)}, "printf 2 >a"))
 @example(({"a": File(b"1", 0o6755)}, "printf 2 >>a"))
 @example(({"a": File(b"1", 0o6755)}, "printf '' >>a"))
-def test_the_model_and_the_shell_in_memory_agree(work) -> None:
+def test_the_model_and_the_shell_in_memory_agree(work: Work) -> None:
     assert by_interpreter(*work) == understood(by_model, *work)
 
 
@@ -105,7 +106,7 @@ def test_the_model_and_the_shell_in_memory_agree(work) -> None:
 @example(({"a": File(b"1", 0o6755)}, "printf 2 >>a"))
 @example(({"a": File(b"1", 0o6745)}, "printf 2 >>a"))
 @example(({"a": File(b"1", 0o6755)}, "printf '' >>a"))
-def test_the_model_and_a_real_sh_agree(work) -> None:
+def test_the_model_and_a_real_sh_agree(work: Work) -> None:
     wanted = understood(by_model, *work)
 
     assert by_sh(*work) == wanted

@@ -1,6 +1,8 @@
 import re
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
@@ -84,7 +86,7 @@ def test_projects_build(workshop: Workshop, project: Project) -> None:
     ],
     ids=["contexts", "kubefiles", "projects", "base images", "instructions"],
 )
-def test_bad_arguments_are_refused(make) -> None:
+def test_bad_arguments_are_refused(make: Callable[..., Any]) -> None:
     with pytest.raises(InvalidArgument):
         make()
 
@@ -163,7 +165,7 @@ def lacks_default(project: Project) -> bool:
         pytest.param(written_kubefiles(), lambda written: {"\r", "\ufeff"} <= set(written.text), id="encoding"),
     ],
 )
-def test_the_nasty_parts_of_the_world_are_found(strategy, wanted) -> None:
+def test_the_nasty_parts_of_the_world_are_found(strategy: st.SearchStrategy[Any], wanted: Callable[..., Any]) -> None:
     find(strategy, wanted, settings=SEARCH, random=Random(1))
 
 
@@ -199,7 +201,7 @@ def test_build_args_are_for_what_is_declared(kubefile: Kubefile, data: st.DataOb
     ],
     ids=["mv", "no value", "xattrs"],
 )
-def test_a_failing_project_shrinks_to_what_matters(wanted, most_instructions: int) -> None:
+def test_a_failing_project_shrinks_to_what_matters(wanted: Callable[..., Any], most_instructions: int) -> None:
     found = find(projects(), wanted, settings=settings(max_examples=1_000, database=None), random=Random(1))
 
     assert len(found.kubefile.instructions) <= most_instructions

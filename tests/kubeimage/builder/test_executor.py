@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from kubeimage.image.config import CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.layer.entry import Entry
+from tests.kubeimage.builder.conftest import World
 
 PROJECT = "FROM scratch\nCOPY a bin\nARG V=1\nRUN echo $V > v\nCOPY b bin\nCMD run it\n"
 FILES = {"a": b"A", "b": b"B"}
@@ -23,7 +25,7 @@ def hits(result: BuildResult) -> str:
     return "".join("h" if one.cached else "m" for one in result.steps if one.step.makes_layer)
 
 
-def test_an_unchanged_project_is_all_hits_and_gives_the_same_image(world) -> None:
+def test_an_unchanged_project_is_all_hits_and_gives_the_same_image(world: World) -> None:
     first, second = world.build(PROJECT, FILES), world.build(PROJECT, FILES)
 
     assert (hits(first), hits(second)) == ("mmm", "hhh")
@@ -49,7 +51,14 @@ def test_an_unchanged_project_is_all_hits_and_gives_the_same_image(world) -> Non
         (PROJECT.replace("ARG V=1\n", "") + "ARG V=1\n", FILES, {}, "hmm", "arg V 1 is gone"),
     ],
 )
-def test_steps_miss_exactly_from_the_first_that_sees_a_change(world, text, files, options, expected, why) -> None:
+def test_steps_miss_exactly_from_the_first_that_sees_a_change(
+    world: World,
+    text: str,
+    files: Mapping[str, bytes],
+    options: dict[str, Any],
+    expected: str,
+    why: str | None,
+) -> None:
     world.build(PROJECT, FILES)
 
     result = world.build(text, files, **options)
@@ -58,7 +67,7 @@ def test_steps_miss_exactly_from_the_first_that_sees_a_change(world, text, files
     assert next((one.why_missed for one in result.steps if one.why_missed), None) == why
 
 
-def test_after_the_first_miss_nothing_hits_even_if_it_was_built_before(world) -> None:
+def test_after_the_first_miss_nothing_hits_even_if_it_was_built_before(world: World) -> None:
     world.build("FROM scratch\nCOPY a .\nCOPY b .\n", FILES)
     world.build("FROM scratch\nCOPY --exact b a\nCOPY b .\n", FILES)
 
@@ -68,13 +77,13 @@ def test_after_the_first_miss_nothing_hits_even_if_it_was_built_before(world) ->
     assert result.why_missed(2) == "an earlier step missed"
 
 
-def test_without_the_cache_nothing_is_looked_up_and_all_is_recorded(world) -> None:
+def test_without_the_cache_nothing_is_looked_up_and_all_is_recorded(world: World) -> None:
     world.build(PROJECT, FILES, use_cache=False)
 
     assert hits(world.build(PROJECT, FILES)) == "hhh"
 
 
-def test_a_layer_of_another_base_is_never_used(world) -> None:
+def test_a_layer_of_another_base_is_never_used(world: World) -> None:
     world.build("FROM scratch\nCOPY a .\n", FILES, name="one:v1")
     world.build("FROM scratch\nCOPY b .\n", FILES, name="two:v1")
     world.build("FROM one:v1\nRUN cat a > c\n")
@@ -85,7 +94,7 @@ def test_a_layer_of_another_base_is_never_used(world) -> None:
     assert result.why_missed(1).startswith("base layer 1 sha256:")
 
 
-def test_a_hit_whose_layer_is_gone_is_a_miss(world) -> None:
+def test_a_hit_whose_layer_is_gone_is_a_miss(world: World) -> None:
     first = world.build(PROJECT, FILES)
     del world.layers.blobs[first.image.layers[1].diff_id]
 
@@ -97,7 +106,7 @@ def test_a_hit_whose_layer_is_gone_is_a_miss(world) -> None:
 
 
 @pytest.mark.parametrize("run", ["true", "echo A > bin/a; chmod 644 bin/a"], ids=["nothing", "the same again"])
-def test_a_run_that_changes_nothing_adds_no_layer_and_is_remembered(world, run: str) -> None:
+def test_a_run_that_changes_nothing_adds_no_layer_and_is_remembered(world: World, run: str) -> None:
     text = f"FROM scratch\nCOPY a bin\nRUN {run}\nCOPY b .\n"
     files = {"a": b"A\n", "b": b"B"}
 
@@ -109,7 +118,7 @@ def test_a_run_that_changes_nothing_adds_no_layer_and_is_remembered(world, run: 
     assert second.image.id == first.image.id
 
 
-def test_a_copy_of_what_is_there_already_adds_no_layer(world) -> None:
+def test_a_copy_of_what_is_there_already_adds_no_layer(world: World) -> None:
     text = "FROM scratch\nCOPY a bin\nCOPY a bin\nCOPY b bin\n"
 
     first, second = world.build(text, FILES), world.build(text, FILES)
@@ -118,7 +127,7 @@ def test_a_copy_of_what_is_there_already_adds_no_layer(world) -> None:
     assert (hits(second), second.image.id) == ("hhh", first.image.id)
 
 
-def test_a_copy_of_what_the_base_has_adds_no_layer(world) -> None:
+def test_a_copy_of_what_the_base_has_adds_no_layer(world: World) -> None:
     world.build("FROM scratch\nCOPY . .\n", FILES, name="base:v1")
 
     same = world.build("FROM base:v1\nCOPY a .\n", FILES)
@@ -127,11 +136,11 @@ def test_a_copy_of_what_the_base_has_adds_no_layer(world) -> None:
     assert (len(same.image.layers), len(other.image.layers)) == (1, 2)
 
 
-def test_an_empty_context_copies_nothing(world) -> None:
+def test_an_empty_context_copies_nothing(world: World) -> None:
     assert world.build("FROM scratch\nCOPY . .\n", {}).image.layers == ()
 
 
-def test_a_copy_keeps_the_mode_of_directories_that_are_there(world) -> None:
+def test_a_copy_keeps_the_mode_of_directories_that_are_there(world: World) -> None:
     world.build("FROM scratch\nRUN mkdir -p secret/deep && chmod 700 secret\n", name="base:v1")
 
     result = world.build("FROM base:v1\nCOPY a secret/deep/new\n", FILES)
@@ -144,7 +153,7 @@ def test_a_copy_keeps_the_mode_of_directories_that_are_there(world) -> None:
     }
 
 
-def test_a_copy_follows_symlinks_of_the_image_inside_its_root(world) -> None:
+def test_a_copy_follows_symlinks_of_the_image_inside_its_root(world: World) -> None:
     world.build("FROM scratch\nRUN mkdir -p usr/lib && ln -s /usr/lib lib\n", name="base:v1")
 
     result = world.build("FROM base:v1\nCOPY a lib\n", FILES)
@@ -158,14 +167,14 @@ def test_a_copy_follows_symlinks_of_the_image_inside_its_root(world) -> None:
     assert hits(world.build("FROM base:v1\nCOPY a lib\n", FILES)) == "h"
 
 
-def test_a_copy_below_a_file_is_an_error_with_its_place(world) -> None:
+def test_a_copy_below_a_file_is_an_error_with_its_place(world: World) -> None:
     with pytest.raises(DestinationError) as caught:
         world.build("FROM scratch\nCOPY a .\n\nCOPY b a/x\n", FILES)
 
     assert caught.value.location.line == 4
 
 
-def test_commands_and_arguments_of_the_base_come_first(world) -> None:
+def test_commands_and_arguments_of_the_base_come_first(world: World) -> None:
     world.build("FROM scratch\nARG A=1\nARG B=1\nCMD one\nCMD two\nCMD one\n", name="base:v1")
     world.build("FROM base:v1\nARG B=2\nCMD two\nCMD three\n", name="mid:v1")
 
@@ -176,7 +185,7 @@ def test_commands_and_arguments_of_the_base_come_first(world) -> None:
     assert (image.args.parent, image.args.current) == ({"A": "1", "B": "2"}, {"C": "3"})
 
 
-def test_a_command_that_inheritance_swallows_is_a_warning(world) -> None:
+def test_a_command_that_inheritance_swallows_is_a_warning(world: World) -> None:
     world.build("FROM scratch\nCMD sleep 5\n", name="base:v1")
 
     result = world.build("FROM base:v1\nCMD sleep 5\n")
@@ -185,7 +194,7 @@ def test_a_command_that_inheritance_swallows_is_a_warning(world) -> None:
     assert any(isinstance(event, Warned) for event in world.events)
 
 
-def test_without_its_base_an_image_is_an_application_of_the_new_layers_alone(world) -> None:
+def test_without_its_base_an_image_is_an_application_of_the_new_layers_alone(world: World) -> None:
     world.build("FROM scratch\nARG A=1\nCOPY a .\nCMD one\n", FILES, name="base:v1", labels={"team": "x"})
 
     image = world.build("FROM base:v1\nARG B=2\nCOPY b .\nCMD two\n", FILES, keep_base=False).image
@@ -196,7 +205,7 @@ def test_without_its_base_an_image_is_an_application_of_the_new_layers_alone(wor
     assert (image.image_type, dict(image.labels)) == ("application", {"team": "x"})
 
 
-def test_labels_and_annotations_are_inherited_and_overlaid(world) -> None:
+def test_labels_and_annotations_are_inherited_and_overlaid(world: World) -> None:
     base = world.build("FROM scratch\n", name="base:v1", labels={"team": "a", "tier": "1"}).image
 
     image = world.build("FROM base:v1\n", labels={"team": "b"}).image
@@ -206,20 +215,20 @@ def test_labels_and_annotations_are_inherited_and_overlaid(world) -> None:
     assert image.annotations == base.annotations
 
 
-def test_the_name_is_no_part_of_the_image_id(world) -> None:
+def test_the_name_is_no_part_of_the_image_id(world: World) -> None:
     one = world.build(PROJECT, FILES, name="one:v1")
     two = world.build(PROJECT, FILES, name="two:v1")
 
     assert one.image.id == two.image.id
 
 
-def test_the_image_says_when_only_if_it_is_told(world) -> None:
+def test_the_image_says_when_only_if_it_is_told(world: World) -> None:
     assert world.build(PROJECT, FILES).image.created is None
     assert world.build(PROJECT, FILES, epoch=1_700_000_000).image.created == "2023-11-14T22:13:20Z"
 
 
 @pytest.mark.parametrize(("base", "copies", "fits"), [(0, 128, True), (0, 129, False), (127, 1, True), (127, 2, False)])
-def test_an_image_has_at_most_128_layers_its_base_included(world, base: int, copies: int, fits: bool) -> None:
+def test_an_image_has_at_most_128_layers_its_base_included(world: World, base: int, copies: int, fits: bool) -> None:
     files = {f"f{number}": b"%d" % number for number in range(300)}
     world.build("FROM scratch\n" + "".join(f"COPY f{number} .\n" for number in range(base)), files, name="base:v1")
     text = "FROM base:v1\n" + "".join(f"COPY f{200 - number} .\n" for number in range(copies))
@@ -234,7 +243,7 @@ def test_an_image_has_at_most_128_layers_its_base_included(world, base: int, cop
     assert set(world.layers.blobs) == stored
 
 
-def test_a_failed_run_names_its_line_and_leaves_no_image(world) -> None:
+def test_a_failed_run_names_its_line_and_leaves_no_image(world: World) -> None:
     with pytest.raises(CommandError, match="RUN ended with exit status 1") as caught:
         world.build("FROM scratch\nCOPY a .\nRUN false\n", FILES, name="app:v1")
 
@@ -242,28 +251,28 @@ def test_a_failed_run_names_its_line_and_leaves_no_image(world) -> None:
     assert world.images.records() == []
 
 
-def test_steps_before_a_failure_are_hits_of_the_next_build(world) -> None:
+def test_steps_before_a_failure_are_hits_of_the_next_build(world: World) -> None:
     with pytest.raises(CommandError):
         world.build("FROM scratch\nCOPY a .\nRUN false\n", FILES)
 
     assert hits(world.build("FROM scratch\nCOPY a .\nRUN true\n", FILES)) == "hm"
 
 
-def test_a_source_that_is_not_there_has_its_place(world) -> None:
+def test_a_source_that_is_not_there_has_its_place(world: World) -> None:
     with pytest.raises(SourceNotFoundError) as caught:
         world.build("FROM scratch\n\nCOPY nothing .\n", FILES)
 
     assert (caught.value.location.line, caught.value.location.text) == (3, "COPY nothing .")
 
 
-def test_a_base_for_another_platform_only_is_not_found(world) -> None:
+def test_a_base_for_another_platform_only_is_not_found(world: World) -> None:
     world.build("FROM scratch\n", name="base:v1", platform=Platform("linux", "arm64"))
 
     with pytest.raises(BaseImageError, match="the store has it for linux/arm64"):
         world.build("FROM base:v1\n")
 
 
-def test_arch_in_a_source_is_the_target_architecture(world) -> None:
+def test_arch_in_a_source_is_the_target_architecture(world: World) -> None:
     files = {"amd64/tool": b"x86", "arm64/tool": b"arm"}
     text = "FROM scratch\nCOPY ${ARCH}/tool bin\n"
 
@@ -274,7 +283,7 @@ def test_arch_in_a_source_is_the_target_architecture(world) -> None:
     assert amd.image.layers[0].value == "${ARCH}/tool bin"
 
 
-def test_events_tell_the_whole_story_in_order(world) -> None:
+def test_events_tell_the_whole_story_in_order(world: World) -> None:
     world.build("FROM scratch\nCOPY a .\nCMD x\n", FILES, name="app:v1")
 
     kinds = [type(event) for event in world.events]
@@ -282,7 +291,7 @@ def test_events_tell_the_whole_story_in_order(world) -> None:
     assert world.events[-1].references == ("registry.cn-qingdao.aliyuncs.com/sealer-io/app:v1",)
 
 
-def test_a_secret_argument_enters_no_key_in_clear(world) -> None:
+def test_a_secret_argument_enters_no_key_in_clear(world: World) -> None:
     text = "FROM scratch\nARG DB_PASSWORD=x\nRUN echo a > b\n"
 
     one = world.build(text, build_args={"DB_PASSWORD": "hunter2"})
@@ -292,7 +301,7 @@ def test_a_secret_argument_enters_no_key_in_clear(world) -> None:
     assert "hunter" not in two.why_missed(2)
 
 
-def test_the_tree_that_a_failed_run_left_can_be_kept(world, tmp_path) -> None:
+def test_the_tree_that_a_failed_run_left_can_be_kept(world: World, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
 
     with pytest.raises(CommandError) as caught:
@@ -302,7 +311,7 @@ def test_the_tree_that_a_failed_run_left_can_be_kept(world, tmp_path) -> None:
     assert caught.value.hint == f"what it left is in {kept}"
 
 
-def test_every_entry_has_the_time_that_is_given(world) -> None:
+def test_every_entry_has_the_time_that_is_given(world: World) -> None:
     text = "FROM scratch\nCOPY a deep/er\nRUN echo x > y\n"
 
     image = world.build(text, FILES, epoch=1_700_000_000).image
@@ -331,7 +340,7 @@ class Remembering(MemoryContext):
         self.known[" ".join(entry.path for entry in entries)] = sources
 
 
-def test_a_copy_whose_sources_are_known_is_a_hit_without_their_digests(world) -> None:
+def test_a_copy_whose_sources_are_known_is_a_hit_without_their_digests(world: World) -> None:
     context = Remembering({"a": "1"})
     world.build("FROM scratch\nCOPY a .", context)
 
@@ -341,7 +350,7 @@ def test_a_copy_whose_sources_are_known_is_a_hit_without_their_digests(world) ->
     assert context.read == 0
 
 
-def test_known_sources_that_the_cache_has_not_are_looked_up_by_their_digests(world) -> None:
+def test_known_sources_that_the_cache_has_not_are_looked_up_by_their_digests(world: World) -> None:
     world.build("FROM scratch\nCOPY a .", {"a": "1"})
     context = Remembering({"a": "1"}, known={"a": Digest.of(b"of another store")})
 

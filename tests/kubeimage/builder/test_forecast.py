@@ -3,12 +3,13 @@ from __future__ import annotations
 import pytest
 
 from kubeimage.errors import SourceNotFoundError
+from tests.kubeimage.builder.conftest import World
 
 PROJECT = "FROM scratch\nCOPY a bin\nRUN touch x\nCMD go\n"
 FILES = {"a": b"A"}
 
 
-def test_before_the_first_build_everything_would_run(world) -> None:
+def test_before_the_first_build_everything_would_run(world: World) -> None:
     found = world.forecast(PROJECT, FILES)
 
     assert [(one.outcome, one.why_missed) for one in found] == [
@@ -19,7 +20,7 @@ def test_before_the_first_build_everything_would_run(world) -> None:
     assert found[0].paths == ("bin/a",)
 
 
-def test_a_forecast_is_what_the_build_then_does(world) -> None:
+def test_a_forecast_is_what_the_build_then_does(world: World) -> None:
     world.build(PROJECT, FILES)
     text = PROJECT.replace("touch x", "touch y")
 
@@ -30,14 +31,14 @@ def test_a_forecast_is_what_the_build_then_does(world) -> None:
     assert found[1].why_missed == result.why_missed(2) == "command: touch x -> touch y"
 
 
-def test_a_forecast_changes_nothing(world) -> None:
+def test_a_forecast_changes_nothing(world: World) -> None:
     world.forecast(PROJECT, FILES)
 
     assert (world.layers.blobs, world.images.records()) == ({}, [])
     assert [one.outcome for one in world.forecast(PROJECT, FILES)] == ["run", "run", "note"]
 
 
-def test_what_would_fail_fails_in_the_forecast_with_its_place(world) -> None:
+def test_what_would_fail_fails_in_the_forecast_with_its_place(world: World) -> None:
     with pytest.raises(SourceNotFoundError) as caught:
         world.forecast("FROM scratch\nCOPY b .\n", FILES)
 

@@ -1,6 +1,7 @@
 """What the executor makes of what a packer says."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
@@ -37,7 +38,9 @@ def backends() -> api.Backends:
     return memory_backends()
 
 
-def build(backends: api.Backends, packer: ScriptedPacker, tmp_path, policy: str) -> tuple[BuildResult, list[Event]]:
+def build(
+    backends: api.Backends, packer: ScriptedPacker, tmp_path: Path, policy: str
+) -> tuple[BuildResult, list[Event]]:
     (tmp_path / "a").write_text("1")
     events: list[Event] = []
     options = BuildOptions(pull_images=policy, epoch=7)  # type: ignore[arg-type]
@@ -48,7 +51,7 @@ def build(backends: api.Backends, packer: ScriptedPacker, tmp_path, policy: str)
     return result, events
 
 
-def test_what_was_packed_is_the_last_layer(backends: api.Backends, tmp_path) -> None:
+def test_what_was_packed_is_the_last_layer(backends: api.Backends, tmp_path: Path) -> None:
     stored = backends.layers.put([file("registry", b"x")])
     packer = ScriptedPacker(Packed(stored, ("a.b/c:1",), warnings=("mind this",)))
 
@@ -64,7 +67,7 @@ def test_what_was_packed_is_the_last_layer(backends: api.Backends, tmp_path) -> 
     ]
 
 
-def test_the_packer_is_told_what_was_made_and_for_whom(backends: api.Backends, tmp_path) -> None:
+def test_the_packer_is_told_what_was_made_and_for_whom(backends: api.Backends, tmp_path: Path) -> None:
     packer = ScriptedPacker(Packed())
 
     result, _ = build(backends, packer, tmp_path, "missing")
@@ -88,7 +91,7 @@ def test_a_base_without_room_for_one_layer_more_is_refused_at_from() -> None:
     assert len(make_plan(kubefile, base, off).base_layers) == 128
 
 
-def test_what_is_left_out_is_told_and_changes_nothing(backends: api.Backends, tmp_path) -> None:
+def test_what_is_left_out_is_told_and_changes_nothing(backends: api.Backends, tmp_path: Path) -> None:
     packer = ScriptedPacker(Packed(left_out=2, charts=1))
 
     result, events = build(backends, packer, tmp_path, "off")

@@ -1,4 +1,7 @@
 import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -6,7 +9,7 @@ from kubeimage.disk.removal import remove_tree
 from kubeimage.errors import StoreAccessError
 
 
-def test_what_is_not_there_is_removed_already(tmp_path):
+def test_what_is_not_there_is_removed_already(tmp_path: Path) -> None:
     remove_tree(str(tmp_path / "no"))
 
 
@@ -21,7 +24,7 @@ def test_what_is_not_there_is_removed_already(tmp_path):
     ],
     ids=["file", "dangling symlink", "fifo", "directory", "closed directory"],
 )
-def test_anything_is_removed(tmp_path, make):
+def test_anything_is_removed(tmp_path: Path, make: Callable[..., Any]) -> None:
     make(tmp_path / "x")
 
     remove_tree(str(tmp_path / "x"))
@@ -29,7 +32,7 @@ def test_anything_is_removed(tmp_path, make):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_symlinks_are_removed_and_not_followed(tmp_path):
+def test_symlinks_are_removed_and_not_followed(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
     (kept / "file").write_text("x")
@@ -46,7 +49,7 @@ def test_symlinks_are_removed_and_not_followed(tmp_path):
     assert (kept / "file").read_text() == "x"
 
 
-def test_directories_that_let_nobody_in_are_removed(tmp_path):
+def test_directories_that_let_nobody_in_are_removed(tmp_path: Path) -> None:
     top = tmp_path / "top"
     for name in ("a", "b", "c"):
         (top / name / "deeper").mkdir(parents=True)
@@ -61,7 +64,7 @@ def test_directories_that_let_nobody_in_are_removed(tmp_path):
     assert not top.exists()
 
 
-def test_a_tree_deeper_than_any_path_and_any_recursion_is_removed(tmp_path):
+def test_a_tree_deeper_than_any_path_and_any_recursion_is_removed(tmp_path: Path) -> None:
     top = tmp_path / "top"
     top.mkdir()
     here = os.open(top, os.O_RDONLY)
@@ -77,7 +80,7 @@ def test_a_tree_deeper_than_any_path_and_any_recursion_is_removed(tmp_path):
     assert not top.exists()
 
 
-def test_many_siblings_on_many_levels_are_removed(tmp_path):
+def test_many_siblings_on_many_levels_are_removed(tmp_path: Path) -> None:
     for first in range(6):
         for second in range(6):
             (tmp_path / "top" / f"{first}" / f"{second}" / "x").mkdir(parents=True)
@@ -89,7 +92,7 @@ def test_many_siblings_on_many_levels_are_removed(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can remove everything")
-def test_what_cannot_be_removed_is_named(tmp_path):
+def test_what_cannot_be_removed_is_named(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "x").write_text("x")
     (tmp_path / "d").chmod(0o500)

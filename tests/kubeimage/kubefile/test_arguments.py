@@ -4,7 +4,7 @@ from kubeimage.errors import KubefileError
 from kubeimage.kubefile import Arg, parse
 
 
-def parse_arg(value):
+def parse_arg(value: str) -> Arg:
     (arg,) = parse(f"FROM scratch\nARG {value}\n").arguments
     return arg
 
@@ -42,7 +42,7 @@ def parse_arg(value):
         ("X=配置", [("X", "配置")]),
     ],
 )
-def test_arg_declares_pairs(value, pairs):
+def test_arg_declares_pairs(value: str, pairs: list[tuple[str, str | None]] | None) -> None:
     if pairs is None:
         with pytest.raises(KubefileError):
             parse_arg(value)
@@ -73,14 +73,14 @@ def test_arg_declares_pairs(value, pairs):
         ("A=1 # 2\\\nRUN true", "E0227"),
     ],
 )
-def test_a_bad_arg_is_an_error(value, code):
+def test_a_bad_arg_is_an_error(value: str, code: str) -> None:
     with pytest.raises(KubefileError) as caught:
         parse_arg(value)
 
     assert [diagnostic.code for diagnostic in caught.value.diagnostics] == [code]
 
 
-def test_values_are_written_as_short_as_they_can_be():
+def test_values_are_written_as_short_as_they_can_be() -> None:
     arg = Arg((("A", "1,2"), ("B", "x,C=3"), ("D", 'say "no" now'), ("E", ""), ("F", "a\\")))
 
     assert arg.value == """A=1,2,B="x,C=3",D='say "no" now',E=,F="a\\\""""

@@ -4,7 +4,7 @@ from kubeimage.errors import KubefileError
 from kubeimage.kubefile import Copy, parse
 
 
-def parse_copy(value):
+def parse_copy(value: str) -> Copy:
     (copy,) = parse(f"FROM scratch\nCOPY {value}\n").layered
     return copy
 
@@ -38,7 +38,7 @@ def parse_copy(value):
         ("a \\\n  # between\n\n  b", Copy(("a",), "b")),
     ],
 )
-def test_copy_takes_flags_sources_and_a_destination(value, copy):
+def test_copy_takes_flags_sources_and_a_destination(value: str, copy: Copy) -> None:
     assert parse_copy(value) == copy
 
 
@@ -91,7 +91,7 @@ def test_copy_takes_flags_sources_and_a_destination(value, copy):
         ("--foo ../a http://x ../b", ["E0210", "E0221", "E0220", "E0222"]),
     ],
 )
-def test_a_bad_copy_is_an_error_for_each_mistake(value, codes):
+def test_a_bad_copy_is_an_error_for_each_mistake(value: str, codes: list[str]) -> None:
     with pytest.raises(KubefileError) as caught:
         parse_copy(value)
 
@@ -109,5 +109,5 @@ def test_a_bad_copy_is_an_error_for_each_mistake(value, codes):
         (Copy(("é",), "a\\"), '["é", "a\\\\"]'),
     ],
 )
-def test_a_copy_has_one_canonical_text(copy, value):
+def test_a_copy_has_one_canonical_text(copy: Copy, value: str) -> None:
     assert copy.value == value

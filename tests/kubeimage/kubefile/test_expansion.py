@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,15 +30,15 @@ VALUES = {"A": "1", "AB": "two words", "E": "", "D": "$A"}
         ("$Aé", "1é"),
     ],
 )
-def test_names_are_replaced_by_their_values(text, expanded):
+def test_names_are_replaced_by_their_values(text: str, expanded: str) -> None:
     assert expand(text, VALUES) == expanded
 
 
-def test_names_used_are_told_once_each_in_order():
+def test_names_used_are_told_once_each_in_order() -> None:
     assert names_used("$B ${A} \\$C $B ${D:-1} $") == ["B", "A"]
 
 
-def test_forms_of_other_shells_are_told():
+def test_forms_of_other_shells_are_told() -> None:
     assert unsupported_forms("${A:-x} ${A} \\${B:-y} ${C") == ["${A:-x}", "${C"]
 
 
@@ -44,15 +46,15 @@ TEXTS = st.text(st.sampled_from("$\\{}AB:_ x")) | st.text()
 
 
 @given(TEXTS, st.dictionaries(st.sampled_from(["A", "B", "AB", "_"]), TEXTS))
-def test_the_length_of_an_expansion_is_known_before_it_is_made(text, values):
+def test_the_length_of_an_expansion_is_known_before_it_is_made(text: str, values: Mapping[str, str]) -> None:
     assert expanded_length(text, values) == len(expand(text, values))
 
 
 @given(TEXTS.filter(lambda text: "\\$" not in text))
-def test_without_variables_nothing_changes(text):
+def test_without_variables_nothing_changes(text: str) -> None:
     assert expand(text, {}) == text
 
 
 @given(TEXTS)
-def test_a_text_with_every_dollar_escaped_means_itself(text):
+def test_a_text_with_every_dollar_escaped_means_itself(text: str) -> None:
     assert expand(text.replace("$", "\\$"), VALUES) == text

@@ -4,7 +4,7 @@ from kubeimage.errors import KubefileError
 from kubeimage.kubefile.lexer import decode, logical_lines
 
 
-def joined(text):
+def joined(text: bytes | str) -> list[str]:
     return [line.text for line in logical_lines(decode(text, "Kubefile"))]
 
 
@@ -36,13 +36,13 @@ def joined(text):
         pytest.param("a\x0bb\x85c\u2028d", ["a\x0bb\x85c\u2028d"], id="other line separators are text"),
     ],
 )
-def test_physical_lines_become_logical_lines(text, lines):
+def test_physical_lines_become_logical_lines(text: str, lines: list[str]) -> None:
     assert joined(text) == lines
     assert joined(text.encode()) == lines
 
 
 @pytest.mark.parametrize(("char", "line", "column"), [("F", 2, 3), ("x", 2, 8), ("y", 5, 2), ("z", 6, 1), ("w", 7, 3)])
-def test_each_character_knows_its_physical_place(char, line, column):
+def test_each_character_knows_its_physical_place(char: str, line: int, column: int) -> None:
     (found,) = logical_lines(decode("# c\n  FROM x \\\n#\n\n\ty\\\nz\\\n  w # w", "Kubefile"))
     offset = found.text.index(char)
 
@@ -51,7 +51,7 @@ def test_each_character_knows_its_physical_place(char, line, column):
     assert (span.first_line, span.column, span.length) == (line, column, 1)
 
 
-def test_a_span_over_several_lines_marks_what_stands_on_the_first():
+def test_a_span_over_several_lines_marks_what_stands_on_the_first() -> None:
     (line,) = logical_lines(decode("RUN a \\\n  b\n", "Kubefile"))
 
     span = line.span(0, len(line.text))
@@ -70,7 +70,9 @@ def test_a_span_over_several_lines_marks_what_stands_on_the_first():
         ("FROM a\r\n\x00", "E0241", 2, 1, "a NUL character, which no Kubefile can hold"),
     ],
 )
-def test_text_that_is_no_text_is_an_error_with_its_place(data, code, line, column, message):
+def test_text_that_is_no_text_is_an_error_with_its_place(
+    data: bytes | str, code: str, line: int, column: int, message: str
+) -> None:
     with pytest.raises(KubefileError) as caught:
         decode(data, "Kubefile")
 
@@ -79,14 +81,14 @@ def test_text_that_is_no_text_is_an_error_with_its_place(data, code, line, colum
     assert (diagnostic.code, *place, diagnostic.message) == (code, line, column, message)
 
 
-def test_the_line_of_bad_bytes_can_be_printed_anywhere():
+def test_the_line_of_bad_bytes_can_be_printed_anywhere() -> None:
     with pytest.raises(KubefileError) as caught:
         decode(b"FROM a\xff", "Kubefile")
 
     assert caught.value.location.text.encode("utf-8").decode() == "FROM a\N{REPLACEMENT CHARACTER}"
 
 
-def test_a_binary_file_gives_a_short_report():
+def test_a_binary_file_gives_a_short_report() -> None:
     with pytest.raises(KubefileError) as caught:
         decode(b"\xff\n" * 5_000, "Kubefile")
 

@@ -4,7 +4,7 @@ from kubeimage.kubefile import Advice, From, Kubefile, Run, lint, looks_secret, 
 from kubeimage.report import format_diagnostics
 
 
-def advice_on(text):
+def advice_on(text: str) -> list[tuple[str, int, int]]:
     return [(diagnostic.code, diagnostic.location.line, diagnostic.location.column) for diagnostic in lint(parse(text))]
 
 
@@ -43,11 +43,11 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("text", "advice"), TABLE)
-def test_advice_is_given_where_it_is_due(text, advice):
+def test_advice_is_given_where_it_is_due(text: str, advice: list[tuple[str, int, int]]) -> None:
     assert advice_on(text) == advice
 
 
-def test_every_kind_of_advice_is_in_the_table():
+def test_every_kind_of_advice_is_in_the_table() -> None:
     given = {code for case in TABLE for code, _, _ in case.values[1]}
 
     # It is about what a COPY brings, which the Kubefile's text does not say: tests/kubeimage/cli/test_airgap.py.
@@ -55,17 +55,17 @@ def test_every_kind_of_advice_is_in_the_table():
     assert given | from_files == {advice.code for advice in Advice}
 
 
-def test_advice_is_a_warning_with_a_hint():
+def test_advice_is_a_warning_with_a_hint() -> None:
     for diagnostic in lint(parse("FROM a\nRUN $A\nARG A=1,TOKEN=x\nCMD x\nCMD x")):
         assert diagnostic.severity == "warning"
         assert diagnostic.hint
 
 
-def test_the_project_s_own_example_needs_no_advice():
+def test_the_project_s_own_example_needs_no_advice() -> None:
     assert advice_on("FROM kubernetes:v1.19.8\nARG VERSION=2.2.0\nCOPY ${ARCH}/helm bin # c\nRUN echo $VERSION") == []
 
 
-def test_the_value_of_a_secret_is_not_shown():
+def test_the_value_of_a_secret_is_not_shown() -> None:
     report = format_diagnostics(lint(parse("FROM a:v1\nARG DB_PASSWORD=hunter2\nRUN x")))
 
     assert "W03" in report
@@ -73,16 +73,16 @@ def test_the_value_of_a_secret_is_not_shown():
 
 
 @pytest.mark.parametrize("key", ["PASSWORD", "db_passwd", "API_KEY", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY"])
-def test_keys_of_secrets_are_told(key):
+def test_keys_of_secrets_are_told(key: str) -> None:
     assert looks_secret(key)
 
 
 @pytest.mark.parametrize("key", ["VERSION", "KEY", "TOKENIZER", "KEYBOARD", "COMPASS", "PUBLIC_KEY"])
-def test_other_keys_are_left_alone(key):
+def test_other_keys_are_left_alone(key: str) -> None:
     assert not looks_secret(key)
 
 
-def test_a_kubefile_made_by_a_program_gets_advice_too():
+def test_a_kubefile_made_by_a_program_gets_advice_too() -> None:
     kubefile = Kubefile((From("a"), Run("--x")))
 
     assert [diagnostic.code for diagnostic in lint(kubefile)] == ["W06", "W11"]

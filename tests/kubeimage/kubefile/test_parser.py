@@ -16,13 +16,13 @@ CMD kubectl apply -f manifests/dashboard.yaml
 """
 
 
-def codes_of(text):
+def codes_of(text: str) -> list[str]:
     with pytest.raises(KubefileError) as caught:
         parse(text)
     return [diagnostic.code for diagnostic in caught.value.diagnostics]
 
 
-def messages_of(text):
+def messages_of(text: str) -> list[str]:
     try:
         parse(text)
     except KubefileError as error:
@@ -30,11 +30,11 @@ def messages_of(text):
     return []
 
 
-def parse_one(text):
+def parse_one(text: str) -> Cmd | Run:
     return parse(f"FROM scratch\n{text}\n").instructions[1]
 
 
-def test_a_kubefile_parses_to_its_instructions():
+def test_a_kubefile_parses_to_its_instructions() -> None:
     assert parse(EXAMPLE) == Kubefile(
         (
             From("kubernetes:v1.19.8"),
@@ -48,7 +48,7 @@ def test_a_kubefile_parses_to_its_instructions():
     )
 
 
-def test_a_kubefile_tells_its_parts():
+def test_a_kubefile_tells_its_parts() -> None:
     kubefile = parse("ARG A=1,B=2\n" + EXAMPLE + "ARG A\nCMD one\n", file="app/Kubefile")
 
     assert kubefile.file == "app/Kubefile"
@@ -58,13 +58,13 @@ def test_a_kubefile_tells_its_parts():
     assert [instruction.keyword for instruction in kubefile.layered] == ["COPY", "COPY", "COPY", "RUN"]
 
 
-def test_keywords_are_read_in_any_case_and_behind_any_blanks():
+def test_keywords_are_read_in_any_case_and_behind_any_blanks() -> None:
     kubefile = parse("\tfrom scratch\n  Run\ttrue\ncMd x")
 
     assert kubefile.instructions == (From("scratch"), Run("true"), Cmd(("x",)))
 
 
-def test_spans_point_into_the_physical_file():
+def test_spans_point_into_the_physical_file() -> None:
     kubefile = parse("# a comment\n\nFROM scratch\n  COPY a \\\n# between\n\n    b\n")
 
     copy = kubefile.layered[0].span
@@ -73,7 +73,7 @@ def test_spans_point_into_the_physical_file():
     assert kubefile.base.span.first_line == 3
 
 
-def test_where_an_instruction_stands_makes_no_difference_to_equality():
+def test_where_an_instruction_stands_makes_no_difference_to_equality() -> None:
     assert parse("FROM scratch\nRUN x") == parse("\n\n from scratch\n# c\nRUN \\\n x", file="other")
 
 
@@ -93,13 +93,13 @@ def test_where_an_instruction_stands_makes_no_difference_to_equality():
         "a=1,b=2",
     ],
 )
-def test_run_and_cmd_keep_their_text_byte_for_byte(command):
+def test_run_and_cmd_keep_their_text_byte_for_byte(command: str) -> None:
     assert parse_one(f"RUN   {command}  ") == Run(command)
     if not command.startswith("["):
         assert parse_one(f"CMD {command}") == Cmd((command,))
 
 
-def test_continued_text_keeps_its_own_blanks_and_loses_its_backslashes():
+def test_continued_text_keeps_its_own_blanks_and_loses_its_backslashes() -> None:
     assert parse_one("RUN a \\\n    && b\\\n# c\n\n c \\\\") == Run("a     && b c \\\\")
 
 
@@ -113,7 +113,7 @@ def test_continued_text_keeps_its_own_blanks_and_loses_its_backslashes():
         ("kubectl get -o jsonpath={.a,.b}", ("kubectl get -o jsonpath={.a,.b}",)),
     ],
 )
-def test_cmd_is_one_command_or_an_array_of_them(value, commands):
+def test_cmd_is_one_command_or_an_array_of_them(value: str, commands: tuple[str, ...]) -> None:
     assert parse_one(f"CMD {value}") == Cmd(commands)
 
 
@@ -121,7 +121,7 @@ def test_cmd_is_one_command_or_an_array_of_them(value, commands):
     "name",
     ["scratch", "kubernetes:v1.19.8", "reg.io:5000/a/b:c", "a@sha256:" + "0" * 64, "${REG}/app:$TAG", '"$X"', "'a'"],
 )
-def test_from_names_one_image(name):
+def test_from_names_one_image(name: str) -> None:
     assert parse(f"ARG X=1\nFROM {name} # base").base == From(name.strip("\"'"))
 
 
@@ -152,7 +152,7 @@ def test_from_names_one_image(name):
         ("FROM a\nBOGUS BOGUS x\nCOPY\nRUN ok\nARG 1", ["E0201", "E0203", "E0230"]),
     ],
 )
-def test_every_mistake_of_a_file_is_reported_in_order(text, codes):
+def test_every_mistake_of_a_file_is_reported_in_order(text: str, codes: list[str]) -> None:
     assert codes_of(text) == codes
 
 
@@ -167,7 +167,7 @@ def test_every_mistake_of_a_file_is_reported_in_order(text, codes):
         ("x" * 100, f"unknown instruction '{'x' * 59}…'"),
     ],
 )
-def test_an_unknown_instruction_is_named_with_what_was_probably_meant(line, message):
+def test_an_unknown_instruction_is_named_with_what_was_probably_meant(line: str, message: str) -> None:
     with pytest.raises(KubefileError) as caught:
         parse(f"FROM a\n{line}")
 
@@ -175,14 +175,14 @@ def test_an_unknown_instruction_is_named_with_what_was_probably_meant(line, mess
     assert (caught.value.location.line, caught.value.location.column) == (2, 1)
 
 
-def test_a_kubefile_cannot_be_made_without_its_base():
+def test_a_kubefile_cannot_be_made_without_its_base() -> None:
     for instructions in [(), (Run("x"),), (Run("x"), From("a")), (From("a"), From("b"))]:
         with pytest.raises(ValueError, match="exactly one FROM"):
             Kubefile(instructions)
 
 
 @pytest.mark.parametrize("length", [64 * 1024 - 10, 64 * 1024, 1024 * 1024])
-def test_a_long_line_loses_nothing_of_the_file(length):
+def test_a_long_line_loses_nothing_of_the_file(length: int) -> None:
     kubefile = parse(f"FROM a\nRUN echo {'x' * length}\nARG A={'y' * length}\nCMD last\n")
 
     assert len(kubefile.layered[0].value) == length + 5
@@ -194,7 +194,7 @@ MEGABYTE = 1 << 20
 
 @pytest.mark.parametrize("keyword", ["", "FROM ", "ARG ", "ARG A=", "COPY ", "COPY --chmod=", "RUN ", "CMD "])
 @pytest.mark.parametrize("unit", ["\\", '"', "'", "[", '["', '"\\', "$", "${a", ",a", ", ", "../", "#", "\r", "\\\n"])
-def test_a_quarter_of_a_megabyte_of_anything_is_parsed_or_refused(keyword, unit):
+def test_a_quarter_of_a_megabyte_of_anything_is_parsed_or_refused(keyword: str, unit: str) -> None:
     messages = messages_of(f"FROM a\n{keyword}{unit * (MEGABYTE // len(unit) // 4)}\n")
 
     assert len(messages) <= 2
@@ -250,7 +250,7 @@ PIECES = st.sampled_from(
 @given(st.one_of(st.text(), st.binary(), st.lists(PIECES, max_size=40).map("".join)))
 @example("FROM a\nCOPY [")
 @example("FROM a\nARG A=1,\\\n")
-def test_no_input_raises_anything_but_a_kubefile_error(text):
+def test_no_input_raises_anything_but_a_kubefile_error(text: bytes | str) -> None:
     try:
         kubefile = parse(text)
     except KubefileError as error:
@@ -262,7 +262,7 @@ def test_no_input_raises_anything_but_a_kubefile_error(text):
 
 
 @given(st.lists(st.lists(PIECES, max_size=12).map("".join), max_size=6))
-def test_places_stand_inside_the_file(lines):
+def test_places_stand_inside_the_file(lines: list[str]) -> None:
     text = "FROM a\n" + "\n".join(lines)
 
     try:

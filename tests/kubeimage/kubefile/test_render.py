@@ -5,7 +5,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from kubeimage.errors import KubefileError
-from kubeimage.kubefile import Arg, Cmd, Copy, From, Kubefile, Run, parse, render
+from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Kubefile, Run, parse, render
 
 NASTY = st.sampled_from(
     ["\\", '"', "'", "$", "${", "}", "#", " #", ",", ", B=", "[", "]", " ", "\t", "=", "--", "é", "配", "\r"]
@@ -16,11 +16,11 @@ NAMES = TEXTS.map(lambda text: text.replace("\x00", "").replace("/", ""))
 KEYS = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,3}", fullmatch=True)
 
 
-def is_command(text):
+def is_command(text: str) -> bool:
     return bool(text) and text == text.strip(" \t\r") and (len(text) - len(text.rstrip("\\"))) % 2 == 0
 
 
-def fits_quotes(text):
+def fits_quotes(text: str) -> bool:
     return not ('"' in text and "'" in text)
 
 
@@ -52,12 +52,12 @@ kubefiles = st.builds(
 
 
 @given(kubefiles)
-def test_what_is_rendered_parses_to_the_same(kubefile):
+def test_what_is_rendered_parses_to_the_same(kubefile: Kubefile) -> None:
     assert parse(render(kubefile)) == kubefile
 
 
 @given(kubefiles)
-def test_rendering_again_changes_nothing(kubefile):
+def test_rendering_again_changes_nothing(kubefile: Kubefile) -> None:
     text = render(kubefile)
 
     assert render(parse(text)) == text
@@ -76,7 +76,7 @@ LINES = st.tuples(
 @example('CMD ["a\\nb"]')
 @example("ARG A='\"',B=\"'\"")
 @example('ARG A="\'\\"')
-def test_every_text_that_parses_can_be_rendered(line):
+def test_every_text_that_parses_can_be_rendered(line: str) -> None:
     try:
         kubefile = parse(f"FROM scratch\n{line}\n")
     except KubefileError:
@@ -85,7 +85,7 @@ def test_every_text_that_parses_can_be_rendered(line):
     assert parse(render(kubefile)) == kubefile
 
 
-def test_the_rendered_text_is_what_a_person_would_write():
+def test_the_rendered_text_is_what_a_person_would_write() -> None:
     text = """\
 ARG VERSION=2.2.0,GREETING="hello, A=1"
 FROM kubernetes:v1.19.8
@@ -117,6 +117,6 @@ CMD ["[ -f x ] && true", "b"]
     ],
     ids=repr,
 )
-def test_what_no_kubefile_can_say_is_refused(instruction):
+def test_what_no_kubefile_can_say_is_refused(instruction: Instruction) -> None:
     with pytest.raises(ValueError, match="no Kubefile can say this"):
         render(Kubefile((From("scratch"), instruction)))

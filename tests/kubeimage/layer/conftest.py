@@ -2,19 +2,24 @@
 
 import os
 import stat
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from kubeimage.layer.disk import is_kept_xattr
 
+Looks = tuple[str, int, Any, dict[str, bytes]]
+Scan = Callable[[str | os.PathLike[str]], dict[str, Looks]]
+
 
 @pytest.fixture(scope="session")
-def scan():
+def scan() -> Scan:
     """Look at everything below a directory: path -> (type, mode, content or target, xattrs); opens what is closed."""
     return _scan
 
 
-def _scan(root):
+def _scan(root: str | os.PathLike[str]) -> dict[str, Looks]:
     found = {}
     todo = [""]
     while todo:
@@ -31,7 +36,7 @@ def _scan(root):
     return found
 
 
-def _describe(full, status):
+def _describe(full: str, status: os.stat_result) -> Looks:
     mode = stat.S_IMODE(status.st_mode)
     xattrs = {
         name: os.getxattr(full, name, follow_symlinks=False)

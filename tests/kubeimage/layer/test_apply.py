@@ -2,11 +2,15 @@ import errno
 import io
 import os
 import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Never
 
 import pytest
 
 from kubeimage.disk.removal import remove_tree
 from kubeimage.errors import (
+    KubeimageError,
     LayerFormatError,
     LayerTooLargeError,
     PathEscapeError,
@@ -17,11 +21,15 @@ from kubeimage.layer import disk
 from kubeimage.layer.apply import apply_changeset, unpack_snapshot
 from kubeimage.layer.entry import Entry, Kind, canonical_order, directory, file, opaque, symlink, whiteout
 from kubeimage.layer.writer import write_layer
+from tests.kubeimage.layer.conftest import Scan
 
 AS_ROOT = os.geteuid() == 0
 
 
-def tar(*entries):
+Member = tuple[str, bytes] | tuple[str, bytes, str]
+
+
+def tar(*entries: Entry) -> io.BytesIO:
     """A layer with these entries and the directories they name, in canonical order."""
     layer = io.BytesIO()
     write_layer(canonical_order(entries), layer.write)
@@ -29,7 +37,7 @@ def tar(*entries):
     return layer
 
 
-def unordered(*members):
+def unordered(*members: Member) -> io.BytesIO:
     """A tar as another tool might write it: (name, content) for a file, (name, type, target) for the rest."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
@@ -46,7 +54,7 @@ def unordered(*members):
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path: Path) -> Iterator[str]:
     path = tmp_path / "root"
     path.mkdir()
     yield str(path)
@@ -71,7 +79,7 @@ EVERY_KIND = [
 
 
 @pytest.mark.parametrize("unpack", [apply_changeset, lambda *args: unpack_snapshot(*args, userxattr=True)])
-def test_every_type_and_mode_lands_as_it_was_packed(root, scan, unpack):
+def test_every_type_and_mode_lands_as_it_was_packed(root: str, scan: Scan, unpack: Callable[..., Any]) -> None:
     written = unpack(root, tar(*EVERY_KIND))
 
     times = {name: os.lstat(f"{root}/{name}").st_mtime for name in ("d", "fifo", "absolute", "ä ö\n", "setuid")}
@@ -96,7 +104,7 @@ def test_every_type_and_mode_lands_as_it_was_packed(root, scan, unpack):
     assert written == 10
 
 
-def test_the_umask_changes_nothing(root, scan):
+def test_the_umask_changes_nothing(root: str, scan: Scan) -> None:
     before = os.umask(0o077)
     try:
         apply_changeset(root, tar(directory("d", 0o777), file("d/f", b"", 0o666), Entry("p", Kind.FIFO, 0o666)))
@@ -109,7 +117,7 @@ def test_the_umask_changes_nothing(root, scan):
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root gives files away")
-def test_root_makes_everything_roots(root):
+def test_root_makes_everything_roots(root: str) -> None:
     os.chown(root, 1234, 1234)
     os.chmod(root, 0o2777)
 
@@ -120,7 +128,7 @@ def test_root_makes_everything_roots(root):
     assert os.stat(f"{root}/d/f").st_mode & 0o7777 == 0o4755
 
 
-def test_xattrs_are_set_and_overlays_own_are_not(root, scan):
+def test_xattrs_are_set_and_overlays_own_are_not(root: str, scan: Scan) -> None:
     xattrs = (("trusted.overlay.opaque", b"y"), ("user.a", b"\0"), ("user.overlay.redirect", b"/etc"))
 
     apply_changeset(root, tar(directory("d", 0o500)._replace(xattrs=xattrs), file("f", b"")._replace(xattrs=xattrs)))
@@ -129,7 +137,7 @@ def test_xattrs_are_set_and_overlays_own_are_not(root, scan):
     assert {name for path in ("d", "f") for name in os.listxattr(f"{root}/{path}")} == {"user.a"}
 
 
-def test_a_directory_that_comes_again_has_only_its_new_xattrs(root, scan):
+def test_a_directory_that_comes_again_has_only_its_new_xattrs(root: str, scan: Scan) -> None:
     apply_changeset(root, tar(directory("d")._replace(xattrs=(("user.a", b"1"), ("user.b", b"2")))))
 
     apply_changeset(root, tar(directory("d")._replace(xattrs=(("user.b", b"3"),))))
@@ -180,8 +188,10 @@ BELOW = [
         "whiteouts of nothing",
     ],
 )
-def test_changes_act_on_what_is_below(root, scan, changes, expected):
-    def contents():
+def test_changes_act_on_what_is_below(
+    root: str, scan: Scan, changes: list[Entry], expected: Mapping[str, bytes | str | None]
+) -> None:
+    def contents() -> Mapping[str, bytes | str]:
         return {path: found[2] if found[0] == "file" else found[0] for path, found in scan(root).items()}
 
     apply_changeset(root, tar(*BELOW))
@@ -195,7 +205,7 @@ def test_changes_act_on_what_is_below(root, scan, changes, expected):
     assert contents() == {path: what for path, what in (before | expected).items() if what is not None}
 
 
-def test_whiteouts_act_first_wherever_they_stand(root, scan):
+def test_whiteouts_act_first_wherever_they_stand(root: str, scan: Scan) -> None:
     apply_changeset(root, tar(*BELOW))
 
     apply_changeset(
@@ -212,7 +222,7 @@ def test_whiteouts_act_first_wherever_they_stand(root, scan):
     }
 
 
-def test_directories_that_a_layer_does_not_name_keep_mode_and_time(root):
+def test_directories_that_a_layer_does_not_name_keep_mode_and_time(root: str) -> None:
     apply_changeset(root, tar(directory("d", 0o510)._replace(mtime=77)))
 
     apply_changeset(root, unordered(("d/x", b"")))
@@ -221,7 +231,7 @@ def test_directories_that_a_layer_does_not_name_keep_mode_and_time(root):
     assert (status.st_mode & 0o7777, status.st_mtime) == (0o510, 77)
 
 
-def test_a_hard_link_does_not_reach_into_the_layer_above(root, scan):
+def test_a_hard_link_does_not_reach_into_the_layer_above(root: str, scan: Scan) -> None:
     apply_changeset(root, tar(file("a", b"old"), Entry("b", Kind.HARDLINK, target="a")))
 
     apply_changeset(root, tar(file("a", b"new")))
@@ -243,7 +253,14 @@ def test_a_hard_link_does_not_reach_into_the_layer_above(root, scan):
     ids=["name", "absolute", "whiteout", "symlink", "hard link", "hard link below", "device"],
 )
 @pytest.mark.parametrize("unpack", [apply_changeset, lambda *args: unpack_snapshot(*args, userxattr=True)])
-def test_nothing_outside_is_touched(tmp_path, root, scan, members, error, unpack):
+def test_nothing_outside_is_touched(
+    tmp_path: Path,
+    root: str,
+    scan: Scan,
+    members: list[Member],
+    error: type[KubeimageError],
+    unpack: Callable[..., Any],
+) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "kept").write_text("kept")
     (tmp_path / "root" / "kept").write_text("kept")
@@ -255,7 +272,7 @@ def test_nothing_outside_is_touched(tmp_path, root, scan, members, error, unpack
     assert sorted(os.listdir(tmp_path)) == ["outside", "root"]
 
 
-def test_a_refused_layer_is_refused_before_anything_is_written(root):
+def test_a_refused_layer_is_refused_before_anything_is_written(root: str) -> None:
     with pytest.raises(PathEscapeError):
         apply_changeset(root, unordered(("good", b"x"), ("../x", b"")))
 
@@ -263,7 +280,9 @@ def test_a_refused_layer_is_refused_before_anything_is_written(root):
 
 
 @pytest.mark.parametrize("target", ["../outside", "/proc/self/cwd", "."])
-def test_symlinks_that_are_there_already_are_replaced_and_not_followed(tmp_path, root, scan, target):
+def test_symlinks_that_are_there_already_are_replaced_and_not_followed(
+    tmp_path: Path, root: str, scan: Scan, target: str
+) -> None:
     (tmp_path / "outside").mkdir()
     os.symlink(target, f"{root}/l")
 
@@ -277,7 +296,7 @@ def test_symlinks_that_are_there_already_are_replaced_and_not_followed(tmp_path,
     }
 
 
-def test_a_whiteout_does_not_reach_through_a_symlink(tmp_path, root):
+def test_a_whiteout_does_not_reach_through_a_symlink(tmp_path: Path, root: str) -> None:
     (tmp_path / "outside" / "a").mkdir(parents=True)
     (tmp_path / "outside" / "a" / "kept").write_text("kept")
     os.symlink("../outside", f"{root}/l")
@@ -288,7 +307,7 @@ def test_a_whiteout_does_not_reach_through_a_symlink(tmp_path, root):
     assert (tmp_path / "outside" / "a" / "kept").read_text() == "kept"
 
 
-def test_a_whiteout_may_come_after_one_below_it(root, scan):
+def test_a_whiteout_may_come_after_one_below_it(root: str, scan: Scan) -> None:
     apply_changeset(root, tar(*BELOW))
 
     apply_changeset(root, unordered(("d/e/.wh.z", b""), ("d/e/.wh..wh..opq", b""), (".wh.d", b""), ("d/n", b"N")))
@@ -297,7 +316,7 @@ def test_a_whiteout_may_come_after_one_below_it(root, scan):
 
 
 @pytest.mark.parametrize("members", [["d/.wh..wh..opq", ".wh.d"], [".wh.d", "d/.wh..wh..opq"]])
-def test_a_directory_may_be_both_deleted_and_opaque(root, scan, members):
+def test_a_directory_may_be_both_deleted_and_opaque(root: str, scan: Scan, members: list[str]) -> None:
     apply_changeset(root, tar(*BELOW))
 
     apply_changeset(root, unordered(*((name, b"") for name in members), ("d/n", b"N")))
@@ -305,7 +324,7 @@ def test_a_directory_may_be_both_deleted_and_opaque(root, scan, members):
     assert {path for path in scan(root) if path.startswith("d")} == {"d", "d/n"}
 
 
-def test_more_content_than_allowed_is_refused(root):
+def test_more_content_than_allowed_is_refused(root: str) -> None:
     assert apply_changeset(root, tar(file("a", b"12"), file("b", b"34")), max_bytes=4) == 4
     with pytest.raises(LayerTooLargeError):
         apply_changeset(root, tar(file("a", b"12"), file("b", b"34")), max_bytes=3)
@@ -322,8 +341,10 @@ def test_more_content_than_allowed_is_refused(root):
         (errno.EROFS, StoreAccessError),
     ],
 )
-def test_an_error_of_the_file_system_names_the_path(root, monkeypatch, number, error):
-    def fail(descriptor, data):
+def test_an_error_of_the_file_system_names_the_path(
+    root: str, monkeypatch: pytest.MonkeyPatch, number: int, error: type[KubeimageError]
+) -> None:
+    def fail(descriptor: int, data: memoryview) -> Never:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(disk.os, "write", fail)
@@ -332,7 +353,7 @@ def test_an_error_of_the_file_system_names_the_path(root, monkeypatch, number, e
         apply_changeset(root, tar(directory("d"), file("d/f", b"x")))
 
 
-def test_short_writes_are_gone_on_with(root, scan, monkeypatch):
+def test_short_writes_are_gone_on_with(root: str, scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     monkeypatch.setattr(disk.os, "write", lambda descriptor, data: write(descriptor, data[:3]))
 
@@ -341,12 +362,12 @@ def test_short_writes_are_gone_on_with(root, scan, monkeypatch):
     assert scan(root)["f"][2] == b"0123456789"
 
 
-def test_a_root_that_is_not_there_is_named(tmp_path):
+def test_a_root_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreAccessError, match="'/proc/1/no'"):
         apply_changeset("/proc/1/no", tar())
 
 
-def test_a_snapshot_holds_whiteouts_as_overlayfs_reads_them(root, scan):
+def test_a_snapshot_holds_whiteouts_as_overlayfs_reads_them(root: str, scan: Scan) -> None:
     unpack_snapshot(root, tar(directory("d"), opaque("d"), file("d/x", b""), whiteout("gone")), userxattr=True)
 
     found = scan(root)
@@ -357,19 +378,19 @@ def test_a_snapshot_holds_whiteouts_as_overlayfs_reads_them(root, scan):
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="trusted xattrs are root's")
-def test_a_snapshot_for_root_has_a_trusted_xattr(root):
+def test_a_snapshot_for_root_has_a_trusted_xattr(root: str) -> None:
     unpack_snapshot(root, tar(directory("d", 0o000), opaque("d")), userxattr=False)
 
     assert os.listxattr(f"{root}/d") == ["trusted.overlay.opaque"]
 
 
 @pytest.mark.skipif(AS_ROOT, reason="root may set trusted xattrs")
-def test_a_snapshot_that_an_ordinary_user_cannot_make_is_refused(root):
+def test_a_snapshot_that_an_ordinary_user_cannot_make_is_refused(root: str) -> None:
     with pytest.raises(StoreAccessError, match=r"'d' below .*not permitted"):
         unpack_snapshot(root, tar(directory("d"), opaque("d")), userxattr=False)
 
 
-def test_a_path_that_is_both_deleted_and_there_shows_what_is_there(root, scan):
+def test_a_path_that_is_both_deleted_and_there_shows_what_is_there(root: str, scan: Scan) -> None:
     layer = unordered((".wh.d", b""), ("d/x", b"new"), ("f", b"F2"), (".wh.f", b""))
 
     unpack_snapshot(root, layer, userxattr=True)

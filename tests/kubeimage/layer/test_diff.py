@@ -1,10 +1,13 @@
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from kubeimage.layer.diff import diff_trees, with_parents
 from kubeimage.layer.entry import Entry, Kind, directory, file, opaque, symlink, whiteout
 
 
-def tree(*entries):
+def tree(*entries: Entry) -> Mapping[str, Entry]:
     return {entry.path: entry for entry in entries}
 
 
@@ -46,11 +49,11 @@ E, Z = directory("d/e"), file("d/e/z", b"Z")
         ),
     ],
 )
-def test_a_diff_says_what_changed_and_no_more(lower, upper, expected):
+def test_a_diff_says_what_changed_and_no_more(lower: list[Entry], upper: list[Entry], expected: list[Entry]) -> None:
     assert diff_trees(tree(*lower), tree(*upper)) == expected
 
 
-def link(path, target, **fields):
+def link(path: str, target: str, **fields: Any) -> Entry:
     return Entry(path, Kind.HARDLINK, 0o644, target=target, **fields)
 
 
@@ -77,30 +80,30 @@ def link(path, target, **fields):
         "first name removed",
     ],
 )
-def test_hard_links_are_told_among_what_changed(lower, upper, expected):
+def test_hard_links_are_told_among_what_changed(lower: list[Entry], upper: list[Entry], expected: list[Entry]) -> None:
     assert diff_trees(tree(*lower), tree(*upper)) == expected
 
 
-def test_contents_are_compared_by_digest_where_it_is_known():
+def test_contents_are_compared_by_digest_where_it_is_known() -> None:
     known = Entry("f", Kind.FILE, size=1, digest=b"1" * 32)
 
     assert diff_trees(tree(known), tree(known._replace(source=b"x"))) == []
     assert diff_trees(tree(known), tree(known._replace(digest=b"2" * 32))) != []
 
 
-def test_unread_contents_are_never_taken_for_equal():
+def test_unread_contents_are_never_taken_for_equal() -> None:
     unread = Entry("f", Kind.FILE, size=1, source="/somewhere")
 
     with pytest.raises(ValueError, match="nobody has read"):
         diff_trees(tree(unread), tree(unread))
 
 
-def test_contents_are_compared_only_where_all_else_is_equal():
+def test_contents_are_compared_only_where_all_else_is_equal() -> None:
     asked = []
     lower = tree(file("a", b"1"), file("b", b"1"), file("c", b"1"), file("d", b"1"))
     upper = tree(file("a", b"2"), file("b", b"22"), file("c", b"1", 0o600), symlink("d", "e"), file("e", b"1"))
 
-    def ask(old, new):
+    def ask(old: Entry, new: Entry) -> bool:
         asked.append((old.path, new.path))
         return True
 
@@ -109,7 +112,7 @@ def test_contents_are_compared_only_where_all_else_is_equal():
     assert asked == [("a", "a")]
 
 
-def test_parents_of_changes_come_from_the_tree_and_stand_once():
+def test_parents_of_changes_come_from_the_tree_and_stand_once() -> None:
     below = tree(directory("a", 0o700), directory("a/b", 0o711), symlink("l", "a"))
     changes = [file("a/b/c", b""), whiteout("a/b/d"), opaque("a/e"), file("l/x", b""), directory("a/b", 0o755)]
 

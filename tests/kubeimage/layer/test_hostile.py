@@ -4,6 +4,7 @@ import io
 import os
 import tarfile
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -67,7 +68,10 @@ members = st.tuples(
 )
 
 
-def pack(entries, form):
+Member = tuple[str, str, str, bytes, dict[str, str]]
+
+
+def pack(entries: list[Member], form: int) -> bytes:
     """Make a tar of what the strategy drew, as Python's tarfile writes it, which asks no questions."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w", format=form) as archive:
@@ -83,7 +87,7 @@ def pack(entries, form):
     return layer.getvalue()
 
 
-def mutate(tar, changes):
+def mutate(tar: bytes, changes: list[tuple[int, int]]) -> bytes:
     """Change bytes, and put the checksums of the headers right again."""
     damaged = bytearray(tar)
     for position, value in changes:
@@ -97,11 +101,11 @@ def mutate(tar, changes):
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory):
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("ground")
 
 
-def prepare(ground):
+def prepare(ground: Path) -> str:
     for name in os.listdir(ground):
         remove_tree(os.path.join(ground, name))
     for name, content in OUTSIDE.items():
@@ -114,7 +118,7 @@ def prepare(ground):
     return str(ground / "root")
 
 
-def outside(ground):
+def outside(ground: Path) -> tuple[list[str], dict[str, bytes]]:
     files = [path for path in (ground / "outside").rglob("*") if path.is_file()]
     return sorted(os.listdir(ground)), {str(path.relative_to(ground / "outside")): path.read_bytes() for path in files}
 
@@ -130,7 +134,14 @@ WAYS = {"apply": apply_changeset, "unpack": lambda root, tar: unpack_snapshot(ro
     way=st.sampled_from(sorted(WAYS)),
     cut=st.just(1.0) | st.floats(0, 1),
 )
-def test_nothing_outside_is_touched_whatever_a_tar_holds(ground, entries, form, changes, way, cut):
+def test_nothing_outside_is_touched_whatever_a_tar_holds(
+    ground: Path,
+    entries: list[Member],
+    form: int,
+    changes: list[tuple[int, int]],
+    way: str,
+    cut: float,
+) -> None:
     root = prepare(ground)
     tar = mutate(pack(entries, form), changes)
 

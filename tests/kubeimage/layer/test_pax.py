@@ -1,4 +1,5 @@
 import re
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -11,11 +12,11 @@ keys = st.text(st.characters(exclude_characters="=\0", exclude_categories=["Cs"]
 
 
 @given(st.dictionaries(keys, st.binary() | st.integers(80, 110).map(bytes) | st.integers(980, 1010).map(bytes)))
-def test_records_are_read_as_they_were_written(records):
+def test_records_are_read_as_they_were_written(records: Mapping[str, bytes]) -> None:
     assert parse_records(render_records(records.items())) == records
 
 
-def test_a_record_counts_the_digits_of_its_own_length():
+def test_a_record_counts_the_digits_of_its_own_length() -> None:
     assert render_records([("path", b"a" * 89)]) == b"98 path=" + b"a" * 89 + b"\n"
     assert render_records([("path", b"a" * 90)]) == b"99 path=" + b"a" * 90 + b"\n"
     assert render_records([("path", b"a" * 91)]) == b"101 path=" + b"a" * 91 + b"\n"
@@ -41,6 +42,6 @@ def test_a_record_counts_the_digits_of_its_own_length():
     ],
     ids=repr,
 )
-def test_records_that_lie_are_refused(data):
+def test_records_that_lie_are_refused(data: bytes) -> None:
     with pytest.raises(LayerFormatError, match=re.escape("PAX record")):
         parse_records(data)

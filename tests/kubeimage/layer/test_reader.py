@@ -3,6 +3,7 @@ import io
 import os
 import re
 import tarfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -20,17 +21,17 @@ END = bytes(1024)
 
 
 def header(
-    name=b"a",
-    flag=b"0",
-    size=b"00000000000\0",
+    name: bytes = b"a",
+    flag: bytes = b"0",
+    size: bytes = b"00000000000\0",
     *,
-    mode=b"0000644\0",
-    mtime=b"00000000000\0",
-    link=b"",
-    magic=USTAR,
-    prefix=b"",
-    checksum=None,
-):
+    mode: bytes = b"0000644\0",
+    mtime: bytes = b"00000000000\0",
+    link: bytes = b"",
+    magic: bytes = USTAR,
+    prefix: bytes = b"",
+    checksum: bytes | None = None,
+) -> bytes:
     """A tar header put together by hand."""
     block = b"%b%b%b%b%b" % (name.ljust(100, b"\0"), mode, b"0000000\0" * 2, size, mtime)
     rest = flag + link.ljust(100, b"\0") + magic + bytes(80) + prefix.ljust(167, b"\0")
@@ -38,20 +39,20 @@ def header(
     return block + (checksum or b"%06o\0 " % total) + rest
 
 
-def member(name, content, flag=b"0", **fields):
+def member(name: bytes, content: bytes, flag: bytes = b"0", **fields: bytes) -> bytes:
     """A header with its content after it."""
     return header(name, flag, b"%011o\0" % len(content), **fields) + content + bytes(-len(content) % 512)
 
 
-def pax(flag=b"x", /, **records):
+def pax(flag: bytes = b"x", /, **records: bytes) -> bytes:
     return member(b"pax", render_records((key.replace("__", "."), value) for key, value in records.items()), flag)
 
 
-def read(tar, **limits):
+def read(tar: bytes, **limits: int) -> list[Entry]:
     return list(iter_entries(io.BytesIO(tar), limits=Limits(**limits)))
 
 
-def test_a_layer_of_ours_is_read_as_it_was_written():
+def test_a_layer_of_ours_is_read_as_it_was_written() -> None:
     entries = [
         opaque(""),
         directory("d", 0o1777)._replace(xattrs=(("user.a", b"\0=\n"), ("user.ä", b""))),
@@ -126,20 +127,20 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize(("tar", "entry"), FOREIGN.values(), ids=FOREIGN.keys())
-def test_what_other_tools_write_is_read(tar, entry):
+def test_what_other_tools_write_is_read(tar: bytes, entry: Entry) -> None:
     assert read(tar + END) == [entry._replace(source=None)]
 
 
 @pytest.mark.parametrize("name", [b"./", b".", b"././", b".//"])
-def test_an_entry_for_the_root_is_passed_over(name):
+def test_an_entry_for_the_root_is_passed_over(name: bytes) -> None:
     assert read(header(name, b"5") + header(b"./a") + END) == [file("a", b"")._replace(source=None)]
 
 
-def test_padding_after_the_end_is_passed_over():
+def test_padding_after_the_end_is_passed_over() -> None:
     assert len(read(header() + bytes(10240))) == 1
 
 
-def test_directories_may_come_again_and_after_what_stands_in_them():
+def test_directories_may_come_again_and_after_what_stands_in_them() -> None:
     tar = header(b"d/e/f") + header(b"d/", b"5") + header(b"d/e", b"5") + header(b"d/", b"5", mode=b"0000700\0") + END
 
     assert [(entry.path, entry.mode) for entry in read(tar)] == [
@@ -150,7 +151,7 @@ def test_directories_may_come_again_and_after_what_stands_in_them():
     ]
 
 
-def test_a_hard_link_has_mode_and_time_of_its_first_file():
+def test_a_hard_link_has_mode_and_time_of_its_first_file() -> None:
     tar = member(b"a", b"abc", mode=b"0000600\0", mtime=b"00000000007\0") + header(b"b", b"1", link=b"./a")
     tar += header(b"c", b"1", link=b"b") + END
 
@@ -160,7 +161,7 @@ def test_a_hard_link_has_mode_and_time_of_its_first_file():
     ]
 
 
-def test_a_hard_link_to_a_symlink_is_another_one():
+def test_a_hard_link_to_a_symlink_is_another_one() -> None:
     tar = header(b"a", b"2", link=b"t") + header(b"b", b"1", link=b"a") + END
 
     assert read(tar) == [symlink("a", "t"), symlink("b", "t")]
@@ -265,7 +266,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("error", "tar"), HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_tars_are_refused(error, tar):
+def test_hostile_tars_are_refused(error: type[KubeimageError], tar: bytes) -> None:
     with pytest.raises(error):
         read(tar + END)
 
@@ -274,27 +275,27 @@ GOOD = member(b"d/a", b"x" * 700) + header(b"d/b") + END
 
 
 @pytest.mark.parametrize("size", [0, 1, 511, 512, 513, 1000, 1535, 1536, 1537, 2048, 2560, len(GOOD) - 1])
-def test_a_truncated_tar_is_refused_wherever_it_ends(size):
+def test_a_truncated_tar_is_refused_wherever_it_ends(size: int) -> None:
     with pytest.raises(LayerFormatError, match="truncated"):
         read(GOOD[:size])
 
 
-def test_content_after_the_end_is_refused():
+def test_content_after_the_end_is_refused() -> None:
     with pytest.raises(LayerFormatError, match="goes on"):
         read(GOOD + header(b"hidden") + END)
 
 
-def test_a_compressed_tar_is_no_tar():
+def test_a_compressed_tar_is_no_tar() -> None:
     with pytest.raises(LayerFormatError, match="at byte 0"):
         read(b"\x1f\x8b" + os.urandom(2000))
 
 
-def test_an_error_says_where_it_is():
+def test_an_error_says_where_it_is() -> None:
     with pytest.raises(LayerFormatError, match=re.escape("(at byte 1536 of the tar)")):
         read(member(b"a", b"x" * 600) + header(checksum=bytes(8)) + END)
 
 
-def test_more_entries_than_allowed_are_refused():
+def test_more_entries_than_allowed_are_refused() -> None:
     tar = b"".join(header(b"%d" % number) for number in range(4)) + END
 
     assert len(read(tar, max_entries=4)) == 4
@@ -302,14 +303,14 @@ def test_more_entries_than_allowed_are_refused():
         read(tar, max_entries=3)
 
 
-def test_more_content_than_allowed_is_refused_before_it_is_read():
+def test_more_content_than_allowed_is_refused_before_it_is_read() -> None:
     tar = member(b"a", b"x" * 600) + header(b"b", size=b"77777777777\0")
 
     with pytest.raises(LayerTooLargeError, match="more than the 1000 bytes"):
         read(tar, max_bytes=1000)
 
 
-def test_a_short_tar_that_implies_very_many_directories_is_refused(monkeypatch):
+def test_a_short_tar_that_implies_very_many_directories_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(namespace, "_MOST_IMPLIED", 3_000)
     tar = b"".join(header(b"%d/" % number + b"a/" * 40 + b"b") for number in range(10)) + END
 
@@ -317,7 +318,7 @@ def test_a_short_tar_that_implies_very_many_directories_is_refused(monkeypatch):
         read(tar)
 
 
-def test_contents_can_be_read_in_part_or_not_at_all():
+def test_contents_can_be_read_in_part_or_not_at_all() -> None:
     tar = member(b"a", b"abcdef") + member(b"b", b"x" * 600) + header(b"s", b"2", link=b"t") + member(b"c", b"z") + END
 
     found = {entry.path: content and content.read(3) for entry, content in iter_contents(io.BytesIO(tar))}
@@ -325,14 +326,14 @@ def test_contents_can_be_read_in_part_or_not_at_all():
     assert found == {"a": b"abc", "b": b"xxx", "s": None, "c": b"z"}
 
 
-def test_contents_end_where_the_file_does():
+def test_contents_end_where_the_file_does() -> None:
     _, content = next(iter_contents(io.BytesIO(member(b"a", b"abc") + END)))
 
     assert content is not None
     assert (content.read(), content.read(), content.read(1)) == (b"abc", b"", b"")
 
 
-def test_contents_can_be_digested_as_files():
+def test_contents_can_be_digested_as_files() -> None:
     tar = member(b"a", b"x" * 3000) + header(b"b", b"1", link=b"a") + END
 
     digests = [hashlib.file_digest(content, "sha256").digest() for _, content in iter_contents(io.BytesIO(tar))]
@@ -340,7 +341,7 @@ def test_contents_can_be_digested_as_files():
     assert digests == [hashlib.sha256(b"x" * 3000).digest()] * 2
 
 
-def test_content_that_is_cut_off_is_no_content():
+def test_content_that_is_cut_off_is_no_content() -> None:
     tar = io.BytesIO(member(b"a", b"x" * 3000)[:2000])
     _, content = next(iter_contents(tar))
 
@@ -349,7 +350,7 @@ def test_content_that_is_cut_off_is_no_content():
         content.read()
 
 
-def test_places_are_where_contents_begin():
+def test_places_are_where_contents_begin() -> None:
     tar = member(b"a", b"first") + header(b"d/", b"5") + member(b"d/b", b"second" * 500) + END
 
     found = {entry.path: tar[place : place + entry.size] for entry, place in iter_places(io.BytesIO(tar))}
@@ -357,7 +358,7 @@ def test_places_are_where_contents_begin():
     assert found == {"a": b"first", "d": b"", "d/b": b"second" * 500}
 
 
-def test_a_buffer_is_gone_around_and_stands_where_it_stood(tmp_path):
+def test_a_buffer_is_gone_around_and_stands_where_it_stood(tmp_path: Path) -> None:
     tar = member(b"a", b"first") + member(b"b", b"second") + END
     (tmp_path / "tar").write_bytes(b"before" + tar)
 
@@ -370,7 +371,7 @@ def test_a_buffer_is_gone_around_and_stands_where_it_stood(tmp_path):
     assert rest == tar
 
 
-def test_reading_starts_where_the_stream_stands():
+def test_reading_starts_where_the_stream_stands() -> None:
     stream = io.BytesIO(b"x" * 100 + GOOD)
     stream.seek(100)
 
@@ -378,7 +379,7 @@ def test_reading_starts_where_the_stream_stands():
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_pythons_tars_are_read(form):
+def test_pythons_tars_are_read(form: int) -> None:
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w", format=form) as archive:
         for name in ("./d", "./d/" + "n" * 90, "./d/" + "m" * 90):
@@ -392,7 +393,7 @@ def test_pythons_tars_are_read(form):
 
 
 @given(st.data())
-def test_damaged_bytes_give_entries_or_an_error_of_ours(data):
+def test_damaged_bytes_give_entries_or_an_error_of_ours(data: st.DataObject) -> None:
     tar = bytearray(
         pax(path=b"p/q", SCHILY__xattr__user__a=b"v") + header() + member(b"l", LONG + b"\0", b"L") + header() + GOOD
     )
@@ -408,6 +409,6 @@ def test_damaged_bytes_give_entries_or_an_error_of_ours(data):
 
 
 @given(st.binary(max_size=1500).filter(any))
-def test_rubbish_is_refused(data):
+def test_rubbish_is_refused(data: bytes) -> None:
     with pytest.raises(LayerFormatError):
         read(data)

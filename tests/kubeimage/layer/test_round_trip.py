@@ -7,11 +7,15 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyfakefs.fake_filesystem import FakeFilesystem
 
 from kubeimage.disk.removal import remove_tree
 from kubeimage.layer.apply import apply_changeset
@@ -20,6 +24,7 @@ from kubeimage.layer.entry import Entry, FileIdentity, Kind, directory, file, sy
 from kubeimage.layer.reader import iter_contents
 from kubeimage.layer.tree import Tree
 from kubeimage.layer.writer import write_layer
+from tests.kubeimage.layer.conftest import Scan
 
 names = st.sampled_from(["a", "a.b", "b", "-x", ".c", "é", "x y", "n" * 60])
 paths = st.lists(names, min_size=1, max_size=4).map("/".join)
@@ -41,7 +46,7 @@ entries = st.one_of(
 edits = st.lists(entries | paths, max_size=12)
 
 
-def edit(tree, changes):
+def edit(tree: Tree, changes: list[Entry | str]) -> Tree:
     """Add entries to a tree, and remove paths from it."""
     for change in changes:
         if isinstance(change, str):
@@ -54,25 +59,25 @@ def edit(tree, changes):
 trees = st.builds(edit, st.builds(Tree), edits)
 
 
-def looks(tree):
+def looks(tree: Mapping[str, Entry] | Tree) -> Mapping[str, Entry]:
     """A tree without what no layer keeps: where contents come from."""
     return {path: entry._replace(mtime=0, digest=None, identity=None) for path, entry in tree.items()}
 
 
-def pack(changeset):
+def pack(changeset: list[Entry]) -> io.BytesIO:
     tar = io.BytesIO()
     write_layer(changeset, tar.write)
     tar.seek(0)
     return tar
 
 
-def unpack(tar):
+def unpack(tar: BinaryIO) -> Iterator[Entry]:
     """The entries of a tar, with their contents."""
     for entry, content in iter_contents(tar):
         yield entry._replace(source=content.read()) if content and entry.kind is Kind.FILE else entry
 
 
-def link_some(tree, chosen):
+def link_some(tree: Tree, chosen: list[str]) -> Mapping[str, Entry]:
     """Make hard links of some files, as the mapping that a tree with links is."""
     linked = dict(tree)
     firsts = {}
@@ -84,7 +89,7 @@ def link_some(tree, chosen):
     return linked
 
 
-def resolve(linked):
+def resolve(linked: Mapping[str, Entry]) -> Mapping[str, Entry]:
     return {
         path: linked[entry.target]._replace(path=path) if entry.kind is Kind.HARDLINK else entry
         for path, entry in linked.items()
@@ -92,7 +97,7 @@ def resolve(linked):
 
 
 @contextmanager
-def scratch():
+def scratch() -> Iterator[str]:
     path = tempfile.mkdtemp()
     try:
         yield path
@@ -100,7 +105,7 @@ def scratch():
         remove_tree(path)
 
 
-def on_disk(tree):
+def on_disk(tree: Tree) -> Mapping[str, tuple[str, int, bytes | str | None, Mapping[str, Any]]]:
     """What ``scan`` finds where ``tree`` was unpacked."""
     return {
         path: (
@@ -114,14 +119,14 @@ def on_disk(tree):
 
 
 @given(trees, edits)
-def test_a_changeset_is_read_as_it_was_written(before, changes):
+def test_a_changeset_is_read_as_it_was_written(before: Tree, changes: list[Entry | str]) -> None:
     changeset = diff_trees(before, edit(before.copy(), changes))
 
     assert list(unpack(pack(changeset))) == changeset
 
 
 @given(trees, edits)
-def test_a_diff_applied_to_what_was_gives_what_is(before, changes):
+def test_a_diff_applied_to_what_was_gives_what_is(before: Tree, changes: list[Entry | str]) -> None:
     after = edit(before.copy(), changes)
 
     result = before.copy()
@@ -131,7 +136,9 @@ def test_a_diff_applied_to_what_was_gives_what_is(before, changes):
 
 
 @given(trees, edits, st.lists(paths, max_size=5))
-def test_a_diff_with_hard_links_applied_to_what_was_gives_what_is(before, changes, chosen):
+def test_a_diff_with_hard_links_applied_to_what_was_gives_what_is(
+    before: Tree, changes: list[Entry | str], chosen: list[str]
+) -> None:
     after = link_some(edit(before.copy(), changes), chosen)
 
     result = before.copy()
@@ -141,19 +148,19 @@ def test_a_diff_with_hard_links_applied_to_what_was_gives_what_is(before, change
 
 
 @given(trees)
-def test_a_tree_has_no_diff_to_itself(tree):
+def test_a_tree_has_no_diff_to_itself(tree: Tree) -> None:
     assert diff_trees(tree, tree.copy()) == []
 
 
 @given(trees, st.data())
-def test_a_layer_does_not_depend_on_the_order_of_a_mapping(tree, data):
+def test_a_layer_does_not_depend_on_the_order_of_a_mapping(tree: Tree, data: st.DataObject) -> None:
     shuffled = dict(data.draw(st.permutations(list(tree.items()))))
 
     assert pack(diff_trees({}, shuffled)).getvalue() == pack(diff_trees({}, tree)).getvalue()
 
 
 @given(trees, edits)
-def test_layers_applied_on_disk_give_the_merged_tree(scan, before, changes):
+def test_layers_applied_on_disk_give_the_merged_tree(scan: Scan, before: Tree, changes: list[Entry | str]) -> None:
     after = edit(before.copy(), changes)
     with scratch() as root:
         apply_changeset(root, pack(diff_trees({}, before)))
@@ -165,7 +172,7 @@ def test_layers_applied_on_disk_give_the_merged_tree(scan, before, changes):
 
 
 @given(trees)
-def test_pythons_tarfile_reads_every_layer(tree):
+def test_pythons_tarfile_reads_every_layer(tree: Tree) -> None:
     changeset = diff_trees({}, tree)
 
     with tarfile.open(fileobj=pack(changeset)) as archive:
@@ -174,7 +181,7 @@ def test_pythons_tarfile_reads_every_layer(tree):
     assert found == [(e.path, e.mode, e.mtime, e.target, e.size and e.source) for e in changeset]
 
 
-def every_kind():
+def every_kind() -> tuple[Tree, Mapping[str, Entry]]:
     """A tree with all that tools differ in: long and foreign names, links, modes, types."""
     tree = Tree(
         [
@@ -204,7 +211,7 @@ TOOLS = {
 
 
 @pytest.mark.parametrize("tool", [pytest.param(tool, marks=pytest.mark.needs(tool)) for tool in TOOLS])
-def test_tools_unpack_what_was_packed(tmp_path, scan, tool):
+def test_tools_unpack_what_was_packed(tmp_path: Path, scan: Scan, tool: str) -> None:
     tree, linked = every_kind()
     layer = tmp_path / "layer.tar"
     layer.write_bytes(pack(diff_trees({}, linked)).getvalue())
@@ -231,7 +238,7 @@ PACKERS = {
 @pytest.mark.parametrize(
     "packer", [pytest.param(packer, marks=pytest.mark.needs(PACKERS[packer][0])) for packer in PACKERS]
 )
-def test_what_tools_pack_is_read(tmp_path, scan, packer):
+def test_what_tools_pack_is_read(tmp_path: Path, scan: Scan, packer: str) -> None:
     tree, linked = every_kind()
     root = tmp_path / "root"
     root.mkdir()
@@ -246,7 +253,7 @@ def test_what_tools_pack_is_read(tmp_path, scan, packer):
     assert on_disk(found) == on_disk(tree)
 
 
-def test_pyfakefs_can_stand_under_all_of_it(fs):
+def test_pyfakefs_can_stand_under_all_of_it(fs: FakeFilesystem) -> None:
     """The harness runs the real parts on a fake file system; what it cannot fake would touch the real one."""
     fs.create_file("/context/small", contents=b"s" * 1000)
     fs.create_file("/context/large", contents=b"l" * 2_000_000)
@@ -269,12 +276,12 @@ def test_pyfakefs_can_stand_under_all_of_it(fs):
     assert not os.path.exists("/root")
 
 
-def identity(path):
+def identity(path: str) -> FileIdentity:
     status = os.stat(path)
     return FileIdentity(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
 
 
-def test_a_large_file_takes_the_way_through_disk_unchanged(tmp_path, scan):
+def test_a_large_file_takes_the_way_through_disk_unchanged(tmp_path: Path, scan: Scan) -> None:
     content = os.urandom(3_000_001)
     (tmp_path / "large").write_bytes(content)
     (tmp_path / "root").mkdir()

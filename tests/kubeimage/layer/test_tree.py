@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+
 import pytest
 
 from kubeimage.errors import DestinationError, LayerFormatError
@@ -5,14 +7,14 @@ from kubeimage.layer.entry import Entry, Kind, directory, file, opaque, symlink,
 from kubeimage.layer.tree import Tree
 
 
-def stack(*changesets):
+def stack(*changesets: list[Entry]) -> Tree:
     tree = Tree()
     for layer, changeset in enumerate(changesets):
         tree.apply(changeset, layer)
     return tree
 
 
-def shape(tree):
+def shape(tree: Tree) -> Mapping[str, bytes | str]:
     """Path -> kind or content, as short as it can be told."""
     return {path: entry.source if entry.kind is Kind.FILE else entry.kind.value for path, entry in tree.items()}
 
@@ -48,17 +50,17 @@ D = [directory("d"), file("d/x", b"X"), file("d/y", b"Y")]
         ([[file("a/b", b""), file("a.b", b"")], [whiteout("a")]], {"a.b": b""}),
     ],
 )
-def test_layers_merge(changesets, expected):
+def test_layers_merge(changesets: list[list[Entry]], expected: Mapping[str, bytes | str]) -> None:
     assert shape(stack(*changesets)) == expected
 
 
-def test_a_tree_knows_which_layer_put_each_path_there():
+def test_a_tree_knows_which_layer_put_each_path_there() -> None:
     tree = stack([*D, A], [directory("d"), file("d/x", b"new")], [file("e/f", b"")])
 
     assert {path: tree.layer_of(path) for path in tree} == {"d": 1, "d/x": 1, "d/y": 0, "a": 0, "e": 2, "e/f": 2}
 
 
-def test_children_are_sorted_names():
+def test_children_are_sorted_names() -> None:
     tree = stack([file("d/b", b""), file("d/a", b""), file("d/c/e", b""), A], [whiteout("d/b")])
 
     assert (tree.children(""), tree.children("d"), tree.children("a"), tree.children("no")) == (
@@ -69,7 +71,7 @@ def test_children_are_sorted_names():
     )
 
 
-def test_a_hard_link_is_a_file_of_its_own_that_outlives_its_first_name():
+def test_a_hard_link_is_a_file_of_its_own_that_outlives_its_first_name() -> None:
     link = Entry("l", Kind.HARDLINK, target="a")
     tree = stack([A, link], [file("a", b"changed")])
 
@@ -77,12 +79,12 @@ def test_a_hard_link_is_a_file_of_its_own_that_outlives_its_first_name():
     assert tree["a"].source == b"changed"
 
 
-def test_a_hard_link_to_nothing_is_refused():
+def test_a_hard_link_to_nothing_is_refused() -> None:
     with pytest.raises(LayerFormatError, match="leads to 'no'"):
         stack([Entry("l", Kind.HARDLINK, target="no")])
 
 
-def test_a_path_that_is_not_there_has_no_entry_and_no_layer():
+def test_a_path_that_is_not_there_has_no_entry_and_no_layer() -> None:
     tree = stack([A])
 
     assert tree.get("b") is None
@@ -90,7 +92,7 @@ def test_a_path_that_is_not_there_has_no_entry_and_no_layer():
         tree.layer_of("b")
 
 
-def test_a_copy_changes_alone():
+def test_a_copy_changes_alone() -> None:
     tree = stack(D)
     twin = tree.copy()
 
@@ -146,7 +148,7 @@ LINKS = [
         ("..", ""),
     ],
 )
-def test_a_directory_is_resolved_inside_the_root(path, expected):
+def test_a_directory_is_resolved_inside_the_root(path: str, expected: str) -> None:
     assert Tree(LINKS).resolve_directory(path) == expected
 
 
@@ -161,12 +163,12 @@ def test_a_directory_is_resolved_inside_the_root(path, expected):
         ("ping/x", "round in circles"),
     ],
 )
-def test_a_way_that_leads_to_no_directory_is_named(path, message):
+def test_a_way_that_leads_to_no_directory_is_named(path: str, message: str) -> None:
     with pytest.raises(DestinationError, match=message):
         Tree(LINKS).resolve_directory(path)
 
 
-def test_forty_symlinks_are_followed_and_no_more():
+def test_forty_symlinks_are_followed_and_no_more() -> None:
     chain = [symlink(f"l{number}", f"l{number + 1}") for number in range(50)]
 
     assert Tree(chain).resolve_directory("l10") == "l50"
@@ -174,7 +176,7 @@ def test_forty_symlinks_are_followed_and_no_more():
         Tree(chain).resolve_directory("l9")
 
 
-def test_removing_directories_from_a_large_tree_looks_only_at_what_goes():
+def test_removing_directories_from_a_large_tree_looks_only_at_what_goes() -> None:
     """A stand-in for a clock: with a scan of the whole tree for each, this takes minutes."""
     tree = Tree(file(f"d{number % 5000}/f{number}", b"") for number in range(50_000))
 

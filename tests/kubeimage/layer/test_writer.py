@@ -3,10 +3,19 @@ import io
 import os
 import tarfile
 import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Never
 
 import pytest
 
-from kubeimage.errors import ContextChangedError, LayerFormatError, PathEscapeError, UnreadableSourceError
+from kubeimage.errors import (
+    ContextChangedError,
+    KubeimageError,
+    LayerFormatError,
+    PathEscapeError,
+    UnreadableSourceError,
+)
 from kubeimage.layer import output
 from kubeimage.layer.entry import (
     Entry,
@@ -20,7 +29,7 @@ from kubeimage.layer.entry import (
     whiteout,
 )
 from kubeimage.layer.reader import iter_entries
-from kubeimage.layer.writer import write_layer
+from kubeimage.layer.writer import WrittenLayer, write_layer
 
 EVERY_KIND = [
     opaque(""),
@@ -34,12 +43,12 @@ EVERY_KIND = [
 ]
 
 
-def write(*entries):
+def write(*entries: Entry) -> tuple[WrittenLayer, bytes]:
     tar = io.BytesIO()
     return write_layer(entries, tar.write), tar.getvalue()
 
 
-def source(place, **changes):
+def source(place: Path, **changes: Any) -> Entry:
     """A FILE entry for a file on disk, as a collector makes it."""
     status = os.stat(place)
     identity = FileIdentity(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
@@ -47,28 +56,28 @@ def source(place, **changes):
     return entry._replace(**changes)
 
 
-def test_the_bytes_of_a_layer_never_change():
+def test_the_bytes_of_a_layer_never_change() -> None:
     written, tar = write(*EVERY_KIND)
 
     assert written.diff_id.hex == hashlib.sha256(tar).hexdigest()
     assert written.diff_id.hex == "57d73fc47fa68e2580a25b2512b000d0e927c31dcc8657e47d6c3ae3c9a8e4d9"
 
 
-def test_an_empty_changeset_is_two_zero_blocks():
+def test_an_empty_changeset_is_two_zero_blocks() -> None:
     written, tar = write()
 
     assert tar == bytes(1024)
     assert (written.size, written.digests) == (1024, {})
 
 
-def test_the_result_tells_size_and_content_digests():
+def test_the_result_tells_size_and_content_digests() -> None:
     written, tar = write(directory("d"), file("d/a", b"1"), symlink("d/b", "a"), file("e", b""))
 
     assert written.size == len(tar)
     assert written.digests == {"d/a": hashlib.sha256(b"1").digest(), "e": hashlib.sha256(b"").digest()}
 
 
-def test_python_reads_the_same_entries():
+def test_python_reads_the_same_entries() -> None:
     _, tar = write(*EVERY_KIND)
 
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
@@ -108,7 +117,7 @@ def test_python_reads_the_same_entries():
     ],
     ids=lambda value: value.path[:3] + value.path[-3:] if isinstance(value, Entry) else None,
 )
-def test_pax_records_stand_only_where_ustar_cannot_say_it(entry, records):
+def test_pax_records_stand_only_where_ustar_cannot_say_it(entry: Entry, records: set[str]) -> None:
     _, tar = write(entry)
 
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
@@ -121,7 +130,7 @@ def test_pax_records_stand_only_where_ustar_cannot_say_it(entry, records):
     assert found == entry._replace(source=None, xattrs=tuple(sorted(entry.xattrs)))
 
 
-def test_a_size_of_eight_gibibytes_needs_a_record():
+def test_a_size_of_eight_gibibytes_needs_a_record() -> None:
     from kubeimage.layer.header import render_header
 
     just_fits = render_header(Entry("f", Kind.FILE, size=8**11 - 1))
@@ -147,7 +156,7 @@ def test_a_size_of_eight_gibibytes_needs_a_record():
         ([Entry("a", Kind.FILE, size=1, source=b"")], "no content"),
     ],
 )
-def test_a_changeset_that_was_not_put_together_well_is_a_bug(entries, message):
+def test_a_changeset_that_was_not_put_together_well_is_a_bug(entries: list[Entry], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         write(*entries)
 
@@ -173,19 +182,19 @@ def test_a_changeset_that_was_not_put_together_well_is_a_bug(entries, message):
     ],
     ids=lambda value: repr(value.path) if isinstance(value, Entry) else value.__name__,
 )
-def test_names_that_no_layer_may_hold_are_refused(entry, error):
+def test_names_that_no_layer_may_hold_are_refused(entry: Entry, error: type[KubeimageError]) -> None:
     with pytest.raises(error):
         write(entry)
 
 
-def test_a_hard_link_says_of_the_file_what_the_file_says():
+def test_a_hard_link_says_of_the_file_what_the_file_says() -> None:
     _, tar = write(Entry("a", Kind.FILE, 0o4711, 0, mtime=7, source=b""), Entry("b", Kind.HARDLINK, 0o644, target="a"))
 
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
         assert [(member.mode, member.mtime) for member in archive] == [(0o4711, 7), (0o4711, 7)]
 
 
-def test_the_order_of_xattrs_does_not_matter():
+def test_the_order_of_xattrs_does_not_matter() -> None:
     xattrs = (("user.b", b"2"), ("user.a", b"1"))
 
     assert write(directory("d")._replace(xattrs=xattrs)) == write(directory("d")._replace(xattrs=xattrs[::-1]))
@@ -195,7 +204,7 @@ SMALL, LARGE = 1000, (1 << 20) + 77
 
 
 @pytest.mark.parametrize("size", [0, 1, 511, 512, 513, 2**18 - 1, 2**18, 2**18 + 1, LARGE, 3 * 2**20])
-def test_a_file_gives_the_same_layer_as_its_bytes(tmp_path, size):
+def test_a_file_gives_the_same_layer_as_its_bytes(tmp_path: Path, size: int) -> None:
     content = os.urandom(size)
     (tmp_path / "f").write_bytes(content)
 
@@ -224,7 +233,9 @@ def test_a_file_gives_the_same_layer_as_its_bytes(tmp_path, size):
     ],
     ids=["grows", "shrinks", "is emptied", "vanishes", "is replaced", "symlink", "directory", "fifo", "is rewritten"],
 )
-def test_a_file_that_changed_since_it_was_looked_at_is_named(tmp_path, size, change, how):
+def test_a_file_that_changed_since_it_was_looked_at_is_named(
+    tmp_path: Path, size: int, change: Callable[..., Any], how: str
+) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"x" * size)
     entry = source(path)
@@ -237,7 +248,7 @@ def test_a_file_that_changed_since_it_was_looked_at_is_named(tmp_path, size, cha
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
-def test_content_that_changed_behind_equal_times_is_seen_where_its_digest_is_known(tmp_path, size):
+def test_content_that_changed_behind_equal_times_is_seen_where_its_digest_is_known(tmp_path: Path, size: int) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"x" * size)
 
@@ -248,7 +259,7 @@ def test_content_that_changed_behind_equal_times_is_seen_where_its_digest_is_kno
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
-def test_another_mode_or_name_is_no_change_of_content(tmp_path, size):
+def test_another_mode_or_name_is_no_change_of_content(tmp_path: Path, size: int) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"x" * size)
     entry = source(path)
@@ -259,7 +270,7 @@ def test_another_mode_or_name_is_no_change_of_content(tmp_path, size):
     assert write(entry) == write(file("f", b"x" * size))
 
 
-def test_a_file_without_identity_must_have_the_size_that_was_said(tmp_path):
+def test_a_file_without_identity_must_have_the_size_that_was_said(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"x" * SMALL)
 
@@ -269,7 +280,9 @@ def test_a_file_without_identity_must_have_the_size_that_was_said(tmp_path):
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
-def test_a_file_that_comes_in_small_pieces_is_read_whole(tmp_path, monkeypatch, size):
+def test_a_file_that_comes_in_small_pieces_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"x" * size)
     read = os.read
@@ -280,7 +293,7 @@ def test_a_file_that_comes_in_small_pieces_is_read_whole(tmp_path, monkeypatch, 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
-def test_an_unreadable_file_is_named(tmp_path, size):
+def test_an_unreadable_file_is_named(tmp_path: Path, size: int) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"x" * size)
     path.chmod(0)
@@ -292,8 +305,10 @@ def test_an_unreadable_file_is_named(tmp_path, size):
 
 @pytest.mark.parametrize("size", [10, 5 << 20], ids=["at the end", "in the middle"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=repr)
-def test_an_error_of_the_sink_reaches_the_caller_and_leaves_no_thread(tmp_path, size, error):
-    def fail(piece):
+def test_an_error_of_the_sink_reaches_the_caller_and_leaves_no_thread(
+    tmp_path: Path, size: int, error: BaseException
+) -> None:
+    def fail(piece: bytes) -> Never:
         raise error
 
     (tmp_path / "f").write_bytes(bytes(size))
@@ -303,7 +318,7 @@ def test_an_error_of_the_sink_reaches_the_caller_and_leaves_no_thread(tmp_path, 
     assert threading.active_count() == 1
 
 
-def test_an_error_of_a_source_leaves_no_thread(tmp_path):
+def test_an_error_of_a_source_leaves_no_thread(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(bytes(5 << 20))
 
     with pytest.raises(ContextChangedError):
@@ -311,7 +326,7 @@ def test_an_error_of_a_source_leaves_no_thread(tmp_path):
     assert threading.active_count() == 1
 
 
-def test_pieces_reach_the_sink_in_order_and_whole(tmp_path):
+def test_pieces_reach_the_sink_in_order_and_whole(tmp_path: Path) -> None:
     names = [f"{number:03}" for number in range(40)]
     entries = []
     for number, name in enumerate(names):
@@ -329,7 +344,7 @@ def test_pieces_reach_the_sink_in_order_and_whole(tmp_path):
     assert [entry.path for entry in iter_entries(io.BytesIO(tar))] == names
 
 
-def test_canonical_order_puts_whiteouts_before_a_directorys_other_entries():
+def test_canonical_order_puts_whiteouts_before_a_directorys_other_entries() -> None:
     entries = [file("a.b", b""), file("a/b", b""), whiteout("a/z"), opaque("a"), directory("a"), whiteout("b")]
 
     ordered = canonical_order(entries)

@@ -4,20 +4,23 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
+from typing import Never
 
 import pytest
 
 from kubeimage.errors import MountError, UsageError
 from kubeimage.mount.choose import choose_mounter
 from kubeimage.mount.overlay import OverlayMounter
+from tests.kubeimage.mount.conftest import FolderSnapshots
 
 
-def refuse(_mounter):
+def refuse(_mounter: OverlayMounter) -> Never:
     raise MountError("overlay mounts do not work here: unshare: not permitted", hint="…")
 
 
 @pytest.mark.parametrize("name", ["overlay", "copy"])
-def test_a_name_is_obeyed_and_nothing_is_said(snapshots, name):
+def test_a_name_is_obeyed_and_nothing_is_said(snapshots: FolderSnapshots, name: str) -> None:
     said: list[str] = []
 
     mounter = choose_mounter(name, snapshots, said.append)
@@ -25,14 +28,14 @@ def test_a_name_is_obeyed_and_nothing_is_said(snapshots, name):
     assert (mounter.name, said, snapshots.scratches) == (name, [], 0)
 
 
-def test_another_name_is_refused_with_the_ones_there_are(snapshots):
+def test_another_name_is_refused_with_the_ones_there_are(snapshots: FolderSnapshots) -> None:
     with pytest.raises(UsageError, match="'bind'") as caught:
         choose_mounter("bind", snapshots)
 
     assert caught.value.hint == "choose one of auto, overlay, copy"
 
 
-def test_nothing_is_tried_before_the_first_mount(snapshots):
+def test_nothing_is_tried_before_the_first_mount(snapshots: FolderSnapshots) -> None:
     said: list[str] = []
 
     mounter = choose_mounter("auto", snapshots, said.append)
@@ -40,7 +43,7 @@ def test_nothing_is_tried_before_the_first_mount(snapshots):
     assert (mounter.name, said, snapshots.scratches) == ("auto", [], 0)
 
 
-def test_auto_takes_an_overlay_where_it_works_and_says_so_once(snapshots):
+def test_auto_takes_an_overlay_where_it_works_and_says_so_once(snapshots: FolderSnapshots) -> None:
     said: list[str] = []
     mounter = choose_mounter("auto", snapshots, said.append)
 
@@ -51,7 +54,9 @@ def test_auto_takes_an_overlay_where_it_works_and_says_so_once(snapshots):
     assert said == ["RUN works on an overlay of the layers (--mount=overlay)"]
 
 
-def test_auto_says_why_it_copies_and_does_not_change_its_mind(snapshots, monkeypatch):
+def test_auto_says_why_it_copies_and_does_not_change_its_mind(
+    snapshots: FolderSnapshots, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: list[str] = []
     mounter = choose_mounter("auto", snapshots, said.append)
 
@@ -67,14 +72,16 @@ def test_auto_says_why_it_copies_and_does_not_change_its_mind(snapshots, monkeyp
     assert said == [f"RUN works on a copy of its root filesystem (--mount=copy): {reason}"]
 
 
-def test_an_overlay_that_was_asked_for_is_not_replaced(snapshots, monkeypatch):
+def test_an_overlay_that_was_asked_for_is_not_replaced(
+    snapshots: FolderSnapshots, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(OverlayMounter, "_find_options", refuse)
 
     with pytest.raises(MountError, match="not permitted"), choose_mounter("overlay", snapshots).mount([]):
         pass
 
 
-def test_where_mounting_is_refused_auto_copies(snapshots, tmp_path):
+def test_where_mounting_is_refused_auto_copies(snapshots: FolderSnapshots, tmp_path: Path) -> None:
     script = """
         import sys
         from contextlib import contextmanager

@@ -1,13 +1,16 @@
 """The copy: what the contract for all mounters does not ask."""
 
 import os
+from pathlib import Path
+from typing import Never
 
 import pytest
 
 from harness.trees import Fifo, File, Folder, HardLink, Link
-from kubeimage.errors import MountError, StoreFullError
+from kubeimage.errors import KubeimageError, MountError, StoreFullError
 from kubeimage.mount import copying, merge
 from kubeimage.mount.copying import CopyMounter
+from tests.kubeimage.mount.conftest import FolderSnapshots
 
 TREE = {
     "d": Folder(0o750),
@@ -28,7 +31,7 @@ def listing(root: str) -> dict[str, str]:
     return found
 
 
-def test_the_copy_looks_like_the_layers(snapshots):
+def test_the_copy_looks_like_the_layers(snapshots: FolderSnapshots) -> None:
     stack = [snapshots.add("base", TREE), snapshots.add("top", {"d": Folder(0o700), "d/y": "y", "l": "no link"})]
 
     with CopyMounter(snapshots).mount(stack) as mount:
@@ -39,7 +42,7 @@ def test_the_copy_looks_like_the_layers(snapshots):
     }  # fmt: skip
 
 
-def test_changing_one_name_of_a_hard_link_leaves_the_layer_and_the_other_name(snapshots):
+def test_changing_one_name_of_a_hard_link_leaves_the_layer_and_the_other_name(snapshots: FolderSnapshots) -> None:
     base = snapshots.add("base", TREE)
 
     with CopyMounter(snapshots).mount([base]) as mount:
@@ -52,7 +55,7 @@ def test_changing_one_name_of_a_hard_link_leaves_the_layer_and_the_other_name(sn
         assert file.read() == "x"
 
 
-def test_what_has_still_its_times_is_not_read(snapshots, monkeypatch):
+def test_what_has_still_its_times_is_not_read(snapshots: FolderSnapshots, monkeypatch: pytest.MonkeyPatch) -> None:
     base = snapshots.add("base", {f"d/{number}": "x" for number in range(20)})
 
     with CopyMounter(snapshots).mount([base]) as mount:
@@ -66,7 +69,7 @@ def test_what_has_still_its_times_is_not_read(snapshots, monkeypatch):
         assert [old.path for old, _ in looked_at] == ["d/3"]
 
 
-def test_a_change_as_soon_as_the_copy_is_made_is_seen(snapshots):
+def test_a_change_as_soon_as_the_copy_is_made_is_seen(snapshots: FolderSnapshots) -> None:
     base = snapshots.add("base", {"f": "1"})
 
     for content in "23456789":
@@ -79,8 +82,10 @@ def test_a_change_as_soon_as_the_copy_is_made_is_seen(snapshots):
 
 
 @pytest.mark.parametrize("number", [0, 5, 100_000])
-def test_a_file_system_without_copies_in_the_kernel_gets_plain_ones(snapshots, monkeypatch, number):
-    def refuse(*_arguments):
+def test_a_file_system_without_copies_in_the_kernel_gets_plain_ones(
+    snapshots: FolderSnapshots, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_arguments: int) -> Never:
         raise OSError(18, "Invalid cross-device link")
 
     base = snapshots.add("base", {"f": b"12345" * number})
@@ -91,8 +96,10 @@ def test_a_file_system_without_copies_in_the_kernel_gets_plain_ones(snapshots, m
 
 
 @pytest.mark.parametrize(("number", "error"), [(28, StoreFullError), (5, MountError)], ids=["full", "broken"])
-def test_a_copy_that_fails_says_where_and_leaves_nothing(snapshots, monkeypatch, number, error):
-    def fail(*_arguments):
+def test_a_copy_that_fails_says_where_and_leaves_nothing(
+    snapshots: FolderSnapshots, monkeypatch: pytest.MonkeyPatch, number: int, error: type[KubeimageError]
+) -> None:
+    def fail(*_arguments: str) -> Never:
         raise OSError(number, os.strerror(number), "f")
 
     base = snapshots.add("base", {"f": "f"})
@@ -104,7 +111,7 @@ def test_a_copy_that_fails_says_where_and_leaves_nothing(snapshots, monkeypatch,
     assert snapshots.left_over() == []
 
 
-def test_a_device_in_the_copy_is_refused(snapshots):
+def test_a_device_in_the_copy_is_refused(snapshots: FolderSnapshots) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root makes devices")
     with CopyMounter(snapshots).mount([]) as mount:
@@ -114,7 +121,7 @@ def test_a_device_in_the_copy_is_refused(snapshots):
             mount.changes()
 
 
-def test_a_failed_runs_tree_can_be_kept(snapshots, tmp_path):
+def test_a_failed_runs_tree_can_be_kept(snapshots: FolderSnapshots, tmp_path: Path) -> None:
     with CopyMounter(snapshots).mount([snapshots.add("base", TREE)]) as mount:
         os.remove(f"{mount.rootfs}/l")
         mount.keep(str(tmp_path / "kept"))
@@ -122,7 +129,7 @@ def test_a_failed_runs_tree_can_be_kept(snapshots, tmp_path):
     assert listing(str(tmp_path / "kept")) == listing_without(snapshots, "l")
 
 
-def listing_without(snapshots, name: str) -> dict[str, str]:
+def listing_without(snapshots: FolderSnapshots, name: str) -> dict[str, str]:
     found = listing(f"{snapshots.root}/base")
     del found[name]
     return found

@@ -3,21 +3,22 @@
 import os
 import struct
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from kubeimage.errors import UnsupportedSourceError
-from kubeimage.layer.entry import FileIdentity, Kind
+from kubeimage.layer.entry import Entry, FileIdentity, Kind
 from kubeimage.mount.inspection import entry_of, xattrs_of
 
 CAP_NET_BIND = 1 << 10
 
 
-def entry(path):
+def entry(path: Path) -> Entry:
     return entry_of(path.name, str(path), os.lstat(path))
 
 
-def test_a_file_is_known_by_where_it_is_and_what_it_was(tmp_path):
+def test_a_file_is_known_by_where_it_is_and_what_it_was(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"12345")
     path.chmod(0o4711)
@@ -29,7 +30,7 @@ def test_a_file_is_known_by_where_it_is_and_what_it_was(tmp_path):
     assert found.identity == FileIdentity(5, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
 
 
-def test_xattrs_are_kept_but_overlays_own(tmp_path):
+def test_xattrs_are_kept_but_overlays_own(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.touch()
     for name in ("user.b", "user.a", "user.overlay.opaque", "user.overlay.x"):
@@ -39,7 +40,7 @@ def test_xattrs_are_kept_but_overlays_own(tmp_path):
 
 
 @pytest.mark.needs("setcap")
-def test_capabilities_are_the_same_whoever_set_them(tmp_path):
+def test_capabilities_are_the_same_whoever_set_them(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.touch()
     as_root = [] if os.geteuid() == 0 else ["unshare", "-U", "-r"]
@@ -50,7 +51,7 @@ def test_capabilities_are_the_same_whoever_set_them(tmp_path):
     assert xattrs_of(str(path), "f") == (("security.capability", plain),)
 
 
-def test_a_socket_is_refused(tmp_path):
+def test_a_socket_is_refused(tmp_path: Path) -> None:
     import socket
 
     with socket.socket(socket.AF_UNIX) as server:

@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -9,17 +11,20 @@ from harness.trees import File, Folder
 from kubeimage.errors import MountError
 from kubeimage.layer.entry import Kind
 from kubeimage.mount import overlay, tools
-from kubeimage.mount.overlay import MOST_OPTIONS, OverlayMounter
+from kubeimage.mount.overlay import MOST_OPTIONS, OverlayMount, OverlayMounter
+from tests.kubeimage.mount.conftest import FolderSnapshots
 
 
-def behind(mount, script: str) -> str:
+def behind(mount: OverlayMount, script: str) -> str:
     done = subprocess.run([*mount.prefix, "/bin/sh", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 @pytest.mark.parametrize("count", [0, 1, 41, 42, 127, 128])
-def test_as_many_layers_as_an_image_may_have_mount_in_the_oddest_of_places(long_path, count):
+def test_as_many_layers_as_an_image_may_have_mount_in_the_oddest_of_places(
+    long_path: Callable[[], FolderSnapshots], count: int
+) -> None:
     snapshots = long_path()
     stack = [snapshots.add(f"{number}-{'n' * 60}", {"who": str(number), f"d/{number}": ""}) for number in range(count)]
 
@@ -31,7 +36,7 @@ def test_as_many_layers_as_an_image_may_have_mount_in_the_oddest_of_places(long_
     assert len(snapshots.root) > 200
 
 
-def test_more_layers_than_the_options_hold_are_refused_before_anything_runs(snapshots):
+def test_more_layers_than_the_options_hold_are_refused_before_anything_runs(snapshots: FolderSnapshots) -> None:
     stack = [snapshots.add(str(number), {}) for number in range(900)]
 
     message = rf"900 layers make \d+ bytes of mount options, {MOST_OPTIONS} are possible"
@@ -41,7 +46,7 @@ def test_more_layers_than_the_options_hold_are_refused_before_anything_runs(snap
     assert snapshots.left_over() == []
 
 
-def test_a_layer_is_linked_once_for_all_mounts(snapshots):
+def test_a_layer_is_linked_once_for_all_mounts(snapshots: FolderSnapshots) -> None:
     """Links take time: 127 for each of 127 commands would be 16,000."""
     stack = [snapshots.add(str(number), {f"f{number}": ""}) for number in range(5)]
     mounter = OverlayMounter(snapshots)
@@ -53,7 +58,7 @@ def test_a_layer_is_linked_once_for_all_mounts(snapshots):
     assert len(os.listdir(snapshots.workspace())) == 5
 
 
-def test_nobody_else_sees_the_mount(snapshots):
+def test_nobody_else_sees_the_mount(snapshots: FolderSnapshots) -> None:
     stack = [snapshots.add("base", {"top": "t"})]
 
     with OverlayMounter(snapshots).mount(stack) as mount:
@@ -67,12 +72,12 @@ def test_nobody_else_sees_the_mount(snapshots):
 
 
 @pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
-def test_nothing_of_a_mount_is_left(snapshots, error):
+def test_nothing_of_a_mount_is_left(snapshots: FolderSnapshots, error: type[BaseException] | None) -> None:
     base = snapshots.add("base", {"d": Folder(0o555), "d/f": "f"})
     snapshots.workspace()
     before = os.listdir(snapshots.root)
 
-    def work():
+    def work() -> None:
         with OverlayMounter(snapshots).mount([base]) as mount:
             behind(mount, "mkdir -p m/a/b; echo x > m/a/b/c; chmod 0 m/a/b m/a m/d")
             if error is not None:
@@ -87,7 +92,7 @@ def test_nothing_of_a_mount_is_left(snapshots, error):
     assert os.listdir(snapshots.root) == before
 
 
-def test_layers_are_not_touched(snapshots):
+def test_layers_are_not_touched(snapshots: FolderSnapshots) -> None:
     base = snapshots.add("base", {"d/f": File("f", 0o640), "top": "t"})
     before = [(entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(snapshots.path(base))]
 
@@ -97,7 +102,7 @@ def test_layers_are_not_touched(snapshots):
     assert [(entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(snapshots.path(base))] == before
 
 
-def test_what_works_is_found_out_once(snapshots):
+def test_what_works_is_found_out_once(snapshots: FolderSnapshots) -> None:
     mounter = OverlayMounter(snapshots)
     with mounter.mount([]), mounter.mount([]):
         pass
@@ -109,13 +114,17 @@ def test_what_works_is_found_out_once(snapshots):
     assert snapshots.scratches == again + 1
 
 
-def test_a_kernel_that_knows_fewer_options_is_given_fewer(snapshots, monkeypatch):
+def test_a_kernel_that_knows_fewer_options_is_given_fewer(
+    snapshots: FolderSnapshots, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(overlay, "_UNSYNCED", ("no_such_option",))
 
     assert "no_such_option" not in OverlayMounter(snapshots).probe()
 
 
-def test_a_kernel_that_refuses_says_why_and_what_to_do(snapshots, monkeypatch):
+def test_a_kernel_that_refuses_says_why_and_what_to_do(
+    snapshots: FolderSnapshots, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reasons = iter(["mount: first reason", "mount: second", "mount: third"])
     monkeypatch.setattr(overlay, "try_command", lambda _argv: next(reasons))
 
@@ -126,28 +135,30 @@ def test_a_kernel_that_refuses_says_why_and_what_to_do(snapshots, monkeypatch):
     assert snapshots.left_over() == []
 
 
-def test_what_the_kernel_says_is_handed_on(snapshots):
+def test_what_the_kernel_says_is_handed_on(snapshots: FolderSnapshots) -> None:
     with OverlayMounter(snapshots).mount([]) as mount:
         os.rmdir(f"{mount.scratch}/w")
 
         assert "w" in (tools.try_command([*mount.prefix, "true"]) or "")
 
 
-def test_a_host_without_the_programs_is_told_which(snapshots, monkeypatch):
+def test_a_host_without_the_programs_is_told_which(snapshots: FolderSnapshots, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "_SYSTEM_PATH", "/nowhere")
 
     with pytest.raises(MountError, match="'unshare'"):
         OverlayMounter(snapshots).probe()
 
 
-def test_an_overlay_that_does_not_record_deletions_is_not_taken(snapshots, monkeypatch):
+def test_an_overlay_that_does_not_record_deletions_is_not_taken(
+    snapshots: FolderSnapshots, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(overlay, "try_command", lambda _argv: None)
 
     with pytest.raises(MountError, match="does not record"):
         OverlayMounter(snapshots).probe()
 
 
-def test_a_failed_runs_tree_can_be_kept(snapshots, tmp_path):
+def test_a_failed_runs_tree_can_be_kept(snapshots: FolderSnapshots, tmp_path: Path) -> None:
     base = snapshots.add("base", {"d/x": "x", "d/y": "y", "top": File("t", 0o600)})
 
     with OverlayMounter(snapshots).mount([base]) as mount:

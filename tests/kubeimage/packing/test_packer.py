@@ -176,7 +176,9 @@ def test_off_packs_nothing_and_counts_what_is_left_out(registry: FakeRegistry, w
     assert registry.calls() == []
 
 
-def test_what_is_left_out_is_told_each_time_and_searched_once(workshop: Workshop, monkeypatch) -> None:
+def test_what_is_left_out_is_told_each_time_and_searched_once(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = listing("a:v1", "b:v1")
     workshop.build(files, "off")
     monkeypatch.setattr("kubeimage.packing.search.find_in_layers", None)

@@ -1,6 +1,7 @@
 import pytest
 
 from harness.fakes.registry import Drop, FakeRegistry, Redirect, Slow, Status, WrongBytes
+from harness.fakes.registry.faults import Fault
 from kubeimage.errors import RegistryAuthError, RegistryError
 from kubeimage.registry.auth import Challenge, parse_challenges
 from kubeimage.settings import Settings
@@ -77,7 +78,7 @@ def test_a_token_that_has_run_out_is_replaced(clients: Clients) -> None:
 
 @pytest.mark.parametrize("login", ["basic", "token"])
 @pytest.mark.parametrize("password", ["wrong-password", None], ids=["wrong", "none"])
-def test_who_is_not_let_in_is_told_how_to_log_in(login, password, clients: Clients) -> None:
+def test_who_is_not_let_in_is_told_how_to_log_in(login: str, password: str | None, clients: Clients) -> None:
     with FakeRegistry(users=USERS, login=login) as registry:
         if password is not None:
             clients.login(registry.host, "anna", password)
@@ -114,7 +115,7 @@ def test_an_identity_token_is_exchanged_and_goes_nowhere_else(clients: Clients, 
 
 
 @pytest.mark.parametrize("fault", [Status(503), Drop(), Slow(2.0)], ids=["503", "cut", "slow"])
-def test_a_token_is_asked_for_again_where_that_fails_by_chance(fault, clients: Clients) -> None:
+def test_a_token_is_asked_for_again_where_that_fails_by_chance(fault: Fault, clients: Clients) -> None:
     with FakeRegistry(users=USERS, login="token", anonymous_pull=True) as registry:
         digest = registry.put_blob(REPOSITORY, BLOB)
         registry.on("GET /token", fault)

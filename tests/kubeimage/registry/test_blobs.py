@@ -1,11 +1,15 @@
 """One blob there and back, over a registry that does what the network does."""
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from harness.fakes.registry import Drop, Endless, FakeRegistry, Lose, Status, Truncated, WrongHeader, WrongLength
+from harness.fakes.registry.faults import Fault
+from harness.fakes.registry.messages import Request, Response
 from kubeimage.errors import RegistryContentError, RegistryError
 from kubeimage.image.oci import Descriptor
 from kubeimage.registry.client import Repository
@@ -23,7 +27,7 @@ SMALL = Descriptor.of("application/octet-stream", DATA[:1000])
 class WithoutRange:
     """Answers as if the request had no Range header."""
 
-    def apply(self, _request, answer):
+    def apply(self, _request: Request, answer: Callable[..., Any]) -> Response:
         return replace(answer(), status=200, body=DATA)
 
 
@@ -105,7 +109,7 @@ def test_a_registry_without_ranges_is_read_from_the_start_again(registry: FakeRe
     ids=["endless", "truncated", "longer", "shorter", "a petabyte"],
 )
 def test_other_sizes_are_refused_before_all_is_read(
-    fault, message: str, registry: FakeRegistry, repository: Repository, clients: Clients
+    fault: Fault, message: str, registry: FakeRegistry, repository: Repository, clients: Clients
 ) -> None:
     registry.on("GET */blobs/*", fault, times=None)
 
@@ -148,7 +152,7 @@ def test_a_blob_is_sent(blob: Descriptor, fake_registry: FakeRegistry, repositor
 )
 @pytest.mark.parametrize("blob", [LARGE, SMALL], ids=["large", "small"])
 def test_what_is_cut_on_the_way_there_arrives(
-    blob: Descriptor, pattern: str, fault, fake_registry: FakeRegistry, repository: Repository
+    blob: Descriptor, pattern: str, fault: Fault, fake_registry: FakeRegistry, repository: Repository
 ) -> None:
     fake_registry.on(pattern, fault)
 

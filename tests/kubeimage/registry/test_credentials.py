@@ -2,7 +2,7 @@ import json
 import os
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -180,7 +180,9 @@ def test_registry_auth_file_is_the_only_one_where_it_is_set(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "config", [{"credsStore": "wallet"}, {"credHelpers": {"a.example": "wallet"}}], ids=["all", "one"]
 )
-def test_a_helper_keeps_the_secret_and_the_file_only_the_name(config, helper: Path, docker_config: Write) -> None:
+def test_a_helper_keeps_the_secret_and_the_file_only_the_name(
+    config: Mapping[str, Mapping[str, str] | str], helper: Path, docker_config: Write
+) -> None:
     store = docker_config(config)
 
     assert store.get("a.example") is None

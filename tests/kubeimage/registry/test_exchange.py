@@ -1,7 +1,9 @@
 import pytest
 
 from harness.fakes.registry import Drop, FakeRegistry, Huge, Lose, Redirect, Slow, Status, WrongHeader
+from harness.fakes.registry.faults import Fault
 from kubeimage.errors import (
+    KubeimageError,
     RegistryAuthError,
     RegistryConnectionError,
     RegistryContentError,
@@ -33,7 +35,7 @@ def read(repository: Repository, digest: Digest) -> bytes:
     ids=["429", "500", "502", "503", "504", "cut before", "cut after", "no answer"],
 )
 def test_what_fails_by_chance_is_tried_again(
-    fault, fake_registry: FakeRegistry, repository: Repository, blob: Digest, clients: Clients
+    fault: Fault, fake_registry: FakeRegistry, repository: Repository, blob: Digest, clients: Clients
 ) -> None:
     fake_registry.on("GET */blobs/*", fault, times=2)
 
@@ -64,7 +66,7 @@ def test_a_wait_that_the_registry_asks_for_is_granted(
 
 @pytest.mark.parametrize("asked", [3600, "Fri, 31 Dec 2100 23:59:59 GMT"], ids=["seconds", "date"])
 def test_nobody_waits_for_hours(
-    asked, fake_registry: FakeRegistry, repository: Repository, blob: Digest, clients: Clients
+    asked: int | str, fake_registry: FakeRegistry, repository: Repository, blob: Digest, clients: Clients
 ) -> None:
     fake_registry.on("GET */blobs/*", Status(429, retry_after=asked))
 
@@ -79,7 +81,7 @@ def test_nobody_waits_for_hours(
     [(403, RegistryAuthError), (404, RegistryNotFoundError), (400, RegistryError), (301, RegistryError)],
 )
 def test_a_refusal_is_not_tried_again(
-    status, kind, fake_registry: FakeRegistry, repository: Repository, blob: Digest
+    status: int, kind: type[KubeimageError], fake_registry: FakeRegistry, repository: Repository, blob: Digest
 ) -> None:
     fake_registry.on("GET */blobs/*", Status(status), times=None)
 
@@ -128,7 +130,7 @@ def test_another_host_s_401_gets_no_credentials(clients: Clients) -> None:
     "place", ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher:x", "http://a:b:c/", "http://[::/"], ids=str
 )
 def test_a_redirect_out_of_the_web_is_refused(
-    place, fake_registry: FakeRegistry, repository: Repository, blob: Digest
+    place: str, fake_registry: FakeRegistry, repository: Repository, blob: Digest
 ) -> None:
     fake_registry.on("GET */blobs/*", Status(307, headers={"location": place}), times=None)
 

@@ -21,9 +21,10 @@ from harness.fakes.registry import (
     WrongHeader,
     WrongLength,
 )
+from harness.fakes.registry.faults import Fault
 from kubeimage.errors import PlatformMismatchError, RegistryContentError, RegistryError
 from kubeimage.image.media_types import Compression, Format
-from kubeimage.image.oci import Index
+from kubeimage.image.oci import Descriptor, Index
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.registry.events import TransferEvent
@@ -59,7 +60,7 @@ def publish_index(registry: FakeRegistry, images: dict[Platform, Foreign], tag: 
     return index
 
 
-def _for(descriptor, platform):
+def _for(descriptor: Descriptor, platform: Platform) -> Descriptor:
     from dataclasses import replace
 
     return replace(descriptor, platform=platform)
@@ -147,7 +148,7 @@ def test_what_is_there_is_not_fetched_again(fake_registry: FakeRegistry, pull: P
     ],
     ids=["cut", "dropped", "503", "429", "closed", "manifest 502", "manifest dropped"],
 )
-def test_what_fails_by_chance_is_mended(pattern: str, fault, fake_registry: FakeRegistry, pull: Puller) -> None:
+def test_what_fails_by_chance_is_mended(pattern: str, fault: Fault, fake_registry: FakeRegistry, pull: Puller) -> None:
     publish(fake_registry, make_foreign(LOWER, UPPER))
     fake_registry.on(pattern, fault, times=2)
 
@@ -177,7 +178,7 @@ LIES = {
 
 @pytest.mark.parametrize(("pattern", "fault"), LIES.values(), ids=LIES)
 def test_what_is_wrong_is_an_error_and_nothing_is_published(
-    pattern: str, fault, fake_registry: FakeRegistry, pull: Puller
+    pattern: str, fault: Fault, fake_registry: FakeRegistry, pull: Puller
 ) -> None:
     publish(fake_registry, make_foreign(LOWER, UPPER))
     fake_registry.on(pattern, fault, times=None)
@@ -327,7 +328,7 @@ def test_a_mirror_is_asked_first_and_the_name_stays(fake_registry: FakeRegistry,
 
 
 @pytest.mark.parametrize("fault", [None, Status(404), Status(503), WrongBytes()], ids=["down", "404", "503", "lying"])
-def test_a_mirror_that_fails_is_passed_over(fault, fake_registry: FakeRegistry, pull: Puller) -> None:
+def test_a_mirror_that_fails_is_passed_over(fault: Fault | None, fake_registry: FakeRegistry, pull: Puller) -> None:
     publish(fake_registry, make_foreign(LOWER))
     with FakeRegistry() as mirror:
         publish(mirror, make_foreign(LOWER))

@@ -1,19 +1,23 @@
 """Whole images from a real store to a registry in this process."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.contracts.stores import make_image
 from harness.fakes.registry import Drop, FakeRegistry, Lose, Status, WrongHeader
+from harness.fakes.registry.faults import Fault
+from harness.fakes.registry.messages import Request, Response
 from kubeimage.api.distribution import find_lender
 from kubeimage.errors import BlobCorruptError, RegistryConnectionError, RegistryContentError, RegistryError
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Manifest
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
-from kubeimage.layer.entry import canonical_order, directory, file
+from kubeimage.layer.entry import Entry, canonical_order, directory, file
 from kubeimage.protocols.transfer import WireForm
 from kubeimage.registry.events import BlobFinished, TransferEvent, TransferFinished
 from kubeimage.registry.exchange import Retry
@@ -39,7 +43,7 @@ class Pusher:
     def name(self, repository: str = REPOSITORY, tag: str = "v1") -> Reference:
         return Reference(self.host, repository, tag)
 
-    def make(self, *changesets, repository: str = REPOSITORY) -> None:
+    def make(self, *changesets: list[Entry], repository: str = REPOSITORY) -> None:
         """Put an image of such layers into the store."""
         with Store.open(self.root) as store:
             stored = [store.layers.put(one) for one in changesets]
@@ -108,7 +112,7 @@ def test_what_another_repository_has_is_mounted(push: Pusher, fake_registry: Fak
 class RefusedMounts:
     """Refuses to mount, and does all else."""
 
-    def apply(self, request, answer):
+    def apply(self, request: Request, answer: Callable[..., Any]) -> Response:
         return Status(403).apply(request, answer) if request.argument("mount") else answer()
 
 
@@ -141,7 +145,7 @@ def test_where_nothing_can_be_mounted_it_is_sent(push: Pusher, fake_registry: Fa
         ("PUT */manifests/*", Status(429, retry_after=1)),
     ],
 )
-def test_what_fails_by_chance_is_mended(pattern: str, fault, push: Pusher, fake_registry: FakeRegistry) -> None:
+def test_what_fails_by_chance_is_mended(pattern: str, fault: Fault, push: Pusher, fake_registry: FakeRegistry) -> None:
     fake_registry.on(pattern, fault, times=2)
 
     digest = push()
@@ -249,7 +253,7 @@ def test_what_the_registry_turns_out_to_have_is_not_finished(
     ],
 )
 def test_a_growing_layer_that_is_cut_off_is_sent_as_any_other(
-    pattern: str, fault, growing: Pusher, fake_registry: FakeRegistry
+    pattern: str, fault: Fault, growing: Pusher, fake_registry: FakeRegistry
 ) -> None:
     fake_registry.on(pattern, fault)
 

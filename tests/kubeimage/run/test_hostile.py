@@ -7,14 +7,18 @@ import socket
 import stat
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kubeimage.errors import UnsupportedSourceError
+from kubeimage.mount.overlay import OverlayMount
 from kubeimage.protocols.running import Command, CommandResult
 from kubeimage.run.sandbox import SandboxRunner
+from kubeimage.store.facade import Store
 
 MARK = "kubeimage-was-here"
 HOST_PLACES = ["/", "/etc", "/usr", "/usr/bin", "/tmp", "/var/tmp", "/dev/shm", "/run", "/root", "/home", "/opt"]
@@ -91,7 +95,7 @@ class Host:
 
 
 @pytest.fixture
-def host(tmp_path, overlay, run_store, monkeypatch):
+def host(tmp_path: Path, overlay: OverlayMount, run_store: Store, monkeypatch: pytest.MonkeyPatch) -> Host:
     folders = {"CONTEXT": tmp_path / "context", "HOST_HOME": tmp_path / "home", "SOURCES": Path(__file__).parent}
     for name in ("CONTEXT", "HOST_HOME"):
         folders[name].mkdir()
@@ -107,7 +111,7 @@ def host(tmp_path, overlay, run_store, monkeypatch):
 
 
 @pytest.fixture
-def attempt(host, overlay, run_store):
+def attempt(host: Host, overlay: OverlayMount, run_store: Store) -> Callable[..., Any]:
     def run(script: str, **environment: str) -> tuple[CommandResult, bytes]:
         said = bytearray()
         places = {name: str(path) for name, path in host.folders.items()}
@@ -121,7 +125,9 @@ def attempt(host, overlay, run_store):
 @pytest.mark.parametrize(
     "script", [pytest.param(script, id=name.replace(" ", "-")) for name, script in ESCAPES.items()]
 )
-def test_the_host_is_as_it_was_and_nothing_stays(script, host, overlay, attempt):
+def test_the_host_is_as_it_was_and_nothing_stays(
+    script: str, host: Host, overlay: OverlayMount, attempt: Callable[..., Any]
+) -> None:
     result, _ = attempt(script)
 
     assert not result.timed_out
@@ -131,13 +137,13 @@ def test_the_host_is_as_it_was_and_nothing_stays(script, host, overlay, attempt)
 
 
 @pytest.mark.parametrize("script", [pytest.param(script, id=name.replace(" ", "-")) for name, script in LEAKS.items()])
-def test_secrets_of_the_host_are_not_to_be_had(script, host, attempt):
+def test_secrets_of_the_host_are_not_to_be_had(script: str, host: Host, attempt: Callable[..., Any]) -> None:
     _, said = attempt(script)
 
     assert host.secret.encode() not in said
 
 
-def test_a_socket_of_the_host_cannot_be_reached(tmp_path, attempt):
+def test_a_socket_of_the_host_cannot_be_reached(tmp_path: Path, attempt: Callable[..., Any]) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "s"))
         server.listen()
@@ -147,7 +153,7 @@ def test_a_socket_of_the_host_cannot_be_reached(tmp_path, attempt):
     assert result.status != 0
 
 
-def test_no_open_file_of_the_builder_is_inherited(attempt):
+def test_no_open_file_of_the_builder_is_inherited(attempt: Callable[..., Any]) -> None:
     leaked = os.open(__file__, os.O_RDONLY)
     os.set_inheritable(leaked, True)
     try:
@@ -159,7 +165,7 @@ def test_no_open_file_of_the_builder_is_inherited(attempt):
     assert said.split() == [b"0", b"1", b"2", b"3"]
 
 
-def test_the_network_stays_out_of_reach_where_there_is_none(overlay):
+def test_the_network_stays_out_of_reach_where_there_is_none(overlay: OverlayMount) -> None:
     probe = "import socket,sys; s=socket.socket(); s.settimeout(2); s.connect(('127.0.0.1', int(sys.argv[1])))"
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
@@ -172,13 +178,15 @@ def test_the_network_stays_out_of_reach_where_there_is_none(overlay):
     assert together.status == 0 or "python3" in together.tail
 
 
-def test_a_setuid_program_in_the_tree_is_out_of_others_reach(overlay, attempt):
+def test_a_setuid_program_in_the_tree_is_out_of_others_reach(
+    overlay: OverlayMount, attempt: Callable[..., Any]
+) -> None:
     attempt("cp /bin/sh s; chmod 4755 s")
 
     assert stat.S_IMODE(os.stat(overlay.scratch).st_mode) == 0o700
 
 
-def test_a_layer_cannot_be_made_to_lie_by_overlay_xattrs(overlay, attempt):
+def test_a_layer_cannot_be_made_to_lie_by_overlay_xattrs(overlay: OverlayMount, attempt: Callable[..., Any]) -> None:
     script = """
         for p in user trusted; do
             setfattr -n $p.overlay.opaque -v y etc
@@ -192,7 +200,7 @@ def test_a_layer_cannot_be_made_to_lie_by_overlay_xattrs(overlay, attempt):
     assert overlay.changes() == []
 
 
-def test_a_layer_cannot_be_made_to_lie_by_devices(overlay, attempt):
+def test_a_layer_cannot_be_made_to_lie_by_devices(overlay: OverlayMount, attempt: Callable[..., Any]) -> None:
     attempt("mknod etc/a c 0 0; mknod new c 0 0; rm -f top; mknod top c 0 0")
 
     with contextlib.suppress(UnsupportedSourceError):
@@ -211,7 +219,9 @@ def test_a_layer_cannot_be_made_to_lie_by_devices(overlay, attempt):
     ],
     ids=["whiteout", "opaque whiteout", "folder like a whiteout", "name", "target", "path"],
 )  # fmt: skip
-def test_what_no_layer_can_hold_is_refused_by_name(script, message, overlay, attempt):
+def test_what_no_layer_can_hold_is_refused_by_name(
+    script: str, message: str, overlay: OverlayMount, attempt: Callable[..., Any]
+) -> None:
     result, said = attempt(script, N="n" * 200)
 
     assert result.status == 0, said
@@ -220,7 +230,7 @@ def test_what_no_layer_can_hold_is_refused_by_name(script, message, overlay, att
     assert caught.value.hint or "target" in message
 
 
-def test_a_socket_is_refused_by_name(overlay, attempt):
+def test_a_socket_is_refused_by_name(overlay: OverlayMount, attempt: Callable[..., Any]) -> None:
     result, said = attempt("python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind('etc/s')\"")
     if result.status:
         pytest.skip(f"no python3 in the sandbox: {said!r}")
@@ -229,7 +239,9 @@ def test_a_socket_is_refused_by_name(overlay, attempt):
         overlay.changes()
 
 
-def test_looking_at_the_changes_waits_for_no_fifo_and_follows_no_link(overlay, attempt):
+def test_looking_at_the_changes_waits_for_no_fifo_and_follows_no_link(
+    overlay: OverlayMount, attempt: Callable[..., Any]
+) -> None:
     attempt("mkfifo f; ln -s l l; ln -s /proc/self/mem m; ln -s .. etc/up; truncate -s 1T sparse")
 
     changes = {entry.path: entry for entry in overlay.changes()}

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +27,7 @@ SCRIPT = "echo running; (setsid sleep 600 &); while :; do sleep 600; done"
 
 
 @pytest.mark.parametrize("delay_ms", [0, 3, 6, 9, 12, 15, 18, 22, 26, 30, 40, 60])
-def test_kill_9_at_any_moment_leaves_no_process_and_no_mount(tmp_path, delay_ms):
+def test_kill_9_at_any_moment_leaves_no_process_and_no_mount(tmp_path: Path, delay_ms: int) -> None:
     root = str(tmp_path / "a store")
     child = start(root)
     assert child.stdout is not None
@@ -40,7 +41,7 @@ def test_kill_9_at_any_moment_leaves_no_process_and_no_mount(tmp_path, delay_ms)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_the_command_runs_leaves_no_process_and_no_mount(tmp_path, number):
+def test_a_signal_while_the_command_runs_leaves_no_process_and_no_mount(tmp_path: Path, number: signal.Signals) -> None:
     root = str(tmp_path / "a store")
     child = start(root)
     assert child.stdout is not None
@@ -52,7 +53,7 @@ def test_a_signal_while_the_command_runs_leaves_no_process_and_no_mount(tmp_path
     assert until_gone(root) == []
 
 
-def test_what_a_killed_build_left_is_gone_with_the_next(tmp_path):
+def test_what_a_killed_build_left_is_gone_with_the_next(tmp_path: Path) -> None:
     root = str(tmp_path / "a store")
     child = start(root)
     assert child.stdout is not None

@@ -27,27 +27,27 @@ def tail_of(*pieces: bytes) -> str:
         pytest.param("\N{RIGHT-TO-LEFT OVERRIDE}x".encode(), "\ufffdx", id="text that turns round"),
     ],
 )
-def test_output_is_shown_as_a_terminal_would(printed, shown):
+def test_output_is_shown_as_a_terminal_would(printed: bytes, shown: str) -> None:
     assert tail_of(printed) == shown
 
 
-def test_the_last_lines_stay():
+def test_the_last_lines_stay() -> None:
     assert tail_of(b"".join(b"%d\n" % number for number in range(100))).splitlines() == [
         str(number) for number in range(100 - LINES, 100)
     ]
 
 
-def test_a_line_without_end_stays_small():
+def test_a_line_without_end_stays_small() -> None:
     assert len(tail_of(*[b"\xff" * 100_000] * 10).encode()) <= 64 << 10
 
 
 @given(st.lists(st.binary(max_size=50)))
-def test_how_the_output_is_cut_changes_nothing(pieces):
+def test_how_the_output_is_cut_changes_nothing(pieces: list[bytes]) -> None:
     assert tail_of(*pieces) == tail_of(b"".join(pieces))
 
 
 @given(st.binary(max_size=300))
-def test_nothing_that_moves_a_cursor_is_left(printed):
+def test_nothing_that_moves_a_cursor_is_left(printed: bytes) -> None:
     text = tail_of(printed)
 
     assert all(char.isprintable() or char in "\t\n" for char in text)
