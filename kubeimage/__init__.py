@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from kubeimage.api.distribution import log_in, log_out, pull_image, push_image
     from kubeimage.api.finding import find_image
+    from kubeimage.api.linting import find_kubefiles, lint_kubefile, lint_paths
     from kubeimage.errors import (
         ArchiveError,
         BaseImageError,
@@ -150,8 +151,11 @@ __all__ = [
     "find_base",
     "find_image",
     "find_kubefile",
+    "find_kubefiles",
     "images_of_context",
     "images_of_image",
+    "lint_kubefile",
+    "lint_paths",
     "log_in",
     "log_out",
     "open_backends",
@@ -177,6 +181,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("Settings", "read_settings"), "kubeimage.settings"),
     **dict.fromkeys(("images_of_context", "images_of_image", "verify_image"), "kubeimage.api.airgap"),
     **dict.fromkeys(("log_in", "log_out", "pull_image", "push_image"), "kubeimage.api.distribution"),
+    **dict.fromkeys(("find_kubefiles", "lint_kubefile", "lint_paths"), "kubeimage.api.linting"),
     "parse": "kubeimage.kubefile",
     "render": "kubeimage.kubefile",
     **dict.fromkeys(("Diagnostic", "Location"), _ERRORS),

@@ -27,6 +27,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "protocols",
         "kubefile context cache mount run store archive registry discovery",
         "builder packing",
+        "lint",
         "api",
         "cli",
         "__main__",

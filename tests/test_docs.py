@@ -208,10 +208,12 @@ def test_the_configuration_in_the_docs_can_be_followed() -> None:
         parse_settings(block.text.encode(), file=f"{name_of(page)}:{block.line}")
 
 
-def test_the_reference_lists_every_code_of_the_language() -> None:
-    rows = dict(re.findall(r"^\| (E\d{4}|W\d\d) \| (.*) \|$", (ROOT / "docs/kubefile.md").read_text(), re.MULTILINE))
+def test_the_reference_lists_every_mistake_and_a_section_explains_each_advice() -> None:
+    mistakes = re.findall(r"^\| (E\d{4}) \| (.*) \|$", (ROOT / "docs/kubefile.md").read_text(), re.MULTILINE)
+    sections = re.findall(r"^### (W\d\d): (.*)\n\n(.+)", (ROOT / "docs/lint.md").read_text(), re.MULTILINE)
 
-    assert rows == CODES
+    assert dict(mistakes) | {code: title for code, title, _ in sections} == CODES
+    assert [code for code, _, text in sections if len(text) < 60] == []
 
 
 def test_the_two_commands_are_single_chains_and_ci_runs_the_second() -> None:

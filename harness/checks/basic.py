@@ -8,10 +8,11 @@ from fnmatch import fnmatchcase
 
 from harness.cases.case import Case
 from harness.cases.outcome import Warned
+from kubeimage.api.linting import lint_kubefile
 from kubeimage.builder.plan import Step
 from kubeimage.context.names import looks_secret, secret_warnings
-from kubeimage.errors import Diagnostic, KubefileError, Location
-from kubeimage.kubefile import lint
+from kubeimage.errors import Diagnostic, KubefileError, KubeimageError, Location
+from kubeimage.kubefile.codes import Advice
 
 _BUILD_WARNING = "build"
 
@@ -30,11 +31,22 @@ def check_lint(case: Case) -> None:
     ``--kubefile-allow-lint`` names the codes of what was meant.
     Raises: KubefileError with all the advice.
     """
-    advice = [one for one in lint(case.kubefile) if one.code not in case.settings.allowed_lint]
+    advice = _advice(case)
     if advice and case.settings.strict_lint:
         raise KubefileError(advice)
     for one in advice:
         case.warn(one)
+
+
+def _advice(case: Case) -> list[Diagnostic]:
+    """Return the advice on the Kubefile and its context, but for what the check build tells."""
+    kubefile, allowed = case.kubefile, case.settings.allowed_lint
+    try:
+        found = lint_kubefile(kubefile, os.path.relpath(case.context), case.options, allow=allowed)
+    except KubeimageError:
+        # Options that cannot be followed keep it from being built; what the text says holds all the same.
+        found = lint_kubefile(kubefile, allow=allowed)
+    return [one for one in found if one.severity == "warning" and one.code != Advice.COPIED_SECRET.code]
 
 
 def check_build(case: Case) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from kubeimage.builder.plan import BuildOptions, make_plan
 from kubeimage.context import ContextCollector
-from kubeimage.discovery.finder import find_images, find_strays
+from kubeimage.discovery.finder import find_images
 from kubeimage.discovery.findings import Findings
 from kubeimage.discovery.references import Choice
 from kubeimage.discovery.search import Search
-from kubeimage.errors import ContextError, Diagnostic, KubeimageError
+from kubeimage.errors import ContextError
 from kubeimage.image.config import Image
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import Kubefile
-from kubeimage.kubefile.codes import Advice
 from kubeimage.layer.entry import directory
 from kubeimage.packing.closure import Flaw, find_flaws
 from kubeimage.packing.files import ContextFiles, LayerFiles
@@ -73,35 +72,6 @@ def verify_image(image: Image, layers: LayerStore) -> Verification:
     return Verification(tuple(sorted(wanted, key=str)), find_flaws(files, wanted, image.platform))
 
 
-def advise_on_strays(kubefile: Kubefile, context: str) -> Iterator[Diagnostic]:
-    """Give a warning for each COPY that puts YAML which names images where no build looks for them.
-
-    A COPY that would fail is passed over: the build says so.
-    """
-    try:
-        collector = ContextCollector(context)
-        plan = make_plan(kubefile, None, BuildOptions())
-    except KubeimageError:
-        return
-    for step in plan.steps:
-        try:
-            strays = find_strays(ContextFiles(_copied(step, collector)), Search())
-        except KubeimageError:
-            continue
-        if not strays:
-            continue
-        images = sorted({str(image) for found in strays.values() for image in found})
-        what = f"{len(images)} image{'' if len(images) == 1 else 's'} named by {', '.join(sorted(strays)[:3])}"
-        yield Diagnostic(
-            Advice.IMAGES_LEFT_BEHIND.code,
-            f"{what}{' and others' if len(strays) > 3 else ''} will be left behind: "
-            "images are looked for in manifests/ and charts/",
-            step.location,
-            "copy it into manifests, or build with --discover DIR",
-            severity="warning",
-        )
-
-
 def _copied(step: Step, collector: ContextCollector) -> Iterable[Entry]:
     if step.copy is None:
         return ()
@@ -117,4 +87,4 @@ def _files_of(image: Image, layers: LayerStore) -> LayerFiles:
     return LayerFiles(layers, [MadeLayer(layer.diff_id) for layer in image.layers])
 
 
-__all__ = ["Verification", "advise_on_strays", "images_of_context", "images_of_image", "verify_image"]
+__all__ = ["Verification", "images_of_context", "images_of_image", "verify_image"]

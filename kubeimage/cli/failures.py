@@ -19,12 +19,12 @@ import traceback
 
 import click
 
-from kubeimage.cli.output import diagnostic_to_json, format_json, give_up, harmless_lines
+from kubeimage.cli.diagnostics import render, width_of
+from kubeimage.cli.output import diagnostic_to_json, format_json, give_up
 from kubeimage.cli.session import Interrupted, Session
 from kubeimage.errors import CommandError, Diagnostic, KubeimageError, UsageError
-from kubeimage.report import format_error
+from kubeimage.report.text import lay_out_error
 
-_WIDEST_LINE = 2000
 _TRAILING_FULL_STOP = re.compile(r"\.(?=$| \()")
 
 
@@ -94,7 +94,7 @@ def _translate_os(error: OSError) -> KubeimageError:
 def _lay_out(error: KubeimageError, session: Session) -> str:
     if session.as_json:
         return "\n".join(format_json(_to_json(one, error), indent=None) for one in error.diagnostics)
-    return harmless_lines(format_error(error), width=_WIDEST_LINE)
+    return render(lay_out_error(error, width_of(sys.stderr)), sys.stderr)
 
 
 def _to_json(diagnostic: Diagnostic, error: KubeimageError) -> dict[str, object]:

@@ -3,54 +3,109 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterable, Sequence
 
 import click
 
-from kubeimage.api import building as api
-from kubeimage.cli.output import count, diagnostic_to_json, format_json, format_option, harmless, harmless_lines
+from kubeimage.api import linting as api
+from kubeimage.cli.diagnostics import render, width_of
+from kubeimage.cli.output import count, diagnostic_to_json, format_json, harmless
 from kubeimage.cli.session import common_options
-from kubeimage.errors import Diagnostic, KubefileError
-from kubeimage.kubefile import lint as give_advice
-from kubeimage.report import format_diagnostics
+from kubeimage.errors import Diagnostic, UsageError
+from kubeimage.kubefile import CODES
+from kubeimage.report.text import lay_out
+
+STANDARD_INPUT = "-"
+FORMATS = ("text", "json", "github", "gitlab", "sarif")
 
 
 @click.command()
-@click.argument("kubefile", default=".", metavar="[KUBEFILE]")
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path())
 @click.option("--strict", is_flag=True, help="Let warnings fail, with exit status 1.")
-@format_option
+@click.option("--allow", multiple=True, metavar="CODE", help="Don't tell of CODE, as in W06. May be repeated.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="How to print.")
+@click.option("--context", metavar="DIR", help="The build context; else the folder of each Kubefile.")
+@click.option("--stdin-filename", metavar="PATH", help="What the Kubefile on standard input is called.")
 @common_options
-def lint(kubefile: str, *, strict: bool, form: str) -> int:
-    """Check a Kubefile, or the one in a folder, without building it.
+def lint(
+    paths: tuple[str, ...],
+    *,
+    strict: bool,
+    allow: tuple[str, ...],
+    form: str,
+    context: str | None,
+    stdin_filename: str | None,
+) -> int:
+    """Check Kubefiles without building them: files, folders with all that is below them, or - for standard input.
 
-    The folder that it stands in is taken as the build context, to look for images that would be left behind.
-    All that is wrong or unwise is printed on standard output. Exit status: 0 valid, 2 not valid.
+    What COPY would bring is looked at as well. All that is wrong or unwise is printed on standard output.
+    A line in the Kubefile silences advice on the next instruction: # lint: ignore=W06
+
+    Exit status: 0 nothing wrong, 1 warnings with --strict, 2 errors or wrong usage.
     """
-    path = api.find_kubefile(kubefile) if os.path.isdir(kubefile) else kubefile
-    findings, status = _check(path, kubefile if os.path.isdir(kubefile) else os.path.dirname(kubefile) or ".")
+    wanted = paths or (".",)
+    if STANDARD_INPUT in wanted:
+        linted = [_lint_standard_input(wanted, stdin_filename, context, allow)]
+    elif stdin_filename is not None:
+        raise UsageError("--stdin-filename goes with -, the Kubefile on standard input")
+    else:
+        linted = list(api.lint_paths(wanted, context=context, allow=allow))
+    findings = [one for file in linted for one in file.diagnostics]
     _show(findings, form)
-    click.echo(f"{harmless(path)}: {_sum_up(findings)}", err=True)
-    return status or (1 if strict and findings else 0)
+    subject = linted[0].path if len(linted) == 1 else count(len(linted), "Kubefile")
+    them = "it" if len(linted) == 1 else "them"
+    click.echo(f"{harmless(subject)}: {_sum_up(findings) or f'nothing to say against {them}'}", err=True)
+    return _status(findings, strict=strict)
 
 
-def _check(path: str, context: str) -> tuple[tuple[Diagnostic, ...], int]:
-    from kubeimage.api.airgap import advise_on_strays
-
-    try:
-        parsed = api.read_kubefile(path)
-        return (*give_advice(parsed), *advise_on_strays(parsed, context)), 0
-    except KubefileError as error:
-        return error.diagnostics, error.exit_status
-
-
-def _show(findings: tuple[Diagnostic, ...], form: str) -> None:
-    if form == "json":
-        click.echo(format_json([diagnostic_to_json(finding) for finding in findings]))
-    elif findings:
-        click.echo(harmless_lines(format_diagnostics(findings)))
+def _lint_standard_input(
+    paths: Sequence[str], name: str | None, context: str | None, allow: Sequence[str]
+) -> api.Linted:
+    if len(paths) > 1:
+        raise UsageError("- stands for the one Kubefile on standard input, and no other path goes with it")
+    api.check_allowed(allow)
+    file = name or "<stdin>"
+    if context is None and name is not None:
+        # An editor asks for a file in its folder; one that is still to be made has none.
+        folder = os.path.dirname(name) or "."
+        context = folder if os.path.isdir(folder) else None
+    return api.Linted(file, api.lint_bytes(sys.stdin.buffer.read(), file=file, context=context, allow=allow))
 
 
-def _sum_up(findings: tuple[Diagnostic, ...]) -> str:
-    errors = sum(finding.severity == "error" for finding in findings)
-    warnings = len(findings) - errors
-    found = [count(number, noun) for number, noun in ((errors, "error"), (warnings, "warning")) if number]
-    return ", ".join(found) or "nothing to say against it"
+def _show(findings: Sequence[Diagnostic], form: str) -> None:
+    if form == "text":
+        if findings:
+            click.echo(render(lay_out(findings, width_of(sys.stdout)), sys.stdout))
+    elif form == "github":
+        from kubeimage.report.github import format_github
+
+        if findings:
+            click.echo(format_github(findings, os.getcwd()))
+    else:
+        click.echo(format_json(_as_json(findings, form)))
+
+
+def _as_json(findings: Sequence[Diagnostic], form: str) -> object:
+    if form == "gitlab":
+        from kubeimage.report.gitlab import gitlab_report
+
+        return gitlab_report(findings, os.getcwd())
+    if form == "sarif":
+        from kubeimage.report.sarif import sarif_log
+
+        return sarif_log(findings, os.getcwd(), CODES)
+    return [diagnostic_to_json(finding) for finding in findings]
+
+
+def _sum_up(findings: Iterable[Diagnostic]) -> str:
+    severities = [finding.severity for finding in findings]
+    found = [count(number, noun) for noun in ("error", "warning") if (number := severities.count(noun))]
+    return ", ".join(found)
+
+
+def _status(findings: Iterable[Diagnostic], *, strict: bool) -> int:
+    severities = {finding.severity for finding in findings}
+    if "error" in severities:
+        return 2
+    return 1 if strict and severities else 0

@@ -12,10 +12,12 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from kubeimage.cli.output import format_size
+from kubeimage.cli.diagnostics import STYLES
+from kubeimage.cli.output import format_size, harmless
 from kubeimage.cli.plain import PlainProgress
 from kubeimage.image.digest import Digest
 from kubeimage.registry.events import BlobFinished, BlobProgress, TransferEvent
+from kubeimage.report.text import Line, Role
 
 
 class LiveProgress(PlainProgress):
@@ -44,6 +46,17 @@ class LiveProgress(PlainProgress):
         # A terminal that is gone ends no build.
         with suppress(OSError):
             self._console.print(Text(line, style), soft_wrap=True)
+
+    @property
+    def width(self) -> int | None:
+        """The columns of the terminal."""
+        return self._console.width
+
+    def say_pieces(self, pieces: Line) -> None:
+        """Print a line of a diagnostic, in colour."""
+        with suppress(OSError):
+            parts = [(harmless(piece.text), _style_of(piece.role)) for piece in pieces]
+            self._console.print(Text.assemble(*parts), soft_wrap=True)
 
     def start(self, label: str) -> None:
         """Tell that a step begins, and show it as running."""
@@ -91,3 +104,8 @@ class LiveProgress(PlainProgress):
             share = f"{format_size(one.done)} of {format_size(one.size)}"
             table.add_row(f"{one.direction} sha256:{one.digest.short}", bar, Text(share, "dim"))
         return table
+
+
+def _style_of(role: Role) -> str:
+    style = STYLES[role]
+    return " ".join(filter(None, ("bold" if style.get("bold") else "", style.get("fg", ""))))

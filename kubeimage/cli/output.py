@@ -13,6 +13,7 @@ from typing import Any, TextIO
 import click
 
 from kubeimage.errors import Diagnostic
+from kubeimage.report.columns import columns
 
 # CSI, OSC and the other strings that a terminal obeys, whole.
 _ESCAPES = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\`-~])"
@@ -30,11 +31,6 @@ format_option = click.option(
 def harmless(text: str) -> str:
     """Give ``text`` without what a terminal would obey rather than show; tabs stay."""
     return re.sub(_CONTROLS, "\N{REPLACEMENT CHARACTER}", re.sub(_ESCAPES, "", text))
-
-
-def harmless_lines(text: str, *, width: int | None = None) -> str:
-    """Give ``text``, of several lines, without what a terminal would obey rather than show; cut to ``width``."""
-    return "\n".join(harmless(line) if width is None else shorten(line, width) for line in text.split("\n"))
 
 
 def shorten(text: str, width: int) -> str:
@@ -72,20 +68,10 @@ def format_json(value: object, *, indent: int | None = 2) -> str:
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Lay out ``rows`` in columns parted by two blanks; the last column is as wide as it likes."""
     lines = [list(header), *([harmless(cell).replace("\t", " ") for cell in row] for row in rows)]
-    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(columns, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
-        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)).rstrip()
+        "  ".join(cell + " " * (width - columns(cell)) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
-    )
-
-
-def _width(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    import unicodedata
-
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
     )
 
 

@@ -22,7 +22,7 @@ from kubeimage.cli.streams import LineSplitter
 from kubeimage.cli.telling import line_of
 from kubeimage.errors import Diagnostic, Location
 from kubeimage.registry.events import TransferEvent
-from kubeimage.report import format_diagnostics
+from kubeimage.report.text import Line, lay_out
 
 _OUTPUT_PREFIX = "  | "
 _WIDEST_STEP = 120
@@ -74,8 +74,8 @@ class PlainProgress:
 
     def advise(self, advice: Diagnostic) -> None:
         """Show advice as the compiler-like message that it is."""
-        for line in format_diagnostics([advice]).split("\n"):
-            self.say(harmless(line), "yellow" if line.startswith("warning") else "")
+        for line in lay_out([advice], self.width):
+            self.say_pieces(line)
 
     def note(self, message: str) -> None:
         """Show a remark."""
@@ -84,6 +84,15 @@ class PlainProgress:
     def close(self) -> None:
         """Show the last words of a RUN that did not end its line."""
         self._print(self._lines.finish())
+
+    @property
+    def width(self) -> int | None:
+        """The columns there are, None where lines may be as long as they like."""
+        return None
+
+    def say_pieces(self, pieces: Line) -> None:
+        """Write a line of a diagnostic."""
+        self.say(harmless("".join(piece.text for piece in pieces)))
 
     def say(self, line: str, style: str = "") -> None:  # noqa: ARG002  the live twin uses it
         """Write a line that stays."""

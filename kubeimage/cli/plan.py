@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kubeimage.api import building as api
+from kubeimage.cli.diagnostics import render, width_of
 from kubeimage.cli.output import (
     count,
     format_json,
     format_option,
     format_size,
     format_table,
-    harmless_lines,
     shorten,
     shorten_digests,
 )
@@ -23,7 +24,7 @@ from kubeimage.cli.request import BuildRequest, takes_build_request
 from kubeimage.cli.session import Session
 from kubeimage.image.compatibility import COMPATIBILITY
 from kubeimage.kubefile import lint
-from kubeimage.report import format_diagnostics
+from kubeimage.report.text import lay_out
 
 if TYPE_CHECKING:
     from kubeimage.builder.forecast import Forecast
@@ -52,7 +53,7 @@ def plan(session: Session, request: BuildRequest, form: str) -> None:
         ]
     advice = lint(kubefile)
     if advice and not request.quiet:
-        click.echo(harmless_lines(format_diagnostics(advice)), err=True)
+        click.echo(render(lay_out(advice, width_of(sys.stderr)), sys.stderr), err=True)
     if form == "json":
         click.echo(format_json([{**_to_json(one), "platform": str(platform)} for platform, one in forecasts]))
     elif len(platforms) == 1:

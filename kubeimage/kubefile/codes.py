@@ -69,8 +69,17 @@ class Advice(_Code):
     UNSUPPORTED_EXPANSION = "W09", "only $KEY and ${KEY} are expanded"
     SHADOWED_ARCH = "W10", "an ARG named ARCH does not reach COPY"
     RUN_IS_SHELL_TEXT = "W11", "RUN has neither flags nor an array form"
-    IMAGES_LEFT_BEHIND = "W13", "YAML that names container images lands outside manifests/ and charts/"
     SWALLOWED_INSTRUCTION = "W12", "a continued line starts like an instruction"
+    IMAGES_LEFT_BEHIND = "W13", "YAML that names container images lands outside manifests/ and charts/"
+    FILE_LIKE_FOLDER = "W14", "DEST is named like the file, and becomes a folder"
+    TRAILING_SLASH = "W15", "a / at a source's end changes nothing"
+    MISSING_FILE = "W16", "CMD names a file that nothing brings"
+    HERE_DOCUMENT = "W17", "a here-document without a body"
+    OPEN_COMMAND = "W18", "a command ends in &&, || or |"
+    COPIED_SECRET = "W19", "COPY brings a file that looks like a key or a credential"
+    BROKEN_YAML = "W20", "a manifest is not YAML"
+    UNREADABLE_IMAGE = "W21", "the name of a container image cannot be read"
+    BAD_IGNORE = "W22", "a comment ignores a code that there is not"
 
 
 CODES = {member.code: member.meaning for kind in (Mistake, Advice) for member in kind}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -10,6 +11,7 @@ from kubeimage.errors import Diagnostic, Location
 from kubeimage.image.reference import DEFAULT_TAG, Reference
 from kubeimage.kubefile.codes import Advice
 from kubeimage.kubefile.expansion import KEY, UNSUPPORTED, USE, names_used, unsupported_forms
+from kubeimage.kubefile.ignores import Ignores
 from kubeimage.kubefile.instructions import KEYWORDS, Arg, Cmd, Copy, From, Instruction, Kubefile, Run
 from kubeimage.kubefile.scope import ARCHITECTURE
 from kubeimage.kubefile.source import BLANKS, Span
@@ -24,17 +26,26 @@ _SECRET_KEYS = frozenset({("API", "KEY"), ("ACCESS", "KEY"), ("SECRET", "KEY"), 
 _KEY_WORD = re.compile(rf"(?<![A-Za-z0-9_])({KEY})")
 _SWALLOWED = rf"(?:{'|'.join(KEYWORDS)})[{BLANKS}]"
 _NOT_SHELL_TEXT = r'--[a-z]|\[ *"'
+# A letter must follow: 1<<2 is arithmetic, and <<< is a here-string.
+_HERE_DOCUMENT = re.compile(rf"(?<!<)(<<-?[{BLANKS}]*[\\'\x22]?[A-Za-z_]\w*)")
+_OPEN_END = re.compile(r"(?<!\\)(&&|\|\|?)$")
 
 
 def lint(kubefile: Kubefile) -> tuple[Diagnostic, ...]:
-    """Give all advice on ``kubefile``, in the order of its lines."""
+    """Return the advice that the text of ``kubefile`` alone is worth, in the order of its lines.
+
+    Comments such as ``# lint: ignore=W06`` are heeded.
+    """
+    ignores = Ignores(kubefile)
     advice = [
+        *ignores.complaints,
         *_about_uses(kubefile),
         *_about_arguments(kubefile),
         *_about_commands(kubefile),
         *(diagnostic for instruction in kubefile.instructions for diagnostic in _about_one(instruction)),
     ]
-    return tuple(sorted(advice, key=_place))
+    heard = [one for one in advice if not ignores.silence(one.code, _place(one)[0])]
+    return tuple(sorted(heard, key=_place))
 
 
 def _place(diagnostic: Diagnostic) -> tuple[int, int]:
@@ -171,8 +182,11 @@ def _about_one(instruction: Instruction) -> Iterator[Diagnostic]:
             yield from _about_copy(instruction)
         case Run():
             yield from _about_run(instruction)
+            yield from _about_shell_text(instruction, instruction.command)
         case Cmd():
             yield from _about_array(instruction)
+            for command in instruction.commands:
+                yield from _about_shell_text(instruction, command)
         case Arg():
             pass
 
@@ -215,6 +229,44 @@ def _about_copy(copy: Copy) -> Iterator[Diagnostic]:
             yield _advise(
                 Advice.AUTH_LIST, message, copy.span.word(source), "leave it out: the build finds it by itself"
             )
+
+    if not copy.exact:
+        for source in copy.sources:
+            yield from _about_slash(copy, source)
+
+
+def _about_slash(copy: Copy, source: str) -> Iterator[Diagnostic]:
+    name, folder = _last_name(source), _last_name(copy.destination)
+    if not source.endswith("/") or name in {"", ".", "..", folder} or "*" in name:
+        return
+    place = posixpath.normpath("/" + copy.destination.lstrip("/"))
+    made = posixpath.join(place, name)
+    message = f"the / at the end of {quoted(source)} changes nothing: this makes {cut(made)}"
+    hint = f"to copy what is in it: COPY {cut(source)}. {cut(copy.destination)}; to mean the folder: leave the / out"
+    yield _advise(Advice.TRAILING_SLASH, message, copy.span.word(source), hint)
+
+
+def _last_name(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
+
+
+def _about_shell_text(instruction: Run | Cmd, text: str) -> Iterator[Diagnostic]:
+    found = _HERE_DOCUMENT.search(text)
+    if found and "\n" not in text[found.end() :] and "((" not in text[: found.start()]:
+        message = f"{quoted(found[1])} begins a here-document, whose text would have to stand on lines of its own"
+        hint = "an instruction is one line to the shell: COPY the text as a file, or write it with printf"
+        yield _advise(Advice.HERE_DOCUMENT, message, instruction.span.search(_HERE_DOCUMENT), hint)
+    end = _OPEN_END.search(text.rstrip(BLANKS))
+    if end:
+        message = f"the command ends in {end[1]}, and nothing follows"
+        hint = "take it away; if a line was to follow, end this one with a \\"
+        yield _advise(Advice.OPEN_COMMAND, message, _last_place(instruction.span, end[1]), hint)
+
+
+def _last_place(span: Span, text: str) -> Span:
+    """Return where ``text`` stands last in an instruction."""
+    found = [place for _, place in span.find_all(re.compile(f"{re.escape(text)}(?=[{BLANKS}\\\\]*$)"))]
+    return found[-1] if found else span
 
 
 def _about_run(run: Run) -> Iterator[Diagnostic]:

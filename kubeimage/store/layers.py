@@ -51,8 +51,6 @@ class DirectoryLayerStore:
 
         Raises: BlobCorruptError, LayerFormatError, PathEscapeError, LayerTooLargeError, StoreFullError.
         """
-        from kubeimage.store.unpacking import why_unusable
-
         with self._blobs.writing() as blob:
             size = _copy(tar, blob)
             with open(blob.path, "rb") as written:
@@ -61,9 +59,7 @@ class DirectoryLayerStore:
                     raise BlobCorruptError(
                         f"the layer {diff_id} was asked for, but the tar is {found}", hint="get the layer again"
                     )
-                written.seek(0)
-                if (unusable := why_unusable(written)) is not None:
-                    raise unusable
+                _check_entries(written)
             self._blobs.publish(blob, found, size)
         return StoredLayer(found, size)
 
@@ -211,3 +207,11 @@ def _read(tar: BinaryIO) -> bytes:
         return tar.read(_PIECE)
     except OSError as error:
         raise StoreError(f"cannot read the layer's tar: {error.strerror or error}") from error
+
+
+def _check_entries(tar: BinaryIO) -> None:
+    from kubeimage.layer.reader import iter_entries
+
+    tar.seek(0)
+    for _ in iter_entries(tar):
+        pass

@@ -148,18 +148,3 @@ def test_an_image_that_names_none_is_whole(run: Run, make_context: MakeContext) 
     result = run("verify", "app:v1")
 
     assert (result.stdout, result.stderr) == ("", "0 container images\n")
-
-
-def test_yaml_outside_is_a_warning_with_its_line_and_a_count(run: Run, make_context: MakeContext) -> None:
-    files = {
-        "Kubefile": "FROM scratch\nCOPY manifests .\nCOPY app.yaml gone.yaml .\nCOPY app.yaml .\n",
-        "app.yaml": MANIFEST,
-    }
-    context = make_context({**files, "manifests/in.yaml": MANIFEST})
-
-    result = run("lint", context)
-
-    # What a COPY that fails would bring is the build's to say.
-    assert result.stdout.count("warning[W13]") == 1
-    assert "1 image named by app.yaml will be left behind" in result.stdout
-    assert "Kubefile:4:1" in result.stdout

@@ -123,7 +123,7 @@ def test_an_output_that_takes_no_more_is_an_error() -> None:
 
 
 def test_closed_standard_streams_are_no_problem(tmp_path: Path) -> None:
-    (tmp_path / "Kubefile").write_text("FROM scratch\nCOPY a .\n")
+    (tmp_path / "Kubefile").write_text("FROM scratch\nCOPY . .\n")
     command = f'"{sys.executable}" -m kubeimage lint "{tmp_path}" <&- >&- 2>&-'
 
     assert subprocess.run(["sh", "-c", command], env=ENVIRONMENT, check=False).returncode == 0

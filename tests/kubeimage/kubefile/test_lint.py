@@ -38,6 +38,17 @@ TABLE = [
     pytest.param("FROM a:v1\nRUN --mount=type=cache x", [("W11", 2, 1)], id="RUN flag"),
     pytest.param("FROM a:v1\nRUN [ -f x ] || touch x", [], id="RUN test"),
     pytest.param("FROM a:v1\nRUN a \\\n\nCMD b", [("W12", 4, 1)], id="swallowed"),
+    pytest.param("FROM a:v1\nCOPY bin/ opt", [("W15", 2, 6)], id="slash behind a source"),
+    pytest.param("FROM a:v1\nCOPY bin/ opt/bin\nCOPY d/. e/\nCOPY . x\nCOPY ./ y\nCOPY --exact d/ e", [], id="slashes"),
+    pytest.param("FROM a:v1\nRUN cat <<EOF > x", [("W17", 2, 9)], id="here-document"),
+    pytest.param("FROM a:v1\nCMD cat <<-'EOF' | sh", [("W17", 2, 9)], id="quoted here-document"),
+    pytest.param("FROM a:v1\nRUN cat <<<EOF; echo $((1<<2)) $((1<<A))", [], id="here-string and arithmetic"),
+    pytest.param('FROM a:v1\nCMD ["cat <<EOF\\nx\\nEOF"]', [], id="here-document with a body"),
+    pytest.param("FROM a:v1\nCMD kubectl get pods && \\\n", [("W18", 2, 22)], id="open command at the end of the file"),
+    pytest.param("FROM a:v1\nRUN a \\\n  || b |", [("W18", 3, 8)], id="open pipe"),
+    pytest.param("FROM a:v1\nRUN a &\nRUN echo \\|\nRUN a;", [], id="what may stand at an end"),
+    pytest.param("# lint: ignore=W06,X1\nFROM a", [("W22", 1, 20)], id="ignoring what is no advice"),
+    pytest.param("# lint: ignore=E0201\nFROM a:v1", [("W22", 1, 16)], id="ignoring a mistake"),
     pytest.param("FROM a:v1\nRUN a \\\n  # CMD b\n  CMD b", [], id="indented on purpose"),
 ]
 
@@ -50,8 +61,8 @@ def test_advice_is_given_where_it_is_due(text: str, advice: list[tuple[str, int,
 def test_every_kind_of_advice_is_in_the_table() -> None:
     given = {code for case in TABLE for code, _, _ in case.values[1]}
 
-    # It is about what a COPY brings, which the Kubefile's text does not say: tests/kubeimage/cli/test_airgap.py.
-    from_files = {Advice.IMAGES_LEFT_BEHIND.code}
+    # They are about what COPY brings, which the Kubefile's text does not say: tests/kubeimage/lint.
+    from_files = {f"W{number}" for number in (13, 14, 16, 19, 20, 21)}
     assert given | from_files == {advice.code for advice in Advice}
 
 
