@@ -24,8 +24,8 @@ from kubeimage.store import Store
 from kubeimage.store.failures import translated
 from kubeimage.values import dataclass
 
-ArchiveFormat = Literal["oci-archive", "docker-archive"]
-ARCHIVE_FORMATS: tuple[ArchiveFormat, ...] = ("oci-archive", "docker-archive")
+ArchiveFormat = Literal["oci-archive", "docker-archive", "sealer"]
+ARCHIVE_FORMATS: tuple[ArchiveFormat, ...] = ("oci-archive", "docker-archive", "sealer")
 STANDARD_STREAM = "-"
 
 
@@ -77,6 +77,7 @@ def save_image(
     """Write an image into the file ``output``; ``-`` is standard output.
 
     Shape:  equal images give equal files. ``coding`` None leaves layers as they are in the store.
+            ``form`` ``sealer`` is an OCI layout whose blobs are what ``push_image`` sends in that form.
             ``tell`` hears of each blob before it is written.
     Raises: ImageNotFoundError and UsageError before anything is written; StoreError. Then ``output`` is as it was.
     """
@@ -84,7 +85,7 @@ def save_image(
         check_target(output)
     with Store.open(root or default_root(), create=False, hold=True) as store:
         reference, key = find_manifest(name, store.images, platform, naming)
-        wire_form = WireForm("oci", Coding("none")) if form == "docker-archive" else WireForm(None, coding)
+        wire_form = _wire_form(form, coding)
         departure = store.exporter.depart(key, wire_form, platform)
         image = departure.finish()
         if form == "docker-archive" and len(image.manifests) > 1:
@@ -100,6 +101,15 @@ def save_image(
         with _opened_output(output) as file:
             _write(TarFile(file.write), open_blob, image, reference, form)
         return Saved(image.top.digest, len(image.absent))
+
+
+def _wire_form(form: ArchiveFormat, coding: Coding | None) -> WireForm:
+    if form == "docker-archive":
+        return WireForm("oci", Coding("none"))
+    if form == "sealer":
+        # sealer v0.8 unpacks gzip alone.
+        return WireForm("sealer", coding or Coding("gzip"))
+    return WireForm(None, coding)
 
 
 def _write(

@@ -30,6 +30,7 @@ from kubeimage.errors import KubeimageError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import History, Layer
+from kubeimage.image.extension import PackedImage
 from kubeimage.image.platform import Platform
 from kubeimage.layer.entry import Entry
 from kubeimage.protocols.cache import BuildCache, CachedStep
@@ -169,19 +170,20 @@ class _Build:
         made = [result.layer for result in self.results if result.layer is not None]
         comment = plan.comment
         history = [History(one.step.text, one.layer is None, comment) for one in self.results]
-        trailing = self._pack(self.parts.packer) if self.parts.packer is not None else None
+        trailing, names = self._pack(self.parts.packer) if self.parts.packer is not None else (None, ())
         if trailing is not None:
             made.append(trailing)
             history.append(History(f"{trailing.kind} {trailing.value}", comment=comment))
-        return plan.compose(tuple(made), tuple(history))
+        packed = [PackedImage(name, plan.options.target) for name in names]
+        return plan.compose(tuple(made), tuple(history), packed)
 
     def finish(self, image: Image, manifest: Digest) -> BuildResult:
         names = tuple(str(reference) for reference in self.plan.options.references)
         self.observe(BuildFinished(image, manifest, names))
         return BuildResult(image, manifest, tuple(self.results), tuple(self.warnings))
 
-    def _pack(self, packer: ImagePacker) -> Layer | None:
-        """Pack the container images that the new layers name, and give the layer that holds them."""
+    def _pack(self, packer: ImagePacker) -> tuple[Layer | None, tuple[str, ...]]:
+        """Pack the container images that the new layers name; return the layer that holds them, and their names."""
         options = self.plan.options
         packing = options.pull_images != "off"
         if packing:
@@ -202,7 +204,7 @@ class _Build:
             self.observe(PackingFinished(packed.images, layer, packed.cached))
         elif packed.left_out or packed.charts:
             self.observe(ImagesLeftOut(packed.left_out, packed.charts))
-        return layer
+        return layer, packed.images
 
     def _copy(self, step: Step, request: CopyRequest) -> StepResult:
         collector, cache = self.parts.collector, self.parts.cache

@@ -5,16 +5,18 @@ Source: the project's design, "Execution" (steps 1 and 2) and "Layers" (the limi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Literal
 
+from kubeimage.builder.metadata import Metadata, sealer_metadata
 from kubeimage.discovery.search import PullImages, Search
 from kubeimage.errors import LayerLimitError, Location, PlatformMismatchError
 from kubeimage.image.compatibility import DEFAULT_DIALECT, history_comment
-from kubeimage.image.config import APPLICATION, CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE, Image
+from kubeimage.image.config import CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE, Image
 from kubeimage.image.digest import Digest
-from kubeimage.image.document import MAX_LAYERS, Arguments, Commands, History, Layer
+from kubeimage.image.document import MAX_LAYERS, Commands, History, Layer
+from kubeimage.image.extension import PackedImage, extension_annotations, read_images
 from kubeimage.image.oci import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
@@ -126,7 +128,7 @@ class BuildPlan:
     base_name: str
     options: BuildOptions
     steps: tuple[Step, ...]
-    arguments: Mapping[str, str]
+    metadata: Metadata
 
     @property
     def first_key(self) -> CacheKey:
@@ -149,30 +151,43 @@ class BuildPlan:
     @property
     def commands(self) -> Commands:
         """The image's commands."""
-        return Commands(self._kept.cmd.merged if self._kept else (), self.kubefile.commands)
+        return self.metadata.cmd
+
+    @property
+    def arguments(self) -> Mapping[str, str]:
+        """The value of each of this Kubefile's arguments."""
+        return self.metadata.args.current
 
     @property
     def _kept(self) -> Image | None:
         """The base, where the image stands on it."""
         return self.base if self.options.keep_base else None
 
-    def compose(self, made: tuple[Layer, ...], history: tuple[History, ...]) -> Image:
-        """Put together the image from the layers that the steps made."""
-        base, options = self.base, self.options
+    def compose(
+        self, made: tuple[Layer, ...], history: tuple[History, ...], packed: Iterable[PackedImage] = ()
+    ) -> Image:
+        """Put together the image from the layers that the steps made, and the container images ``packed`` in them."""
+        base, options, metadata = self.base, self.options, self.metadata
         keep = self._kept
         annotations = dict(base.annotations) if base is not None else {}
         annotations.setdefault(CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE)
+        inherited = read_images(keep.manifest_annotations) if keep is not None else []
         return Image(
             platform=options.target,
             layers=(*(keep.layers if keep else ()), *made),
             history=(*(keep.history if keep else ()), *history),
-            cmd=self.commands,
-            args=Arguments(keep.args.merged if keep else {}, self.arguments),
-            labels={**(base.labels if base is not None else {}), **options.labels},
+            cmd=metadata.cmd,
+            args=metadata.args,
+            labels=metadata.labels,
             annotations=annotations,
-            image_type=(base.image_type if base is not None else "") if options.keep_base else APPLICATION,
+            image_type=metadata.image_type,
             created=rfc3339(options.epoch) if options.epoch is not None else None,
-            manifest_annotations=self._base_annotations() if keep else {},
+            runtime=metadata.runtime,
+            author=metadata.author,
+            manifest_annotations={
+                **(self._base_annotations() if keep else {}),
+                **extension_annotations(metadata.extension, [*inherited, *packed]),
+            },
         )
 
     def _base_annotations(self) -> dict[str, str]:
@@ -210,7 +225,8 @@ def make_plan(kubefile: Kubefile, base: Image | None, options: BuildOptions) -> 
     _check_limit(kubefile, base, name, trailing=options.pull_images != "off")
     behind = [(one, visible) for one, visible in scope.walk() if one is not kubefile.base]
     steps = tuple(_make_step(number, one, visible, options) for number, (one, visible) in enumerate(behind, 1))
-    return BuildPlan(kubefile, base, name, options, steps, scope.arguments)
+    metadata = sealer_metadata(base, kubefile.commands, scope.arguments, options.labels, keep_base=options.keep_base)
+    return BuildPlan(kubefile, base, name, options, steps, metadata)
 
 
 def _make_step(number: int, instruction: Instruction, visible: Visible, options: BuildOptions) -> Step:

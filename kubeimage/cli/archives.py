@@ -26,10 +26,10 @@ def _tell_of_layers(blob: Descriptor) -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["oci-archive", "docker-archive"]),
+    type=click.Choice(["oci-archive", "docker-archive", "sealer"]),
     default="oci-archive",
     show_default=True,
-    help="Whose form the file has.",
+    help="Whose form the file has; sealer: an OCI layout of Docker's schema 2, with what sealer v0.8 needs.",
 )
 @click.option(
     "--compression",

@@ -26,8 +26,9 @@ _ALL = "all"
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["oci", "docker"]),
-    help="OCI's form, or Docker's schema 2 with a manifest list, which sealer reads; else the form that it has.",
+    type=click.Choice(["oci", "docker", "sealer"]),
+    help="OCI's form, or Docker's schema 2 with a manifest list, or the latter with what sealer v0.8 needs; else the "
+    "form that it has.",
 )
 @click.option(
     "--compression",

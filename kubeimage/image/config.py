@@ -21,6 +21,7 @@ from kubeimage.image.document import Arguments, Commands, History, Layer
 from kubeimage.image.oci import MEDIA_TYPE_CONFIG, Descriptor, Manifest, platform_from_json, platform_to_json
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.image.runtime import EMPTY, RuntimeConfig
 from kubeimage.values import dataclass
 
 CLUSTERFILE_ANNOTATION = "sea.aliyun.com/ClusterFile"
@@ -40,7 +41,7 @@ spec:
     user: root
 status: {}
 """
-_NAMELESS = '  image: ""\n'
+NAMELESS = '  image: ""\n'
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Image:
     """A cluster image for one platform.
 
     Shape: ``layers`` lowest first; ``history`` has one entry with ``empty_layer=False`` for each layer, in order.
+           ``runtime`` is OCI's part of the config, which runners other than sealer v0.8 read.
            ``manifest_annotations`` stand in the manifest, and so have no part in the image id.
     Units: ``created`` is RFC 3339 text, or None.
     """
@@ -61,6 +63,8 @@ class Image:
     annotations: Mapping[str, str] = field(default_factory=dict)
     image_type: ImageType = ""
     created: str | None = None
+    runtime: RuntimeConfig = EMPTY
+    author: str = ""
     manifest_annotations: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
@@ -147,7 +151,7 @@ class Image:
             annotations = value["metadata"].get("annotations")
             clusterfile = annotations.get(CLUSTERFILE_ANNOTATION) if isinstance(annotations, dict) else None
             if isinstance(clusterfile, str):
-                annotations[CLUSTERFILE_ANNOTATION] = clusterfile.replace(_NAMELESS, f"  image: {reference}\n", 1)
+                annotations[CLUSTERFILE_ANNOTATION] = clusterfile.replace(NAMELESS, f"  image: {reference}\n", 1)
         return value
 
 
@@ -173,7 +177,7 @@ def _listed_layers(config: JsonObject) -> list[Any]:
 def _to_json(image: Image) -> JsonObject:
     value: JsonObject = {
         **platform_to_json(image.platform),
-        "config": {"Labels": dict(image.labels)} if image.labels else {},
+        "config": image.runtime.to_json(image.labels),
         "rootfs": {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in image.layers]},
         "history": [_history_to_json(entry) for entry in image.history],
         "kind": "Image",
@@ -192,6 +196,8 @@ def _to_json(image: Image) -> JsonObject:
     }
     if image.created is not None:
         value["created"] = image.created
+    if image.author:
+        value["author"] = image.author
     return value
 
 
@@ -226,6 +232,8 @@ def _from_json(value: JsonObject, layers: Sequence[Layer]) -> Image:
         annotations=_strings((value.get("metadata") or {}).get("annotations")),
         image_type=APPLICATION if image_config.get("image_type") == APPLICATION else "",
         created=value.get("created"),
+        runtime=RuntimeConfig.from_json(value.get("config")),
+        author=str(value.get("author") or ""),
     )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Literal
 
 Compression = Literal["none", "gzip", "zstd"]
-Format = Literal["oci", "docker"]
+Format = Literal["oci", "docker", "sealer"]
+"""Whose words an image travels in: OCI's; Docker's schema 2; the same, with what sealer v0.8 needs in the config."""
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"

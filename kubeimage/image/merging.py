@@ -5,7 +5,9 @@
 | layers | all layers, in order; one that comes twice stays at its last place, where it shows what it did there |
 | history | the instructions of the layers that stay, and those that made none |
 | commands | what a cluster would run for the first, then what it would for the next; merging repeats none |
-| arguments | later values win |
+| arguments, environment | later values win |
+| user, working directory, author | the last one that is given |
+| ports, volumes, applications | those of all; of two applications of one name, the last |
 | labels, annotations | later ones win |
 | Clusterfile | that of the last cluster image |
 | type | a cluster image where any of them is one, else an application |
@@ -16,11 +18,14 @@ Source: the project's design, "Execution" (step 2), for the merge of commands.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
 from kubeimage.errors import LayerLimitError, PlatformMismatchError
-from kubeimage.image.config import APPLICATION, CLUSTERFILE_ANNOTATION, Image
+from kubeimage.image.config import APPLICATION, CLUSTERFILE_ANNOTATION, Image, ImageType
 from kubeimage.image.document import MAX_LAYERS, Arguments, Commands, History, Layer, merge_commands
+from kubeimage.image.extension import Extension, extension_annotations, installer_type, read_images
+from kubeimage.image.runtime import Variables, overlay_all
 
 
 def merge_images(images: Sequence[Image], names: Sequence[str], *, created: str | None = None) -> Image:
@@ -38,17 +43,35 @@ def merge_images(images: Sequence[Image], names: Sequence[str], *, created: str 
     ]
     layers = tuple(layer for _, layer in kept if layer is not None)
     _check_limit(images, names, len(layers))
+    commands = _commands(images)
+    image_type = APPLICATION if all(image.image_type == APPLICATION for image in images) else ""
+    runtime = overlay_all([image.runtime for image in images])
     return Image(
         platform=images[0].platform,
         layers=layers,
         history=tuple(entry for entry, _ in kept),
-        cmd=Commands(current=_commands(images)),
+        cmd=Commands(current=commands),
         args=Arguments(current=dict(chain.from_iterable(image.args.merged.items() for image in images))),
         labels=dict(chain.from_iterable(image.labels.items() for image in images)),
         annotations=_annotations(images),
-        image_type=APPLICATION if all(image.image_type == APPLICATION for image in images) else "",
+        image_type=image_type,
         created=created,
+        runtime=replace(runtime, cmd=commands),
+        author=next((image.author for image in reversed(images) if image.author), ""),
+        manifest_annotations=_manifest_annotations(images, commands, runtime.env, image_type),
     )
+
+
+def _manifest_annotations(
+    images: Sequence[Image], commands: tuple[str, ...], env: Variables, image_type: ImageType
+) -> dict[str, str]:
+    """Return what sealer 0.9 reads: the applications of all images, of equal names the last."""
+    applications = {
+        one.name: one for image in images for one in Extension.from_annotations(image.manifest_annotations).applications
+    }
+    extension = Extension(installer_type(image_type), tuple(applications.values()), dict(env), commands)
+    packed = [one for image in images for one in read_images(image.manifest_annotations)]
+    return extension_annotations(extension, packed)
 
 
 def _parts(image: Image) -> Iterator[tuple[History, Layer | None]]:
@@ -56,7 +79,7 @@ def _parts(image: Image) -> Iterator[tuple[History, Layer | None]]:
     layers = iter(image.layers)
     for entry in image.history:
         layer = None if entry.empty_layer else next(layers, None)
-        yield History(entry.created_by, empty_layer=layer is None), layer
+        yield entry._replace(empty_layer=layer is None), layer
     for layer in layers:
         yield History(f"{layer.kind} {layer.value}".strip()), layer
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from kubeimage.errors import (
     BlobCorruptError,
@@ -16,10 +17,11 @@ from kubeimage.errors import (
 )
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import MAX_LAYERS
-from kubeimage.image.media_types import MANIFESTS, compression_of, is_layer
-from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor, Index, parse_document
+from kubeimage.image.media_types import CONFIG, DOCKER_MANIFEST, MANIFESTS, compression_of, is_layer, layer_type
+from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor, Index, Manifest, parse_document
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.image.sealerform import from_sealer
 from kubeimage.layer.output import PIECE, Output
 from kubeimage.protocols.transfer import Arrival, Budget
 from kubeimage.store import index, manifests
@@ -111,11 +113,48 @@ class StoreImporter:
 
         Raises: as ``commit`` does.
         """
-        accepted = [self._accept(data) for data, _ in images]
+        accepted = [self._accept(self._restore(data, names)) for data, names in images]
         self._images.commit_all(
             [(make_entry, names) for (_, make_entry), (_, names) in zip(accepted, images, strict=True)]
         )
         return [arrival for arrival, _ in accepted]
+
+    def _restore(self, data: bytes, names: Sequence[Reference]) -> bytes:
+        """Return the manifest or index of what left a store in sealer's form, as it was; else ``data`` itself."""
+        if any(name.digest is not None for name in names):
+            return data
+        document = _parse(data)
+        if not isinstance(document, Index):
+            restored = self._restore_manifest(document)
+            return restored.to_bytes() if restored is not None else data
+        come = [one for one in document.manifests if one.digest in self._arrived]
+        found = [
+            self._restore_manifest(manifests.read_manifest(self._blobs, self._arrived[one.digest]))
+            for one in come
+            if one.media_type == DOCKER_MANIFEST
+        ]
+        images = [one.to_bytes() for one in found if one is not None]
+        if not images or len(images) != len(come):
+            return data
+        if len(images) == 1:
+            return images[0]
+        listed = [self.put_manifest(one) for one in images]
+        return Index(
+            tuple(replace(new, platform=old.platform) for new, old in zip(listed, come, strict=True))
+        ).to_bytes()
+
+    def _restore_manifest(self, manifest: Manifest) -> Manifest | None:
+        about = manifest.config
+        if manifest.media_type != DOCKER_MANIFEST or not self._blobs.is_sound(about.digest, about.size):
+            return None
+        found = from_sealer(self._blobs.read(about.digest, about.size))
+        if found is None:
+            return None
+        config, annotations = found
+        with self._lock:
+            self._blobs.put(config)
+        layers = tuple(replace(one, media_type=layer_type(compression_of(one.media_type))) for one in manifest.layers)
+        return Manifest(Descriptor.of(CONFIG, config), layers, annotations)
 
     def _accept(self, data: bytes) -> tuple[Arrival, MakeEntry]:
         document = _parse(data)

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from kubeimage.errors import BlobCorruptError, ImageNotFoundError
+from kubeimage.errors import BlobCorruptError, ImageNotFoundError, UsageError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import (
@@ -31,6 +31,7 @@ from kubeimage.image.media_types import (
 from kubeimage.image.oci import Descriptor, Index, Manifest
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.image.sealerform import to_sealer
 from kubeimage.layer.compression import Coding
 from kubeimage.protocols.transfer import RawLayer, WireForm, WireImage, WireManifest
 from kubeimage.store import index, manifests
@@ -75,7 +76,7 @@ class StoreExporter:
 
         def look(entries: Entries) -> StoreDeparture | None:
             found = self._parts.lookup.find(entries, name, platform)
-            return StoreDeparture(self._parts, found, form) if found is not None else None
+            return StoreDeparture(self._parts, found, form, name) if found is not None else None
 
         departure = index.look(self._parts.layout, look)
         if departure is None:
@@ -98,11 +99,12 @@ class _Source(NamedTuple):
 class StoreDeparture:
     """One image on its way out. The parts of a store belong to one thread, so what they do is done by one at a time."""
 
-    def __init__(self, parts: Parts, found: Found, form: WireForm) -> None:
+    def __init__(self, parts: Parts, found: Found, form: WireForm, name: Reference | Digest) -> None:
         self._blobs, self._variants, self._layers = parts.blobs, parts.variants, parts.layers
         self._form = form
         self._top = found.top
         self._format: Format = form.format or format_of(found.top.media_type)
+        self._name = _name_for_sealer(name) if self._format == "sealer" else None
         self._absent = found.absent
         self._sources = [_read_source(parts, one) for one in found.manifests]
         self._made: dict[RawLayer, Variant] = {}
@@ -175,7 +177,7 @@ class StoreDeparture:
             replace(new.descriptor, platform=self._platform(old))
             for new, old in zip(wired, [one for one in self._sources if one.image], strict=True)
         )
-        index = Index(listed, DOCKER_LIST if self._format == "docker" else INDEX)
+        index = Index(listed, INDEX if self._format == "oci" else DOCKER_LIST)
         data = index.to_bytes()
         return WireImage(Descriptor.of(index.media_type, data), data, tuple(wired))
 
@@ -204,7 +206,7 @@ class StoreDeparture:
         if self._form.only_raw and kind != "none":
             coding = None
         is_zstd = (coding.kind if coding else kind) == "zstd"
-        if is_zstd and self._format == "docker" and stored.media_type != layer_type("zstd", "docker"):
+        if is_zstd and self._format != "oci" and stored.media_type != layer_type("zstd", "docker"):
             # Docker's schema 2 has no word for it, though containerd has made one up.
             coding = _GZIP
         if coding is None or coding.kind == kind:
@@ -234,8 +236,8 @@ class StoreDeparture:
         manifest = source.manifest._replace(
             config=config,
             layers=worded,
-            media_type=DOCKER_MANIFEST if self._format == "docker" else MANIFEST,
-            annotations={} if self._format == "docker" else source.manifest.annotations,
+            media_type=MANIFEST if self._format == "oci" else DOCKER_MANIFEST,
+            annotations=source.manifest.annotations if self._format == "oci" else {},
         )
         data = manifest.to_bytes()
         unique = {one.digest: one for one in (config, *worded)}
@@ -248,16 +250,20 @@ class StoreDeparture:
 
     def _config_of(self, image: Image, manifest: Manifest) -> Descriptor:
         """Give the config's blob: the one that is stored, unless it lacks what its readers need."""
-        data = image.complete_config(for_sealer=self._format == "docker")
+        if self._format == "sealer":
+            assert self._name is not None
+            data = to_sealer(image, self._name)
+        else:
+            data = image.complete_config(for_sealer=self._format == "docker")
         if Digest.of(data) != manifest.config.digest:
             with self._lock:
                 self._blobs.put(data)
-        return Descriptor.of(DOCKER_CONFIG if self._format == "docker" else CONFIG, data)
+        return Descriptor.of(CONFIG if self._format == "oci" else DOCKER_CONFIG, data)
 
     def _worded(self, layer: Descriptor) -> Descriptor:
         """Give a layer's descriptor in the words of the format."""
         media_type = layer_type(compression_of(layer.media_type), self._format)
-        annotations = {} if self._format == "docker" else layer.annotations
+        annotations = layer.annotations if self._format == "oci" else {}
         return Descriptor(media_type, layer.digest, layer.size, annotations)
 
 
@@ -265,6 +271,18 @@ def _read_source(parts: Parts, descriptor: Descriptor) -> _Source:
     image = parts.reader.read(descriptor) if manifests.is_for_a_machine(descriptor) else None
     data = parts.blobs.read(descriptor.digest, descriptor.size)
     return _Source(descriptor, data, manifests.read_manifest(parts.blobs, descriptor), image)
+
+
+def _name_for_sealer(name: Reference | Digest) -> Reference:
+    """Return the name that sealer is to keep an image under.
+
+    Raises: UsageError where there is none.
+    """
+    if isinstance(name, Reference) and name.digest is None:
+        return name
+    raise UsageError(
+        f"sealer keeps an image under its name, and {name} is none", hint="name it first: kubeimage tag IMAGE NAME"
+    )
 
 
 def _watched(pieces: Iterator[bytes], output: Output) -> Iterator[bytes]:

@@ -24,6 +24,36 @@ def test_skopeo_inspects_an_image_in_the_store(name: str, based: Program, projec
 
 
 @pytest.mark.needs("skopeo")
+def test_skopeo_shows_what_runners_run(based: Program, projects: Path) -> None:
+    based.build("dashboard:v1", projects / "dashboard", "--label", "team=web")
+    commands = based.inspect("dashboard:v1")["spec"]["image_config"]["cmd"]
+
+    printed = subprocess.run(
+        ["skopeo", "inspect", "--config", f"oci:{based.root}:dashboard:v1"], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert json.loads(printed)["config"] == {
+        "Cmd": [*commands["parent"], *commands["current"]],
+        "Labels": {"team": "web"},
+    }
+
+
+@pytest.mark.needs("skopeo")
+def test_skopeo_reads_a_file_in_sealer_s_form_and_the_image_comes_back(
+    based: Program, projects: Path, tmp_path: Path
+) -> None:
+    image_id = based.build("example.com/team/app:v1", projects / "templated")
+    based.run("save", "example.com/team/app:v1", "-o", tmp_path / "sealer.tar", "--format=sealer")
+
+    copied = ["skopeo", "copy", "-q", "--all", f"oci-archive:{tmp_path}/sealer.tar", f"dir:{tmp_path}/copied"]
+    subprocess.run(copied, check=True)
+    other = based.with_root(tmp_path / "other")
+    other.run("load", "-i", tmp_path / "sealer.tar")
+
+    assert json.loads(other.run("images", "--format=json").stdout)[0]["image_id"] == image_id
+
+
+@pytest.mark.needs("skopeo")
 def test_skopeo_copies_an_image_out_with_every_digest_verified(based: Program, projects: Path) -> None:
     based.build("metrics:v1", projects / "templated")
     target = based.folder / "copied"

@@ -57,11 +57,14 @@ def test_a_chain_of_images_runs_each_inherited_command_once(
     for commands, given_arguments in chain:
         project = _stage(base, commands, given_arguments)
         backends = project_backends(project)
-        base = read_image(build_project(project, backends).image, backends.layers)
+        image = build_project(project, backends).image
+        base = read_image(image, backends.layers)
 
         run, arguments = merge(run, commands), {**arguments, **given_arguments}
         assert base.run_by_a_cluster == run
         assert {**base.parent_arguments, **base.arguments} == arguments
+        assert image.runtime.cmd == run
+        assert dict(image.runtime.env) == arguments
 
 
 def _stage(base: Image | None, commands: tuple[str, ...], arguments: Mapping[str, str]) -> Project:

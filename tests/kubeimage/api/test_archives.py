@@ -31,7 +31,7 @@ from tests.kubeimage.store.foreign import make_foreign, make_index
 from tests.kubeimage.store.test_arrivals import TAR, UPPER, bring, bring_index
 
 ARM64 = Platform("linux", "arm64")
-FORMATS: list[ArchiveFormat] = ["oci-archive", "docker-archive"]
+FORMATS: list[ArchiveFormat] = ["oci-archive", "docker-archive", "sealer"]
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def shown(root: str) -> list[tuple[str, str]]:
 
 def is_sound(root: str) -> bool:
     with Store.open(root, create=False) as store:
-        return store.check() == []
+        return not any(found.damage for found in store.check())
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -135,7 +135,7 @@ def test_what_came_from_elsewhere_is_saved_byte_for_byte(store: Store, root: str
     }
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", FORMATS[:2])
 def test_one_platform_is_saved_alone(store: Store, root: str, elsewhere: str, archive: str, form: Any) -> None:
     images = [make_foreign(TAR), make_foreign(UPPER, architecture="arm64")]
     bring_index(store, make_index([("amd64", images[0]), ("arm64", images[1])]), *images)

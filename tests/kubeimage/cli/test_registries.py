@@ -47,6 +47,16 @@ def test_push_and_pull_tell_what_they_do_and_print_the_digest(
     assert shape(pulled.stderr)[-1] == "pulled HOST/team/app:v1 as sha256:…"
 
 
+def test_an_image_goes_to_sealer_and_comes_back_as_itself(name: str, insecure: str, run: Run, tmp_path: Path) -> None:
+    other = {"KUBEIMAGE_ROOT": str(tmp_path / "other")}
+
+    run("push", "--format=sealer", insecure, name)
+    run("pull", insecure, name, env=other)
+
+    ours, back = (json.loads(run("images", "--format=json", env=env).stdout)[0] for env in ({}, other))
+    assert back["image_id"] == ours["image_id"]
+
+
 def test_programs_get_one_object_a_line(name: str, insecure: str, run: Run) -> None:
     told = [json.loads(line) for line in run("push", insecure, name, "--progress=json").stderr.splitlines()]
 
