@@ -15,6 +15,7 @@ import resource
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from statistics import mean, median
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -113,7 +114,7 @@ def on_files(chosen: Sequence[Project], mount: str) -> float:
             write_tree(f"{folder}/{number}/context", project.context)
             with opened(number) as backends:
                 with_base(project, backends)
-        return rate([lambda number=number, project=project: build_at(number, project)
+        return rate([partial(build_at, number, project)
                      for number, project in enumerate(chosen)])  # fmt: skip
 
 
@@ -139,7 +140,7 @@ def main() -> None:
         "memory": memory,
         "memory, all from the cache": again,
         **{mount: on_files(chosen[::FEWER], mount) for mount in ("pyfakefs", "copy", "overlay")},
-        "the model": rate([lambda project=project: model.build(project.request) for project in chosen]),
+        "the model": rate([partial(model.build, project.request) for project in chosen]),
         "generating, with what is thrown away": generated,
     }
     print("\n| what | a CPU second | to memory |\n| --- | ---: | ---: |")

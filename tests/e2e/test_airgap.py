@@ -34,7 +34,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict
     pytest.importorskip("helm_python", reason="needs helm-python-sdk, to render charts")
     folder = tmp_path_factory.mktemp("origin")
     with docker_registry(folder) as url:
-        digests = {}
+        digests: dict[str, Digest] = {}
         for name in NAMES:
             image = small_image(name, shared=["base", "libraries"])
             indexed = {"amd64": image, "arm64": small_image(name, architecture="arm64")}

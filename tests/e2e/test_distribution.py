@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from zstandard import ZstdDecompressor
@@ -153,7 +154,7 @@ def test_a_base_that_skopeo_brought_is_fetched_and_built_on(
     assert built == expected
 
 
-def manifest_of(program: Program, name: str) -> dict:
+def manifest_of(program: Program, name: str) -> Any:
     (manifest,) = [
         row["manifest"] for row in json.loads(program.run("images", "--format=json").stdout) if row["name"] == name
     ]
@@ -185,7 +186,7 @@ def test_an_image_for_several_platforms_goes_and_comes(online: Program, projects
     assert tree(other.export("multi:v1")) == tree(online.export(f"{place}/multi:amd64"))
 
 
-def put_index(host: str, repository: str, tag: str, listed: list[dict]) -> None:
+def put_index(host: str, repository: str, tag: str, listed: list[dict[str, Any]]) -> None:
     """Put an index as another tool would."""
     media_type = "application/vnd.oci.image.index.v1+json"
     body = json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": listed})

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,7 +36,7 @@ PUSHED, SERVED = "pushed", "served"
 _BY_CHANCE = re.compile(r"(?<=ingest/)[0-9a-f]{16}|(?<=[.]kubeimage-export-)\w+|(?<=[.]saved[.]tar[.]kubeimage-)\w+")
 
 KEPT, APP, LOADED = (Reference.parse(name) for name in ("kept:v1", "app:v1", "loaded:v1"))
-CONTEXT = {"a": "1", "big": b"x" * 70_000}
+CONTEXT: dict[str, Content] = {"a": "1", "big": b"x" * 70_000}
 GARBAGE = "the name that this image had went to another one"
 _BUILT = "COPY . etc\nRUN echo 1 > made && rm etc/a\nCMD go\n"
 
@@ -90,7 +90,7 @@ def _save(folder: Path, **how: Any) -> tuple[Digest, bytes]:
     return saved.manifest, output.read_bytes()
 
 
-def _export(folder: Path) -> dict[str, Content]:
+def _export(folder: Path) -> Mapping[str, Content]:
     output = folder / "out" / "exported"
     shutil.rmtree(output, ignore_errors=True)
     with open_backends(str(folder / "store"), create=False, hold=True) as backends:

@@ -61,7 +61,7 @@ class Empty:
 def _of_module(decorate: Any) -> dict[str, Any]:
     def make(cls: type, *bases: type, **options: bool) -> Any:
         body = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
-        made = type(cls)(cls.__name__, bases, body)
+        made: Any = type(cls)(cls.__name__, bases, body)
         if isinstance(vars(cls).get("sum"), cached_property):
             made.sum.__set_name__(made, "sum")
         return decorate(frozen=True, **options)(made)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import hypothesis.stateful
 import pytest
 from hypothesis.errors import UnsatisfiedAssumption
-from hypothesis.internal.conjecture.data import StopTest
+from hypothesis.internal.conjecture.data import StopTest  # type: ignore[attr-defined]  # no public name
 from hypothesis.stateful import RuleBasedStateMachine
 
 from harness.strategies import Edit, InvalidKubefile, Project, WrittenKubefile
@@ -77,7 +77,7 @@ class _Watch:
         """Sum it up."""
         sizes = [size for part in self.last for size in _sizes(part)]
         lines, files = (
-            max((size[which] for size in sizes if size[which] is not None), default=None) for which in (0, 1)
+            max((size for sizes_ in sizes if (size := sizes_[which]) is not None), default=None) for which in (0, 1)
         )
         return Death(test, how, round(self.seconds, 1), self.failed_at if self.count else None, lines, files)
 
@@ -113,7 +113,7 @@ class Watcher:
         function = getattr(item, "obj", None)
         if (given := getattr(function, "hypothesis", None)) is not None:
             patch.setattr(given, "inner_test", self._watched(given.inner_test))
-        make_test = hypothesis.stateful.get_state_machine_test
+        make_test: Any = hypothesis.stateful.get_state_machine_test
 
         @functools.wraps(make_test)
         def make_watched(factory: Callable[[], RuleBasedStateMachine], **named: Any) -> Any:

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -50,7 +51,7 @@ class Build:
             parts = replace(backends, mounter=MemoryMounter(backends.layers), runner=ShellInterpreter())
             return make(self.text, named(place, self.name), str(place / "context"), parts, use_cache=self.use_cache)
 
-    def moments(self, outcome: object, recipes: Recipes) -> Sequence[Moment]:
+    def moments(self, outcome: Any, recipes: Recipes) -> Sequence[Moment]:
         base = base_of(self.text)
 
         def find_base(names: Names) -> Names | None:
@@ -70,7 +71,7 @@ class Tag:
         with open_backends(str(place / "store"), create=False) as backends:
             backends.images.tag(named(place, self.source), named(place, self.name))
 
-    def moments(self, outcome: object, _recipes: Recipes) -> Sequence[Moment]:
+    def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
         return [_on(self.source, outcome, lambda names: {**names, self.name: names[self.source]})]
 
 
@@ -82,7 +83,7 @@ class Rmi:
         with open_backends(str(place / "store"), create=False) as backends:
             remove_name(named(place, self.name), backends.images)
 
-    def moments(self, outcome: object, _recipes: Recipes) -> Sequence[Moment]:
+    def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
         return [_on(self.name, outcome, lambda names: {one: names[one] for one in names if one != self.name})]
 
 
@@ -93,7 +94,7 @@ class Prune:
     def do(self, place: Path) -> None:
         prune_store(str(place / "store"), keep_cache=self.keep_cache)
 
-    def moments(self, outcome: object, _recipes: Recipes) -> Sequence[Moment]:
+    def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
         assert outcome is None
         return []
 
@@ -105,7 +106,7 @@ class Check:
     def do(self, place: Path) -> list[str]:
         return [str(one) for one in check_store(str(place / "store"), repair=self.repair) if one.damage]
 
-    def moments(self, outcome: object, _recipes: Recipes) -> Sequence[Moment]:
+    def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
         assert outcome == []
         return []
 
@@ -121,7 +122,7 @@ class Save:
         save_image(str(named(place, self.name)), str(output), root=str(place / "store"), coding=coding)
         return image_in(output)
 
-    def moments(self, outcome: object, _recipes: Recipes) -> Sequence[Moment]:
+    def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
         return [lambda names: names if names.get(self.name, Failed(NO_IMAGE)) == outcome else None]
 
 
@@ -134,7 +135,7 @@ class Load:
         (loaded,) = load_images(archive, root=str(place / "store"), references=names)
         return str(loaded.arrival.images[0][2])
 
-    def moments(self, outcome: object, recipes: Recipes) -> Sequence[Moment]:
+    def moments(self, outcome: Any, recipes: Recipes) -> Sequence[Moment]:
         assert outcome == recipes.made(LOADED, None)
         return [lambda names: {**names, self.name: outcome}]
 
@@ -146,9 +147,9 @@ class Push:
         manifest = push_image(name, str(place / "store"), settings, ignore)
         url = f"http://{name.domain}/v2/{REPOSITORY}/manifests/{manifest}"
         with urllib.request.urlopen(url) as answer:
-            return json.load(answer)["config"]["digest"]
+            return str(json.load(answer)["config"]["digest"])
 
-    def moments(self, outcome: object, _recipes: Recipes) -> Sequence[Moment]:
+    def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
         find = [lambda names: names if names.get(ONLINE, Failed(NO_IMAGE)) == outcome else None]
         return find if isinstance(outcome, Failed) else [*find, lambda names: {**names, PUSHED: outcome}]
 
@@ -159,7 +160,7 @@ class Pull:
         name, settings = online(place)
         return str(pull_image(name, str(place / "store"), settings, ignore).images[0][2])
 
-    def moments(self, outcome: object, _recipes: Recipes) -> Sequence[Moment]:
+    def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
         find = [lambda names: names if names.get(PUSHED, Failed(NOT_PUSHED)) == outcome else None]
         return find if isinstance(outcome, Failed) else [*find, lambda names: {**names, ONLINE: outcome}]
 
@@ -174,7 +175,7 @@ class Export:
             export_image(image, tempfile.mkdtemp(dir=place), backends.layers)
             return str(image.id)
 
-    def moments(self, outcome: object, _recipes: Recipes) -> Sequence[Moment]:
+    def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
         return [lambda names: names if names.get(self.name, Failed(NO_IMAGE)) == outcome else None]
 
 
@@ -243,7 +244,7 @@ def names_in(place: Path, registry: FakeRegistry) -> dict[str, str]:
 def image_in(archive: Path) -> str:
     """Give the id of the image in an archive, all of whose blobs must be what they are called."""
     with tarfile.open(archive) as tar:
-        files = {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}
+        files = {member.name: content.read() for member in tar if (content := tar.extractfile(member)) is not None}
     for name, data in files.items():
         if name.startswith("blobs/"):
             assert name == f"blobs/sha256/{hashlib.sha256(data).hexdigest()}"
@@ -251,10 +252,10 @@ def image_in(archive: Path) -> str:
     manifest = json.loads(files[f"blobs/sha256/{top['digest'].removeprefix('sha256:')}"])
     for blob in (manifest["config"], *manifest["layers"]):
         assert f"blobs/sha256/{blob['digest'].removeprefix('sha256:')}" in files
-    return manifest["config"]["digest"]
+    return str(manifest["config"]["digest"])
 
 
-def _on(name: str, outcome: object, change: Callable[[Names], Names]) -> Moment:
+def _on(name: str, outcome: Any, change: Callable[[Names], Names]) -> Moment:
     """Do something with an image that has to be there."""
 
     def moment(names: Names) -> Names | None:

@@ -15,9 +15,9 @@ from harness.fakes.mounts import MemoryMounter
 from harness.stateful.agreement import build_project, expected, project_backends, try_project
 from harness.strategies import Project, base_images, projects
 from harness.strategies.images import PLATFORMS
-from harness.trees import File, write_tree
+from harness.trees import Content, File, write_tree
 from kubeimage.api.building import Backends, open_backends
-from tests.properties.examples import examples
+from tests.properties.examples import blobs_of, examples
 
 # Without a value it is not there for RUN, whatever the environment of the build has.
 USES_AN_ARG = "FROM scratch\nARG A\nRUN printf '%s' \"$A\" > a\n"
@@ -99,7 +99,7 @@ def test_times_and_xattrs_of_a_context_change_nothing(project: Project) -> None:
     assert again.cache_misses == 0
 
 
-def touch(content: str) -> File:
+def touch(content: Content) -> Content:
     if not isinstance(content, str | bytes | File):
         return content
     old = content if isinstance(content, File) else File(content)
@@ -111,13 +111,13 @@ def touch(content: str) -> File:
 def test_building_again_gives_the_same_image_from_the_cache_alone(project: Project) -> None:
     backends = project_backends(project)
     first = build_project(project, backends)
-    layers = dict(backends.layers.blobs)
+    layers = dict(blobs_of(backends))
 
     again = build_project(project, backends)
 
     assert again.image.id == first.image.id
     assert (again.cache_misses, again.cache_hits) == (0, len(project.kubefile.layered))
-    assert backends.layers.blobs == layers
+    assert blobs_of(backends) == layers
 
 
 @examples(1)

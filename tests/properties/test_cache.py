@@ -21,7 +21,7 @@ from kubeimage.builder.steps import copy_key
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.image.digest import Digest
 from kubeimage.protocols.context import CopyRequest
-from tests.properties.examples import edited_projects, examples
+from tests.properties.examples import blobs_of, edited_projects, examples
 
 Edited = tuple[Project, Edit]
 
@@ -163,7 +163,7 @@ def test_after_a_step_whose_layer_is_lost_nothing_hits(cache: str, project: Proj
         lost = next((diff_id for diff_id in made[number:] if diff_id and diff_id not in base), None)
         if lost is None:
             return
-        del backends.layers.blobs[lost]
+        del blobs_of(backends)[lost]
 
         again = build_project(project, backends)
 

@@ -4,6 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness import model
+from harness.fakes.runner import ShellInterpreter
 from harness.stateful.agreement import expected, project_backends, try_project
 from harness.strategies import Project
 from harness.strategies.images import PLATFORMS
@@ -42,4 +43,5 @@ def test_too_many_layers_fail_before_any_work(total: int) -> None:
     backends = project_backends(project)
 
     assert try_project(project, backends).error == "E0401"
+    assert isinstance(backends.runner, ShellInterpreter)
     assert backends.runner.commands == []

@@ -1,13 +1,13 @@
 """State machines: stores against stores, and the executor against the model, through many steps on one store."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from harness.stateful import DiskPlace, ExecutorMachine, FakeFilesPlace, MemoryPlace, StoreMachine
+from harness.stateful.places import MachinePlace
 from harness.trees import File
 from kubeimage.image.reference import Reference
 from tests.properties.examples import machine_examples
@@ -26,9 +26,7 @@ def test_stores_in_memory_and_on_disk_agree() -> None:
         pytest.param(lambda: DiskPlace("copy"), 0.05, id="copy"),
     ],
 )
-def test_the_executor_does_what_the_model_says(
-    make_place: type[BaseException] | Callable[..., Any], factor: float
-) -> None:
+def test_the_executor_does_what_the_model_says(make_place: Callable[[], MachinePlace], factor: float) -> None:
     run_state_machine_as_test(ExecutorMachine.over(make_place), settings=machine_examples(factor))
 
 

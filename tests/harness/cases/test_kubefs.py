@@ -11,7 +11,7 @@ from harness.cases.building import KubeBuild
 from harness.cases.kubefs import KubeFs
 from harness.fakes.runner import FakeRunner
 from harness.strategies import Project, projects
-from harness.trees import Fifo, File, Folder, HardLink, Link
+from harness.trees import Content, Fifo, File, Folder, HardLink, Link
 from kubeimage.errors import SourceNotFoundError, StoreFullError
 from kubeimage.image.reference import Reference
 
@@ -24,7 +24,7 @@ COPY --exact --chmod=700 bin/tool opt/t
 RUN rm -r etc && mkdir etc && echo x > etc/x
 CMD run it
 """
-CONTEXT = {
+CONTEXT: dict[str, Content] = {
     "bin/tool": File("#!/bin/sh\n", 0o755),
     "etc/old": "gone",
     "etc/big": b"0123456789" * 200_000,

@@ -18,6 +18,7 @@ from harness.fakes.runner import tree_of
 from harness.images.backends import memory_backends
 from harness.trees import Tree, write_tree
 from kubeimage.api.building import Backends
+from kubeimage.image.platform import Platform
 from kubeimage.protocols.running import Command, CommandResult, Mount
 
 Effect = Callable[[MemoryTree], None]
@@ -30,7 +31,11 @@ class EffectRunner:
     effect: Effect
     name: str = "test"
 
-    def run(self, _command: Command, mount: Mount, _output: Callable[[bytes], None]) -> CommandResult:
+    def check_platform(self, platform: Platform) -> None:
+        del platform
+
+    def run(self, command: Command, mount: Mount, output: Callable[[bytes], None]) -> CommandResult:
+        del command, output
         self.effect(tree_of(mount))
         return CommandResult(0)
 

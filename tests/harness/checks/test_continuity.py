@@ -7,7 +7,7 @@ import pytest
 from harness.checks.continuity import check_cache_continuity
 from harness.checks.failed import CheckFailedError
 from harness.fakes.stores import MemoryBuildCache
-from harness.trees import File, HardLink, Link
+from harness.trees import Content, File, HardLink, Link
 from kubeimage.api.building import Backends
 from kubeimage.context import ContextCollector
 from kubeimage.errors import CheckError
@@ -17,7 +17,7 @@ from kubeimage.protocols.context import Collected, CopyRequest
 from tests.harness.checks.conftest import Cases
 
 TEXT = "FROM scratch\nCOPY a etc\nRUN anything\nCOPY b c etc\nCOPY d/* opt\n"
-CONTEXT = {
+CONTEXT: dict[str, Content] = {
     "a": "1",
     "b": File("2", 0o444),
     "c": HardLink("a"),

@@ -43,7 +43,7 @@ def test_what_the_builder_merges_is_what_the_design_says(case: Case) -> None:
 )
 def test_an_image_that_merges_otherwise_is_caught(case: Case, change: dict[str, Any], message: str) -> None:
     image: Image = replace(case.image.image, **change)
-    altered = SimpleNamespace(
+    altered: Any = SimpleNamespace(
         plan=case.plan, kubefile=case.kubefile, options=case.options, result=SimpleNamespace(image=image)
     )
 

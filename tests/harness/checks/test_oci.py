@@ -1,6 +1,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_a_layer_that_is_not_what_its_digest_says_is_caught(make_case: Cases) ->
     assert [line.partition(": ")[2][:8] for line in raised.value.details] == ["its byte", "it has 2"]
 
 
-GOOD = {
+GOOD: dict[str, dict[str, Any]] = {
     "config": {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}},
     "index": {"schemaVersion": 2, "manifests": []},
     "layout": {"imageLayoutVersion": "1.0.0"},
@@ -79,8 +80,8 @@ def test_the_least_that_the_spec_asks_for_is_valid(name: str) -> None:
             "manifest",
             {"layers": [{**GOOD["manifest"]["layers"][0], "size": -1}]},
             "manifest: layers.0.size: -1 is less",
-        ),  # type: ignore[index]
-        ("manifest", {"config": GOOD["manifest"]["layers"][0]}, "manifest: config.mediaType: "),  # type: ignore[index]
+        ),
+        ("manifest", {"config": GOOD["manifest"]["layers"][0]}, "manifest: config.mediaType: "),
         ("manifest", {"annotations": {"a": None}}, "manifest: annotations.a: None is not"),
     ],
 )

@@ -8,14 +8,20 @@ import pytest
 from harness.checks.failed import CheckFailedError
 from harness.checks.reproducible import _compare, check_reproducible
 from harness.fakes.memory_tree import MemoryTree
-from harness.trees import File, Folder, HardLink, Link
+from harness.trees import Content, File, Folder, HardLink, Link
 from tests.harness.checks.conftest import Cases
 
 TEXT = "FROM scratch\nCOPY a etc\nRUN anything\n"
 
 
 def test_a_project_is_reproducible(make_case: Cases) -> None:
-    context = {"a/x": "1", "a/y": HardLink("a/x"), "a/z": Link("x"), "a/d": Folder(0o700), "a/d/e": File("2", 0o4755)}
+    context: dict[str, Content] = {
+        "a/x": "1",
+        "a/y": HardLink("a/x"),
+        "a/z": Link("x"),
+        "a/d": Folder(0o700),
+        "a/d/e": File("2", 0o4755),
+    }
 
     check_reproducible(make_case(TEXT, context, effect=lambda tree: tree.write("made", "always the same")))
 

@@ -14,7 +14,7 @@ from harness.cases.kubefs import KubeFs
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.runner import ShellInterpreter
 from harness.faults.faults import SHORT, IoFaults, dies_at
-from harness.trees import write_tree
+from harness.trees import Content, write_tree
 from kubeimage.api.building import Backends, BuildOptions, build, open_backends
 from kubeimage.errors import KubeimageError, StoreFullError
 from kubeimage.image.digest import Digest
@@ -24,7 +24,7 @@ from kubeimage.mount.copying import CopyMounter
 from kubeimage.store import Store
 
 KUBEFILE = parse("FROM scratch\nCOPY . etc\nRUN echo 1 > made && rm etc/a\nCMD go\n", file="Kubefile")
-CONTEXT = {"a": "1", "big": b"x" * 300_000}
+CONTEXT: dict[str, Content] = {"a": "1", "big": b"x" * 300_000}
 APP = Reference.parse("app:v1")
 OPTIONS = BuildOptions(references=(APP,))
 
@@ -112,6 +112,7 @@ def test_a_copied_rootfs_is_whole_however_little_is_moved_at_once(
         for fault in IoFaults.every(SHORT):
             with fault, CopyMounter(store.snapshots).mount(stack) as mount:
                 assert mount.changes() == [], fault
+    assert fault.at is not None
     assert fault.at > 3
 
 
@@ -161,7 +162,7 @@ def test_all_is_as_before_afterwards(places: Callable[[], Path]) -> None:
     with pytest.raises(KubeimageError), IoFaults(0, errno.EIO):
         make(places())
 
-    assert blobs.os is os
+    assert vars(blobs)["os"] is os
     assert "open" not in vars(blobs)
 
 

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import strategies as st
 
-from harness.fuzz import command
+from harness.fuzz import command, libfuzzer
 from harness.fuzz.target import Target
 
 
@@ -124,7 +124,13 @@ def test_an_interrupt_while_a_case_is_made_smaller_saves_what_there_is(run: Call
 
 
 def test_a_strategy_that_fails_is_a_finding_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    broken = Target("broken", st.integers().map(lambda number: 1 // (number % 2)), print, dump=repr, load=int)
+    broken = Target(
+        "broken",
+        st.integers().map(lambda number: 1 // (number % 2)),
+        print,
+        dump=lambda number: repr(number).encode(),
+        load=int,
+    )
     monkeypatch.setattr(command, "find_target", lambda _name: broken)
 
     result = CliRunner().invoke(
@@ -148,7 +154,7 @@ def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
 def test_atheris_is_asked_for_in_vain_where_it_is_not_installed(
     run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command.libfuzzer, "is_there", lambda: False)
+    monkeypatch.setattr(libfuzzer, "is_there", lambda: False)
 
     result = run("--engine", "atheris")
 
@@ -156,7 +162,7 @@ def test_atheris_is_asked_for_in_vain_where_it_is_not_installed(
     assert "pip install 'kubeimage[fuzz]'" in result.output
 
 
-@pytest.mark.skipif(not command.libfuzzer.is_there(), reason="atheris is not installed")
+@pytest.mark.skipif(not libfuzzer.is_there(), reason="atheris is not installed")
 def test_libfuzzer_ends_when_it_has_done_what_was_asked_for(tmp_path: Path) -> None:
     arguments = ["parser", "--engine", "atheris", "--runs", "50", "--corpus", str(tmp_path / "corpus")]
 
@@ -172,9 +178,7 @@ def test_libfuzzer_ends_when_it_has_done_what_was_asked_for(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("engine", "name"),
     [
-        pytest.param(
-            "atheris", "parser", marks=pytest.mark.skipif(not command.libfuzzer.is_there(), reason="not installed")
-        ),
+        pytest.param("atheris", "parser", marks=pytest.mark.skipif(not libfuzzer.is_there(), reason="not installed")),
         # Commands that are interrupted end with a status, and raise nothing.
         ("lines", "store"),
     ],

@@ -29,13 +29,15 @@ def nested(tmp_path: Path) -> Callable[..., Any]:
                             return True
             return False
         """
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(compile(textwrap.dedent(source), str(path), "exec"), names)
-    return names["nested"]
+    nested: Callable[..., Any] = names["nested"]
+    return nested
 
 
 def test_a_search_gets_through_where_chance_alone_would_not(nested: Callable[..., Any], tmp_path: Path) -> None:
-    lines, kept, runs = Lines(str(tmp_path)), [], 0
+    lines, runs = Lines(str(tmp_path)), 0
+    kept: list[Any] = []
 
     def run(buffer: bytes) -> bytes:
         nonlocal runs

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.trees import File, HardLink, Link
+from harness.trees import Content, File, HardLink, Link
 from kubeimage.api.building import open_backends
 from tests.harness.conftest import Run, WriteProject
 
-PROJECT = {
+PROJECT: dict[str, Content] = {
     "Kubefile": """\
 FROM base:1
 ARG VERSION=2

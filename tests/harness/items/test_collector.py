@@ -212,7 +212,7 @@ def test_junit_has_a_case_a_check_with_place_and_message(
 
     run("--kubefile=app", "--junit-xml=out.xml", "-o", f"junit_family={family}")
 
-    cases = {case.get("name"): case for case in ET.parse(pytester.path / "out.xml").iter("testcase")}
+    cases = {case.attrib["name"]: case for case in ET.parse(pytester.path / "out.xml").iter("testcase")}
     assert sorted(cases) == sorted(CHECKS)
     assert {case.get("classname") for case in cases.values()} == {"app.Kubefile"}
     assert place_of(cases["parse"]) == {"file": "app/Kubefile", "line": "1"}

@@ -62,7 +62,7 @@ def test_a_source_lands_where_the_language_says(written: str, made: list[str]) -
     ],
 )
 def test_a_build_fails_with_the_code_that_the_documentation_lists(text: str, code: str) -> None:
-    context = {"a": "", "out": Link("../a"), "reserved/.wh.x": ""}
+    context: dict[str, Content] = {"a": "", "out": Link("../a"), "reserved/.wh.x": ""}
 
     assert model.build(Project.of(text, context).request).error == code
 

@@ -4,6 +4,7 @@ import pytest
 
 from kubeimage.errors import SourceNotFoundError
 from tests.kubeimage.builder.conftest import World
+from tests.places import place_of
 
 PROJECT = "FROM scratch\nCOPY a bin\nRUN touch x\nCMD go\n"
 FILES = {"a": b"A"}
@@ -42,4 +43,4 @@ def test_what_would_fail_fails_in_the_forecast_with_its_place(world: World) -> N
     with pytest.raises(SourceNotFoundError) as caught:
         world.forecast("FROM scratch\nCOPY b .\n", FILES)
 
-    assert caught.value.location.line == 2
+    assert place_of(caught.value).line == 2

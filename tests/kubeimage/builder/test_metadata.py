@@ -5,6 +5,7 @@ import json
 from kubeimage.image.config import Image
 from kubeimage.image.extension import EXTENSION_ANNOTATION
 from kubeimage.image.reference import Reference
+from tests.kubeimage.builder.conftest import World
 
 BASE = "FROM scratch\nARG A=1,B=2\nCMD init\n"
 
@@ -15,7 +16,7 @@ def runtime(image: Image) -> dict[str, object]:
     return found
 
 
-def test_the_config_has_the_merged_commands_and_the_arguments_in_order(world) -> None:
+def test_the_config_has_the_merged_commands_and_the_arguments_in_order(world: World) -> None:
     world.build(BASE, name="base:v1")
 
     image = world.build("FROM base:v1\nARG C=3\nARG B=x y\nCMD init\nCMD run\n".replace("x y", '"x y"')).image
@@ -23,7 +24,7 @@ def test_the_config_has_the_merged_commands_and_the_arguments_in_order(world) ->
     assert runtime(image) == {"Cmd": ["init", "run"], "Env": ["A=1", "B=x y", "C=3"]}
 
 
-def test_labels_of_the_base_and_of_the_build_are_in_the_config(world) -> None:
+def test_labels_of_the_base_and_of_the_build_are_in_the_config(world: World) -> None:
     world.build(BASE, name="base:v1", labels={"a": "1"})
 
     image = world.build("FROM base:v1\n", labels={"b": "2"}).image
@@ -31,7 +32,7 @@ def test_labels_of_the_base_and_of_the_build_are_in_the_config(world) -> None:
     assert runtime(image)["Labels"] == {"a": "1", "b": "2"}
 
 
-def test_the_annotation_says_what_sealer_would_run(world) -> None:
+def test_the_annotation_says_what_sealer_would_run(world: World) -> None:
     world.build(BASE, name="base:v1")
 
     image = world.build("FROM base:v1\nCMD run\n").image
@@ -42,7 +43,7 @@ def test_the_annotation_says_what_sealer_would_run(world) -> None:
     assert extension["launch"] == {"cmds": ["init", "run"]}
 
 
-def test_without_its_base_an_image_is_an_application_of_its_own_commands(world) -> None:
+def test_without_its_base_an_image_is_an_application_of_its_own_commands(world: World) -> None:
     world.build(BASE, name="base:v1")
 
     image = world.build("FROM base:v1\nARG C=3\nCMD run\n", keep_base=False).image
@@ -51,7 +52,7 @@ def test_without_its_base_an_image_is_an_application_of_its_own_commands(world) 
     assert json.loads(image.manifest_annotations[EXTENSION_ANNOTATION])["type"] == "app-installer"
 
 
-def test_of_a_base_that_another_tool_made_all_is_inherited_and_its_commands_are_merged(world) -> None:
+def test_of_a_base_that_another_tool_made_all_is_inherited_and_its_commands_are_merged(world: World) -> None:
     config = {
         "architecture": "amd64",
         "os": "linux",

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kubeimage.context.reading import ContentHasher, identity_of, unreadable
+from kubeimage.context.reading import ContentHasher, unreadable
 from kubeimage.errors import ContextChangedError, UnreadableSourceError
+from kubeimage.layer.entry import identity_of
 
 
 @pytest.mark.parametrize("size", [0, 1, 4096, 256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1, 1_000_000])

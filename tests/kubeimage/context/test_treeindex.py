@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_digests_make_no_difference(tmp_path: Path) -> None:
     assert found.lookup(ENTRIES) == DIGEST
 
 
-def changed(number: int, **values: object) -> tuple[Entry, ...]:
+def changed(number: int, **values: Any) -> tuple[Entry, ...]:
     return (*ENTRIES[:number], ENTRIES[number]._replace(**values), *ENTRIES[number + 1 :])
 
 

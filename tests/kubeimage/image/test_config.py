@@ -129,7 +129,9 @@ def test_equal_layers_count_once_in_the_size() -> None:
 
 
 @given(commands, commands)
-def test_inherited_commands_come_first_and_none_is_repeated_by_inheritance(first: tuple, then: tuple) -> None:
+def test_inherited_commands_come_first_and_none_is_repeated_by_inheritance(
+    first: tuple[str, ...], then: tuple[str, ...]
+) -> None:
     merged = merge_commands(first, then)
 
     assert merged[: len(first)] == first
@@ -137,7 +139,9 @@ def test_inherited_commands_come_first_and_none_is_repeated_by_inheritance(first
 
 
 @given(commands, commands, commands)
-def test_merging_commands_is_associative_and_idempotent(a: tuple, b: tuple, c: tuple) -> None:
+def test_merging_commands_is_associative_and_idempotent(
+    a: tuple[str, ...], b: tuple[str, ...], c: tuple[str, ...]
+) -> None:
     assert merge_commands(merge_commands(a, b), c) == merge_commands(a, merge_commands(b, c))
     assert merge_commands(a, a) == a
 

@@ -54,7 +54,9 @@ def test_sealos_takes_every_element_but_the_shell_for_a_command() -> None:
 
 
 @given(configs, configs, configs)
-def test_laying_configs_over_each_other_is_associative(first, second, third) -> None:
+def test_laying_configs_over_each_other_is_associative(
+    first: RuntimeConfig, second: RuntimeConfig, third: RuntimeConfig
+) -> None:
     together = overlay_all([overlay_all([first, second]), third])
 
     assert together == overlay_all([first, second, third])

@@ -6,6 +6,7 @@ from kubeimage.kubefile import Copy, parse
 
 def parse_copy(value: str) -> Copy:
     (copy,) = parse(f"FROM scratch\nCOPY {value}\n").layered
+    assert isinstance(copy, Copy)
     return copy
 
 

@@ -2,6 +2,7 @@ import pytest
 
 from kubeimage.errors import KubefileError
 from kubeimage.kubefile.lexer import decode, logical_lines
+from tests.places import place_of
 
 
 def joined(text: bytes | str) -> list[str]:
@@ -77,7 +78,7 @@ def test_text_that_is_no_text_is_an_error_with_its_place(
         decode(data, "Kubefile")
 
     (diagnostic,) = caught.value.diagnostics
-    place = (diagnostic.location.line, diagnostic.location.column)
+    place = (place_of(diagnostic).line, place_of(diagnostic).column)
     assert (diagnostic.code, *place, diagnostic.message) == (code, line, column, message)
 
 
@@ -85,7 +86,7 @@ def test_the_line_of_bad_bytes_can_be_printed_anywhere() -> None:
     with pytest.raises(KubefileError) as caught:
         decode(b"FROM a\xff", "Kubefile")
 
-    assert caught.value.location.text.encode("utf-8").decode() == "FROM a\N{REPLACEMENT CHARACTER}"
+    assert place_of(caught.value).text.encode("utf-8").decode() == "FROM a\N{REPLACEMENT CHARACTER}"
 
 
 def test_a_binary_file_gives_a_short_report() -> None:

@@ -1,13 +1,19 @@
+from typing import cast
+
 import pytest
 
 from kubeimage.kubefile import Advice, From, Kubefile, Run, lint, looks_secret, parse
 from kubeimage.report import format_diagnostics
+from tests.places import place_of
 
 
 def advice_on(text: str) -> list[tuple[str, int, int]]:
-    return [(diagnostic.code, diagnostic.location.line, diagnostic.location.column) for diagnostic in lint(parse(text))]
+    return [
+        (diagnostic.code, place_of(diagnostic).line, place_of(diagnostic).column) for diagnostic in lint(parse(text))
+    ]
 
 
+Advised = list[tuple[str, int, int]]
 TABLE = [
     pytest.param("FROM a:v1\nRUN echo $A\nARG A=1\nRUN echo $A", [("W01", 2, 10)], id="RUN above its ARG"),
     pytest.param("FROM a:$T\nARG T=1\nRUN x", [("W01", 1, 8)], id="FROM above its ARG"),
@@ -59,7 +65,7 @@ def test_advice_is_given_where_it_is_due(text: str, advice: list[tuple[str, int,
 
 
 def test_every_kind_of_advice_is_in_the_table() -> None:
-    given = {code for case in TABLE for code, _, _ in case.values[1]}
+    given = {code for case in TABLE for code, _, _ in cast("Advised", case.values[1])}
 
     # They are about what COPY brings, which the Kubefile's text does not say: tests/kubeimage/lint.
     from_files = {f"W{number}" for number in (13, 14, 16, 19, 20, 21)}

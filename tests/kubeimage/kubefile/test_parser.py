@@ -3,7 +3,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kubeimage.errors import KubefileError
-from kubeimage.kubefile import Arg, Cmd, Copy, From, Kubefile, Run, parse
+from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Kubefile, Run, parse
+from tests.places import place_of
 
 EXAMPLE = """\
 FROM kubernetes:v1.19.8
@@ -30,7 +31,7 @@ def messages_of(text: str) -> list[str]:
     return []
 
 
-def parse_one(text: str) -> Cmd | Run:
+def parse_one(text: str) -> Instruction:
     return parse(f"FROM scratch\n{text}\n").instructions[1]
 
 
@@ -172,7 +173,7 @@ def test_an_unknown_instruction_is_named_with_what_was_probably_meant(line: str,
         parse(f"FROM a\n{line}")
 
     assert caught.value.message == message
-    assert (caught.value.location.line, caught.value.location.column) == (2, 1)
+    assert (place_of(caught.value).line, place_of(caught.value).column) == (2, 1)
 
 
 def test_a_kubefile_cannot_be_made_without_its_base() -> None:
@@ -254,7 +255,7 @@ def test_no_input_raises_anything_but_a_kubefile_error(text: bytes | str) -> Non
     try:
         kubefile = parse(text)
     except KubefileError as error:
-        places = [(one.location.line, one.location.column) for one in error.diagnostics]
+        places = [(place_of(one).line, place_of(one).column) for one in error.diagnostics]
         assert places
         assert places == sorted(places)
     else:
@@ -268,7 +269,7 @@ def test_places_stand_inside_the_file(lines: list[str]) -> None:
     try:
         spans = [instruction.span.location for instruction in parse(text).instructions]
     except KubefileError as error:
-        spans = [diagnostic.location for diagnostic in error.diagnostics]
+        spans = [place_of(diagnostic) for diagnostic in error.diagnostics]
 
     physical = text.split("\n")
     for place in spans:

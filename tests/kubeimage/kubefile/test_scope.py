@@ -4,6 +4,7 @@ import pytest
 
 from kubeimage.errors import BuildArgError, KubefileError
 from kubeimage.kubefile import Copy, Run, Scope, parse
+from tests.places import place_of
 
 
 def seen_by_runs(text: str, build_args: Mapping[str, str]) -> list[Mapping[str, str]]:
@@ -119,7 +120,7 @@ def test_what_only_expansion_shows_is_an_error_with_its_place(
         expand_all(text, build_args)
 
     (diagnostic,) = caught.value.diagnostics
-    assert (diagnostic.code, diagnostic.location.line, diagnostic.location.column) == (code, *place)
+    assert (diagnostic.code, place_of(diagnostic).line, place_of(diagnostic).column) == (code, *place)
     assert diagnostic.hint
 
 

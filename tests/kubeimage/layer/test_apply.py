@@ -17,7 +17,6 @@ from kubeimage.errors import (
     StoreAccessError,
     StoreFullError,
 )
-from kubeimage.layer import disk
 from kubeimage.layer.apply import apply_changeset, unpack_snapshot
 from kubeimage.layer.entry import Entry, Kind, canonical_order, directory, file, opaque, symlink, whiteout
 from kubeimage.layer.writer import write_layer
@@ -202,7 +201,7 @@ def test_changes_act_on_what_is_below(
 
     apply_changeset(root, tar(*changes))
 
-    assert contents() == {path: what for path, what in (before | expected).items() if what is not None}
+    assert contents() == {path: what for path, what in {**before, **expected}.items() if what is not None}
 
 
 def test_whiteouts_act_first_wherever_they_stand(root: str, scan: Scan) -> None:
@@ -347,7 +346,7 @@ def test_an_error_of_the_file_system_names_the_path(
     def fail(descriptor: int, data: memoryview) -> Never:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(disk.os, "write", fail)
+    monkeypatch.setattr(os, "write", fail)
 
     with pytest.raises(error, match=rf"'d/f' below .*{os.strerror(number)}"):
         apply_changeset(root, tar(directory("d"), file("d/f", b"x")))
@@ -355,7 +354,7 @@ def test_an_error_of_the_file_system_names_the_path(
 
 def test_short_writes_are_gone_on_with(root: str, scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
-    monkeypatch.setattr(disk.os, "write", lambda descriptor, data: write(descriptor, data[:3]))
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3]))
 
     apply_changeset(root, tar(file("f", b"0123456789")))
 

@@ -126,7 +126,7 @@ def outside(ground: Path) -> tuple[list[str], dict[str, bytes]]:
 WAYS = {"apply": apply_changeset, "unpack": lambda root, tar: unpack_snapshot(root, tar, userxattr=True)}
 
 
-@settings(suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     entries=st.lists(members, min_size=1, max_size=5),
     form=st.sampled_from(FORMATS),

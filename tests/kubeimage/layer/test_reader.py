@@ -4,6 +4,7 @@ import os
 import re
 import tarfile
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -336,7 +337,8 @@ def test_contents_end_where_the_file_does() -> None:
 def test_contents_can_be_digested_as_files() -> None:
     tar = member(b"a", b"x" * 3000) + header(b"b", b"1", link=b"a") + END
 
-    digests = [hashlib.file_digest(content, "sha256").digest() for _, content in iter_contents(io.BytesIO(tar))]
+    contents = iter_contents(io.BytesIO(tar))
+    digests = [hashlib.file_digest(cast("io.BytesIO", content), "sha256").digest() for _, content in contents]
 
     assert digests == [hashlib.sha256(b"x" * 3000).digest()] * 2
 

@@ -77,10 +77,16 @@ def unpack(tar: BinaryIO) -> Iterator[Entry]:
         yield entry._replace(source=content.read()) if content and entry.kind is Kind.FILE else entry
 
 
+def content_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    content = archive.extractfile(member)
+    assert content is not None
+    return content.read()
+
+
 def link_some(tree: Tree, chosen: list[str]) -> Mapping[str, Entry]:
     """Make hard links of some files, as the mapping that a tree with links is."""
     linked = dict(tree)
-    firsts = {}
+    firsts: dict[str, Entry] = {}
     for path in chosen:
         if path in linked and linked[path].kind is Kind.FILE:
             first = firsts.setdefault("first", linked[path])
@@ -176,7 +182,7 @@ def test_pythons_tarfile_reads_every_layer(tree: Tree) -> None:
     changeset = diff_trees({}, tree)
 
     with tarfile.open(fileobj=pack(changeset)) as archive:
-        found = [(m.name, m.mode, m.mtime, m.linkname, m.size and archive.extractfile(m).read()) for m in archive]
+        found = [(m.name, m.mode, m.mtime, m.linkname, m.size and content_of(archive, m)) for m in archive]
 
     assert found == [(e.path, e.mode, e.mtime, e.target, e.size and e.source) for e in changeset]
 

@@ -14,7 +14,7 @@ def stack(*changesets: list[Entry]) -> Tree:
     return tree
 
 
-def shape(tree: Tree) -> Mapping[str, bytes | str]:
+def shape(tree: Tree) -> Mapping[str, object]:
     """Path -> kind or content, as short as it can be told."""
     return {path: entry.source if entry.kind is Kind.FILE else entry.kind.value for path, entry in tree.items()}
 

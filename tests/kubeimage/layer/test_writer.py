@@ -308,7 +308,7 @@ def test_an_unreadable_file_is_named(tmp_path: Path, size: int) -> None:
 def test_an_error_of_the_sink_reaches_the_caller_and_leaves_no_thread(
     tmp_path: Path, size: int, error: BaseException
 ) -> None:
-    def fail(piece: bytes) -> Never:
+    def fail(piece: bytes | memoryview) -> Never:
         raise error
 
     (tmp_path / "f").write_bytes(bytes(size))

@@ -6,13 +6,13 @@ from typing import Never
 
 import pytest
 
-from harness.trees import Fifo, File, Folder, HardLink, Link
+from harness.trees import Content, Fifo, File, Folder, HardLink, Link
 from kubeimage.errors import KubeimageError, MountError, StoreFullError
 from kubeimage.mount import copying, merge
 from kubeimage.mount.copying import CopyMounter
 from tests.kubeimage.mount.conftest import FolderSnapshots
 
-TREE = {
+TREE: dict[str, Content] = {
     "d": Folder(0o750),
     "d/x": File("x", 0o640),
     "s": File("s", 0o4755),

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -37,7 +38,7 @@ def test_no_two_lists_of_fields_feed_the_hash_the_same_bytes() -> None:
         ({}, None),
     ],
 )
-def test_a_key_says_which_field_parts_it_from_an_earlier_one(change: dict, said: str | None) -> None:
+def test_a_key_says_which_field_parts_it_from_an_earlier_one(change: dict[str, Any], said: str | None) -> None:
     earlier = CacheKey(
         None, (("kind", "RUN"), ("arg VERSION", "2.1")), (("a", "file 644 1 00"), ("conf/a.yaml", "file 644 2 11"))
     )

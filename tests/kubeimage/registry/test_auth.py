@@ -1,3 +1,5 @@
+from typing import Literal
+
 import pytest
 
 from harness.fakes.registry import Drop, FakeRegistry, Redirect, Slow, Status, WrongBytes
@@ -78,7 +80,9 @@ def test_a_token_that_has_run_out_is_replaced(clients: Clients) -> None:
 
 @pytest.mark.parametrize("login", ["basic", "token"])
 @pytest.mark.parametrize("password", ["wrong-password", None], ids=["wrong", "none"])
-def test_who_is_not_let_in_is_told_how_to_log_in(login: str, password: str | None, clients: Clients) -> None:
+def test_who_is_not_let_in_is_told_how_to_log_in(
+    login: Literal["basic", "token"], password: str | None, clients: Clients
+) -> None:
     with FakeRegistry(users=USERS, login=login) as registry:
         if password is not None:
             clients.login(registry.host, "anna", password)

@@ -3,7 +3,6 @@
 import io
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -27,7 +26,7 @@ SMALL = Descriptor.of("application/octet-stream", DATA[:1000])
 class WithoutRange:
     """Answers as if the request had no Range header."""
 
-    def apply(self, _request: Request, answer: Callable[..., Any]) -> Response:
+    def apply(self, _request: Request, answer: Callable[[], Response]) -> Response:
         return replace(answer(), status=200, body=DATA)
 
 

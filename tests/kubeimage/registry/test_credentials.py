@@ -4,6 +4,7 @@ import stat
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,7 +117,7 @@ def test_a_new_file_is_for_this_user_alone(tmp_path: Path) -> None:
 
 
 def test_all_other_fields_are_kept(docker_config: Write) -> None:
-    before = {"HttpHeaders": {"X": "1"}, "auths": {"b.example": {"auth": "Yjpi"}}, "psFormat": "é"}
+    before: dict[str, Any] = {"HttpHeaders": {"X": "1"}, "auths": {"b.example": {"auth": "Yjpi"}}, "psFormat": "é"}
     store = docker_config(before)
     os.chmod(store.path, 0o644)
 

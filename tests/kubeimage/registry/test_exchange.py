@@ -1,9 +1,10 @@
+from typing import Any
+
 import pytest
 
 from harness.fakes.registry import Drop, FakeRegistry, Huge, Lose, Redirect, Slow, Status, WrongHeader
 from harness.fakes.registry.faults import Fault
 from kubeimage.errors import (
-    KubeimageError,
     RegistryAuthError,
     RegistryConnectionError,
     RegistryContentError,
@@ -81,7 +82,7 @@ def test_nobody_waits_for_hours(
     [(403, RegistryAuthError), (404, RegistryNotFoundError), (400, RegistryError), (301, RegistryError)],
 )
 def test_a_refusal_is_not_tried_again(
-    status: int, kind: type[KubeimageError], fake_registry: FakeRegistry, repository: Repository, blob: Digest
+    status: int, kind: type[RegistryError], fake_registry: FakeRegistry, repository: Repository, blob: Digest
 ) -> None:
     fake_registry.on("GET */blobs/*", Status(status), times=None)
 
@@ -200,7 +201,7 @@ def test_a_trickle_is_not_waited_for(fake_registry: FakeRegistry, repository: Re
 def test_connections_are_used_again(
     fake_registry: FakeRegistry, repository: Repository, blob: Digest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = []
+    made: list[Any] = []
     connect = HttpTransport._connect
     monkeypatch.setattr(HttpTransport, "_connect", lambda *given: made.append(given) or connect(*given))
 

@@ -10,7 +10,11 @@ def test_all_jobs_are_done_several_at_once() -> None:
     together = threading.Barrier(3, timeout=20)
     done: list[int] = []
 
-    run_all([lambda: (together.wait(), done.append(1)) for _ in range(6)], stop=lambda: None, workers=3)
+    def work() -> None:
+        together.wait()
+        done.append(1)
+
+    run_all([work] * 6, stop=lambda: None, workers=3)
 
     assert done == [1] * 6
 

@@ -22,6 +22,9 @@ class FolderMount:
     def changes(self) -> list[Entry]:
         return []
 
+    def keep(self, directory: str) -> None:
+        raise NotImplementedError(directory)
+
 
 @dataclass
 class Talker:

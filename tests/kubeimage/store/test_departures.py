@@ -96,7 +96,7 @@ def test_a_compression_that_is_given_up_leaves_nothing(root: str, store: Store, 
     departure = store.exporter.depart(APP, WireForm(coding=GZIP))
     beginning = departure.compress(departure.raw[0])
     next(beginning)
-    beginning.close()  # type: ignore[attr-defined]
+    beginning.close()
 
     assert len(departure.raw) == 2
     assert not Path(root, "variants").exists()

@@ -1,6 +1,6 @@
 """Measure what the pytest plugin costs, beside the same without it, in one run, as ratios.
 
-    python benchmarks/harness.py [--runs 9] [--files 10000] [--markdown docs/benchmarks-harness.md]
+    python benchmarks/plugin.py [--runs 9] [--files 10000] [--markdown docs/benchmarks-harness.md]
 
 Each row pairs a command with a reference, the two in turn (A B A B ...), after one warm-up of each. Figures are medians
 of CPU seconds of whole processes, user and system, children included.
@@ -130,7 +130,7 @@ def markdown(rows: Sequence[Row], runs: int) -> str:
     """Give the table, with the machine's facts."""
     facts = (
         f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}. Medians of {runs} runs in "
-        "turn, CPU milliseconds; `benchmarks/harness.py` makes this page."
+        "turn, CPU milliseconds; `benchmarks/plugin.py` makes this page."
     )
     head = "| work | ms | reference | ms | ratio | difference | target |\n| --- | --- | --- | --- | --- | --- | --- |"
     return "\n".join(["# What the plugin costs", "", facts, "", head, *map(str, rows), ""])
