@@ -8,10 +8,12 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from kubeimage.entries import claim
 from kubeimage.kubefile import Kubefile
 
 
 def _kubefiles(_type: type[Kubefile]) -> SearchStrategy[Kubefile]:
+    claim()
     from harness.strategies import kubefiles
 
     return kubefiles()

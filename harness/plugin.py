@@ -1,6 +1,8 @@
 """The pytest plugin: options and hooks, and nothing else.
 
 A run without a Kubefile must not pay for this plugin, so whatever needs kubeimage is imported in the hook that uses it.
+
+PYTEST_DONT_REWRITE: there is no assert here, and the entry point may have imported it before pytest asks.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness import fixtures
 from harness.asking.arguments import Openings, add_kubefiles
 from harness.asking.kubefiles import is_kubefile_name
 from harness.asking.options import EMPTY, Settings, add_options
@@ -79,7 +82,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_COLLECTED] = set()
     config.stash[KNOWN_CHECKS] = {}
     config.stash[_OPENINGS] = add_kubefiles(config, settings.kubefiles, only=settings.only)
+    if settings.bases or _is_about_kubefiles(config):
+        _claim_name()
     _check_values(settings)
+
+
+def _claim_name() -> None:
+    """Let ``import harness`` mean this package, which a run that is not about Kubefiles leaves to others."""
+    from kubeimage.entries import claim
+
+    try:
+        claim()
+    except ImportError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def _check_values(settings: Settings) -> None:
@@ -168,6 +183,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> None:
+    """Let a fixture of this plugin find the rest of it."""
+    if fixturedef.func.__module__ == fixtures.__name__:
+        _claim_name()
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that uses ``kubefile`` or ``built_image`` for each of its Kubefiles."""
     if _CASE_FIXTURE not in metafunc.fixturenames:
@@ -218,7 +240,7 @@ def pytest_runtest_makereport(
     Checks of a Kubefile do both themselves.
     """
     looks_deeper = item.config.getoption("fulltrace") or item.config.getoption("usepdb", default=False)
-    if call.excinfo is not None and "harness.cases.building" in sys.modules and not looks_deeper:
+    if call.excinfo is not None and _has_loaded("harness.cases.building") and not looks_deeper:
         from harness.items.report import shorten
 
         shorten(call.excinfo)
@@ -233,11 +255,17 @@ def pytest_runtest_makereport(
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
     """Explain how two images, trees or lists of layers differ."""
-    if "harness.images.rootfs" not in sys.modules:
+    if not _has_loaded("harness.images.rootfs"):
         return None
     from harness.images.explain import explain
 
     return explain(op, left, right, verbose=config.get_verbosity() > 0)
+
+
+def _has_loaded(name: str) -> bool:
+    """Whether that module of ours is there: another ``harness`` may have one of the same name."""
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return file is not None and file.startswith(os.path.dirname(__file__) + os.sep)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

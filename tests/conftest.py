@@ -1,8 +1,10 @@
-"""The marker ``needs``: end-to-end tests with real programs. And signals as a terminal has them."""
+"""The marker ``needs``: end-to-end tests with real programs. Signals as a terminal has them. No test leaves a trace."""
 
 import os
 import shutil
 import signal
+import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -25,3 +27,33 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if REQUIRE_ALL:
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _leaves_no_trace() -> Iterator[None]:
+    """Fail where a test and its fixtures leave a thread, or another working directory or environment."""
+    before, threads = _surroundings(), set(threading.enumerate())
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in threads and not _is_of_a_registry(thread)]
+    for thread in left:
+        thread.join(timeout=5)
+    assert [thread for thread in left if thread.is_alive()] == []
+    assert {name: text for name, text in _surroundings().items() if before.get(name) != text} == {}
+
+
+def _surroundings() -> dict[str, str]:
+    return {**os.environ, "PYTEST_CURRENT_TEST": "", "the working directory": os.getcwd()}
+
+
+def _is_of_a_registry(thread: threading.Thread) -> bool:
+    """Whether it serves a registry in this process, which several tests may share."""
+    return thread.name == "fake registry" or "process_request_thread" in thread.name
+
+
+@pytest.fixture(autouse=True)
+def _no_logins_of_the_machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep other programs from the machine's logins to registries, which may be another user's to read."""
+    if request.node.get_closest_marker("needs") is not None:
+        folder = request.getfixturevalue("tmp_path_factory").mktemp("runtime")
+        folder.chmod(0o700)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 LEVELS: tuple[frozenset[str], ...] = tuple(
     frozenset(f"kubeimage.{name}" for name in names.split())
     for names in (
-        "_version errors values",
+        "_version entries errors values",
         "report image disk",
         "layer settings",
         "protocols",
