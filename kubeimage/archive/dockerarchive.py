@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from kubeimage.archive.members import Members
 from kubeimage.archive.ociarchive import Incoming, take_in_blob
@@ -21,6 +20,7 @@ from kubeimage.errors import ArchiveError, KubeimageError, ReferenceFormatError
 from kubeimage.image import canonical
 from kubeimage.image.config import read_diff_ids
 from kubeimage.image.digest import Digest
+from kubeimage.image.fields import expect, objects, optional, required, texts
 from kubeimage.image.media_types import CONFIG, LAYER, layer_type
 from kubeimage.image.oci import Descriptor, Manifest
 from kubeimage.image.reference import Reference
@@ -28,8 +28,6 @@ from kubeimage.layer.compression import detect
 from kubeimage.protocols.transfer import Intake, OpenBlob, WireManifest
 
 MANIFEST = "manifest.json"
-
-_BAD = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 def write(tar: TarFile, open_blob: OpenBlob, image: WireManifest, reference: Reference | None) -> None:
@@ -60,22 +58,40 @@ def take_in(members: Members, importer: Intake) -> Iterator[Incoming]:
 
     Raises: ArchiveError; BlobCorruptError, LayerError, StoreError.
     """
-    try:
-        listed = json.loads(members.read(MANIFEST))
-        described = [(str(one["Config"]), _texts(one["Layers"]), _texts(one.get("RepoTags") or [])) for one in listed]
-    except _BAD as error:
-        raise ArchiveError(f"the archive's {MANIFEST} cannot be understood: {error}") from error
+    described = _listed(members)
     if not described:
         raise ArchiveError(f"the archive holds no image: its {MANIFEST} lists none")
     for config, layers, names in described:
         yield Incoming(_take_in_image(members, importer, config, layers), tuple(_parse_name(name) for name in names))
 
 
+def _listed(members: Members) -> list[tuple[str, list[str], list[str]]]:
+    """Return config, layers and names of each image that the archive lists."""
+    try:
+        value = canonical.loads(members.read(MANIFEST))
+        if isinstance(value, dict) and "schemaVersion" in value:
+            raise ArchiveError(
+                "this is no archive of images, but an image in skopeo's dir: form",
+                hint="copy it with skopeo copy dir:… oci-archive:FILE",
+            )
+        images = objects(expect(value, list, "it"), "the list")
+        return [
+            (
+                required(one, "Config", str),
+                texts(required(one, "Layers", list), "Layers"),
+                texts(optional(one, "RepoTags", list), "RepoTags"),
+            )
+            for one in images
+        ]
+    except ValueError as error:
+        raise ArchiveError(f"the archive's {MANIFEST} cannot be understood: {error}") from error
+
+
 def _take_in_image(members: Members, importer: Intake, config_name: str, layers: list[str]) -> bytes:
     config = members.read(config_name)
     try:
         diff_ids = read_diff_ids(canonical.decode(config))
-    except (*_BAD, KubeimageError) as error:
+    except (ValueError, KubeimageError) as error:
         raise ArchiveError(f"{config_name!r} in the archive is no image config: {error}") from error
     if diff_ids is None or len(diff_ids) != len(layers):
         raise ArchiveError(f"the config {config_name!r} does not name the {len(layers)} layers of {MANIFEST}")
@@ -99,12 +115,6 @@ def _describe(members: Members, name: str, diff_id: Digest) -> Descriptor:
     for piece in members.chunks(name):
         digest.update(piece)
     return Descriptor(layer_type(kind), Digest(digest.hexdigest()), size)
-
-
-def _texts(value: Any) -> list[str]:
-    if not isinstance(value, list):
-        raise TypeError(f"expected a list, found {type(value).__name__}")
-    return [str(one) for one in value]
 
 
 def _parse_name(text: str) -> Reference:

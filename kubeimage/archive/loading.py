@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import BinaryIO
 
 from kubeimage.archive import dockerarchive, ociarchive
@@ -12,6 +13,12 @@ from kubeimage.errors import ArchiveError
 from kubeimage.protocols.transfer import Intake
 
 _SEALERS_NAMES = "Metadata"
+_OTHERS = {
+    "Chart.yaml": ("a Helm chart", "COPY it to charts/ in a Kubefile"),
+    "*/Chart.yaml": ("a Helm chart", "COPY it to charts/ in a Kubefile"),
+    "repositories": ("what docker save wrote before version 1.10", "load it into docker, and save it again"),
+    "bin/sh": ("the files of a container, as docker export writes them", "save the image itself: docker save NAME"),
+}
 
 
 def take_in(file: BinaryIO, importer: Intake) -> Iterator[Incoming]:
@@ -21,10 +28,11 @@ def take_in(file: BinaryIO, importer: Intake) -> Iterator[Incoming]:
     """
     members = read_members(file)
     # What docker has saved since version 25 is both; then the manifests in it count, which are as they were pushed.
+    # Of an image without a name it lists none.
+    if dockerarchive.MANIFEST in members and not ociarchive.lists_images(members):
+        return dockerarchive.take_in(members, importer)
     if ociarchive.INDEX in members and ociarchive.LAYOUT in members:
         return ociarchive.take_in(members, importer)
-    if dockerarchive.MANIFEST in members:
-        return dockerarchive.take_in(members, importer)
     raise _unknown(members)
 
 
@@ -35,6 +43,9 @@ def _unknown(members: Members) -> ArchiveError:
             "this is what sealer v0.8 saves: unpacked layers, with digests that are not those of their files",
             hint="push the image to a registry with sealer, and get it from there with kubeimage pull",
         )
+    for mark, (what, hint) in _OTHERS.items():
+        if any(fnmatchcase(name, mark) for name in names):
+            return ArchiveError(f"this is no archive of images, but {what}", hint=hint)
     found = f"it holds {', '.join(map(repr, names[:3]))}{', …' if len(names) > 3 else ''}" if names else "it is empty"
     return ArchiveError(
         f"this is no archive of images: {found}",

@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from dataclasses import field
 from typing import BinaryIO, NamedTuple
 
+from kubeimage.archive.archivecoding import Uncompressed, coding_of
 from kubeimage.errors import ArchiveError, LayerError
 from kubeimage.image import canonical
 from kubeimage.image.canonical import JsonObject
 from kubeimage.image.oci import LARGEST_DOCUMENT
-from kubeimage.layer.compression import PIECE, decompress, detect
+from kubeimage.layer.block import parse_block
+from kubeimage.layer.compression import HEAD, PIECE, Rejoined, decompress, detect
 from kubeimage.layer.entry import Entry, Kind
+from kubeimage.layer.header import BLOCK
 from kubeimage.layer.reader import Limits, iter_contents
 from kubeimage.values import dataclass
 
@@ -95,6 +98,7 @@ def read_members(file: BinaryIO) -> Members:
     """
     places: dict[str, Place] = {}
     links: dict[str, str] = {}
+    _check_is_tar(file)
     try:
         for entry in _iter_entries(file):
             if entry.kind is Kind.FILE:
@@ -104,13 +108,34 @@ def read_members(file: BinaryIO) -> Members:
             elif entry.kind is Kind.SYMLINK:
                 links[entry.path] = posixpath.normpath(posixpath.join(posixpath.dirname(entry.path), entry.target))
             elif entry.kind is not Kind.DIRECTORY:
-                raise ArchiveError(f"the archive holds {entry.path!r}, a {entry.kind.value}, which no image needs")
+                what = "device or deletion" if entry.kind is Kind.WHITEOUT else entry.kind.value
+                raise ArchiveError(f"the archive holds {entry.path!r}, a {what}, which no image needs")
     except LayerError as error:
         message = error.message.replace("the layer's tar", "the tar").replace("the layer", "the archive")
         raise ArchiveError(f"this is no archive of images: {message}", hint=error.hint or _AGAIN) from error
     # docker save links layers that two images share; a link to a link is nobody's.
     places |= {name: places[target] for name, target in links.items() if target in places}
     return Members(file, places)
+
+
+def _check_is_tar(file: BinaryIO) -> None:
+    """Tell what is no tar at all from a tar that is damaged.
+
+    Raises: ArchiveError.
+    """
+    with _reading():
+        head = file.read(BLOCK)
+        file.seek(0)
+    try:
+        if not head:
+            raise ArchiveError("this is no archive of images: the file is empty")
+        if head.strip(b"\0"):
+            parse_block(head.ljust(BLOCK, b"\0"))
+    except LayerError as error:
+        raise ArchiveError(
+            "this is no archive of images: it is no tar, nor one that is compressed with gzip, zstd, xz or bzip2",
+            hint="kubeimage save, skopeo copy … oci-archive: and docker save write archives that can be loaded",
+        ) from error
 
 
 def _iter_entries(file: BinaryIO) -> Iterator[Entry]:
@@ -130,9 +155,9 @@ def _reading() -> Iterator[None]:
 def is_compressed(file: BinaryIO) -> bool:
     """Whether the archive, which can seek, is compressed as a whole."""
     with _reading():
-        head = file.read(4)
+        head = file.read(HEAD)
         file.seek(0)
-    return detect(head) != "none"
+    return detect(head) != "none" or coding_of(head) is not None
 
 
 def uncompress(file: BinaryIO, scratch: BinaryIO, *, most: int) -> None:
@@ -141,8 +166,10 @@ def uncompress(file: BinaryIO, scratch: BinaryIO, *, most: int) -> None:
     Units:  ``most`` in bytes of the uncompressed archive.
     Raises: ArchiveError; OSError where it cannot be written.
     """
+    source = Rejoined(file)
+    coding = coding_of(source.head)
     try:
-        scratch.writelines(decompress(file, most=most))
+        scratch.writelines(decompress(source if coding is None else Uncompressed(source, coding), most=most))
     except LayerError as error:
         message = error.message.replace("the layer", "the archive")
         raise ArchiveError(message, hint=error.hint or _AGAIN) from error

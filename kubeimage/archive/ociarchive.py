@@ -6,7 +6,7 @@ Source: OCI image-spec v1.1, image-layout.md.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from kubeimage.archive.members import Members
 from kubeimage.archive.tarwriting import TarFile
@@ -14,11 +14,13 @@ from kubeimage.errors import ArchiveError, KubeimageError
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import INDEXES, MANIFESTS
 from kubeimage.image.naming import name_annotations, named_in
-from kubeimage.image.oci import Descriptor, Index, Manifest, parse_document
+from kubeimage.image.oci import Descriptor, Index, Manifest, ReadInner, leaves, parse_document
 from kubeimage.image.reference import Reference
 from kubeimage.protocols.transfer import Intake, OpenBlob, WireImage
 
 LAYOUT, INDEX = "oci-layout", "index.json"
+
+D = TypeVar("D", Manifest, Index)
 
 _LAYOUT_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
 _BLOBS = "blobs/sha256"
@@ -47,7 +49,7 @@ def write(tar: TarFile, open_blob: OpenBlob, image: WireImage, reference: Refere
     tar.add(INDEX, Index((entry,)).to_bytes())
     for folder in ("blobs", _BLOBS):
         tar.add_folder(folder)
-    documents = {one.descriptor.digest: one.data for one in image.manifests} | {image.top.digest: image.data}
+    documents = {one.descriptor.digest: one.data for one in image.documents} | {image.top.digest: image.data}
     for digest, data in documents.items():
         tar.add(_path(digest), data)
     for blob in image.blobs:
@@ -77,6 +79,14 @@ def take_in(members: Members, importer: Intake) -> Iterator[Incoming]:
         yield Incoming(data, (reference,) if reference is not None else ())
 
 
+def lists_images(members: Members) -> bool:
+    """Whether the archive is an image layout that lists an image.
+
+    Raises: ArchiveError for a damaged one.
+    """
+    return INDEX in members and LAYOUT in members and bool(_read_index(members))
+
+
 def _read_index(members: Members) -> Sequence[Descriptor]:
     try:
         return Index.from_bytes(members.read(INDEX)).manifests
@@ -91,13 +101,34 @@ def _take_in_document(members: Members, importer: Intake, data: bytes, descripto
     if isinstance(document, Manifest):
         _take_in_image(members, importer, data, document)
         return
-    for listed in document.manifests:
+
+    def read_inner(listed: Descriptor) -> Index | None:
+        found = _read_listed(members, listed, Index)
+        if found is not None:
+            importer.put_manifest(found[0])
+        return found[1] if found is not None else None
+
+    for listed in _leaves(document, read_inner):
         # An archive need not hold an image for every platform that the index speaks of.
-        if listed.media_type in MANIFESTS and _path(listed.digest) in members:
-            manifest = _read_document(members, listed)
-            found = _parse(manifest, listed)
-            if isinstance(found, Manifest):
-                _take_in_image(members, importer, manifest, found)
+        manifest = _read_listed(members, listed, Manifest) if listed.media_type in MANIFESTS else None
+        if manifest is not None:
+            _take_in_image(members, importer, *manifest)
+
+
+def _leaves(index: Index, read_inner: ReadInner) -> list[Descriptor]:
+    try:
+        return leaves(index, read_inner)
+    except ValueError as error:
+        raise ArchiveError(f"an index in the archive cannot be followed: {error}") from error
+
+
+def _read_listed(members: Members, listed: Descriptor, kind: type[D]) -> tuple[bytes, D] | None:
+    """Return what an index lists, where it is in the archive and of that kind."""
+    if _path(listed.digest) not in members:
+        return None
+    data = _read_document(members, listed)
+    found = _parse(data, listed)
+    return (data, found) if isinstance(found, kind) else None
 
 
 def _take_in_image(members: Members, importer: Intake, data: bytes, manifest: Manifest) -> None:

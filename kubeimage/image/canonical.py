@@ -11,6 +11,7 @@ from typing import Any
 
 JsonObject = dict[str, Any]
 
+_WORDS = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -25,15 +26,24 @@ def loads(data: str | bytes) -> Any:
     Raises: ValueError for what is not JSON, or nested too deep, or could not be written again: infinite numbers, halves
             of characters.
     """
-    text = data if isinstance(data, str) else data.decode("utf-8-sig")
+    text = data if isinstance(data, str) else _text(data, "utf-8-sig")
     try:
         value = _DECODER.decode(text)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON, at line {error.lineno}, column {error.colno}") from error
     if "\\u" in text:
         # Half of a surrogate pair is no character; only an escape can say one.
         json.dumps(value, ensure_ascii=False).encode()
     return value
+
+
+def _text(data: bytes, encoding: str) -> str:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8, at byte {error.start}") from error
 
 
 def _finite(text: str) -> float:
@@ -51,7 +61,7 @@ def decode(data: bytes) -> JsonObject:
 
     Raises: ValueError for what is not UTF-8, not JSON, or not an object.
     """
-    value = loads(data.decode("utf-8"))
+    value = loads(_text(data, "utf-8"))
     if not isinstance(value, dict):
-        raise ValueError(f"expected a JSON object, found {type(value).__name__}")
+        raise ValueError(f"it is no JSON object, but {_WORDS.get(type(value), 'a number')}")
     return value

@@ -18,6 +18,7 @@ from kubeimage.image import canonical
 from kubeimage.image.canonical import JsonObject
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import Arguments, Commands, History, Layer
+from kubeimage.image.fields import objects, optional, required, strings, texts
 from kubeimage.image.oci import MEDIA_TYPE_CONFIG, Descriptor, Manifest, platform_from_json, platform_to_json
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
@@ -111,7 +112,7 @@ class Image:
     ) -> Image:
         """Read a config blob; ``layers`` and ``annotations`` are the manifest's, and what made layers is filled in.
 
-        Raises: KeyError, TypeError or ValueError where the blob is no config, or names other layers than ``layers``.
+        Raises: ValueError or DigestFormatError where the blob is no config, or names other layers than ``layers``.
         """
         value = canonical.decode(config)
         diff_ids = read_diff_ids(value)
@@ -159,11 +160,12 @@ def read_diff_ids(config: JsonObject) -> list[Digest] | None:
     """Give the layers that a config names; None for sealer's, which has only an Image document's.
 
     Those are no digests of layers' tars: sealer makes them before it changes symlinks.
-    Raises: KeyError, TypeError or ValueError where there are none.
+    Raises: ValueError or DigestFormatError where there are none.
     """
     if "rootfs" not in config and config.get("kind") == "Image":
         return None
-    return [Digest.parse(diff_id) for diff_id in config["rootfs"]["diff_ids"]]
+    rootfs = required(config, "rootfs", dict)
+    return [Digest.parse(one) for one in texts(required(rootfs, "diff_ids", list), "diff_ids")]
 
 
 def _listed_layers(config: JsonObject) -> list[Any]:
@@ -211,9 +213,9 @@ def _history_to_json(entry: History) -> JsonObject:
 
 
 def _from_json(value: JsonObject, layers: Sequence[Layer]) -> Image:
-    spec = value.get("spec") or {}
-    image_config = spec.get("image_config") or {}
-    records = spec.get("layers") or []
+    spec = optional(value, "spec", dict)
+    image_config = optional(spec, "image_config", dict)
+    records = objects(optional(spec, "layers", list), "layers")
     if len(records) != len(layers):
         records = [{}] * len(layers)
     return Image(
@@ -224,30 +226,31 @@ def _from_json(value: JsonObject, layers: Sequence[Layer]) -> Image:
         ),
         history=tuple(
             History(str(entry.get("created_by", "")), bool(entry.get("empty_layer")), str(entry.get("comment", "")))
-            for entry in value.get("history") or []
+            for entry in objects(optional(value, "history", list), "history")
         ),
-        cmd=_commands(image_config.get("cmd") or {}),
-        args=_arguments(image_config.get("args") or {}),
-        labels=_strings(image_config.get("labels") or (value.get("config") or {}).get("Labels")),
-        annotations=_strings((value.get("metadata") or {}).get("annotations")),
+        cmd=_commands(optional(image_config, "cmd", dict)),
+        args=_arguments(optional(image_config, "args", dict)),
+        labels=_labels(value, image_config),
+        annotations=strings(optional(optional(value, "metadata", dict), "annotations", dict)),
         image_type=APPLICATION if image_config.get("image_type") == APPLICATION else "",
-        created=value.get("created"),
+        created=optional(value, "created", str) or None,
         runtime=RuntimeConfig.from_json(value.get("config")),
         author=str(value.get("author") or ""),
     )
 
 
+def _labels(value: JsonObject, image_config: JsonObject) -> dict[str, str]:
+    own = optional(image_config, "labels", dict)
+    return strings(own or optional(optional(value, "config", dict), "Labels", dict))
+
+
 def _commands(value: JsonObject) -> Commands:
-    return Commands(_texts(value.get("parent")), _texts(value.get("current")))
+    return Commands(_texts(value, "parent"), _texts(value, "current"))
 
 
 def _arguments(value: JsonObject) -> Arguments:
-    return Arguments(_strings(value.get("parent")), _strings(value.get("current")))
+    return Arguments(strings(optional(value, "parent", dict)), strings(optional(value, "current", dict)))
 
 
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(str(item) for item in value or ())
-
-
-def _strings(value: Any) -> dict[str, str]:
-    return {str(key): str(item) for key, item in (value or {}).items()}
+def _texts(value: JsonObject, key: str) -> tuple[str, ...]:
+    return tuple(str(item) for item in optional(value, key, list))

@@ -5,14 +5,15 @@ Source: OCI image-spec v1.1, descriptor.md, manifest.md, image-index.md; distrib
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import field
+from collections.abc import Callable, Mapping
+from dataclasses import field, replace
 from types import MappingProxyType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from kubeimage.image import canonical, media_types
 from kubeimage.image.canonical import JsonObject
 from kubeimage.image.digest import Digest
+from kubeimage.image.fields import objects, optional, required, strings
 from kubeimage.image.media_types import INDEXES, MANIFESTS, SCHEMA_1
 from kubeimage.image.platform import Platform
 from kubeimage.values import dataclass
@@ -63,19 +64,17 @@ class Descriptor:
     def from_json(cls, value: JsonObject) -> Self:
         """Read image-spec's object.
 
-        Raises: KeyError, TypeError or ValueError where it is not one.
+        Raises: ValueError or DigestFormatError where it is not one.
         """
-        platform = value.get("platform")
-        media_type, size = value["mediaType"], value["size"]
-        if not isinstance(media_type, str):
-            raise ValueError(f"a descriptor's media type is a text, found {media_type!r}")
-        if not isinstance(size, int) or size < 0:
+        size = required(value, "size", int)
+        if size < 0:
             raise ValueError(f"a descriptor's size is a number of bytes, found {size!r}")
+        platform = optional(value, "platform", dict)
         return cls(
-            media_type=media_type,
-            digest=Digest.parse(value["digest"]),
+            media_type=required(value, "mediaType", str),
+            digest=Digest.parse(required(value, "digest", str)),
             size=size,
-            annotations={str(k): str(v) for k, v in (value.get("annotations") or {}).items()},
+            annotations=strings(optional(value, "annotations", dict)),
             platform=platform_from_json(platform) if platform else None,
         )
 
@@ -104,17 +103,17 @@ class Manifest(NamedTuple):
     def from_bytes(cls, data: bytes) -> Self:
         """Read the blob.
 
-        Raises: KeyError, TypeError or ValueError where it is no manifest.
+        Raises: ValueError or DigestFormatError where it is no manifest.
         """
         return cls._from_json(canonical.decode(data))
 
     @classmethod
     def _from_json(cls, value: JsonObject) -> Self:
         return cls(
-            config=Descriptor.from_json(value["config"]),
-            layers=tuple(Descriptor.from_json(layer) for layer in value["layers"]),
-            annotations={str(k): str(v) for k, v in (value.get("annotations") or {}).items()},
-            media_type=str(value.get("mediaType") or MEDIA_TYPE_MANIFEST),
+            config=Descriptor.from_json(required(value, "config", dict)),
+            layers=_descriptors(required(value, "layers", list), "layers"),
+            annotations=strings(optional(value, "annotations", dict)),
+            media_type=optional(value, "mediaType", str) or MEDIA_TYPE_MANIFEST,
         )
 
 
@@ -138,20 +137,62 @@ class Index(NamedTuple):
     def from_bytes(cls, data: bytes) -> Self:
         """Read the blob.
 
-        Raises: KeyError, TypeError or ValueError where it is no index.
+        Raises: ValueError or DigestFormatError where it is no index.
         """
         return cls._from_json(canonical.decode(data))
 
     @classmethod
     def _from_json(cls, value: JsonObject) -> Self:
-        manifests = tuple(Descriptor.from_json(manifest) for manifest in value["manifests"])
-        return cls(manifests, str(value.get("mediaType") or MEDIA_TYPE_INDEX))
+        if "manifests" not in value:
+            raise ValueError("'manifests' is missing")
+        # Go writes an empty list as null.
+        manifests = _descriptors(optional(value, "manifests", list), "manifests")
+        return cls(manifests, optional(value, "mediaType", str) or MEDIA_TYPE_INDEX)
+
+
+def _descriptors(values: list[Any], what: str) -> tuple[Descriptor, ...]:
+    return tuple(Descriptor.from_json(one) for one in objects(values, what))
+
+
+_DEEPEST = 4
+"""Indexes in one another; BuildKit and nerdctl make two."""
+
+ReadInner = Callable[[Descriptor], Index | None]
+"""Reads an index inside an index, None where it is not there."""
+
+
+def leaves(index: Index, read_inner: ReadInner) -> list[Descriptor]:
+    """Return what an index lists, each once, with what the indexes inside it list in their place.
+
+    Shape:  what comes of an index for one platform is for that platform, where it does not say so itself.
+            An index that is not there stays in the list.
+    Raises: ValueError where indexes are nested too deep; whatever ``read_inner`` raises.
+    """
+    found: dict[Digest, Descriptor] = {}
+    opened: set[Digest] = set()
+    todo = [(one, 1) for one in reversed(index.manifests)]
+    while todo:
+        one, depth = todo.pop()
+        inner = read_inner(one) if one.media_type in INDEXES and one.digest not in opened else None
+        if inner is None:
+            if one.digest not in opened:
+                found.setdefault(one.digest, one)
+            continue
+        if depth == _DEEPEST:
+            raise ValueError(f"more than {_DEEPEST} indexes stand in one another")
+        opened.add(one.digest)
+        todo += [(_for_platform(each, one.platform), depth + 1) for each in reversed(inner.manifests)]
+    return list(found.values())
+
+
+def _for_platform(listed: Descriptor, platform: Platform | None) -> Descriptor:
+    return listed if listed.platform is not None else replace(listed, platform=platform)
 
 
 def parse_document(data: bytes) -> Manifest | Index:
     """Read a blob that is a manifest or an index, OCI's or Docker's; both have the type that they say, or OCI's.
 
-    Raises: KeyError, TypeError or ValueError where it is neither, or could be taken for both.
+    Raises: ValueError or DigestFormatError where it is neither, or could be taken for both.
     """
     value = canonical.decode(data)
     media_type = value.get("mediaType")
@@ -177,5 +218,8 @@ def platform_to_json(platform: Platform) -> JsonObject:
 
 
 def platform_from_json(value: JsonObject) -> Platform:
-    """Read image-spec's platform object, or a config that holds its fields."""
-    return Platform(str(value["os"]), str(value["architecture"]), str(value.get("variant") or ""))
+    """Read image-spec's platform object, or a config that holds its fields.
+
+    Raises: ValueError where it is neither.
+    """
+    return Platform(required(value, "os", str), required(value, "architecture", str), optional(value, "variant", str))

@@ -24,7 +24,7 @@ PIECE = 1 << 20
 
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 _ZSTD_MAGICS = (b"\x28\xb5\x2f\xfd", *(bytes([low, 0x2A, 0x4D, 0x18]) for low in range(0x50, 0x60)))
-_HEAD = 4
+HEAD = 6
 _GZIP_LEVEL, _ZSTD_LEVEL = 2, 3
 _ZSTD_LEVELS = range(1, 20)
 _ZSTD_WINDOW = 64 << 20
@@ -75,7 +75,7 @@ def decompress(source: Readable, *, most: int | None = None) -> Iterator[bytes]:
     Units:  ``most`` in bytes of all that is given.
     Raises: LayerFormatError for what is damaged or ends too early; LayerTooLargeError past ``most``.
     """
-    rejoined = _Rejoined(source)
+    rejoined = Rejoined(source)
     kind = detect(rejoined.head)
     reader: Readable = rejoined if kind == "none" else _open_gzip(rejoined) if kind == "gzip" else _open_zstd(rejoined)
     given = 0
@@ -97,13 +97,13 @@ def compress(pieces: Iterable[bytes], coding: Coding) -> Iterator[bytes]:
     yield compressor.flush()
 
 
-class _Rejoined(io.RawIOBase):
+class Rejoined(io.RawIOBase):
     """A source whose first bytes have been looked at, in the shape that the libraries want."""
 
     def __init__(self, source: Readable) -> None:
         self._source = source
         self.head = b""
-        while len(self.head) < _HEAD and (more := source.read(_HEAD - len(self.head))):
+        while len(self.head) < HEAD and (more := source.read(HEAD - len(self.head))):
             self.head += more
         self._left = self.head
 

@@ -14,6 +14,16 @@ LONGEST_PATH = 4095
 _ODD_STARTS = ("", ".", "/")
 
 
+def plain_path(name: str) -> str:
+    """Return the path that a name in somebody's tar means: as tar readers do, relative to where it is unpacked.
+
+    Shape:  slashes at either end, doubled ones and ``.`` components are left out; ``..`` stays, for `check_path`.
+    """
+    if name[:1] in _ODD_STARTS or "/." in name or "//" in name or name[-1] == "/":
+        return "/".join(part for part in name.split("/") if part not in ("", "."))
+    return name
+
+
 def check_path(path: str) -> None:
     """Refuse a path that is not plain: relative, of non-empty names, none of them ``.``, ``..`` or reserved.
 

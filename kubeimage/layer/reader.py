@@ -3,8 +3,11 @@
 Read are ustar, GNU (long names, base-256 numbers) and PAX archives. What two tools could understand in two ways is
 refused, and so is what would reach outside the root. Nothing is extracted here.
 
-Not kept: owners (all is 0:0), times below a second, an entry for the root itself (``./``). A hard link has the mode and
-time of its first file, whatever its own header says; a hard link to a symlink or fifo is given as another of these.
+Names are read as tar readers do: ``/a``, ``./a`` and ``.//a`` are ``a``. The end-of-archive blocks may be missing.
+
+Not kept: owners (all is 0:0), times below a second, an entry for the root itself (``./``, ``/``). A hard link has the
+mode and time of its first file, whatever its own header says; a hard link to a symlink or fifo is given as another of
+these. A device node is given as a WHITEOUT: it hides what stands there below, and no tree of ours holds devices.
 
 Source: OCI image-spec v1.1, layer.md; POSIX.1-2017, pax; GNU tar's manual, "Basic Tar Format".
 """
@@ -21,7 +24,7 @@ from kubeimage.layer import pax
 from kubeimage.layer.block import LARGEST, Block, parse_block
 from kubeimage.layer.entry import OPAQUE_MARKER, WHITEOUT_PREFIX, Entry, Kind
 from kubeimage.layer.header import BLOCK
-from kubeimage.layer.names import check_path
+from kubeimage.layer.names import check_path, plain_path
 from kubeimage.layer.namespace import Namespace
 from kubeimage.values import dataclass
 
@@ -32,11 +35,11 @@ Xattrs = tuple[tuple[str, bytes], ...]
 
 _ZEROS = bytes(BLOCK)
 _PIECE = 1 << 20
-_TRUNCATED = "the layer's tar is truncated: it ends before its end-of-archive blocks"
+_TRUNCATED = "the layer's tar is truncated: it ends inside an entry"
 _EXTENSIONS = b"xgLK"
 _KINDS = {b"0": Kind.FILE, b"\0": Kind.FILE, b"2": Kind.SYMLINK, b"5": Kind.DIRECTORY, b"6": Kind.FIFO}
-_KINDS |= {b"1": Kind.HARDLINK}
-_REFUSED = {b"3": "a character device", b"4": "a block device", b"S": "a sparse file"}
+# A contiguous file, b"7", is a regular one to all systems that have no other.
+_KINDS |= {b"1": Kind.HARDLINK, b"7": Kind.FILE, b"3": Kind.WHITEOUT, b"4": Kind.WHITEOUT}
 _HARMLESS_FOR_ALL = {"comment", "atime", "ctime", "uid", "gid", "uname", "gname", "charset", "hdrcharset"}
 _DECIMAL = re.compile(rb"(-?[0-9]{1,18})(\.[0-9]*)?")
 
@@ -157,7 +160,7 @@ class _Archive:
         limits = self._limits
         position = stream.tell()
         entries = total = 0
-        while (block := self._read(BLOCK)) != _ZEROS:
+        while block := self._next_block(position):
             try:
                 header = parse_block(block)
             except LayerFormatError as error:
@@ -175,7 +178,23 @@ class _Archive:
                 yield found
             position += header.size + -header.size % BLOCK
             stream.seek(position)
+        if self._extended:
+            raise LayerFormatError("the layer's tar ends with an extended header that belongs to no entry")
+
+    def _next_block(self, position: int) -> bytes:
+        """Return the header at ``position``, b"" at the end: two zero blocks, fewer, or none at all."""
+        block = _read(self._stream, BLOCK)
+        if not block:
+            # What was passed over may not have been there.
+            if self._stream.seek(0, io.SEEK_END) < position:
+                raise LayerFormatError(_TRUNCATED)
+            return b""
+        if len(block) != BLOCK:
+            raise LayerFormatError(_TRUNCATED if position else "this is no tar: it is shorter than one header")
+        if block != _ZEROS:
+            return block
         self._check_end()
+        return b""
 
     def _read(self, size: int) -> bytes:
         data = _read(self._stream, size)
@@ -217,39 +236,34 @@ class _Archive:
     def _take(self, header: Block, xattrs: Xattrs, position: int) -> tuple[Entry, int] | None:
         """Make the entry of a header; None for one that is the root's."""
         raw, flag, mode, size, mtime, link = header
-        text = name = _decode(raw)
-        kind = Kind.FILE
-        if flag != b"0":
-            kind = _kind_of(header, text)
-            name = text.rstrip("/") or text if kind is Kind.DIRECTORY else text
-        while name[:2] == "./":
-            name = name[2:]
+        text = _decode(raw)
+        kind = Kind.FILE if flag == b"0" and text[-1:] != "/" else _kind_of(header, text)
+        name = plain_path(text) if text else text
         if WHITEOUT_PREFIX in name and name.rpartition("/")[2].startswith(WHITEOUT_PREFIX):
             entry = _whiteout(name, kind, header)
-        elif kind is Kind.FILE or kind is Kind.FIFO:
-            check_path(name)
-            entry = Entry(name, kind, mode, size, "", mtime, xattrs)
-        elif kind is Kind.DIRECTORY:
-            if name == "." or (not name and text[:1] == "."):
-                return None
-            check_path(name)
+            self.namespace.add_leaf(name, entry, position)
+            return entry, position
+        if kind is Kind.DIRECTORY and text and not name:
+            return None
+        check_path(name)
+        if kind is Kind.DIRECTORY:
             self.namespace.add_directory(name)
             return Entry(name, kind, mode, 0, "", mtime, xattrs), position
+        if kind is Kind.FILE or kind is Kind.FIFO:
+            entry = Entry(name, kind, mode, size, "", mtime, xattrs)
         elif kind is Kind.HARDLINK:
-            check_path(name)
-            entry, position = self.namespace.resolve(name, _decode(link).removeprefix("./"))
+            entry, position = self.namespace.resolve(name, plain_path(_decode(link) or "."))
+        elif kind is Kind.WHITEOUT:
+            entry = Entry(name, kind, 0, mtime=mtime)
         else:
-            check_path(name)
             entry = Entry(name, kind, 0o777, 0, _target(name, link), mtime, xattrs)
         self.namespace.add_leaf(name, entry, position)
         return entry, position
 
     def _check_end(self) -> None:
-        """The end is two zero blocks; what tools pad their last record with is zero as well."""
-        if self._read(BLOCK) != _ZEROS:
+        """After one zero block comes another one, or nothing; what tools pad their last record with is zero as well."""
+        if _read(self._stream, BLOCK).strip(b"\0"):
             raise LayerFormatError("the layer's tar has a lone zero block between its headers")
-        if self._extended:
-            raise LayerFormatError("the layer's tar ends with an extended header that belongs to no entry")
         while piece := _read(self._stream, _PIECE):
             if piece.count(0) != len(piece):
                 raise LayerFormatError("the layer's tar goes on after its end-of-archive blocks")
@@ -271,18 +285,22 @@ def _kind_of(header: Block, name: str) -> Kind:
     if kind is not Kind.DIRECTORY and name.endswith("/"):
         # Before ustar a trailing slash was what made a directory.
         if header.flag != b"\0":
-            raise LayerFormatError(f"the layer gives {name!r} as a {kind.value}, but named as a directory")
+            raise LayerFormatError(f"the layer gives {name!r} as a {_word(kind)}, but named as a directory")
         kind = Kind.DIRECTORY
     if header.size and kind is not Kind.FILE:
-        raise LayerFormatError(f"the {kind.value} {name!r} has a content of {header.size} bytes, which none can have")
+        raise LayerFormatError(f"the {_word(kind)} {name!r} has a content of {header.size} bytes, which none can have")
     return kind
 
 
+def _word(kind: Kind) -> str:
+    return "device" if kind is Kind.WHITEOUT else kind.value
+
+
 def _refuse(header: Block, name: str) -> NoReturn:
-    what = _REFUSED.get(header.flag, f"of the unknown type {header.flag!r}")
+    what = "a sparse file" if header.flag == b"S" else f"of the unknown type {header.flag!r}"
     raise LayerFormatError(
         f"{name!r} is {what}, which no layer may hold",
-        hint="files, directories, symlinks, hard links and fifos are possible",
+        hint="files, directories, symlinks, hard links and fifos are possible; make the tar without --sparse",
     )
 
 

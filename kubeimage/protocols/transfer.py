@@ -68,7 +68,7 @@ class Intake(Protocol):
         ...
 
     def put_manifest(self, data: bytes) -> Descriptor:
-        """Keep a manifest; only those that were put belong to the image that is committed.
+        """Keep a manifest, or an index inside the image's; only those that were put belong to what is committed.
 
         Raises: BlobCorruptError for what is none.
         """
@@ -128,13 +128,20 @@ class WireImage:
     """All that has to be sent of an image.
 
     Shape: ``top`` describes ``data``, which is the index, or the one manifest. ``absent`` are manifests that the index
-           names and that the store does not have.
+           names and that the store does not have. ``inner`` are the indexes inside the index, innermost first: they
+           have no blobs.
     """
 
     top: Descriptor
     data: bytes
     manifests: tuple[WireManifest, ...]
     absent: tuple[Descriptor, ...] = ()
+    inner: tuple[WireManifest, ...] = ()
+
+    @property
+    def documents(self) -> tuple[WireManifest, ...]:
+        """What has to be there before ``data``: manifests, then the indexes that name them."""
+        return (*self.manifests, *self.inner)
 
     @property
     def is_index(self) -> bool:

@@ -19,7 +19,16 @@ from kubeimage.errors import (
 )
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
-from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor, Index, Manifest, parse_document, platform_from_json
+from kubeimage.image.media_types import CONFIGS, INDEXES
+from kubeimage.image.oci import (
+    LARGEST_DOCUMENT,
+    Descriptor,
+    Index,
+    Manifest,
+    leaves,
+    parse_document,
+    platform_from_json,
+)
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.protocols.transfer import Arrival, Importer
@@ -77,14 +86,32 @@ class Pull(NamedTuple):
             self._check_platform(top.config)
             self.importer.put_manifest(data)
             return [top]
-        return [self._fetch_manifest(child) for child in self._choose(top)]
+        return [self._fetch_manifest(child) for child in self._choose(self._leaves(top))]
+
+    def _leaves(self, top: Index) -> list[Descriptor]:
+        """Return what an index lists, with what the indexes inside it list in their place; those are kept."""
+        try:
+            return leaves(top, self._fetch_inner)
+        except ValueError as error:
+            raise RegistryContentError(f"{self.repository}: the image's index cannot be followed: {error}") from error
+
+    def _fetch_inner(self, listed: Descriptor) -> Index | None:
+        platform = listed.platform
+        if platform is not None and self.platforms and not any(one.accepts(platform) for one in self.platforms):
+            return None
+        data, _ = self.repository.get_manifest(listed.digest)
+        inner = self._parse(data, listed.digest)
+        if isinstance(inner, Manifest):
+            raise RegistryContentError(f"{self.repository}: {listed.digest} is listed as an index, and is a manifest")
+        self.importer.put_manifest(data)
+        return inner
 
     def _fetch_manifest(self, child: Descriptor) -> Manifest:
         # Its size is not compared: sealer writes other sizes into its lists. The digest says it all.
         data, _ = self.repository.get_manifest(child.digest)
         manifest = self._parse(data, child.digest)
         if not isinstance(manifest, Manifest):
-            raise RegistryContentError(f"{self.repository}: the index names an index, {child.digest}")
+            raise RegistryContentError(f"{self.repository}: {child.digest} is listed as a manifest, and is an index")
         if child.platform is None:
             self._check_platform(manifest.config)
         self.importer.put_manifest(data)
@@ -96,11 +123,12 @@ class Pull(NamedTuple):
         except _BAD_DOCUMENT as error:
             raise RegistryContentError(f"{self.repository}: {digest} is no manifest of an image: {error}") from error
 
-    def _choose(self, index: Index) -> list[Descriptor]:
+    def _choose(self, listed: list[Descriptor]) -> list[Descriptor]:
         """Give the manifests for the wanted platforms; what is for none, such as an attestation, is no image."""
-        images = [one for one in index.manifests if one.platform is not None and one.platform.os != "unknown"]
+        listed = [one for one in listed if one.media_type not in INDEXES]
+        images = [one for one in listed if one.platform is not None and one.platform.os != "unknown"]
         # An index of one image need not say whom it is for: its config does.
-        images = images or list(index.manifests)
+        images = images or listed
         if not self.platforms:
             return images
         chosen = []
@@ -123,7 +151,7 @@ class Pull(NamedTuple):
         try:
             found = platform_from_json(canonical.decode(data))
         except _BAD_DOCUMENT as error:
-            raise RegistryContentError(f"{self.repository}: {config.digest} is no config: {error}") from error
+            raise RegistryContentError(f"{self.repository}: {_no_config(config, error)}") from error
         for platform in self.platforms:
             if not platform.accepts(found):
                 raise self._no_platform(platform, [str(found)])
@@ -165,6 +193,12 @@ class Pull(NamedTuple):
             self.observe(BlobProgress("pull", blob.digest, done, size))
 
         return Download(self.repository, blob, arrived)
+
+
+def _no_config(config: Descriptor, error: Exception) -> str:
+    if config.media_type not in CONFIGS:
+        return f"this is no container image: its config is of the type {config.media_type}"
+    return f"{config.digest} is no image config: {error}"
 
 
 def _platform_of(wanted: Platform, descriptor: Descriptor) -> Platform:

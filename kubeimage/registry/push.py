@@ -161,6 +161,6 @@ class Push(NamedTuple):
 
     def _put_manifests(self, image: WireImage) -> None:
         if image.is_index:
-            for manifest in image.manifests:
+            for manifest in image.documents:
                 self.repository.put_manifest(manifest.descriptor.digest, manifest.descriptor.media_type, manifest.data)
         self.repository.put_manifest(self.tag, image.top.media_type, image.data)

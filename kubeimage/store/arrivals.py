@@ -12,6 +12,7 @@ from kubeimage.errors import (
     BlobNotFoundError,
     KubeimageError,
     LayerError,
+    LayerFormatError,
     LayerLimitError,
     PlatformMismatchError,
 )
@@ -87,13 +88,11 @@ class StoreImporter:
                     self._variants.add(variant)
 
     def put_manifest(self, data: bytes) -> Descriptor:
-        """Keep a manifest; only those that were put belong to the image that is committed.
+        """Keep a manifest, or an index inside the image's; only those that were put belong to what is committed.
 
         Raises: BlobCorruptError, StoreFullError, StoreAccessError.
         """
         document = _parse(data)
-        if isinstance(document, Index):
-            raise BlobCorruptError(f"{Digest.of(data)} is an index where a manifest was expected", hint=_AGAIN)
         descriptor = Descriptor.of(document.media_type, data)
         with self._lock:
             self._blobs.put(data)
@@ -167,23 +166,26 @@ class StoreImporter:
 
     def _accept_index(self, data: bytes, document: Index) -> tuple[Arrival, MakeEntry]:
         top = Descriptor.of(document.media_type, data)
-        self._welcome_earlier(top.digest, document)
-        taken = [one for one in document.manifests if one.digest in self._arrived]
+        inner = manifests.inner_indexes(self._blobs, document)
+        listed = manifests.listed_in(self._blobs, document)
+        self._welcome_earlier(top.digest, listed)
+        taken = [one for one in listed if one.digest in self._arrived]
         images = [one for one in taken if one.media_type in MANIFESTS and manifests.is_for_a_machine(one)]
         if not images:
             raise BlobNotFoundError(f"none of the images of the index {top.digest} has come with it", hint=_AGAIN)
         arrived = tuple(self._verify_listed(one) for one in images)
         for other in taken:
             self._check_blobs(other)
+        self._blobs.hold_surely(one.digest for one in inner)
         self._blobs.put(data)
-        digests = [one.digest for one in taken]
-        absent = tuple(one for one in document.manifests if one.digest not in self._arrived)
+        digests = [one.digest for one in (*inner, *taken)]
+        absent = tuple(one for one in listed if one.digest not in self._arrived)
         arrival = Arrival(top, arrived, absent, tuple(self._warn_of_sizes(taken)))
         return arrival, lambda name: index.make_index_entry(top, digests, name)
 
-    def _welcome_earlier(self, top: Digest, document: Index) -> None:
+    def _welcome_earlier(self, top: Digest, listed: Iterable[Descriptor]) -> None:
         """Count in what came with the same index before, for other platforms, as far as it is still whole."""
-        for descriptor in self._lookup.taken_of(top, document.manifests):
+        for descriptor in self._lookup.taken_of(top, listed):
             if descriptor.digest not in self._arrived:
                 with suppress(BlobNotFoundError, BlobCorruptError, LayerError):
                     self._blobs.hold_surely(one.digest for one in manifests.blobs_of(self._blobs, descriptor))
@@ -191,8 +193,12 @@ class StoreImporter:
                     self._arrived[descriptor.digest] = descriptor
 
     def _write(self, descriptor: Descriptor, pieces: Iterator[bytes], file: NewBlob) -> Variant | None:
-        if not is_layer(descriptor.media_type) or compression_of(descriptor.media_type) == "none":
+        if not is_layer(descriptor.media_type):
             _write_verified(descriptor, pieces, file)
+            return None
+        if compression_of(descriptor.media_type) == "none":
+            _write_verified(descriptor, pieces, file)
+            _check_tar(file.path, descriptor)
             return None
         from kubeimage.store.unpacking import PassingLayer
 
@@ -267,6 +273,26 @@ def _write_verified(descriptor: Descriptor, pieces: Iterator[bytes], file: NewBl
         raise BlobCorruptError(
             f"the blob {descriptor.digest} was asked for, and what came is sha256:{found}", hint=_AGAIN
         )
+
+
+def _check_tar(path: str, descriptor: Descriptor) -> None:
+    """Refuse a layer that no command could use once it is here.
+
+    Raises: LayerFormatError, PathEscapeError, LayerTooLargeError; StoreAccessError.
+    """
+    from kubeimage.layer.compression import detect
+    from kubeimage.store.unpacking import named, why_unusable
+
+    with open(path, "rb") as tar:
+        if (kind := detect(tar.read(4))) != "none":
+            raise LayerFormatError(
+                f"the layer {descriptor.digest} is compressed with {kind}, and its media type says that it is a tar",
+                hint="its manifest is wrong; make the image again with the tool that it comes from",
+            )
+        tar.seek(0)
+        unusable = why_unusable(tar)
+    if unusable is not None:
+        raise named(unusable, descriptor.digest)
 
 
 def _regroup(chunks: Iterable[bytes]) -> Iterator[bytes]:

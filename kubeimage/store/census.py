@@ -9,13 +9,14 @@ from functools import cached_property
 
 from kubeimage.errors import BlobCorruptError, BlobNotFoundError, DigestFormatError, LayerError, StoreError
 from kubeimage.image.digest import Digest
+from kubeimage.image.media_types import compression_of, is_layer
 from kubeimage.image.oci import MEDIA_TYPE_MANIFEST, Descriptor
 from kubeimage.store import manifests
 from kubeimage.store.blobs import Blobs, hash_file
 from kubeimage.store.failures import store_error, translated
 from kubeimage.store.layout import Layout
 from kubeimage.store.records import Variant
-from kubeimage.store.unpacking import look_inside
+from kubeimage.store.unpacking import look_inside, named, why_unusable
 
 
 class Census:
@@ -29,6 +30,7 @@ class Census:
         self._layout = where
         self._blobs = blobs
         self._unpacked: set[Digest] = set()
+        self._unusable: dict[Digest, LayerError | None] = {}
         self.sizes: dict[Digest, int] = {}
         self.bad: dict[Digest, str] = {}
 
@@ -91,13 +93,27 @@ class Census:
         descriptor = record.descriptor
         try:
             with self._blobs.open(record.blob) as file:
-                found = look_inside(file, descriptor, most=record.size)
+                found, unusable = look_inside(file, descriptor, most=record.size)
         except (LayerError, StoreError) as error:
             return error.message
+        self._unusable[record.blob] = unusable
         if (found.diff_id, found.size) == (record.diff_id, record.size):
             self._unpacked.add(found.diff_id)
             return None
         return f"the blob {record.blob} holds the layer {found.diff_id}, not {record.diff_id}"
+
+    def why_unusable(self, blob: Descriptor) -> str | None:
+        """Say what in a whole layer no command can use; None for a good one, and for what is no layer.
+
+        Raises: StoreAccessError.
+        """
+        if not is_layer(blob.media_type):
+            return None
+        if blob.digest not in self._unusable and compression_of(blob.media_type) == "none":
+            with self._blobs.open(blob.digest) as tar:
+                self._unusable[blob.digest] = why_unusable(tar)
+        error = self._unusable.get(blob.digest)
+        return named(error, blob.digest).message if error is not None else None
 
     def problem_with(self, blob: Descriptor) -> str | None:
         """Say what is wrong with a blob, or with what a manifest says of it."""

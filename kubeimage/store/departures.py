@@ -106,6 +106,7 @@ class StoreDeparture:
         self._format: Format = form.format or format_of(found.top.media_type)
         self._name = _name_for_sealer(name) if self._format == "sealer" else None
         self._absent = found.absent
+        self._inner = found.inner
         self._sources = [_read_source(parts, one) for one in found.manifests]
         self._made: dict[RawLayer, Variant] = {}
         self._growing: dict[RawLayer, str] = {}
@@ -169,7 +170,8 @@ class StoreDeparture:
         unchanged = all(new.data == old.data for new, old in zip(wired, self._sources, strict=True))
         if unchanged and self._format == format_of(self._top.media_type):
             data = self._blobs.read(self._top.digest, self._top.size)
-            return WireImage(self._top, data, tuple(wired), self._absent)
+            inner = tuple(WireManifest(one, self._blobs.read(one.digest, one.size), ()) for one in self._inner)
+            return WireImage(self._top, data, tuple(wired), self._absent, inner)
         wired = [new for new, old in zip(wired, self._sources, strict=True) if old.image is not None]
         if self._top.media_type in MANIFESTS and self._format == "oci":
             return WireImage(wired[0].descriptor, wired[0].data, tuple(wired))

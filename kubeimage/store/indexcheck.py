@@ -91,6 +91,8 @@ class IndexCheck:
                 good.append(kept)
             if what is not None:
                 yield self._broken(entry, what, is_mended=kept is not None)
+            elif (why := self._problems.why_unusable(entry)) is not None:
+                yield self._unusable(entry, why)
         for what, advice in odd_names(good):
             yield Finding(what, self._layout.index, advice, damage=False)
         if good != self._entries and self._repair:
@@ -101,6 +103,12 @@ class IndexCheck:
         remedy = "to write its entry again" if is_mended else "to take the name away, then build or load it again"
         where = self._layout.index
         return Finding(f"the image {name} is broken: {what}", where, f"{AGAIN} {remedy}", repaired=self._repair)
+
+    def _unusable(self, entry: JsonObject, why: str) -> Finding:
+        """What an earlier kubeimage took in as it came, and this one refuses: nothing is lost, and nothing gained."""
+        name = index.reference_of(entry) or entry.get("digest")
+        advice = "make it again with the tool it came from; kubeimage rmi removes it here"
+        return Finding(f"the image {name} is whole, but no command can use it: {why}", self._layout.index, advice)
 
     def _need(self, entry: JsonObject) -> None:
         descriptor = index.descriptor_of(entry)

@@ -51,6 +51,8 @@ class DirectoryLayerStore:
 
         Raises: BlobCorruptError, LayerFormatError, PathEscapeError, LayerTooLargeError, StoreFullError.
         """
+        from kubeimage.store.unpacking import why_unusable
+
         with self._blobs.writing() as blob:
             size = _copy(tar, blob)
             with open(blob.path, "rb") as written:
@@ -59,7 +61,9 @@ class DirectoryLayerStore:
                     raise BlobCorruptError(
                         f"the layer {diff_id} was asked for, but the tar is {found}", hint="get the layer again"
                     )
-                _check_entries(written)
+                written.seek(0)
+                if (unusable := why_unusable(written)) is not None:
+                    raise unusable
             self._blobs.publish(blob, found, size)
         return StoredLayer(found, size)
 
@@ -207,11 +211,3 @@ def _read(tar: BinaryIO) -> bytes:
         return tar.read(_PIECE)
     except OSError as error:
         raise StoreError(f"cannot read the layer's tar: {error.strerror or error}") from error
-
-
-def _check_entries(tar: BinaryIO) -> None:
-    from kubeimage.layer.reader import iter_entries
-
-    tar.seek(0)
-    for _ in iter_entries(tar):
-        pass

@@ -21,12 +21,14 @@ class Found(NamedTuple):
     """Where a name leads.
 
     Shape: ``top`` is the manifest or index that it names. ``manifests`` are those that are there, with what is no image
-           for a machine; ``absent`` are those of the index that are not.
+           for a machine; ``absent`` are those of the index that are not. ``inner`` are the indexes inside the index,
+           innermost first.
     """
 
     top: Descriptor
     manifests: tuple[Descriptor, ...]
     absent: tuple[Descriptor, ...] = ()
+    inner: tuple[Descriptor, ...] = ()
 
 
 class Lookup:
@@ -78,9 +80,12 @@ class Lookup:
             return Found(top, (top,))
         taken = index.taken_of(entry)
         self._blobs.hold([top.digest])
-        listed = manifests.read_index(self._blobs, top).manifests
+        document = manifests.read_index(self._blobs, top)
+        inner = tuple(manifests.inner_indexes(self._blobs, document))
+        self._blobs.hold(one.digest for one in inner)
+        listed = manifests.listed_in(self._blobs, document)
         here = tuple(manifests.with_real_size(self._blobs, one) for one in listed if manifests.is_taken(one, taken))
-        return Found(top, here, tuple(one for one in listed if not manifests.is_taken(one, taken)))
+        return Found(top, here, tuple(one for one in listed if not manifests.is_taken(one, taken)), inner)
 
 
 def _only(found: Sequence[Descriptor]) -> Found | None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from kubeimage.errors import BlobCorruptError, BlobNotFoundError, KubeimageError
+from kubeimage.errors import BlobCorruptError, BlobNotFoundError, KubeimageError, StoreError
 from kubeimage.image import canonical
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import CONFIGS, INDEXES, MANIFESTS, is_layer
-from kubeimage.image.oci import Descriptor, Index, Manifest, parse_document, platform_from_json
+from kubeimage.image.oci import Descriptor, Index, Manifest, leaves, parse_document, platform_from_json
 from kubeimage.image.platform import Platform
 from kubeimage.store.blobs import REBUILD, Blobs
 from kubeimage.store.variants import Variants
@@ -72,6 +73,10 @@ def read_image(blobs: Blobs, variants: Variants, descriptor: Descriptor) -> Imag
     try:
         image = Image.from_config(config, layers, manifest=descriptor.digest, annotations=manifest.annotations)
     except _BAD_JSON as error:
+        if manifest.config.media_type not in CONFIGS:
+            raise StoreError(
+                f"{descriptor.digest} is no container image: its config is of the type {manifest.config.media_type!r}"
+            ) from error
         raise BlobCorruptError(
             f"the blob {manifest.config.digest} is no config of the image {descriptor.digest}: {error}", hint=REBUILD
         ) from error
@@ -86,9 +91,44 @@ def iter_manifests(blobs: Blobs, descriptor: Descriptor, taken: Taken = None) ->
     if descriptor.media_type not in INDEXES:
         yield descriptor
         return
-    for one in read_index(blobs, descriptor).manifests:
+    for one in listed_in(blobs, read_index(blobs, descriptor)):
         if one.media_type in MANIFESTS and is_taken(one, taken) and is_for_a_machine(one):
             yield with_real_size(blobs, one)
+
+
+def listed_in(blobs: Blobs, index: Index) -> list[Descriptor]:
+    """Return what an index lists, with what the indexes inside it list in their place, as far as they are there.
+
+    Raises: BlobCorruptError; StoreAccessError.
+    """
+
+    def read_inner(inner: Descriptor) -> Index | None:
+        try:
+            return read_index(blobs, with_real_size(blobs, inner))
+        except BlobNotFoundError:
+            return None
+
+    try:
+        return leaves(index, read_inner)
+    except ValueError as error:
+        raise BlobCorruptError(f"an image index cannot be followed: {error}", hint=REBUILD) from error
+
+
+def inner_indexes(blobs: Blobs, index: Index) -> list[Descriptor]:
+    """Return the indexes that stand inside ``index`` and are there, innermost first.
+
+    Raises: BlobCorruptError; StoreAccessError.
+    """
+    found: dict[Digest, Descriptor] = {}
+    todo = [one for one in index.manifests if one.media_type in INDEXES]
+    while todo:
+        one = with_real_size(blobs, todo.pop())
+        with suppress(BlobNotFoundError):
+            inside = read_index(blobs, one).manifests if one.digest not in found else ()
+            found.pop(one.digest, None)
+            found[one.digest] = one
+            todo += [each for each in inside if each.media_type in INDEXES]
+    return list(found.values())[::-1]
 
 
 def is_taken(descriptor: Descriptor, taken: Taken) -> bool:
@@ -146,7 +186,7 @@ def blobs_of(blobs: Blobs, descriptor: Descriptor, taken: Taken = None) -> Itera
         if not is_index:
             yield from blobs_of(blobs, needed)
         elif is_taken(needed, taken):
-            yield from blobs_of(blobs, with_real_size(blobs, needed))
+            yield from blobs_of(blobs, with_real_size(blobs, needed), taken)
 
 
 def _descriptors_in(value: dict[str, Any]) -> Iterator[Descriptor]:

@@ -78,9 +78,10 @@ class Mender:
             known = Digest.parse(digest)
             descriptor = Descriptor(MEDIA_TYPE_INDEX, known, self._blobs.size(known))
             document = manifests.read_index(self._blobs, descriptor)
+            listed = [*manifests.inner_indexes(self._blobs, document), *manifests.listed_in(self._blobs, document)]
         except (DigestFormatError, StoreError):
             return []
         there = set(self._census.iter_digests())
-        taken = [one.digest for one in document.manifests if one.digest in there]
+        taken = [one.digest for one in listed if one.digest in there]
         top = replace(descriptor, media_type=document.media_type)
         return [index.make_index_entry(top, taken, reference) for reference in references] if taken else []

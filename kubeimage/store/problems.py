@@ -44,6 +44,15 @@ class Problems:
         except (BlobCorruptError, BlobNotFoundError, LayerError) as error:
             return error.message
 
+    def why_unusable(self, entry: JsonObject) -> str | None:
+        """Say which of a whole image's layers no command can use, and why.
+
+        Raises: StoreAccessError.
+        """
+        descriptor = index.image_of(entry)
+        needed = manifests.blobs_of(self._blobs, descriptor, index.taken_of(entry)) if descriptor else ()
+        return next((what for blob in needed if (what := self._census.why_unusable(blob)) is not None), None)
+
     def _problem_inside(self, entry: JsonObject, descriptor: Descriptor) -> str | None:
         """Look whether config, manifest and index say the same."""
         for manifest in manifests.iter_manifests(self._blobs, descriptor, index.taken_of(entry)):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import queue
 import threading
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, NamedTuple, Self, cast
 
+from kubeimage.errors import LayerError
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import Compression
 from kubeimage.image.oci import Descriptor
@@ -18,18 +20,116 @@ from kubeimage.store.records import Variant
 _WAITING = 2
 
 
-def look_inside(blob: Readable, descriptor: Descriptor, *, most: int) -> Variant:
-    """Decompress a blob and say which layer it holds.
+class Inside(NamedTuple):
+    """What a compressed blob holds.
+
+    Shape: ``unusable`` says why no command can use the layer, None where all can.
+    """
+
+    variant: Variant
+    unusable: LayerError | None
+
+
+def look_inside(blob: Readable, descriptor: Descriptor, *, most: int) -> Inside:
+    """Decompress a blob, and return which layer it holds and whether that is one.
 
     Units:  ``most`` in bytes of the layer's tar.
-    Raises: LayerFormatError, LayerTooLargeError.
+    Raises: LayerFormatError for damaged compression; LayerTooLargeError past ``most``.
     """
     noted = _Noted(blob)
-    diff_id, size = hashlib.sha256(), 0
-    for piece in decompress(noted, most=most):
-        diff_id.update(piece)
-        size += len(piece)
-    return Variant(Digest(diff_id.hexdigest()), size, descriptor.digest, descriptor.size, noted.kind)
+    tar = PassingTar(decompress(noted, most=most))
+    unusable = why_unusable(cast("BinaryIO", tar))
+    diff_id, size = tar.finish()
+    return Inside(Variant(diff_id, size, descriptor.digest, descriptor.size, noted.kind), unusable)
+
+
+def why_unusable(tar: BinaryIO) -> LayerError | None:
+    """Read a layer's headers, and return what no command could do anything with, None for a good layer.
+
+    Raises: StoreAccessError where it cannot be read.
+    """
+    from kubeimage.layer.reader import iter_entries
+
+    try:
+        for _ in iter_entries(tar):
+            pass
+    except LayerError as error:
+        return error
+    return None
+
+
+def named(error: LayerError, layer: Digest) -> LayerError:
+    """Return ``error`` with the layer that it is about."""
+    return type(error)(f"the layer {layer}: {error.message}", hint=error.hint)
+
+
+class PassingTar(io.RawIOBase):
+    """A tar that passes once, hashed while it does: it seeks forward only, or to its end."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._piece = b""
+        self._taken = 0
+        self._before = 0
+        self._hash = hashlib.sha256()
+        self._broken: LayerError | None = None
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say yes: forward."""
+        return True
+
+    def tell(self) -> int:
+        """Return how many bytes have passed."""
+        return self._before + self._taken
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Let bytes pass up to ``offset``, or to the end, and return where that is."""
+        while (whence == io.SEEK_END or self.tell() < offset) and self._fill():
+            left = len(self._piece) - self._taken
+            self._taken += left if whence == io.SEEK_END else min(left, offset - self.tell())
+        return self.tell()
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to ``size`` bytes, fewer only at the end.
+
+        Raises: LayerFormatError, LayerTooLargeError, as the source does.
+        """
+        parts: list[bytes] = []
+        while size > 0 and self._fill():
+            part = self._piece[self._taken : self._taken + size]
+            self._taken += len(part)
+            size -= len(part)
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def finish(self) -> tuple[Digest, int]:
+        """Let the rest pass, and return the digest and size of all.
+
+        Raises: what the source has raised, now or before.
+        """
+        if self._broken is not None:
+            raise self._broken
+        self.seek(0, io.SEEK_END)
+        return Digest(self._hash.hexdigest()), self.tell()
+
+    def _fill(self) -> bool:
+        """Whether there is a byte to read; the next piece is taken where the last one is used up."""
+        while self._taken == len(self._piece):
+            self._before += len(self._piece)
+            self._piece, self._taken = b"", 0
+            try:
+                self._piece = next(self._pieces)
+            except StopIteration:
+                return False
+            except LayerError as error:
+                self._broken = error
+                raise
+            self._hash.update(self._piece)
+        return True
 
 
 class _Noted:
@@ -60,7 +160,7 @@ class PassingLayer:
         self._descriptor = descriptor
         self._most = most
         self._pieces: queue.Queue[bytes] = queue.Queue(maxsize=_WAITING)
-        self._found: Variant | None = None
+        self._found: Inside | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="layer inspection", daemon=True)
         self._thread.start()
@@ -84,15 +184,17 @@ class PassingLayer:
             yield piece
 
     def finish(self) -> Variant:
-        """Say which layer it was.
+        """Return which layer it was.
 
-        Raises: LayerFormatError, LayerTooLargeError.
+        Raises: LayerFormatError, PathEscapeError, LayerTooLargeError for what no command could use afterwards.
         """
         self._end()
         if self._error is not None:
             raise self._error
         assert self._found is not None
-        return self._found
+        if self._found.unusable is not None:
+            raise named(self._found.unusable, self._descriptor.digest)
+        return self._found.variant
 
     def __enter__(self) -> Self:
         return self

@@ -81,7 +81,7 @@ class Variants:
             self._blobs.size(descriptor.digest)
             raise BlobCorruptError(f"the blob {descriptor.digest} is damaged", hint=REBUILD)
         with self._blobs.open(descriptor.digest) as blob:
-            variant = look_inside(blob, descriptor, most=Budget().of_layer(descriptor.size))
+            variant = look_inside(blob, descriptor, most=Budget().of_layer(descriptor.size)).variant
         if self._working:
             with suppress(StoreError):
                 self.add(variant)

@@ -1,9 +1,11 @@
 """Images in files: written whole and always alike, loaded all or none."""
 
+import bz2
 import gzip
 import hashlib
 import io
 import json
+import lzma
 import os
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +14,8 @@ from typing import Any
 
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.contracts import APP, CHANGESET, OTHER, make_image, one_file
 from kubeimage.api.archives import ArchiveFormat, load_images, save_image
@@ -27,8 +31,10 @@ from kubeimage.image.platform import Platform
 from kubeimage.layer.compression import Coding
 from kubeimage.protocols.transfer import Budget
 from kubeimage.store import Store
+from tests.kubeimage.image.test_fields import ODD, PYTHONS_WORDS, places
+from tests.kubeimage.image.test_fields import replaced as with_part
 from tests.kubeimage.store.foreign import make_foreign, make_index
-from tests.kubeimage.store.test_arrivals import TAR, UPPER, bring, bring_index
+from tests.kubeimage.store.test_arrivals import NESTINGS, TAR, UPPER, bring, bring_index
 
 ARM64 = Platform("linux", "arm64")
 FORMATS: list[ArchiveFormat] = ["oci-archive", "docker-archive", "sealer"]
@@ -104,8 +110,15 @@ def test_layers_are_compressed_on_wish(root: str, built: Any, elsewhere: str, ar
     assert is_sound(elsewhere)
 
 
+def in_two_streams(data: bytes) -> bytes:
+    """Compress as ``xz`` does where two files follow one another, with padding between them."""
+    return lzma.compress(data[:1000]) + bytes(8) + lzma.compress(data[1000:])
+
+
 @pytest.mark.parametrize(
-    "pack", [gzip.compress, zstandard.compress, lambda data: data], ids=["gzip", "zstd", "as it is"]
+    "pack",
+    [gzip.compress, zstandard.compress, lzma.compress, bz2.compress, in_two_streams, lambda data: data],
+    ids=["gzip", "zstd", "xz", "bzip2", "xz in two streams", "as it is"],
 )
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_file_may_be_compressed(
@@ -297,7 +310,7 @@ def replaced(name: str, data: bytes) -> Change:
         pytest.param(lambda _files: {}, "it is empty", id="empty"),
         pytest.param(lambda _files: {"a": b"", "b": b""}, "it holds 'a', 'b'", id="something else"),
         pytest.param(lambda files: {**files, "../evil": b""}, r"'\.\./evil'", id="above the root"),
-        pytest.param(lambda files: {**files, "/etc/evil": b""}, "evil", id="absolute"),
+        pytest.param(lambda files: {**files, "/../evil": b""}, "evil", id="above the root of all"),
         pytest.param(lambda files: {**files, "index.json/x": b""}, "index.json", id="below a file"),
     ],
 )
@@ -431,6 +444,114 @@ def test_what_is_no_archive_is_refused(elsewhere: str, archive: str, data: bytes
 
     with pytest.raises(ArchiveError):
         load_images(archive, root=elsewhere)
+
+
+@pytest.mark.parametrize(("pack", "name"), [(lzma.compress, "xz"), (bz2.compress, "bzip2")])
+@pytest.mark.parametrize("spoil", [lambda data: data[:-20], lambda data: data[:40] + b"x" * 40 + data[80:]])
+def test_a_damaged_archive_is_called_by_what_it_is_compressed_with(
+    elsewhere: str, archive: str, pack: Callable[[bytes], bytes], name: str, spoil: Callable[[bytes], bytes]
+) -> None:
+    Path(archive).write_bytes(spoil(pack(os.urandom(5000))))
+
+    with pytest.raises(ArchiveError, match=f"compressed with {name}"):
+        load_images(archive, root=elsewhere)
+
+
+OTHER_THINGS = {
+    "empty": (b"", "the file is empty"),
+    "text": (b"apiVersion: v1\n" * 100, "it is no tar"),
+    "a little text": (b"hello\n", "it is no tar"),
+    "compressed text": (gzip.compress(b"hello\n" * 500), "it is no tar"),
+}
+
+
+@pytest.mark.parametrize(("data", "expected"), OTHER_THINGS.values(), ids=OTHER_THINGS)
+def test_what_is_no_tar_is_not_called_a_damaged_one(elsewhere: str, archive: str, data: bytes, expected: str) -> None:
+    Path(archive).write_bytes(data)
+
+    with pytest.raises(ArchiveError, match=expected) as caught:
+        load_images(archive, root=elsewhere)
+
+    assert "damaged" not in (caught.value.hint or "")
+
+
+OTHER_ARCHIVES = {
+    "a Helm chart": ({"c/Chart.yaml": b"name: c"}, "a Helm chart"),
+    "docker export": ({"bin/sh": b"x", "etc/passwd": b"r"}, "docker export"),
+    "skopeo's dir:": ({"version": b"1.1", "manifest.json": b'{"schemaVersion":2}'}, "dir: form"),
+    "old docker save": ({"repositories": b"{}", f"{'1' * 64}/layer.tar": b""}, "before version 1.10"),
+}
+
+
+@pytest.mark.parametrize(("files", "expected"), OTHER_ARCHIVES.values(), ids=OTHER_ARCHIVES)
+def test_an_archive_of_something_else_is_called_by_its_name(
+    elsewhere: str, archive: str, files: Mapping[str, bytes], expected: str
+) -> None:
+    rewrite(archive, files)
+
+    with pytest.raises(ArchiveError, match=expected) as caught:
+        load_images(archive, root=elsewhere)
+
+    assert caught.value.hint
+
+
+@given(st.data())
+def test_whatever_an_archive_lists_is_loaded_or_refused_in_our_words(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("archives")
+    config = b'{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}'
+    listed = [{"Config": "c.json", "Layers": [], "RepoTags": ["a:b"]}]
+    way = data.draw(st.sampled_from(list(places(listed))))
+    odd = data.draw(st.sampled_from(ODD) | st.sampled_from(["../../etc/passwd", "c.json/", [["c.json"]]]))
+    rewrite(f"{folder}/a.tar", {"manifest.json": json.dumps(with_part(listed, way, odd)).encode(), "c.json": config})
+
+    said = ""
+    try:
+        load_images(f"{folder}/a.tar", root=f"{folder}/store")
+    except KubeimageError as error:
+        said = error.message
+    assert not PYTHONS_WORDS.search(said)
+
+
+@pytest.mark.parametrize("listed", [b"null", b"[]"])
+def test_of_a_nameless_image_of_docker_25_its_own_list_counts(elsewhere: str, archive: str, listed: bytes) -> None:
+    image = make_foreign(TAR, kind="none")
+    files = {f"blobs/sha256/{digest.hex}": data for digest, data in image.blobs.items()}
+    config, layers = image.config.digest.hex, [f"blobs/sha256/{one.digest.hex}" for one in image.layers]
+    own = [{"Config": f"blobs/sha256/{config}", "RepoTags": None, "Layers": layers}]
+    files |= {
+        "oci-layout": b'{"imageLayoutVersion":"1.0.0"}',
+        "index.json": b'{"schemaVersion":2,"manifests":%b}' % listed,
+        "manifest.json": json.dumps(own).encode(),
+    }
+    rewrite(archive, files)
+
+    (loaded,) = load_images(archive, root=elsewhere)
+
+    assert [image_id for _, _, image_id in loaded.arrival.images] == [image.config.digest]
+
+
+@pytest.mark.parametrize("nesting", NESTINGS.values(), ids=NESTINGS)
+def test_indexes_inside_an_index_travel_in_a_file(
+    root: str, store: Store, elsewhere: str, archive: str, nesting: Callable[..., tuple[bytes, list[bytes]]]
+) -> None:
+    images = [make_foreign(TAR), make_foreign(UPPER, architecture="arm64")]
+    top, inner = nesting(*images)
+    with store.importing() as importer:
+        for data in inner:
+            importer.put_manifest(data)
+        for image in images:
+            image.put_blobs(importer)
+            importer.put_manifest(image.manifest)
+        importer.commit(top, [APP])
+
+    save_image("app:v1", archive, root=root)
+    (loaded,) = load_images(archive, root=elsewhere)
+
+    assert loaded.arrival.top.digest == Digest.of(top)
+    assert len(loaded.arrival.images) == 2
+    assert is_sound(elsewhere)
 
 
 def test_of_two_images_none_is_loaded_where_one_is_damaged(

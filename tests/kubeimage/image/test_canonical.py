@@ -41,7 +41,7 @@ def test_what_could_not_be_written_again_is_refused(data: str | bytes) -> None:
 
 
 def test_an_object_is_wanted() -> None:
-    with pytest.raises(ValueError, match="expected a JSON object, found list"):
+    with pytest.raises(ValueError, match="it is no JSON object, but a list"):
         canonical.decode(b"[]")
 
 

@@ -1,5 +1,6 @@
 """Whole images from a registry that may do anything, into a real store."""
 
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ from harness.fakes.registry import (
 )
 from harness.fakes.registry.faults import Fault
 from kubeimage.errors import PlatformMismatchError, RegistryContentError, RegistryError
-from kubeimage.image.media_types import Compression, Format
+from kubeimage.image.media_types import INDEX, MANIFEST, Compression, Format
 from kubeimage.image.oci import Descriptor, Index
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
@@ -33,6 +34,7 @@ from kubeimage.registry.registries import Registries
 from kubeimage.settings import HostSettings, MirrorSettings, Settings
 from kubeimage.store import Store
 from tests.kubeimage.store.foreign import Foreign, make_foreign, tar_of
+from tests.kubeimage.store.test_arrivals import NESTINGS
 
 from .conftest import IMPATIENT, REPOSITORY
 
@@ -281,6 +283,40 @@ def test_all_platforms_come_where_all_are_wanted(fake_registry: FakeRegistry, pu
     assert [platform for platform, *_ in arrival.images] == [AMD64, ARM64]
     assert arrival.top.digest == fake_registry.tags(REPOSITORY)["v1"]
     assert index.to_bytes() == fake_registry.manifest(REPOSITORY, "v1").data
+
+
+@pytest.mark.parametrize("nesting", NESTINGS.values(), ids=NESTINGS)
+@pytest.mark.parametrize("wanted", [(AMD64,), (ARM64,), (AMD64, ARM64)], ids=["amd64", "arm64", "both"])
+def test_indexes_inside_an_index_are_followed(
+    fake_registry: FakeRegistry, pull: Puller, nesting: Callable[..., Any], wanted: tuple[Platform, ...]
+) -> None:
+    images = [make_foreign(LOWER), make_foreign(UPPER, architecture="arm64")]
+    top, inner = nesting(*images)
+    for image in images:
+        publish(fake_registry, image, None)
+    for data in inner:
+        fake_registry.put_manifest(REPOSITORY, None, data, INDEX)
+    fake_registry.put_manifest(REPOSITORY, "v1", top, INDEX)
+
+    arrival = pull(fake_registry, *wanted)
+
+    assert [platform for platform, _, _ in arrival.images] == [*wanted]
+    assert pull.damages() == []
+
+
+def test_what_is_no_image_is_called_by_its_type(fake_registry: FakeRegistry, pull: Puller) -> None:
+    config, chart = b'{"name":"c","version":"1.0.0"}', b"chart"
+    for data in (config, chart):
+        fake_registry.put_blob(REPOSITORY, data)
+    manifest = {
+        "schemaVersion": 2,
+        "config": Descriptor.of("application/vnd.cncf.helm.config.v1+json", config).to_json(),
+        "layers": [Descriptor.of("application/vnd.cncf.helm.chart.content.v1.tar+gzip", chart).to_json()],
+    }
+    fake_registry.put_manifest(REPOSITORY, "v1", json.dumps(manifest).encode(), MANIFEST)
+
+    with pytest.raises(RegistryContentError, match=r"no container image: .*application/vnd\.cncf\.helm\.config\.v1"):
+        pull(fake_registry)
 
 
 def test_a_platform_that_is_not_there_is_told_with_those_that_are(fake_registry: FakeRegistry, pull: Puller) -> None:

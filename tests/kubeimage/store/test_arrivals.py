@@ -1,9 +1,10 @@
 """Images from elsewhere: kept byte for byte, verified first, and shown all at once."""
 
+import json
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from kubeimage.errors import (
 )
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import Layer
-from kubeimage.image.media_types import Compression, Format
+from kubeimage.image.media_types import INDEX, Compression, Format
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
 from kubeimage.protocols.transfer import Arrival, Budget, Importer
@@ -241,6 +242,85 @@ def test_an_index_is_kept_with_those_of_its_images_that_came(store: Store, blob_
     assert [(one.platform, one.image_id) for one in store.images.records()] == [(AMD64, ours.config.digest)]
     assert store.images.get(APP, ARM64) is None
     assert store.check() == []
+
+
+def nest(*listed: tuple[bytes, Mapping[str, Any] | None]) -> bytes:
+    """Make an index of indexes, each with its platform or none."""
+    described = [
+        {**Descriptor.of(INDEX, data).to_json(), **({"platform": platform} if platform else {})}
+        for data, platform in listed
+    ]
+    return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": described}).encode()
+
+
+NESTINGS: dict[str, Callable[[Foreign, Foreign], tuple[bytes, list[bytes]]]] = {
+    "one in another": lambda ours, theirs: _nested_once(make_index([("amd64", ours), ("arm64", theirs)])),
+    "one for each platform": lambda ours, theirs: _nested_each(
+        (make_index([("amd64", ours)]), {"os": "linux", "architecture": "amd64"}),
+        (make_index([("arm64", theirs)]), {"os": "linux", "architecture": "arm64"}),
+    ),
+    "three deep": lambda ours, theirs: _nested_twice(make_index([("amd64", ours), ("arm64", theirs)])),
+}
+
+
+def _nested_once(inner: bytes) -> tuple[bytes, list[bytes]]:
+    return nest((inner, None)), [inner]
+
+
+def _nested_twice(inner: bytes) -> tuple[bytes, list[bytes]]:
+    outer = nest((inner, None))
+    return nest((outer, None)), [inner, outer]
+
+
+def _nested_each(*listed: tuple[bytes, Mapping[str, Any]]) -> tuple[bytes, list[bytes]]:
+    return nest(*listed), [inner for inner, _ in listed]
+
+
+@pytest.mark.parametrize("nesting", NESTINGS.values(), ids=NESTINGS)
+def test_indexes_inside_an_index_are_followed(
+    store: Store, blob_path: BlobPath, nesting: Callable[[Foreign, Foreign], tuple[bytes, list[bytes]]]
+) -> None:
+    ours, theirs = make_foreign(TAR), make_foreign(UPPER, architecture="arm64")
+    top, inner = nesting(ours, theirs)
+    with store.importing() as importer:
+        for data in inner:
+            importer.put_manifest(data)
+        for image in (ours, theirs):
+            image.put_blobs(importer)
+            importer.put_manifest(image.manifest)
+        arrival = importer.commit(top, [APP])
+
+    assert {platform for platform, _, _ in arrival.images} == {AMD64, ARM64}
+    assert [str(one.platform) for one in store.images.records()] == ["linux/amd64", "linux/arm64"]
+    assert store.check() == []
+    store.collect_garbage()
+    assert all(blob_path(Digest.of(data)).read_bytes() == data for data in (top, *inner))
+    store.images.remove(APP)
+    store.collect_garbage(keep_cache=False)
+    assert not any(blob_path(Digest.of(data)).exists() for data in (top, *inner, ours.manifest))
+
+
+def test_one_platform_of_an_index_inside_an_index_can_come_alone(store: Store) -> None:
+    ours, theirs = make_foreign(TAR), make_foreign(UPPER, architecture="arm64")
+    top, (inner,) = _nested_once(make_index([("amd64", ours), ("arm64", theirs)]))
+    with store.importing() as importer:
+        importer.put_manifest(inner)
+        ours.put_blobs(importer)
+        importer.put_manifest(ours.manifest)
+        arrival = importer.commit(top, [APP])
+
+    assert [one.digest for one in arrival.absent] == [theirs.descriptor.digest]
+    assert [str(one.platform) for one in store.images.records()] == ["linux/amd64"]
+    assert store.check() == []
+
+
+def test_indexes_that_stand_in_one_another_too_deep_are_refused(store: Store) -> None:
+    data = make_index([("amd64", make_foreign(TAR))])
+    with pytest.raises(BlobCorruptError, match="stand in one another"), store.importing() as importer:
+        for _ in range(6):
+            importer.put_manifest(data)
+            data = nest((data, None))
+        importer.commit(data, [APP])
 
 
 def test_a_platform_that_comes_later_joins_those_that_are_there(store: Store) -> None:
