@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from kubeimage.context.ignore import IGNORE_FILE, NO_RULES, IgnoreRules
 from kubeimage.context.names import AUTH_LIST, are_plain, auth_list_warnings, check_name, looks_secret, secret_warnings
-from kubeimage.context.placement import PlacedTree, Placement, directories_above, merge, place
+from kubeimage.context.placement import PlacedTree, Placement, directories_above, filled_directory, merge, place
 from kubeimage.context.sources import SourceFinder
 from kubeimage.context.tree import Node
 from kubeimage.errors import UnsupportedSourceError
@@ -108,7 +108,9 @@ class MemoryContext:
         secrets: list[str] = []
         trees = [self._tree(placement, request, finder.auth_lists, secrets) for placement in placements]
         warnings = [*auth_list_warnings(finder.auth_lists), *secret_warnings(secrets)]
-        return Collected(merge(trees), directories_above(placements), tuple(dict.fromkeys(warnings)))
+        entries = merge(trees)
+        into = filled_directory(request, placements, entries)
+        return Collected(entries, directories_above(placements), tuple(dict.fromkeys(warnings)), into)
 
     def with_digests(self, entries: Sequence[Entry]) -> list[Entry]:
         """Give ``entries`` with the ``digest`` of every FILE."""

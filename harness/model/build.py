@@ -160,9 +160,9 @@ class Work:
         if isinstance(instruction, Copy):
             names, destination = self._names(instruction, values)
             copy = names, destination, instruction.exact, instruction.chmod
-            collected, folders = sources.collect(self.context, copy)
+            collected, folders, filled = sources.collect(self.context, copy)
             key = (*self.key, ("COPY", copy, _frozen((collected,))))
-            layer = sources.land(collected, folders, self.tree)
+            layer = sources.land(collected, folders, filled, self.tree)
             self._add(instruction, key, layer if apply(self.tree, layer) != self.tree else None)
         elif isinstance(instruction, Run):
             seen = {name: value for name, value in values.items() if value is not None}

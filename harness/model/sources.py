@@ -20,9 +20,10 @@ Copy = tuple[tuple[str, ...], str, bool, int | None]
 """Sources, destination, exact, chmod: all expanded."""
 
 
-def collect(context: Context, copy: Copy) -> tuple[dict[str, Item], list[str]]:
-    """Give what a COPY puts into its layer, by its place, and the folders that must be there for it.
+def collect(context: Context, copy: Copy) -> tuple[dict[str, Item], list[str], str | None]:
+    """Return what a COPY puts into its layer, by its place, and the folders that must be there for it.
 
+    The third is the folder that --exact only fills: where the image has one, that stays as it is.
     Raises: Failed.
     """
     sources, destination, exact, chmod = copy
@@ -38,7 +39,8 @@ def collect(context: Context, copy: Copy) -> tuple[dict[str, Item], list[str]]:
         landed[at] = path, node
     first, place = placed[0]
     folder = place if first.inside else parent(place)
-    return _link(context, landed), [*folders_above(folder), folder] if folder else []
+    filled = place if exact and not first.inside and isinstance(landed[place][1], Folder) else None
+    return _link(context, landed), [*folders_above(folder), folder] if folder else [], filled
 
 
 def read_by(context: Context, source: str) -> list[str]:
@@ -49,16 +51,20 @@ def read_by(context: Context, source: str) -> list[str]:
     return [path for match in find(context, source) for path, _ in _walk(context, match, "")]
 
 
-def land(collected: dict[str, Item], folders: list[str], image: Tree) -> Layer:
-    """Give the layer: what was collected behind the symlinks of the image, and the folders that it stands in."""
+def land(collected: dict[str, Item], folders: list[str], filled: str | None, image: Tree) -> Layer:
+    """Return the layer: what was collected behind the symlinks of the image, and the folders that it stands in."""
     layer = dict(collected)
+    if filled is not None:
+        behind = _rebase(filled, folders[-1], _resolve_in_image(image, folders[-1])) if folders else filled
+        there = image.get(behind)
+        layer[filled] = Folder(there.mode) if isinstance(there, Folder) else layer[filled]
     if folders:
         written, real = folders[-1], _resolve_in_image(image, folders[-1])
         layer = {
             _rebase(path, written, real): HardLink(_rebase(item.path, written, real))
             if isinstance(item, HardLink)
             else item
-            for path, item in collected.items()
+            for path, item in layer.items()
         }
         for folder in [*folders_above(real), real] if real else []:
             there = image.get(folder)

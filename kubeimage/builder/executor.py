@@ -245,9 +245,9 @@ class _Build:
         if self.hitting and (hit := self.parts.cache.lookup(key)) is not None:
             return self._hit(step, key, hit)
         why = self._why_missed(key)
-        below, keep_failed = self.rootfs.diff_ids, self.plan.options.keep_failed
+        keep_failed = self.plan.options.keep_failed
         made = steps.run(
-            step, command, below, self.parts, lambda data: self._output(step, data), keep_failed=keep_failed
+            step, command, self.rootfs, self.parts, lambda data: self._output(step, data), keep_failed=keep_failed
         )
         return self._missed(step, key, made, why)
 

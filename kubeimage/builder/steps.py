@@ -12,15 +12,13 @@ from kubeimage.builder.plan import Step
 from kubeimage.builder.rootfs import Rootfs
 from kubeimage.errors import CommandError, CommandTimeoutError
 from kubeimage.image.digest import Digest
-from kubeimage.layer.entry import Entry, Kind, directory, with_digest
+from kubeimage.layer.entry import Entry, Kind, directory_as, with_digest
 from kubeimage.layer.names import ancestors
 from kubeimage.protocols.cachekey import CacheKey, Fields
 from kubeimage.protocols.context import Collected
 from kubeimage.protocols.layers import LayerStore, StoredLayer
 from kubeimage.protocols.running import Command, CommandResult, CommandRunner, Mounter
 from kubeimage.values import dataclass
-
-_DEFAULT_DIRECTORY_MODE = 0o755
 
 
 @dataclass(frozen=True)
@@ -90,19 +88,25 @@ def copy(collected: Collected, rootfs: Rootfs, layers: LayerStore, *, mtime: int
 def _land(collected: Collected, rootfs: Rootfs, mtime: int) -> tuple[list[Entry], Sequence[Entry]]:
     """Give the directories that the destination implies, and the entries where they land: behind the symlinks below."""
     if not collected.directories:
-        return [], collected.entries
+        return [], _into_existing(collected.entries, collected, rootfs, "")
     written = collected.directories[-1]
     real = rootfs.resolve_directory(written)
     landed = collected.entries if real == written else [_move(entry, written, real) for entry in collected.entries]
     own = {entry.path for entry in landed}
     implied = [path for path in (*ancestors(real), real) if path and path not in own]
-    return [_parent(path, rootfs)._replace(mtime=mtime) for path in implied], landed
+    parents = [directory_as(path, rootfs.get(path))._replace(mtime=mtime) for path in implied]
+    return parents, _into_existing(landed, collected, rootfs, real)
 
 
-def _parent(path: str, rootfs: Rootfs) -> Entry:
-    """Give a directory with the mode that it has below."""
+def _into_existing(landed: Sequence[Entry], collected: Collected, rootfs: Rootfs, real: str) -> Sequence[Entry]:
+    """Let the directory that entries go into stay as it is below, where it is there already."""
+    if collected.into is None:
+        return landed
+    path = _rebase(collected.into, collected.directories[-1] if collected.directories else "", real)
     below = rootfs.get(path)
-    return directory(path, below.mode if below is not None else _DEFAULT_DIRECTORY_MODE)
+    if below is None or below.kind is not Kind.DIRECTORY:
+        return landed
+    return [directory_as(path, below)._replace(mtime=one.mtime) if one.path == path else one for one in landed]
 
 
 def _move(entry: Entry, written: str, real: str) -> Entry:
@@ -118,7 +122,7 @@ def _rebase(path: str, written: str, real: str) -> str:
 def run(
     step: Step,
     command: Command,
-    below: Sequence[Digest],
+    rootfs: Rootfs,
     parts: RunParts,
     output: Callable[[bytes], None],
     *,
@@ -128,14 +132,20 @@ def run(
 
     Raises: CommandError, MountError, SandboxError.
     """
-    with parts.mounter.mount(below) as mount:
+    with parts.mounter.mount(rootfs.diff_ids) as mount:
         result = parts.runner.run(command, mount, output)
         if result.timed_out or result.status:
             if keep_failed is not None:
                 mount.keep(keep_failed)
             raise _failure(step, command, result, keep_failed)
-        changes = [entry._replace(mtime=step.mtime) for entry in mount.changes()]
+        changes = [with_owner(entry, rootfs)._replace(mtime=step.mtime) for entry in mount.changes()]
         return Made(parts.layers.put(changes), changes) if changes else Made(None)
+
+
+def with_owner(entry: Entry, rootfs: Rootfs) -> Entry:
+    """A mount shows all as root's; a directory that the RUN may not have touched goes on to be whose it was."""
+    below = rootfs.get(entry.path) if entry.kind is Kind.DIRECTORY else None
+    return entry if below is None or below.kind is not Kind.DIRECTORY else entry._replace(owner=below.owner)
 
 
 def _failure(step: Step, command: Command, result: CommandResult, kept: str | None) -> CommandError:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from kubeimage.context.ignore import IGNORE_FILE, NO_RULES, IgnoreRules
 from kubeimage.context.names import auth_list_warnings, secret_warnings
-from kubeimage.context.placement import directories_above, merge, place
+from kubeimage.context.placement import directories_above, filled_directory, merge, place
 from kubeimage.context.reading import ContentHasher, unreadable
 from kubeimage.context.sources import SourceFinder
 from kubeimage.context.statindex import StatIndex
@@ -46,7 +46,8 @@ class ContextCollector:
         placements = place(matches, request)
         entries = merge([walk.collect(placement) for placement in placements])
         warnings = [*auth_list_warnings([*finder.auth_lists, *walk.auth_lists]), *secret_warnings(walk.secrets)]
-        return Collected(entries, directories_above(placements), tuple(dict.fromkeys(warnings)))
+        into = filled_directory(request, placements, entries)
+        return Collected(entries, directories_above(placements), tuple(dict.fromkeys(warnings)), into)
 
     def with_digests(self, entries: Sequence[Entry]) -> list[Entry]:
         """Give ``entries`` with the ``digest`` of every FILE, reading only what is not known from before.

@@ -162,6 +162,17 @@ def directories_above(placements: Iterable[Placement]) -> tuple[str, ...]:
     return ()
 
 
+def filled_directory(request: CopyRequest, placements: Sequence[Placement], entries: Sequence[Entry]) -> str | None:
+    """Return the directory that the entries of a COPY --exact go into, where its source is a directory.
+
+    It is among ``entries``, in case that there is none in the image; one that is there stays as it is.
+    """
+    if not request.exact or not entries or placements[0].contents:
+        return None
+    first = entries[0]
+    return first.path if first.kind is Kind.DIRECTORY and first.path == placements[0].destination else None
+
+
 def _link(entries: Sequence[Entry], owners: Mapping[str, PlacedTree]) -> list[Entry]:
     """Make hard links of files that are one file under several names of the context.
 

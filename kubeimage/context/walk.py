@@ -13,7 +13,7 @@ from kubeimage.context.placement import PlacedTree, Placement
 from kubeimage.context.reading import unreadable
 from kubeimage.context.tree import Node
 from kubeimage.errors import UnsupportedSourceError
-from kubeimage.layer.entry import Entry, Kind, identity_of
+from kubeimage.layer.entry import ROOT, Entry, Kind, identity_of
 from kubeimage.protocols.context import CopyRequest
 
 _SYMLINK_MODE = 0o777
@@ -149,7 +149,7 @@ class Walk:
             if status.st_nlink > 1:
                 inodes[path] = (status.st_dev, status.st_ino)
             identity = identity_of(status)
-            return _new(Entry, (path, _FILE, mode, identity[0], "", mtime, (), absolute, identity, None))
+            return _new(Entry, (path, _FILE, mode, identity[0], "", mtime, (), ROOT, absolute, identity, None))
         if kind == _DIRECTORY:
             return Entry(path, Kind.DIRECTORY, mode, mtime=mtime)
         if kind == stat.S_IFLNK:

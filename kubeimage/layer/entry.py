@@ -29,6 +29,12 @@ class Kind(Enum):
     __hash__ = object.__hash__
 
 
+Owner = tuple[int, int]
+"""User and group, by their numbers."""
+
+ROOT: Owner = (0, 0)
+
+
 class FileIdentity(NamedTuple):
     """What tells, without reading, that a file is still the one that was looked at."""
 
@@ -53,6 +59,8 @@ class Entry(NamedTuple):
     Shape:  ``path`` is relative to the root, parted by ``/``, without a leading or trailing one. A WHITEOUT's path is
             the path it deletes, an OPAQUE's is the directory it empties (``""`` for the root).
             ``target`` is a SYMLINK's text, or the path of a HARDLINK's first name.
+            ``owner`` is whose the entry is in its layer. What a step makes is root's; a directory that it only needs
+            keeps the owner that it has below.
             ``source`` is a FILE's content: the bytes themselves, or the absolute path of a file that holds them; None
             where the entry was read from a layer's headers.
             ``identity`` is what the file at ``source`` was when it was looked at; who reads it checks that.
@@ -67,6 +75,7 @@ class Entry(NamedTuple):
     target: str = ""
     mtime: int = 0
     xattrs: tuple[tuple[str, bytes], ...] = ()
+    owner: Owner = ROOT
     source: bytes | str | None = None
     identity: FileIdentity | None = None
     digest: bytes | None = None
@@ -80,6 +89,13 @@ def file(path: str, content: bytes, mode: int = 0o644) -> Entry:
 def directory(path: str, mode: int = 0o755) -> Entry:
     """Make a DIRECTORY."""
     return Entry(path, Kind.DIRECTORY, mode)
+
+
+def directory_as(path: str, below: Entry | None) -> Entry:
+    """Return the DIRECTORY ``path`` as it stands ``below``, a new one where none stands there."""
+    if below is None or below.kind is not Kind.DIRECTORY:
+        return directory(path)
+    return Entry(path, Kind.DIRECTORY, below.mode, xattrs=below.xattrs, owner=below.owner)
 
 
 def symlink(path: str, target: str) -> Entry:

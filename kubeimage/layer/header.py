@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from kubeimage.errors import LayerFormatError
 from kubeimage.layer import pax
-from kubeimage.layer.entry import OPAQUE_MARKER, WHITEOUT_PREFIX, Entry, Kind
+from kubeimage.layer.entry import OPAQUE_MARKER, ROOT, WHITEOUT_PREFIX, Entry, Kind, Owner
 from kubeimage.layer.names import check_path
 
 BLOCK = 512
@@ -20,7 +20,7 @@ PADDING = tuple(bytes(-size % BLOCK) for size in range(BLOCK))
 WHITEOUT_MODE = 0o644
 
 _MAX_USTAR_NUMBER = 8**11 - 1
-_OWNERS = b"0000000\0" * 2
+_MAX_USTAR_OWNER = 8**7 - 1
 _MAGIC = b"ustar\00000" + bytes(64) + b"0000000\0" * 2
 _PAX_NAME = b"././@PaxHeader"
 _FLAGS = {
@@ -48,6 +48,7 @@ def render_header(entry: Entry) -> bytes:
             len(path) <= 100
             and path.isascii()
             and not entry.xattrs
+            and entry.owner == ROOT
             and size <= _MAX_USTAR_NUMBER
             and 0 <= mtime <= _MAX_USTAR_NUMBER
         ):
@@ -95,6 +96,11 @@ def _render_any(entry: Entry, path: str, mode: int, target: str) -> bytes:
         records.append(("size", b"%d" % size))
     if not _fits(entry):
         records.append(("mtime", b"%d" % entry.mtime))
+    records += [
+        (key, b"%d" % number)
+        for key, number in zip(("uid", "gid"), entry.owner, strict=True)
+        if number > _MAX_USTAR_OWNER
+    ]
     records += _xattr_records(entry)
     block = _render_block(
         name,
@@ -104,6 +110,7 @@ def _render_any(entry: Entry, path: str, mode: int, target: str) -> bytes:
         entry.mtime if _fits(entry) else 0,
         link=link,
         prefix=prefix,
+        owner=entry.owner,
     )
     return _render_pax(records) + block if records else block
 
@@ -142,9 +149,17 @@ def _render_pax(records: list[tuple[str, bytes]]) -> bytes:
 
 
 def _render_block(
-    name: bytes, flag: bytes, mode: int, size: int, mtime: int, *, link: bytes = b"", prefix: bytes = b""
+    name: bytes,
+    flag: bytes,
+    mode: int,
+    size: int,
+    mtime: int,
+    *,
+    link: bytes = b"",
+    prefix: bytes = b"",
+    owner: Owner = ROOT,
 ) -> bytes:
-    head, times, tail, template_sum = _template(flag, mode, mtime)
+    head, times, tail, template_sum = _template(flag, mode, mtime, owner)
     digits = b"%011o" % size
     checksum = template_sum + sum(name) + sum(digits)
     if link or prefix:
@@ -154,9 +169,10 @@ def _render_block(
 
 
 @lru_cache(maxsize=256)
-def _template(flag: bytes, mode: int, mtime: int) -> tuple[bytes, bytes, bytes, int]:
+def _template(flag: bytes, mode: int, mtime: int, owner: Owner) -> tuple[bytes, bytes, bytes, int]:
     """What stands before the size, between it and the checksum, and after; and the sum of all that."""
-    head = b"%07o\0%b" % (mode & 0o7777, _OWNERS)
+    uid, gid = (number if number <= _MAX_USTAR_OWNER else 0 for number in owner)
+    head = b"%07o\0%07o\0%07o\0" % (mode & 0o7777, uid, gid)
     times = b"\0%011o\0" % mtime
     tail = _tail(flag, b"", b"")
     return head, times, tail, sum(head) + sum(times) + sum(tail) + 8 * ord(" ")

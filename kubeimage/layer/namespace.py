@@ -47,7 +47,7 @@ class Namespace:
             raise LayerFormatError(f"the hard link {path!r} leads to {target!r}, which does not come before it")
         first, offset = self._leaves[target]
         if first.kind is Kind.FILE:
-            return Entry(path, Kind.HARDLINK, first.mode, target=first.path, mtime=first.mtime), offset
+            return first._replace(path=path, kind=Kind.HARDLINK, size=0, target=first.path, xattrs=()), offset
         return first._replace(path=path), offset
 
     def size_of(self, path: str) -> int:

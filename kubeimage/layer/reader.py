@@ -5,7 +5,7 @@ refused, and so is what would reach outside the root. Nothing is extracted here.
 
 Names are read as tar readers do: ``/a``, ``./a`` and ``.//a`` are ``a``. The end-of-archive blocks may be missing.
 
-Not kept: owners (all is 0:0), times below a second, an entry for the root itself (``./``, ``/``). A hard link has the
+Not kept: names of owners, times below a second, an entry for the root itself (``./``, ``/``). A hard link has the
 mode and time of its first file, whatever its own header says; a hard link to a symlink or fifo is given as another of
 these. A device node is given as a WHITEOUT: it hides what stands there below, and no tree of ours holds devices.
 
@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from kubeimage.errors import LayerFormatError, LayerTooLargeError, StoreAccessError
 from kubeimage.layer import pax
-from kubeimage.layer.block import LARGEST, Block, parse_block
+from kubeimage.layer.block import LARGEST, LARGEST_OWNER, Block, parse_block
 from kubeimage.layer.entry import OPAQUE_MARKER, WHITEOUT_PREFIX, Entry, Kind
 from kubeimage.layer.header import BLOCK
 from kubeimage.layer.names import check_path, plain_path
@@ -229,13 +229,14 @@ class _Archive:
             link=records.get("linkpath") or long_link or header.link,
             size=_parse_size(records["size"]) if records.get("size") else header.size,
             mtime=_parse_time(records["mtime"]) if records.get("mtime") else header.mtime,
+            owner=(_parse_owner(records, "uid", header.owner[0]), _parse_owner(records, "gid", header.owner[1])),
         )
         prefix = pax.XATTR_PREFIX
         return merged, tuple(sorted((key[len(prefix) :], records[key]) for key in records if key.startswith(prefix)))
 
     def _take(self, header: Block, xattrs: Xattrs, position: int) -> tuple[Entry, int] | None:
         """Make the entry of a header; None for one that is the root's."""
-        raw, flag, mode, size, mtime, link = header
+        raw, flag, mode, size, mtime, link, owner = header
         text = _decode(raw)
         kind = Kind.FILE if flag == b"0" and text[-1:] != "/" else _kind_of(header, text)
         name = plain_path(text) if text else text
@@ -248,15 +249,15 @@ class _Archive:
         check_path(name)
         if kind is Kind.DIRECTORY:
             self.namespace.add_directory(name)
-            return Entry(name, kind, mode, 0, "", mtime, xattrs), position
+            return Entry(name, kind, mode, 0, "", mtime, xattrs, owner), position
         if kind is Kind.FILE or kind is Kind.FIFO:
-            entry = Entry(name, kind, mode, size, "", mtime, xattrs)
+            entry = Entry(name, kind, mode, size, "", mtime, xattrs, owner)
         elif kind is Kind.HARDLINK:
             entry, position = self.namespace.resolve(name, plain_path(_decode(link) or "."))
         elif kind is Kind.WHITEOUT:
             entry = Entry(name, kind, 0, mtime=mtime)
         else:
-            entry = Entry(name, kind, 0o777, 0, _target(name, link), mtime, xattrs)
+            entry = Entry(name, kind, 0o777, 0, _target(name, link), mtime, xattrs, owner)
         self.namespace.add_leaf(name, entry, position)
         return entry, position
 
@@ -341,6 +342,11 @@ def _parse_size(value: bytes) -> int:
     if not value.isdigit() or len(value) > 18 or int(value) > LARGEST:
         raise LayerFormatError(f"a PAX header gives an absurd size: {value[:60]!r}")
     return int(value)
+
+
+def _parse_owner(records: Mapping[str, bytes], key: str, otherwise: int) -> int:
+    value = records.get(key, b"")
+    return int(value) if value.isdigit() and len(value) <= 10 and int(value) <= LARGEST_OWNER else otherwise
 
 
 def _parse_time(value: bytes) -> int:

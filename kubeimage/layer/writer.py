@@ -79,7 +79,7 @@ def _link_of(link: Entry, files: Mapping[str, Entry]) -> Entry:
     first = files.get(link.target)
     if first is None:
         raise ValueError(f"the hard link {link.path!r} comes before its first file {link.target!r}")
-    return link._replace(mode=first.mode, mtime=first.mtime, xattrs=())
+    return link._replace(mode=first.mode, mtime=first.mtime, owner=first.owner, xattrs=())
 
 
 def _add_file(entry: Entry, output: Output) -> bytes:

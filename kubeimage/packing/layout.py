@@ -21,7 +21,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor, Index
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
-from kubeimage.layer.entry import Entry, Kind, canonical_order, directory, file
+from kubeimage.layer.entry import Entry, Kind, canonical_order, directory_as, file
 from kubeimage.layer.names import ancestors
 from kubeimage.values import dataclass
 
@@ -119,10 +119,7 @@ def make_entries(
             content = Entry(path, Kind.FILE, size=blob.size, source=source(blob.digest))
             _add(made, below, content._replace(digest=bytes.fromhex(blob.digest.hex)))
     for path in {parent for one in made for parent in ancestors(one)}:
-        there = below.get(path)
-        made[path] = (
-            directory(path, there.mode) if there is not None and there.kind is Kind.DIRECTORY else directory(path)
-        )
+        made[path] = directory_as(path, below.get(path))
     return canonical_order(entry._replace(mtime=mtime) for entry in made.values())
 
 

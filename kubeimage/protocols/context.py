@@ -31,12 +31,14 @@ class Collected:
 
     Shape: ``entries`` in canonical order, at their places below the destination as it was written; the destination's
            own parents are not among them. ``directories`` are the paths that must be directories for the entries to
-           stand where they do (DEST, where it is one, and its parents), outermost first.
+           stand where they do (DEST, where it is one, and its parents), outermost first. ``into`` is the entry of a
+           directory that other entries only go into: where the image has one, that stays as it is.
     """
 
     entries: Sequence[Entry]
     directories: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    into: str | None = None
 
 
 class SourceCollector(Protocol):

@@ -123,7 +123,7 @@ def matches(project: Project, pattern: str) -> list[int]:
     found = []
     for one in project.kubefile.instructions:
         if isinstance(one, Copy) and one.sources[0].endswith(pattern):
-            entries, _ = collect(context, (one.sources, one.destination, one.exact, one.chmod))
+            entries, _, _ = collect(context, (one.sources, one.destination, one.exact, one.chmod))
             found.append(len(entries))
     return found
 
