@@ -1,21 +1,26 @@
-"""What a build left behind, told by looking before and after it."""
+"""What a build left behind, told by looking before and after it.
+
+Others may build in the same store at the same time, and anything may happen on the machine. So only that counts which
+belongs to this build by its nature: the children of this process, the sessions that this process had in the store, and
+the build context, without what the run itself keeps in it.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from kubeimage.protocols.running import Mounter
 from kubeimage.store.layout import Layout
-from kubeimage.store.session import leftovers
+from kubeimage.store.session import LEASE
 
 _Stat = tuple[int, int, int, int]
-_AN_INSTANT = 0.1
-# What pytest and its plugins write into the working directory whenever they like, which may be the build context.
+_GONE = " (deleted)"
+# What pytest and its plugins write whenever they like into the working directory, which may be the build context.
 _OF_THE_RUN = (".pytest_cache", ".hypothesis", ".coverage", "__pycache__", ".benchmarks")
 
 
@@ -31,28 +36,37 @@ class Snapshot:
     """How things were before a build.
 
     Shape: ``context`` has the mode, size, time and inode of every path of the build context, of folders mode and inode
-           alone: what is in one is looked at by itself. ``working_directory`` has the names in it, ``children`` the
-           process ids that this process has started.
+           alone: what is in one is looked at by itself. ``children`` are the process ids that this process has started.
     """
 
     context: Mapping[str, _Stat]
-    working_directory: frozenset[str]
     children: frozenset[int]
 
 
-def take_snapshot(context: str) -> Snapshot:
-    """Look at the build context, the working directory and the processes."""
-    return Snapshot(dict(_listing(context)), frozenset(os.listdir()), frozenset(_children()))
+def take_snapshot(context: str, passed_over: Collection[str] = ()) -> Snapshot:
+    """Look at the build context and the processes.
+
+    Shape: ``passed_over`` are absolute paths in the context that are none of the build's business.
+    """
+    return Snapshot(dict(_listing(context, passed_over)), frozenset(_children()))
 
 
-def find_leaks(before: Snapshot, context: str, root: str | None) -> list[Leak]:
-    """Say what is there after a build that must not be; ``root`` is the store's, None for one in memory."""
-    after = take_snapshot(context)
+def own_sessions(root: str) -> list[str]:
+    """Return the folders of the sessions that this process has open in the store at ``root``."""
+    ingest = os.path.realpath(Layout(root).ingest)
+    opened = (os.path.split(path) for path in _open_files())
+    return sorted({folder for folder, name in opened if name == LEASE and os.path.dirname(folder) == ingest})
+
+
+def find_leaks(
+    before: Snapshot, context: str, sessions: Collection[str], passed_over: Collection[str] = ()
+) -> list[Leak]:
+    """Return what is there after a build that must not be; ``sessions`` were the build's own, and have ended."""
+    after = take_snapshot(context, passed_over)
     return [
         *_changes(before.context, after.context),
-        *_new_files(sorted(after.working_directory - before.working_directory)),
         *(_process(pid) for pid in sorted(after.children - before.children)),
-        *(_below(root) if root is not None else ()),
+        *(leak for session in sessions for leak in _below(session)),
     ]
 
 
@@ -62,22 +76,16 @@ def find_mounts(mounter: Mounter) -> list[Leak]:
     return [Leak("mount", f"{mounted} mounted in memory")] if mounted else []
 
 
-def _new_files(names: list[str]) -> Iterator[Leak]:
-    for name in names:
-        if not name.startswith(_OF_THE_RUN):
-            yield Leak(name, f"the file {name!r} in {os.getcwd()}")
-
-
 def _process(pid: int, where: str = "") -> Leak:
     name = _name(pid)
     return Leak(name, f"the process {pid} ({name}){where}")
 
 
-def _below(root: str) -> Iterator[Leak]:
-    real = os.path.realpath(root)
-    yield from (Leak(point, f"the mount {point}") for point in mount_points() if _is_below(point, real))
-    yield from (_process(pid, f", which works in {place}") for pid, place in _working_below(real))
-    yield from (Leak(path, f"the unfinished write {path}") for path in _unfinished(real))
+def _below(session: str) -> Iterator[Leak]:
+    yield from (Leak(point, f"the mount {point}") for point in mount_points() if _is_below(point, session))
+    yield from (_process(pid, f", which works in {place}") for pid, place in _working_below(session))
+    if os.path.lexists(session):
+        yield Leak(session, f"the unfinished write {session}")
 
 
 def mount_points() -> list[str]:
@@ -99,22 +107,11 @@ def _is_below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder + "/")
 
 
-def _unfinished(root: str) -> Iterator[str]:
-    """Give the writing sessions that have ended and left their folder.
-
-    A session that has this moment begun looks the same for an instant, so what is found is looked at again.
-    """
-    layout = Layout(root)
-    found = leftovers(layout)
-    if found:
-        time.sleep(_AN_INSTANT)
-        yield from set(found).intersection(leftovers(layout))
-
-
-def _listing(folder: str) -> Iterator[tuple[str, _Stat]]:
+def _listing(folder: str, passed_over: Collection[str]) -> Iterator[tuple[str, _Stat]]:
     for path, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(_OF_THE_RUN)]
-        for name in ["", *names, *(name for name in folders if os.path.islink(os.path.join(path, name)))]:
+        folders[:] = [name for name in folders if _counts(path, name, passed_over)]
+        links = [name for name in folders if os.path.islink(os.path.join(path, name))]
+        for name in ["", *(name for name in names if _counts(path, name, passed_over)), *links]:
             place = os.path.join(path, name) if name else path
             try:
                 found = os.lstat(place)
@@ -122,8 +119,12 @@ def _listing(folder: str) -> Iterator[tuple[str, _Stat]]:
                 continue
             if stat.S_ISDIR(found.st_mode):
                 yield os.path.relpath(place, folder), (found.st_mode, 0, 0, found.st_ino)
-            elif not name.startswith(_OF_THE_RUN):
+            else:
                 yield os.path.relpath(place, folder), (found.st_mode, found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+def _counts(folder: str, name: str, passed_over: Collection[str]) -> bool:
+    return not name.startswith(_OF_THE_RUN) and os.path.join(folder, name) not in passed_over
 
 
 def _changes(before: Mapping[str, _Stat], after: Mapping[str, _Stat]) -> Iterator[Leak]:
@@ -142,11 +143,21 @@ def _children() -> Iterator[int]:
             continue
 
 
+def _open_files() -> Iterator[str]:
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            yield os.readlink(f"/proc/self/fd/{descriptor}")
+
+
 def _working_below(folder: str) -> Iterator[tuple[int, str]]:
+    """Return the processes that work in a folder, be it there still or not.
+
+    One whose parent has ended is no child of this process any more.
+    """
     for name in os.listdir("/proc"):
         if name.isdigit() and int(name) != os.getpid():
             try:
-                place = os.readlink(f"/proc/{name}/cwd")
+                place = os.readlink(f"/proc/{name}/cwd").removesuffix(_GONE)
             except OSError:
                 continue
             if _is_below(place, folder):

@@ -19,13 +19,14 @@ from dataclasses import dataclass, replace
 
 from harness.asking.options import Settings
 from harness.asking.progress import log_event
-from harness.cases.leaks import find_leaks, find_mounts, take_snapshot
+from harness.cases.leaks import find_leaks, find_mounts, own_sessions, take_snapshot
 from harness.cases.outcome import Outcome, Warned
 from harness.images.backends import DirectoryPlace, GivenPlace, Place, make_place
 from kubeimage.api.building import Backends, BuildOptions, build, plan_build
 from kubeimage.builder import events
 from kubeimage.builder.plan import BuildPlan, Step
 from kubeimage.builder.steps import copy_key
+from kubeimage.disk import flock
 from kubeimage.errors import KubeimageError
 from kubeimage.image.digest import Digest
 from kubeimage.kubefile import Kubefile
@@ -101,7 +102,7 @@ class Workshop:
         if job.root is not None:
             return self._build_shared(key, plan, job)
         if (store, key) not in self._in_memory:
-            self._in_memory[store, key] = _build_and_watch(job)
+            self._in_memory[store, key] = self._build_and_watch(job)
         return self._in_memory[store, key]
 
     def first_to_report(self, what: str, node_id: str) -> str:
@@ -133,16 +134,44 @@ class Workshop:
         return GivenPlace(lambda: ready.pop() if ready else self._hook(path) or first)
 
     def _build_shared(self, key: str, plan: BuildPlan, job: Job) -> Outcome:
-        from filelock import FileLock
-
         path = os.path.join(self._folder, "outcomes", key)
-        with FileLock(path + ".lock"):
+        with flock.exclusive(path + ".lock"):
             with job.open() as backends:
                 outcome = _read_outcome(path + ".json", plan, backends)
             if outcome is None:
-                outcome = _build_and_watch(job)
+                outcome = self._build_and_watch(job)
                 _write_outcome(path + ".json", outcome, plan.kubefile.file)
         return outcome
+
+    def _build_and_watch(self, job: Job) -> Outcome:
+        before = take_snapshot(job.context, self._of_the_run)
+        warned: list[Warned] = []
+
+        def observe(event: events.Event) -> None:
+            log_event(event)
+            if isinstance(event, events.Warned):
+                warned.append(Warned(event.message, event.step.number if event.step is not None else None))
+
+        with job.open() as backends:
+            try:
+                outcome = Outcome(result=build(job.kubefile, job.context, backends, job.options, observe))
+            except KubeimageError as error:
+                outcome = Outcome(error=error)
+            # What auto chose is known when it had to choose.
+            outcome = replace(outcome, mounter=backends.mounter.name, runner=backends.runner.name)
+            mounted = find_mounts(backends.mounter)
+            sessions = own_sessions(job.root) if job.root is not None else []
+        if job.root is not None:
+            # A stand-in for a base is built in the session of who asks for it.
+            sessions = [session for session in sessions if session not in own_sessions(job.root)]
+        leaks = (*mounted, *find_leaks(before, job.context, sessions, self._of_the_run))
+        return replace(outcome, warned=tuple(warned), leaks=leaks)
+
+    @property
+    def _of_the_run(self) -> tuple[str, ...]:
+        """What this run writes whenever it likes, and what others write for it: a build context may hold it."""
+        kept = (self.settings.root, self.settings.save_failures)
+        return (self._folder, os.path.dirname(self._folder), *(path for path in kept if path is not None))
 
 
 def content_key(plan: BuildPlan, collector: SourceCollector) -> str:
@@ -174,27 +203,6 @@ def _step_key(parent: Digest, step: Step, collector: SourceCollector) -> CacheKe
         # The build fails the same way; what comes before the failing step still makes a difference.
         return CacheKey(parent, (place, *step.cache_fields(), ("error", str(error))))
     return copy_key(parent, (place, *step.cache_fields()), entries)
-
-
-def _build_and_watch(job: Job) -> Outcome:
-    before = take_snapshot(job.context)
-    warned: list[Warned] = []
-
-    def observe(event: events.Event) -> None:
-        log_event(event)
-        if isinstance(event, events.Warned):
-            warned.append(Warned(event.message, event.step.number if event.step is not None else None))
-
-    with job.open() as backends:
-        try:
-            outcome = Outcome(result=build(job.kubefile, job.context, backends, job.options, observe))
-        except KubeimageError as error:
-            outcome = Outcome(error=error)
-        # What auto chose is known when it had to choose.
-        outcome = replace(outcome, mounter=backends.mounter.name, runner=backends.runner.name)
-        mounted = find_mounts(backends.mounter)
-    leaks = (*mounted, *find_leaks(before, job.context, job.root))
-    return replace(outcome, warned=tuple(warned), leaks=leaks)
 
 
 def _read_outcome(path: str, plan: BuildPlan, backends: Backends) -> Outcome | None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 
 def try_exclusive(descriptor: int) -> bool:
@@ -21,6 +21,20 @@ def try_exclusive(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextmanager
+def exclusive(path: str) -> Iterator[None]:
+    """Hold the lock on a file, made where there is none, and wait for it as long as others do.
+
+    Raises: OSError where it cannot be made or locked.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        release(descriptor)
 
 
 def own(descriptor: int, path: str | None = None) -> bool:

@@ -1,59 +1,71 @@
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from harness.cases.leaks import Leak, find_leaks, mount_points, take_snapshot
+from harness.cases.leaks import Leak, find_leaks, mount_points, own_sessions, take_snapshot
 from kubeimage.store import Store
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
-    """Give a build context and a store."""
+def place(tmp_path: Path) -> tuple[str, str]:
+    """Return a build context and a store."""
     (tmp_path / "context").mkdir()
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
     root = str(tmp_path / "store")
     Store.open(root).close()
     return str(tmp_path / "context"), root
 
 
-def test_a_running_session_is_no_leak_and_a_dead_ones_folder_is(place: tuple[str, str]) -> None:
-    context, root = place
-    before = take_snapshot(context)
-    with Store.open(root) as store, store.snapshots.scratch():
-        alive = find_leaks(before, context, root)
-    os.makedirs(f"{root}/ingest/dead")
-    Path(root, "ingest/dead/lease").touch()
+def test_sessions_are_this_process_s_own_while_they_are_open(place: tuple[str, str]) -> None:
+    _, root = place
+    Path(root, "ingest/another").mkdir()
+    Path(root, "ingest/another/lease").touch()
+    with Store.open(root) as store, store.snapshots.scratch() as folder:
+        assert own_sessions(root) == [os.path.dirname(folder)]
 
-    assert alive == []
-    assert find_leaks(before, context, root) == [
-        Leak(f"{root}/ingest/dead", f"the unfinished write {root}/ingest/dead")
+    assert own_sessions(root) == []
+
+
+def test_what_is_left_in_an_own_session_is_a_leak_and_in_another_none(place: tuple[str, str]) -> None:
+    context, root = place
+    for name in ("own", "another"):
+        Path(root, "ingest", name).mkdir()
+    before = take_snapshot(context)
+
+    assert find_leaks(before, context, [f"{root}/ingest/own"]) == [
+        Leak(f"{root}/ingest/own", f"the unfinished write {root}/ingest/own")
     ]
 
 
-def test_a_process_that_works_in_the_store_is_a_leak(place: tuple[str, str]) -> None:
+@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize(("sessions", "leaks"), [(["own"], 1), ([], 0)], ids=["own", "another's"])
+def test_a_process_that_works_in_an_own_session_is_a_leak(
+    place: tuple[str, str], sessions: list[str], leaks: int, gone: bool
+) -> None:
     context, root = place
-    with subprocess.Popen(["sleep", "60"], cwd=f"{root}/ingest") as process:
+    work = Path(root, "ingest/own/3")
+    work.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "60"], cwd=work) as process:
         before = take_snapshot(context)
-        found = find_leaks(before, context, root)
+        shutil.rmtree(work.parent if gone else work / "nothing", ignore_errors=True)
+        found = find_leaks(before, context, [f"{root}/ingest/{name}" for name in sessions])
         process.kill()
 
-    assert found == [Leak("sleep", f"the process {process.pid} (sleep), which works in {root}/ingest")]
+    said = f"the process {process.pid} (sleep), which works in {work}"
+    assert [leak for leak in found if leak.name == "sleep"] == [Leak("sleep", said)] * leaks
 
 
-@pytest.mark.parametrize(("name", "leaks"), [("core", 3), (".coverage.host.1", 0), (".hypothesis", 0)])
-def test_what_pytest_writes_into_the_working_directory_is_no_leak(
-    place: tuple[str, str], name: str, leaks: int
-) -> None:
+@pytest.mark.parametrize(("name", "leaks"), [("core", 2), (".coverage.host.1", 0), (".hypothesis", 0), ("kept", 0)])
+def test_what_the_run_itself_writes_into_the_context_is_no_leak(place: tuple[str, str], name: str, leaks: int) -> None:
     context, _ = place
-    before = take_snapshot(context)
-    Path(name).touch()
+    kept = [f"{context}/kept"]
+    before = take_snapshot(context, kept)
     Path(context, name).mkdir()
     Path(context, name, "file").touch()
 
-    assert len(find_leaks(before, context, None)) == leaks
+    assert len(find_leaks(before, context, [], kept)) == leaks
 
 
 def test_mount_points_are_those_of_the_kernel() -> None:
