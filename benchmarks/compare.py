@@ -192,14 +192,15 @@ class Bench:
 
 def fill(root: Path, context: str) -> None:
     """Put a thousand different images into a store."""
-    from kubeimage.api.building import BuildOptions, build, open_backends, read_kubefile
+    from kubeimage.api.backends import open_backends
+    from kubeimage.api.building import BuildOptions, build_image, read_kubefile
     from kubeimage.image.reference import Reference
 
     kubefile = read_kubefile(f"{context}/Kubefile")
     for number in range(MANY_IMAGES):
         options = BuildOptions(references=(Reference.parse(f"image{number}:v1"),), labels={"number": str(number)})
         with open_backends(str(root)) as backends:
-            build(kubefile, context, backends, options)
+            build_image(kubefile, context, backends, options=options)
 
 
 def main() -> None:

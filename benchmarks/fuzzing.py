@@ -26,7 +26,7 @@ from harness.model.build import BASE_NAME
 from harness.stateful.agreement import build_project, project_backends, put_image
 from harness.strategies import Project, projects
 from harness.trees import write_tree
-from kubeimage.api.building import Backends, open_backends
+from kubeimage.api.backends import Backends, open_backends
 from kubeimage.image.reference import Reference
 
 INSTRUCTIONS, FILES = 5, 10

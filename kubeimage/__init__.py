@@ -1,7 +1,7 @@
 """Build cluster images from Kubefiles.
 
-The public names, each from the module that defines it. They are fetched when they are first used, so that
-``import kubeimage`` costs next to nothing.
+The public names, each from the module that defines it; docs/library.md shows how to use them. They are fetched when
+they are first used, so that ``import kubeimage`` costs next to nothing.
 """
 
 from __future__ import annotations
@@ -11,23 +11,46 @@ from typing import TYPE_CHECKING, Any
 from kubeimage._version import __version__
 
 if TYPE_CHECKING:
-    from kubeimage.api.airgap import images_of_context, images_of_image, verify_image
-    from kubeimage.api.building import (
-        Backends,
-        BuildOptions,
-        BuildResult,
-        build,
-        default_root,
-        find_base,
-        find_kubefile,
-        open_backends,
-        plan_build,
-        preview,
-        read_kubefile,
+    from kubeimage.api.airgap import Verification, images_of_context, images_of_image, verify_image
+    from kubeimage.api.archives import ArchiveFormat, BlobObserver, Loaded, Saved, load_images, save_image
+    from kubeimage.api.backends import Access, Backends, Fetch, Packer, open_backends
+    from kubeimage.api.building import build_image, find_base, find_kubefile, plan_build, preview_build, read_kubefile
+    from kubeimage.api.comparing import Change, Difference, compare_images
+    from kubeimage.api.distribution import log_in, log_out, plain_host, pull_image, push_image
+    from kubeimage.api.exporting import Exported, export_image
+    from kubeimage.api.finding import (
+        ImageName,
+        PastStep,
+        find_image,
+        inspect_image,
+        list_history,
+        list_images,
+        parse_name,
     )
-    from kubeimage.api.distribution import log_in, log_out, pull_image, push_image
-    from kubeimage.api.finding import find_image
-    from kubeimage.api.linting import find_kubefiles, lint_kubefile, lint_paths
+    from kubeimage.api.linting import Linted, check_allowed, find_kubefiles, lint_bytes, lint_kubefile, lint_paths
+    from kubeimage.api.merging import Merged, merge_images
+    from kubeimage.api.platforms import PlatformsResult, build_platforms
+    from kubeimage.api.searching import read_search
+    from kubeimage.api.upkeep import Removed, check_store, prune_store, remove_images, tag_image
+    from kubeimage.builder.events import (
+        BuildFinished,
+        BuildStarted,
+        Event,
+        ImagesLeftOut,
+        Observer,
+        PackingFinished,
+        PackingStarted,
+        PlatformStarted,
+        StepFinished,
+        StepOutput,
+        StepStarted,
+        Warned,
+    )
+    from kubeimage.builder.executor import BuildResult
+    from kubeimage.builder.forecast import Forecast
+    from kubeimage.builder.plan import BuildOptions, BuildPlan, Step
+    from kubeimage.discovery.findings import Findings
+    from kubeimage.discovery.search import PullImages, Search
     from kubeimage.errors import (
         ArchiveError,
         BaseImageError,
@@ -81,51 +104,125 @@ if TYPE_CHECKING:
     )
     from kubeimage.image.config import Image
     from kubeimage.image.digest import Digest
+    from kubeimage.image.document import Layer
+    from kubeimage.image.media_types import Format
+    from kubeimage.image.oci import Descriptor
     from kubeimage.image.platform import Platform
-    from kubeimage.image.reference import Reference
-    from kubeimage.kubefile import Kubefile, parse, render
-    from kubeimage.settings import Settings, read_settings
+    from kubeimage.image.reference import Naming, Reference
+    from kubeimage.kubefile import CODES, Kubefile, lint, parse, render
+    from kubeimage.layer.compression import Coding
+    from kubeimage.layer.entry import Entry
+    from kubeimage.packing.closure import Flaw
+    from kubeimage.protocols.cache import BuildCache
+    from kubeimage.protocols.context import SourceCollector
+    from kubeimage.protocols.images import ImageRecord, ImageStore
+    from kubeimage.protocols.layers import LayerStore
+    from kubeimage.protocols.packing import ImagePacker
+    from kubeimage.protocols.running import CommandRunner, Mounter
+    from kubeimage.protocols.transfer import Arrival, Budget
+    from kubeimage.protocols.watching import ignore
+    from kubeimage.registry.events import (
+        BlobFinished,
+        BlobProgress,
+        TransferEvent,
+        TransferFinished,
+        TransferObserver,
+        TransferStarted,
+        TransferWarned,
+    )
+    from kubeimage.report import format_diagnostics, format_error
+    from kubeimage.settings import Settings, default_root, read_settings
+    from kubeimage.store import Store
+    from kubeimage.store.findings import Finding
+    from kubeimage.store.gc import GarbageReport
 
 __all__ = [
+    "CODES",
+    "Access",
     "ArchiveError",
+    "ArchiveFormat",
+    "Arrival",
     "Backends",
     "BaseImageError",
     "BlobCorruptError",
+    "BlobFinished",
     "BlobNotFoundError",
+    "BlobObserver",
+    "BlobProgress",
+    "Budget",
     "BuildArgError",
+    "BuildCache",
     "BuildError",
+    "BuildFinished",
     "BuildOptions",
+    "BuildPlan",
     "BuildResult",
+    "BuildStarted",
+    "Change",
     "ChartError",
     "CheckError",
+    "Coding",
     "CommandError",
+    "CommandRunner",
     "CommandTimeoutError",
     "ContextChangedError",
     "ContextError",
     "ContextNotFoundError",
     "CredentialsError",
+    "Descriptor",
     "DestinationError",
     "Diagnostic",
+    "Difference",
     "Digest",
     "DigestFormatError",
     "DiscoveryError",
+    "Entry",
+    "Event",
+    "Exported",
+    "Fetch",
+    "Finding",
+    "Findings",
+    "Flaw",
+    "Forecast",
+    "Format",
+    "GarbageReport",
     "Image",
+    "ImageName",
     "ImageNotFoundError",
+    "ImagePacker",
+    "ImageRecord",
+    "ImageStore",
+    "ImagesLeftOut",
     "KubeVersionError",
     "Kubefile",
     "KubefileError",
     "KubeimageError",
+    "Layer",
     "LayerError",
     "LayerFormatError",
     "LayerLimitError",
+    "LayerStore",
     "LayerTooLargeError",
+    "Linted",
+    "Loaded",
     "Location",
+    "Merged",
     "MountError",
+    "Mounter",
+    "Naming",
+    "Observer",
+    "Packer",
     "PackingError",
+    "PackingFinished",
+    "PackingStarted",
+    "PastStep",
     "PathEscapeError",
     "Platform",
     "PlatformFormatError",
     "PlatformMismatchError",
+    "PlatformStarted",
+    "PlatformsResult",
+    "PullImages",
     "Reference",
     "ReferenceFormatError",
     "RegistryAuthError",
@@ -133,59 +230,133 @@ __all__ = [
     "RegistryContentError",
     "RegistryError",
     "RegistryNotFoundError",
+    "Removed",
     "SandboxError",
+    "Saved",
+    "Search",
     "Settings",
     "SettingsError",
+    "SourceCollector",
     "SourceEscapeError",
     "SourceNotFoundError",
+    "Step",
+    "StepFinished",
+    "StepOutput",
+    "StepStarted",
+    "Store",
     "StoreAccessError",
     "StoreError",
     "StoreFullError",
     "StoreVersionError",
+    "TransferEvent",
+    "TransferFinished",
+    "TransferObserver",
+    "TransferStarted",
+    "TransferWarned",
     "UnreadableSourceError",
     "UnsupportedSourceError",
     "UsageError",
+    "Verification",
+    "Warned",
     "__version__",
-    "build",
+    "build_image",
+    "build_platforms",
+    "check_allowed",
+    "check_store",
+    "compare_images",
     "default_root",
+    "export_image",
     "find_base",
     "find_image",
     "find_kubefile",
     "find_kubefiles",
+    "format_diagnostics",
+    "format_error",
+    "ignore",
     "images_of_context",
     "images_of_image",
+    "inspect_image",
+    "lint",
+    "lint_bytes",
     "lint_kubefile",
     "lint_paths",
+    "list_history",
+    "list_images",
+    "load_images",
     "log_in",
     "log_out",
+    "merge_images",
     "open_backends",
     "parse",
+    "parse_name",
+    "plain_host",
     "plan_build",
-    "preview",
+    "preview_build",
+    "prune_store",
     "pull_image",
     "push_image",
     "read_kubefile",
+    "read_search",
     "read_settings",
+    "remove_images",
     "render",
+    "save_image",
+    "tag_image",
     "verify_image",
 ]
 
-_ERRORS = "kubeimage.errors"
-_ELSEWHERE = {
-    "find_image": "kubeimage.api.finding",
-    "Digest": "kubeimage.image.digest",
-    "Image": "kubeimage.image.config",
-    "Kubefile": "kubeimage.kubefile",
-    "Platform": "kubeimage.image.platform",
-    "Reference": "kubeimage.image.reference",
-    **dict.fromkeys(("Settings", "read_settings"), "kubeimage.settings"),
-    **dict.fromkeys(("images_of_context", "images_of_image", "verify_image"), "kubeimage.api.airgap"),
-    **dict.fromkeys(("log_in", "log_out", "pull_image", "push_image"), "kubeimage.api.distribution"),
-    **dict.fromkeys(("find_kubefiles", "lint_kubefile", "lint_paths"), "kubeimage.api.linting"),
-    "parse": "kubeimage.kubefile",
-    "render": "kubeimage.kubefile",
-    **dict.fromkeys(("Diagnostic", "Location"), _ERRORS),
+_HOMES = {
+    "kubeimage.api.airgap": "Verification images_of_context images_of_image verify_image",
+    "kubeimage.api.archives": "ArchiveFormat BlobObserver Loaded Saved load_images save_image",
+    "kubeimage.api.backends": "Access Backends Fetch Packer open_backends",
+    "kubeimage.api.building": "build_image find_base find_kubefile plan_build preview_build read_kubefile",
+    "kubeimage.api.comparing": "Change Difference compare_images",
+    "kubeimage.api.distribution": "log_in log_out plain_host pull_image push_image",
+    "kubeimage.api.exporting": "Exported export_image",
+    "kubeimage.api.finding": "ImageName PastStep find_image inspect_image list_history list_images parse_name",
+    "kubeimage.api.linting": "Linted check_allowed find_kubefiles lint_bytes lint_kubefile lint_paths",
+    "kubeimage.api.merging": "Merged merge_images",
+    "kubeimage.api.platforms": "PlatformsResult build_platforms",
+    "kubeimage.api.searching": "read_search",
+    "kubeimage.api.upkeep": "Removed check_store prune_store remove_images tag_image",
+    "kubeimage.builder.events": (
+        "BuildFinished BuildStarted Event ImagesLeftOut Observer PackingFinished PackingStarted "
+        "PlatformStarted StepFinished StepOutput StepStarted Warned"
+    ),
+    "kubeimage.builder.executor": "BuildResult",
+    "kubeimage.builder.forecast": "Forecast",
+    "kubeimage.builder.plan": "BuildOptions BuildPlan Step",
+    "kubeimage.discovery.findings": "Findings",
+    "kubeimage.discovery.search": "PullImages Search",
+    "kubeimage.image.config": "Image",
+    "kubeimage.image.digest": "Digest",
+    "kubeimage.image.document": "Layer",
+    "kubeimage.image.media_types": "Format",
+    "kubeimage.image.oci": "Descriptor",
+    "kubeimage.image.platform": "Platform",
+    "kubeimage.image.reference": "Naming Reference",
+    "kubeimage.kubefile": "CODES Kubefile lint parse render",
+    "kubeimage.layer.compression": "Coding",
+    "kubeimage.layer.entry": "Entry",
+    "kubeimage.packing.closure": "Flaw",
+    "kubeimage.protocols.cache": "BuildCache",
+    "kubeimage.protocols.context": "SourceCollector",
+    "kubeimage.protocols.images": "ImageRecord ImageStore",
+    "kubeimage.protocols.layers": "LayerStore",
+    "kubeimage.protocols.packing": "ImagePacker",
+    "kubeimage.protocols.running": "CommandRunner Mounter",
+    "kubeimage.protocols.transfer": "Arrival Budget",
+    "kubeimage.protocols.watching": "ignore",
+    "kubeimage.registry.events": (
+        "BlobFinished BlobProgress TransferEvent TransferFinished TransferObserver TransferStarted TransferWarned"
+    ),
+    "kubeimage.report": "format_diagnostics format_error",
+    "kubeimage.settings": "Settings default_root read_settings",
+    "kubeimage.store": "Store",
+    "kubeimage.store.findings": "Finding",
+    "kubeimage.store.gc": "GarbageReport",
 }
+"""The names that each module defines, but for the errors, which `kubeimage.errors` does."""
 
 
 def __getattr__(name: str) -> Any:
@@ -193,8 +364,8 @@ def __getattr__(name: str) -> Any:
 
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _ELSEWHERE.get(name) or (_ERRORS if name.endswith("Error") else "kubeimage.api.building")
-    value = getattr(import_module(home), name)
+    homes = (module for module, names in _HOMES.items() if name in names.split())
+    value = getattr(import_module(next(homes, "kubeimage.errors")), name)
     globals()[name] = value
     return value
 

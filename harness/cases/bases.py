@@ -11,7 +11,8 @@ from harness.asking.kubefiles import kubefile_in
 from harness.asking.options import EMPTY
 from harness.cases.standins import StandInImageStore
 from harness.cases.workshop import Job, Workshop
-from kubeimage.api.building import Backends, BuildOptions, read_kubefile
+from kubeimage.api.backends import Backends
+from kubeimage.api.building import BuildOptions, read_kubefile
 from kubeimage.builder.plan import SCRATCH
 from kubeimage.errors import BaseImageError, KubeimageError
 from kubeimage.image.config import Image

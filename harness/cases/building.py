@@ -11,7 +11,8 @@ from harness.cases.standins import StandInImageStore, import_image
 from harness.cases.workshop import Workshop
 from harness.images.image import BuiltImage
 from harness.trees import Tree, write_tree
-from kubeimage.api.building import Backends, BuildOptions, build, read_kubefile
+from kubeimage.api.backends import Backends
+from kubeimage.api.building import BuildOptions, build_image, read_kubefile
 from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
@@ -66,7 +67,7 @@ class KubeBuild:
             parts = _with_fakes(backends, mounts, runner)
             if base is not None:
                 parts = self._with_base(parts, base, options.target)
-            result = build(parsed, folder, parts, options)
+            result = build_image(parsed, folder, parts, options=options)
         return BuiltImage(result.image, place, result)
 
     def _project(self, kubefile: _Path | Kubefile, context: Tree | _Path | None) -> tuple[Kubefile, str]:
@@ -97,7 +98,7 @@ class KubeBuild:
 
     def _make(self, tree: Tree, backends: Backends, platform: Platform) -> Image:
         whole = parse("FROM scratch\nCOPY . .\n" if tree else "FROM scratch\n", file="(base)")
-        return build(whole, self._context(tree), backends, BuildOptions(platform=platform)).image
+        return build_image(whole, self._context(tree), backends, options=BuildOptions(platform=platform)).image
 
 
 def _with_fakes(backends: Backends, mounts: Mounter | None, runner: CommandRunner | None) -> Backends:

@@ -18,7 +18,8 @@ from harness.cases.outcome import Outcome, describe
 from harness.cases.workshop import Job, Workshop
 from harness.images.backends import Place
 from harness.images.image import BuiltImage
-from kubeimage.api.building import Backends, BuildOptions, BuildResult, find_base, plan_build, read_kubefile
+from kubeimage.api.backends import Backends
+from kubeimage.api.building import BuildOptions, BuildResult, find_base, plan_build, read_kubefile
 from kubeimage.builder.plan import BuildPlan, base_name
 from kubeimage.discovery.search import PullImages
 from kubeimage.errors import BaseImageError, BuildArgError, Diagnostic, KubeimageError, Location
@@ -210,14 +211,14 @@ class Case:
     def _find_base(self) -> Image | None:
         kubefile, options = self.kubefile, self.options
         with self.open() as backends:
-            return find_base(kubefile, backends.images, options)
+            return find_base(kubefile, backends, options=options)
 
     def _make_plan(self) -> BuildPlan:
         kubefile, options = self.kubefile, self.options
         # What is wrong with the base is told as one error, whoever asks.
         _ = self.base
         with self.open() as backends:
-            return plan_build(kubefile, backends.images, options)
+            return plan_build(kubefile, backends, options=options)
 
     def _build(self) -> BuildResult:
         outcome = self.outcome

@@ -36,7 +36,7 @@ from harness.fakes.runner import ShellInterpreter
 from harness.faults.modules import builder_modules
 from harness.trees import Tree, write_tree
 from kubeimage import store
-from kubeimage.api.building import Backends, open_backends
+from kubeimage.api.backends import Backends, open_backends
 from kubeimage.cache import CacheRecords
 from kubeimage.store.fsck import Finding
 

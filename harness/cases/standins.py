@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kubeimage.api.building import Backends
+from kubeimage.api.backends import Backends
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform

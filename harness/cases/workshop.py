@@ -22,7 +22,8 @@ from harness.asking.progress import log_event
 from harness.cases.leaks import find_leaks, find_mounts, own_sessions, take_snapshot
 from harness.cases.outcome import Outcome, Warned
 from harness.images.backends import DirectoryPlace, GivenPlace, Place, make_place
-from kubeimage.api.building import Backends, BuildOptions, build, plan_build
+from kubeimage.api.backends import Backends
+from kubeimage.api.building import BuildOptions, build_image, plan_build
 from kubeimage.builder import events
 from kubeimage.builder.plan import BuildPlan, Step
 from kubeimage.builder.steps import copy_key
@@ -94,7 +95,7 @@ class Workshop:
         """Build, or give what another process of this run, or an earlier call, has made of the same content."""
         try:
             with job.open() as backends:
-                plan = plan_build(job.kubefile, backends.images, job.options)
+                plan = plan_build(job.kubefile, backends, options=job.options)
                 key = content_key(plan, backends.collector(job.context))
                 store = id(backends.layers)
         except KubeimageError as error:
@@ -154,7 +155,8 @@ class Workshop:
 
         with job.open() as backends:
             try:
-                outcome = Outcome(result=build(job.kubefile, job.context, backends, job.options, observe))
+                result = build_image(job.kubefile, job.context, backends, options=job.options, observe=observe)
+                outcome = Outcome(result=result)
             except KubeimageError as error:
                 outcome = Outcome(error=error)
             # What auto chose is known when it had to choose.

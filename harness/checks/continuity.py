@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from harness.cases.case import Case
 from harness.cases.copies import copy_context
 from harness.checks.failed import CheckFailedError
-from kubeimage.api.building import Backends, build, preview
+from kubeimage.api.backends import Backends
+from kubeimage.api.building import build_image, preview_build
 from kubeimage.builder.forecast import Forecast
 from kubeimage.builder.plan import Step
 from kubeimage.errors import CheckError
@@ -36,11 +37,11 @@ def check_cache_continuity(case: Case) -> None:
         steps = [one.step for one in first.steps]
         for edit in _edits(steps, backends.collector(copy)):
             with edit.done():
-                _check_edit(case, edit, preview(case.kubefile, copy, backends, case.options), copy)
+                _check_edit(case, edit, preview_build(case.kubefile, copy, backends, options=case.options), copy)
 
 
 def _check_rebuild(case: Case, backends: Backends) -> None:
-    again = build(case.kubefile, case.context, backends, case.options)
+    again = build_image(case.kubefile, case.context, backends, options=case.options)
     for one in again.steps:
         if one.step.makes_layer and not one.cached:
             raise CheckError(
@@ -54,7 +55,7 @@ def _check_rebuild(case: Case, backends: Backends) -> None:
 
 
 def _check_copy(case: Case, backends: Backends, copy: str) -> None:
-    for one in preview(case.kubefile, copy, backends, case.options):
+    for one in preview_build(case.kubefile, copy, backends, options=case.options):
         if one.outcome == "run":
             raise CheckError(
                 "in a copy of the context, with other times and in another place, this step is not in the cache: "

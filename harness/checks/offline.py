@@ -16,7 +16,7 @@ def check_offline_complete(case: Case) -> None:
     """
     image = case.result.image
     with case.open() as backends:
-        flaws = verify_image(image, backends.layers).flaws
+        flaws = verify_image(image, backends).flaws
     if flaws:
         raise CheckFailedError(
             "the image is not complete without a network",

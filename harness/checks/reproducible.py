@@ -12,7 +12,8 @@ from harness.cases.case import Case
 from harness.cases.copies import copy_context
 from harness.cases.standins import StandInImageStore, import_image
 from harness.checks.failed import CheckFailedError
-from kubeimage.api.building import Backends, build
+from kubeimage.api.backends import Backends
+from kubeimage.api.building import build_image
 from kubeimage.builder.executor import BuildResult, StepResult
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
@@ -37,7 +38,9 @@ def check_reproducible(case: Case) -> None:
     with case.scratch() as folder, case.open() as here, case.place.fresh(folder).open() as there:
         copy = os.path.join(folder, "context")
         copy_context(case.context, copy)
-        again = build(case.kubefile, copy, _with_base(case, here, there), replace(case.options, use_cache=False))
+        again = build_image(
+            case.kubefile, copy, _with_base(case, here, there), options=replace(case.options, use_cache=False)
+        )
         _compare(first, again, here.layers, there.layers)
 
 

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from kubeimage.api.building import Backends, open_backends
+from kubeimage.api.backends import Backends, open_backends
 from kubeimage.context import ContextCollector
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
-from kubeimage.api.building import Backends
+from kubeimage.api.backends import Backends
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry
 from kubeimage.layer.reader import Content, iter_places

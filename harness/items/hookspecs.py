@@ -9,7 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from harness.cases.case import Case
-    from kubeimage.api.building import Backends
+    from kubeimage.api.backends import Backends
 
 
 @pytest.hookspec(firstresult=True)

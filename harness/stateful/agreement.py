@@ -20,8 +20,9 @@ from harness.model.build import BASE_NAME
 from harness.model.tree import OPAQUE, WHITEOUT, Item, join, name_of, parent
 from harness.strategies.projects import Project
 from harness.trees import Content, Fifo, File, Folder, HardLink, Link
-from kubeimage.api.building import Backends, BuildOptions, BuildResult, build
-from kubeimage.builder.events import Observer, ignore
+from kubeimage.api.backends import Backends
+from kubeimage.api.building import BuildOptions, BuildResult, build_image
+from kubeimage.builder.events import Observer
 from kubeimage.errors import KubeimageError
 from kubeimage.image.config import APPLICATION, Image
 from kubeimage.image.digest import Digest
@@ -30,6 +31,7 @@ from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry, Kind, canonical_order
 from kubeimage.protocols.layers import LayerStore
+from kubeimage.protocols.watching import ignore
 
 
 class Seen(NamedTuple):
@@ -71,7 +73,7 @@ def build_project(project: Project, backends: Backends, context: str = "", **how
         use_cache=how.get("use_cache", True),
         keep_base=how.get("keep_base", True),
     )
-    return build(project.kubefile, context, backends, options, how.get("observe", ignore))
+    return build_image(project.kubefile, context, backends, options=options, observe=how.get("observe", ignore))
 
 
 def try_project(project: Project, backends: Backends, context: str = "", **how: Unpack[How]) -> Seen:

@@ -19,7 +19,7 @@ from harness.images.backends import memory_backends
 from harness.stateful.agreement import memory_files
 from harness.strategies.images import PLATFORMS
 from harness.trees import Tree, write_tree
-from kubeimage.api.building import Backends, open_backends
+from kubeimage.api.backends import Backends, open_backends
 from kubeimage.api.upkeep import check_store, prune_store
 from kubeimage.cache import CacheRecords
 from kubeimage.store import Store, cache_folder
@@ -118,11 +118,13 @@ class DiskPlace:
 
     def prune(self, *, keep_cache: bool) -> None:
         """Run ``kubeimage prune``."""
-        prune_store(self.root, keep_cache=keep_cache)
+        with open_backends(self.root, access="look") as backends:
+            prune_store(backends, keep_cache=keep_cache)
 
     def problems(self) -> list[str]:
         """Run ``kubeimage fsck``, and look for mounts, processes and unfinished writes."""
-        damage = [f"{one.what}: {one.where}" for one in check_store(self.root) if one.damage]
+        with open_backends(self.root, access="look") as backends:
+            damage = [f"{one.what}: {one.where}" for one in check_store(backends) if one.damage]
         return damage + [str(leak) for leak in find_leaks(self._before, self._context, self.root)]
 
     def close(self) -> None:

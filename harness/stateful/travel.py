@@ -16,10 +16,9 @@ from harness.fakes.registry import FakeRegistry
 from harness.stateful.agreement import read_image
 from harness.stateful.places import MachinePlace
 from kubeimage.api.archives import ARCHIVE_FORMATS, ArchiveFormat, load_images, save_image
-from kubeimage.api.building import open_backends
+from kubeimage.api.backends import open_backends
 from kubeimage.api.distribution import pull_image, push_image
 from kubeimage.api.upkeep import check_store
-from kubeimage.builder.events import ignore
 from kubeimage.errors import KubeimageError
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
@@ -64,7 +63,8 @@ class TravelMachine(RuleBasedStateMachine):
         name = data.draw(st.sampled_from([*sorted(self.names), _ABSENT]))
         path = self._path("archive.tar")
         coding = Coding.parse(kind) if kind is not None else None
-        error = error_of(lambda: save_image(name, path, root=self.place.root, form=form, coding=coding))
+        with open_backends(self.place.root, access="read") as backends:
+            error = error_of(lambda: save_image(name, path, backends, form=form, coding=coding))
         assert error == (None if name in self.names else NO_IMAGE)
         assert os.path.exists(path) == (error is None)
         if error is not None:
@@ -91,12 +91,14 @@ class TravelMachine(RuleBasedStateMachine):
         assert root is not None
         with self.place.open({}) as (backends, _):
             backends.images.tag(Reference.parse(source), reference)
-        push_image(reference, root, self._settings(), ignore)
+        with open_backends(root, self._settings(), access="read") as backends:
+            push_image(reference, backends)
         with self.place.open({}) as (backends, _):
             backends.images.remove(reference)
         self.remote[tag] = self.names[source]
         elsewhere = self._path("store")
-        pull_image(reference, elsewhere, self._settings(), ignore)
+        with open_backends(elsewhere, self._settings()) as backends:
+            pull_image(reference, backends, platforms="all")
         self._look_elsewhere(elsewhere, reference, self.remote[tag])
 
     @precondition(lambda self: self._registry is not None)
@@ -105,7 +107,8 @@ class TravelMachine(RuleBasedStateMachine):
         """Fetch an image, and give it a name like the others."""
         reference, root = self._remote(tag), self.place.root
         assert root is not None
-        error = error_of(lambda: pull_image(reference, root, self._settings(), ignore))
+        with open_backends(root, self._settings()) as backends:
+            error = error_of(lambda: pull_image(reference, backends, platforms="all"))
         assert error == (None if tag in self.remote else NOT_THERE)
         if error is None:
             with self.place.open({}) as (backends, _):
@@ -121,16 +124,17 @@ class TravelMachine(RuleBasedStateMachine):
 
     def _load(self, archive: Archive, name: str | None, root: str) -> None:
         references = [Reference.parse(name)] if name is not None else []
-        (loaded,) = load_images(archive.path, root=root, references=references)
+        with open_backends(root) as backends:
+            (loaded,) = load_images(archive.path, backends, references=references)
         assert [one.familiar() for one in loaded.references] == [name or archive.name]
 
     def _look_elsewhere(self, root: str, name: Reference, expected: model.Image) -> None:
         """Compare an image in a store that had nothing of it, and remove that store."""
-        with open_backends(root, mount="copy", isolation="none", create=False) as backends:
+        with open_backends(root, mount="copy", isolation="none", access="look") as backends:
             image = backends.images.get(name)
             assert image is not None
             assert read_image(image, backends.layers) == expected
-        assert [one for one in check_store(root) if one.damage] == []
+            assert [one for one in check_store(backends) if one.damage] == []
         shutil.rmtree(root)
 
     def _path(self, name: str) -> str:

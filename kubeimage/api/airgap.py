@@ -1,10 +1,12 @@
-"""The container images of an application: which are named, which left behind, and whether what is packed is whole."""
+"""Whole operations on the container images of an application: which are named, and whether what is packed is whole."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from kubeimage.api.backends import Backends
+from kubeimage.api.finding import ImageName, find_image
 from kubeimage.builder.plan import BuildOptions, make_plan
 from kubeimage.context import ContextCollector
 from kubeimage.discovery.finder import find_images
@@ -13,6 +15,7 @@ from kubeimage.discovery.references import Choice
 from kubeimage.discovery.search import Search
 from kubeimage.errors import ContextError
 from kubeimage.image.config import Image
+from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import Kubefile
 from kubeimage.layer.entry import directory
@@ -29,23 +32,28 @@ if TYPE_CHECKING:
     from kubeimage.layer.entry import Entry
 
 
-def images_of_context(kubefile: Kubefile, context: str, options: BuildOptions) -> Findings:
-    """Find the images that a build context names, without building: what a RUN would change is not seen.
+def images_of_context(kubefile: Kubefile, context: str, *, options: BuildOptions | None = None) -> Findings:
+    """Return the images that a build context names, without building: what a RUN would change is not seen.
 
     Raises: KubefileError, BuildArgError, ContextError; DiscoveryError.
     """
+    options = options or BuildOptions()
     collector = ContextCollector(context)
     plan = make_plan(kubefile, None, options)
     files = ContextFiles(entry for step in plan.steps for entry in _copied(step, collector))
     return find_images(files, options.search, choose_renderer()[1])
 
 
-def images_of_image(image: Image, layers: LayerStore, search: Search) -> Findings:
-    """Find the images that all layers of an image name.
+def images_of_image(
+    name: ImageName, backends: Backends, *, platform: Platform | None = None, search: Search | None = None
+) -> Findings:
+    """Return the images that all layers of an image name.
 
-    Raises: DiscoveryError, StoreError.
+    Raises: UsageError for backends that were opened to look; ImageNotFoundError; DiscoveryError, StoreError.
     """
-    return find_images(_files_of(image, layers), search, choose_renderer()[1])
+    backends.require("read")
+    image, _ = find_image(name, backends, platform=platform)
+    return find_images(_files_of(image, backends.layers), search or Search(), choose_renderer()[1])
 
 
 @dataclass(frozen=True)
@@ -56,13 +64,16 @@ class Verification:
     flaws: tuple[Flaw, ...]
 
 
-def verify_image(image: Image, layers: LayerStore) -> Verification:
+def verify_image(name: ImageName, backends: Backends, *, platform: Platform | None = None) -> Verification:
     """Prove that every container image that an image names or has packed is whole in it.
 
     Charts that were searched when they were packed are not rendered again: what they name is recorded.
-    Raises: DiscoveryError, PackingError; StoreError.
+    Raises: UsageError for backends that were opened to look; ImageNotFoundError; DiscoveryError, PackingError,
+            StoreError.
     """
-    files = _files_of(image, layers)
+    backends.require("read")
+    image, _ = find_image(name, backends, platform=platform)
+    files = _files_of(image, backends.layers)
     record = Record({})
     for _, data in files.read([RECORD] if RECORD in files.tree else []):
         record = Record.from_bytes(data)

@@ -8,18 +8,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO, Literal
 
-from kubeimage.api.building import default_root
-from kubeimage.api.finding import find_image
+from kubeimage.api.backends import Backends
+from kubeimage.api.finding import ImageName, find_image
 from kubeimage.archive.tarwriting import TarFile
 from kubeimage.disk.wholefile import check_target, whole_file
 from kubeimage.errors import ImageNotFoundError, UsageError
+from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
-from kubeimage.image.reference import Naming, Reference
+from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
-from kubeimage.protocols.images import ImageStore
 from kubeimage.protocols.transfer import Arrival, Budget, Intake, OpenBlob, WireForm, WireImage
+from kubeimage.protocols.watching import ignore
 from kubeimage.store import Store
 from kubeimage.store.failures import translated
 from kubeimage.values import dataclass
@@ -28,27 +29,22 @@ ArchiveFormat = Literal["oci-archive", "docker-archive", "sealer"]
 ARCHIVE_FORMATS: tuple[ArchiveFormat, ...] = ("oci-archive", "docker-archive", "sealer")
 STANDARD_STREAM = "-"
 
-
-Tell = Callable[[Descriptor], object]
-"""Hears of a blob that is about to be read or written."""
-
-
-def _keep_quiet(_blob: Descriptor) -> None:
-    """Tell nobody."""
+BlobObserver = Callable[[Descriptor], object]
+"""Hears of each blob that is about to be read or written."""
 
 
 @dataclass(frozen=True)
-class _ToldImporter:
-    """Tells of what is taken in."""
+class _WatchedIntake:
+    """Reports what is taken in."""
 
     importer: Intake
-    tell: Tell
+    observe: BlobObserver
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         return self.importer.has_blob(descriptor)
 
     def put_blob(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
-        self.tell(descriptor)
+        self.observe(descriptor)
         self.importer.put_blob(descriptor, chunks)
 
     def put_manifest(self, data: bytes) -> Descriptor:
@@ -64,43 +60,44 @@ class Saved:
 
 
 def save_image(
-    name: str,
+    name: ImageName,
     output: str,
+    backends: Backends,
     *,
-    root: str | None = None,
     form: ArchiveFormat = "oci-archive",
     platform: Platform | None = None,
     coding: Coding | None = None,
-    naming: Naming | None = None,
-    tell: Tell = _keep_quiet,
+    observe: BlobObserver = ignore,
 ) -> Saved:
     """Write an image into the file ``output``; ``-`` is standard output.
 
     Shape:  equal images give equal files. ``coding`` None leaves layers as they are in the store.
             ``form`` ``sealer`` is an OCI layout whose blobs are what ``push_image`` sends in that form.
-            ``tell`` hears of each blob before it is written.
+            ``observe`` hears of each blob before it is written.
     Raises: ImageNotFoundError and UsageError before anything is written; StoreError. Then ``output`` is as it was.
     """
+    store = backends.store_on_disk("read")
+    is_docker = form == "docker-archive"
+    if is_docker and coding is not None:
+        raise UsageError("a docker-archive holds layers uncompressed", hint="leave out --compression")
     if output != STANDARD_STREAM:
         check_target(output)
-    with Store.open(root or default_root(), create=False, hold=True) as store:
-        reference, key = find_manifest(name, store.images, platform, naming)
-        wire_form = _wire_form(form, coding)
-        departure = store.exporter.depart(key, wire_form, platform)
-        image = departure.finish()
-        if form == "docker-archive" and len(image.manifests) > 1:
-            raise UsageError(
-                f"a docker-archive holds one platform, and {name} is for {len(image.manifests)}",
-                hint="choose one with --platform, or save an oci-archive",
-            )
+    reference, key = find_manifest(name, backends, platform=platform)
+    departure = store.exporter.depart(key, _wire_form(form, coding), platform)
+    image = departure.finish()
+    if is_docker and len(image.manifests) > 1:
+        raise UsageError(
+            f"a docker-archive holds one platform, and {name} is for {len(image.manifests)}",
+            hint="choose one with --platform, or save an oci-archive",
+        )
 
-        def open_blob(blob: Descriptor) -> BinaryIO:
-            tell(blob)
-            return departure.open_blob(blob)
+    def open_blob(blob: Descriptor) -> BinaryIO:
+        observe(blob)
+        return departure.open_blob(blob)
 
-        with _opened_output(output) as file:
-            _write(TarFile(file.write), open_blob, image, reference, form)
-        return Saved(image.top.digest, len(image.absent))
+    with _opened_output(output) as file:
+        _write(TarFile(file.write), open_blob, image, reference, form)
+    return Saved(image.top.digest, len(image.absent))
 
 
 def _wire_form(form: ArchiveFormat, coding: Coding | None) -> WireForm:
@@ -134,19 +131,19 @@ def _opened_output(path: str) -> Iterator[BinaryIO]:
 
 
 def find_manifest(
-    name: str, images: ImageStore, platform: Platform | None = None, naming: Naming | None = None
+    name: ImageName, backends: Backends, *, platform: Platform | None = None
 ) -> tuple[Reference | None, Reference | Digest]:
-    """Give the name that ``name`` is, if it is one, and by what its manifest or index is found.
+    """Return the name that ``name`` is, if it is one, and by what its manifest or index is found.
 
     Raises: ImageNotFoundError with near names; ReferenceFormatError.
     """
-    image, reference = find_image(name, images, platform, naming)
+    image, reference = find_image(name, backends, platform=platform)
     if reference is not None:
         named = reference.with_tag(reference.tag) if reference.tag else None
         return named, reference
-    manifests = [record.manifest for record in images.records() if record.image_id == image.id]
+    manifests = [record.manifest for record in backends.images.records() if record.image_id == image.id]
     if not manifests:
-        raise ImageNotFoundError(f"no image {name} in the store")
+        raise ImageNotFoundError(f"no image {image.id if isinstance(name, Image) else name} in the store")
     return None, manifests[0]
 
 
@@ -160,28 +157,28 @@ class Loaded:
 
 def load_images(
     source: str,
+    backends: Backends,
     *,
-    root: str | None = None,
     references: Sequence[Reference] = (),
     budget: Budget | None = None,
-    tell: Tell = _keep_quiet,
+    observe: BlobObserver = ignore,
 ) -> list[Loaded]:
     """Bring all images of the archive ``source`` into the store, or none; ``-`` is standard input.
 
     Shape:  an OCI archive or a docker-archive, compressed or not. ``references`` take the place of the archive's names,
-            where it holds one image. ``tell`` hears of each blob before it is read.
+            where it holds one image. ``observe`` hears of each blob before it is read.
     Raises: UsageError where there is no such file; ArchiveError, BlobCorruptError, LayerError; StoreError.
     """
     from kubeimage.archive.loading import take_in
 
+    store = backends.store_on_disk("write")
     budget = budget or Budget()
     with (
         _opened_source(source) as file,
-        Store.open(root or default_root()) as store,
         _seekable(file, store, budget.total) as archive,
         store.importing(budget) as importer,
     ):
-        incoming = list(take_in(archive, _ToldImporter(importer, tell)))
+        incoming = list(take_in(archive, _WatchedIntake(importer, observe)))
         if references and len(incoming) > 1:
             raise UsageError(
                 f"the archive holds {len(incoming)} images, and one name cannot be all of theirs",
@@ -221,3 +218,6 @@ def _seekable(file: BinaryIO, store: Store, most: int) -> Iterator[BinaryIO]:
         with translated("uncompress the archive into", folder):
             uncompress(file, scratch, most=most)
         yield scratch
+
+
+__all__ = ["ARCHIVE_FORMATS", "ArchiveFormat", "BlobObserver", "Loaded", "Saved", "load_images", "save_image"]

@@ -1,18 +1,17 @@
-"""The parts that a build works with: one real choice for each protocol, on a store that is open."""
+"""The parts that operations work with: one real choice for each protocol, on a store that is open."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Literal
 
-from kubeimage.builder.events import ignore
-from kubeimage.builder.plan import BuildOptions
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
-from kubeimage.context import ContextCollector, StatIndex
+from kubeimage.errors import UsageError
+from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
-from kubeimage.image.reference import Reference
+from kubeimage.image.reference import Naming, Reference
 from kubeimage.mount.choose import choose_mounter
 from kubeimage.protocols.cache import BuildCache
 from kubeimage.protocols.context import SourceCollector
@@ -20,25 +19,41 @@ from kubeimage.protocols.images import ImageStore
 from kubeimage.protocols.layers import LayerStore
 from kubeimage.protocols.packing import ImagePacker
 from kubeimage.protocols.running import CommandRunner, Mounter
+from kubeimage.protocols.watching import ignore
 from kubeimage.run.choose import choose_runner
-from kubeimage.settings import default_root
+from kubeimage.settings import Settings, default_root, read_settings
 from kubeimage.store import Store, cache_folder
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
+    from kubeimage.builder.plan import BuildOptions
     from kubeimage.registry.events import TransferObserver
-    from kubeimage.settings import Settings
+
+Access = Literal["write", "read", "look"]
+"""What backends are opened for. Each of them includes what stands behind it.
+
+- ``write``: contents are added. What is used is kept from being removed by others.
+- ``read``: contents are read, and kept from being removed by others meanwhile.
+- ``look``: names and documents only, and nothing is kept. Names are given and taken so, and a store is cared for.
+"""
 
 Fetch = Callable[[Reference, Platform], object]
 """Brings the image of that name, for that platform, from its registry into the store."""
 
+Packer = Callable[[str, "BuildOptions"], ImagePacker]
+"""Makes what packs container images, for a context's path and a build's options."""
+
+_ACCESSES: tuple[Access, ...] = ("look", "read", "write")
+
 
 @dataclass(frozen=True)
 class Backends:
-    """One implementation a protocol; ``collector`` makes the one for a context's path.
+    """One implementation of each protocol; ``collector`` makes the one for a context's path.
 
-    Shape: without ``fetch`` no base image comes from a registry; without ``packer``, which makes the one for a
-           context's path and a build's options, no container image does.
+    Shape: without ``fetch`` no base image comes from a registry.
+           Without ``packer`` no container image is packed.
+           ``store`` is the store on disk that the others work on, None where there is none, as in memory.
+           ``settings`` None stands for what the configuration file says, where a registry is asked by name.
     """
 
     layers: LayerStore
@@ -48,39 +63,81 @@ class Backends:
     mounter: Mounter
     runner: CommandRunner
     fetch: Fetch | None = None
-    packer: Callable[[str, BuildOptions], ImagePacker] | None = None
+    packer: Packer | None = None
+    access: Access = "write"
+    settings: Settings | None = None
+    store: Store | None = None
+
+    @property
+    def naming(self) -> Naming:
+        """How short names are completed."""
+        return self.settings.naming if self.settings is not None else Naming()
+
+    def known_settings(self) -> Settings:
+        """Return the settings, read from the configuration file where none were given.
+
+        Raises: SettingsError.
+        """
+        return self.settings if self.settings is not None else read_settings()
+
+    def require(self, access: Access) -> None:
+        """Find out whether the backends were opened for as much as ``access``.
+
+        Raises: UsageError.
+        """
+        if _ACCESSES.index(self.access) < _ACCESSES.index(access):
+            raise UsageError(
+                f"these backends were opened to {self.access}, and this has to {access}",
+                hint=f"open_backends(root, access={access!r})",
+            )
+
+    def store_on_disk(self, access: Access) -> Store:
+        """Return the store, which was opened for as much as ``access``.
+
+        Raises: UsageError where it was not, or where there is no store on disk.
+        """
+        self.require(access)
+        if self.store is None:
+            raise UsageError("these backends have no store on disk", hint="make them with open_backends")
+        return self.store
 
 
 @contextmanager
 def open_backends(
     root: str | None = None,
+    settings: Settings | None = None,
     *,
+    access: Access = "write",
     mount: str = "auto",
     isolation: str = "auto",
-    create: bool = True,
-    hold: bool | None = None,
     notice: Callable[[str], None] | None = None,
-    settings: Settings | None = None,
     watch: TransferObserver = ignore,
 ) -> Iterator[Backends]:
     """Open the real backends on the store at ``root``; what the session holds is let go at the end.
 
-    Without ``create`` a store that is not there looks empty, and nothing is written to one that is; but with ``hold``,
-    what is found there is kept from being removed by others until the end.
+    A store that is not there looks empty. With ``access="write"`` it is made when the first thing is put into it.
+    ``settings`` complete short names, and say how base images are fetched; without them none is.
+    ``watch`` is told of what is fetched for a build.
     ``notice`` gets what ``auto`` chose, once, and what a person should know about the cache.
-    Base images are fetched as the ``settings`` say, and ``watch`` is told of it; without them none is.
-    Raises: StoreAccessError, StoreFullError, StoreVersionError; UsageError for an unknown mount or isolation.
+    Raises: StoreAccessError, StoreVersionError; UsageError for an unknown access, mount or isolation.
     """
+    if access not in _ACCESSES:
+        raise UsageError(f"no access is called {access!r}", hint=f"choose one of {', '.join(_ACCESSES)}")
     root = root or default_root()
+    writes = access == "write"
     folder = cache_folder(root)
-    records = CacheRecords(folder)
+    records = _Records(folder)
     with ExitStack() as stack:
-        store = stack.enter_context(Store.open(root, create=create, hold=hold, cache=records))
+        store = stack.enter_context(Store.open(root, create=False, hold=access != "look", keep=writes, cache=records))
         cache = DirectoryBuildCache(records, store.layers, warn=notice)
 
         def collector(context: str) -> SourceCollector:
+            from kubeimage.context import ContextCollector, StatIndex
+
             index = StatIndex(os.path.join(folder, "contexts"), context, notice=notice)
-            return ContextCollector(context, stat_index=stack.enter_context(index) if create else index)
+            if writes:
+                stack.callback(lambda: index.save() if store.is_there else None)
+            return ContextCollector(context, stat_index=index)
 
         yield Backends(
             layers=store.layers,
@@ -89,8 +146,11 @@ def open_backends(
             collector=collector,
             mounter=choose_mounter(mount, store.snapshots, notice),
             runner=choose_runner(isolation, notice),
-            fetch=_fetcher(store, settings, watch) if settings is not None and create else None,
-            packer=_packers(store, cache, folder, settings, watch) if create else None,
+            fetch=_fetcher(store, settings, watch) if settings is not None and writes else None,
+            packer=_packers(store, cache, folder, settings, watch) if writes else None,
+            access=access,
+            settings=settings,
+            store=store,
         )
 
 
@@ -106,10 +166,8 @@ def _fetcher(store: Store, settings: Settings, watch: TransferObserver) -> Fetch
 
 def _packers(
     store: Store, cache: BuildCache, folder: str, settings: Settings | None, watch: TransferObserver
-) -> Callable[[str, BuildOptions], ImagePacker]:
+) -> Packer:
     def known_settings() -> Settings:
-        from kubeimage.settings import read_settings
-
         return settings if settings is not None else read_settings()
 
     def packer(context: str, options: BuildOptions) -> ImagePacker:
@@ -126,3 +184,21 @@ def _packers(
         return RegistryPacker(parts, options.pull_images, options.search, context)
 
     return packer
+
+
+class _Records(CacheRecords):
+    """All that lies in the store's ``cache/``: the build cache, and what is remembered of build contexts."""
+
+    def check(self, layers: set[Digest], *, repair: bool) -> list[tuple[str, str, bool]]:
+        """Check the indexes of build contexts as well."""
+        from kubeimage.context.indexfile import damaged_indexes
+
+        damaged = damaged_indexes(os.path.join(self.directory, "contexts"))
+        for path in damaged if repair else ():
+            with suppress(OSError):
+                os.unlink(path)
+        found = super().check(layers, repair=repair)
+        return [*found, *((path, "the index of a build context is damaged", True) for path in damaged)]
+
+
+__all__ = ["Access", "Backends", "Fetch", "Packer", "open_backends"]

@@ -1,19 +1,21 @@
-"""kubeimage as a library: one real choice for each protocol, and the whole operations on them.
+"""Whole operations around a build: read a Kubefile, plan, foresee and build.
 
 with open_backends("/srv/store") as backends:
-    result = build(read_kubefile("Kubefile"), ".", backends, BuildOptions(references=(Reference.parse("app:v1"),)))
+    options = BuildOptions(references=(Reference.parse("app:v1"),))
+    result = build_image(read_kubefile("Kubefile"), ".", backends, options=options)
     print(result.image.id)
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kubeimage.api.backends import Backends, Fetch, open_backends
-from kubeimage.builder.events import Observer, ignore
+from kubeimage.api.backends import Backends
+from kubeimage.builder.events import Observer
 from kubeimage.builder.executor import BuildResult, Parts, check_runs, execute
-from kubeimage.builder.plan import SCRATCH, BuildOptions, BuildPlan, base_name, make_plan
+from kubeimage.builder.plan import SCRATCH, BuildOptions, BuildPlan, make_plan
 from kubeimage.errors import (
     BaseImageError,
     ContextNotFoundError,
@@ -25,9 +27,10 @@ from kubeimage.errors import (
 )
 from kubeimage.image.config import Image
 from kubeimage.image.reference import Reference
-from kubeimage.kubefile import Kubefile, parse
+from kubeimage.kubefile import Kubefile, Scope, parse
+from kubeimage.protocols.context import SourceCollector
 from kubeimage.protocols.images import ImageStore
-from kubeimage.settings import default_root
+from kubeimage.protocols.watching import ignore
 
 if TYPE_CHECKING:
     from kubeimage.builder.forecast import Forecast
@@ -53,7 +56,7 @@ def read_kubefile(path: str) -> Kubefile:
 
 
 def find_kubefile(context: str) -> str:
-    """Give the path of the Kubefile in ``context``: ``Kubefile``, else ``kubefile``.
+    """Return the path of the Kubefile in ``context``: ``Kubefile``, else ``kubefile``.
 
     Raises: ContextNotFoundError, UsageError.
     """
@@ -67,78 +70,70 @@ def find_kubefile(context: str) -> str:
     raise UsageError(f"no Kubefile in {context!r}", hint="name the file itself")
 
 
-def plan_build(kubefile: Kubefile, images: ImageStore, options: BuildOptions, fetch: Fetch | None = None) -> BuildPlan:
-    """Resolve the base and every instruction, and check the layer limit, before any work.
+def plan_build(kubefile: Kubefile, backends: Backends, *, options: BuildOptions | None = None) -> BuildPlan:
+    """Return what a build will do: the base and every instruction resolved, the layer limit checked.
 
-    Raises: BaseImageError, LayerLimitError, BuildArgError, KubefileError; what ``fetch`` raises.
+    Shape:  ``build_image`` takes the plan, and builds what was planned.
+            The base image is fetched where ``options.pull`` says so and the backends can.
+    Raises: BaseImageError, LayerLimitError, PlatformMismatchError, BuildArgError, KubefileError, ReferenceFormatError;
+            RegistryError where the base cannot be fetched.
     """
-    return make_plan(kubefile, find_base(kubefile, images, options, fetch), options)
+    options = options or BuildOptions()
+    scope = Scope.of(kubefile, options.build_args)
+    return make_plan(kubefile, _find_base(scope, backends, options), options, scope)
 
 
-def check_build(
-    kubefile: Kubefile, context: str, root: str | None, options: BuildOptions, *, fetches: bool = False
-) -> None:
-    """Find out whether a build can begin, without writing anything: a store that is not there is not made.
+def find_base(kubefile: Kubefile, backends: Backends, *, options: BuildOptions | None = None) -> Image | None:
+    """Return the image that FROM names, None for scratch; it is fetched as for ``plan_build``.
 
-    With ``fetches``, a base image that the build would fetch need not be there.
-    Raises: ContextNotFoundError, and what ``plan_build`` raises.
+    Raises: BaseImageError, and what fetching raises, with FROM's place.
     """
-    with open_backends(root, create=False) as backends:
-        backends.collector(context)
-        if fetches and options.pull == "always" and base_reference(kubefile, options) is not None:
-            return
-        try:
-            check_runs(plan_build(kubefile, backends.images, options), backends.runner)
-        except BaseImageError:
-            if not fetches or options.pull == "never":
-                raise
+    options = options or BuildOptions()
+    return _find_base(Scope.of(kubefile, options.build_args), backends, options)
 
 
-def base_reference(kubefile: Kubefile, options: BuildOptions) -> Reference | None:
-    """Give the name that FROM says, completed; None for scratch.
+def _find_base(scope: Scope, backends: Backends, options: BuildOptions) -> Image | None:
+    reference = _base_reference(scope, options)
+    if reference is None:
+        return None
+    images, location = backends.images, scope.kubefile.base.span.location
+    try:
+        return _get_base(reference, backends, options)
+    except RegistryNotFoundError as error:
+        missing = _no_base(reference, images, options, f", and {error}")
+        missing.location = location
+        raise missing from error
+    except KubeimageError as error:
+        error.location = error.location or location
+        if isinstance(error, RegistryError):
+            error.hint = "; ".join(filter(None, (error.hint, _offline_hint(options))))
+        raise
 
-    Raises: ReferenceFormatError, KubefileError, with FROM's place.
-    """
-    name = base_name(kubefile, options)
+
+def _base_reference(scope: Scope, options: BuildOptions) -> Reference | None:
+    """Return the name that FROM says, completed; None for scratch."""
+    name = scope.base_name
     if name == SCRATCH:
         return None
     try:
         return options.naming.parse(name)
     except ReferenceFormatError as error:
-        error.location = kubefile.base.span.location
+        error.location = scope.kubefile.base.span.location
         raise
 
 
-def find_base(
-    kubefile: Kubefile, images: ImageStore, options: BuildOptions, fetch: Fetch | None = None
-) -> Image | None:
-    """Give the image that FROM names, None for scratch; ``fetch`` brings it where it is missing, or always.
-
-    Raises: BaseImageError, and what ``fetch`` raises, with FROM's place.
-    """
-    reference = base_reference(kubefile, options)
-    if reference is None:
-        return None
-    fetches = fetch if options.pull != "never" else None
-    try:
-        # What is damaged is an error, not missing; but it may be fetched anew.
-        is_asked_for = fetches is not None and options.pull == "always"
-        image = None if is_asked_for else images.get(reference, options.target)
-        if fetches is not None and image is None:
-            fetches(reference, options.target)
-            image = images.get(reference, options.target)
-        if image is None:
-            raise _no_base(reference, images, options)
-    except RegistryNotFoundError as error:
-        missing = _no_base(reference, images, options, f", and {error}")
-        missing.location = kubefile.base.span.location
-        raise missing from error
-    except KubeimageError as error:
-        error.location = error.location or kubefile.base.span.location
-        if isinstance(error, RegistryError):
-            error.hint = "; ".join(filter(None, (error.hint, _offline_hint(options))))
-        raise
-    return image
+def _get_base(reference: Reference, backends: Backends, options: BuildOptions) -> Image:
+    """Return the image of that name; it is fetched where it is missing, or always."""
+    images, target = backends.images, options.target
+    fetch = backends.fetch if options.pull != "never" else None
+    # What is damaged is an error, not missing; but it may be fetched anew.
+    found = None if fetch is not None and options.pull == "always" else images.get(reference, target)
+    if found is None and fetch is not None:
+        fetch(reference, target)
+        found = images.get(reference, target)
+    if found is None:
+        raise _no_base(reference, images, options)
+    return found
 
 
 def _no_base(reference: Reference, images: ImageStore, options: BuildOptions, elsewhere: str = "") -> BaseImageError:
@@ -158,65 +153,74 @@ def _offline_hint(options: BuildOptions) -> str:
     return "the store does not have the base image; with --pull never no registry is asked for it"
 
 
-def build(
-    kubefile: Kubefile,
+def build_image(
+    kubefile: Kubefile | BuildPlan,
     context: str,
     backends: Backends,
+    *,
     options: BuildOptions | None = None,
     observe: Observer = ignore,
 ) -> BuildResult:
-    """Build ``kubefile`` in ``context`` and put the image into the store.
+    """Build a Kubefile, or what was planned of one, in the folder ``context``, and put the image into the store.
 
+    Shape:  a plan brings its options. A store that is not there is made once the build can begin.
     Raises: any KubeimageError; then the store shows nothing of the image.
+            UsageError for backends that were not opened to write, or for options beside a plan.
     """
-    options = options or BuildOptions()
-    parts = make_parts(backends, context, options)
-    return execute(plan_build(kubefile, backends.images, options, backends.fetch), parts, observe)
+    backends.require("write")
+    collector = backends.collector(context)
+    plan = _planned(kubefile, backends, options)
+    check_runs(plan, backends.runner)
+    make_store(backends)
+    return execute(plan, make_parts(backends, context, plan.options, collector), observe)
 
 
-def make_parts(backends: Backends, context: str, options: BuildOptions) -> Parts:
-    """Give what the executor works with, for one context.
+def _planned(kubefile: Kubefile | BuildPlan, backends: Backends, options: BuildOptions | None) -> BuildPlan:
+    if not isinstance(kubefile, BuildPlan):
+        return plan_build(kubefile, backends, options=options)
+    if options is not None:
+        raise UsageError("a plan has its options already", hint="give them to plan_build")
+    return kubefile
 
-    Raises: ContextNotFoundError.
+
+def make_store(backends: Backends) -> None:
+    """Make the store, where there is none and one can be: later it could fail in the middle of a build.
+
+    Raises: StoreAccessError, StoreFullError.
     """
+    if backends.store is not None:
+        backends.store.make()
+
+
+def make_parts(backends: Backends, context: str, options: BuildOptions, collector: SourceCollector) -> Parts:
+    """Return what the executor works with, for one context."""
     packer = backends.packer(context, options) if backends.packer is not None else None
-    return Parts(
-        backends.layers,
-        backends.images,
-        backends.cache,
-        backends.collector(context),
-        backends.mounter,
-        backends.runner,
-        packer,
-    )
+    return Parts(backends.layers, backends.images, backends.cache, collector, backends.mounter, backends.runner, packer)
 
 
-def preview(
-    kubefile: Kubefile, context: str, backends: Backends, options: BuildOptions | None = None
+def preview_build(
+    kubefile: Kubefile | BuildPlan, context: str, backends: Backends, *, options: BuildOptions | None = None
 ) -> tuple[Forecast, ...]:
-    """Say what a build would do, changing nothing.
+    """Say what a build would do, changing nothing: no base image is fetched.
 
     Raises: what a build would raise before it runs a command.
     """
     from kubeimage.builder.forecast import forecast
 
     collector = backends.collector(context)
-    plan = plan_build(kubefile, backends.images, options or BuildOptions())
+    plan = _planned(kubefile, replace(backends, fetch=None), options)
     check_runs(plan, backends.runner)
     return forecast(plan, backends.cache, collector)
 
 
 __all__ = [
-    "Backends",
     "BuildOptions",
+    "BuildPlan",
     "BuildResult",
-    "build",
-    "check_build",
-    "default_root",
+    "build_image",
     "find_base",
     "find_kubefile",
-    "open_backends",
     "plan_build",
-    "preview",
+    "preview_build",
     "read_kubefile",
 ]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from kubeimage.api.backends import Backends
+from kubeimage.api.finding import ImageName, find_image
 from kubeimage.image.config import Image
+from kubeimage.image.platform import Platform
 from kubeimage.layer.contents import content_digests
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.tree import Tree
@@ -30,14 +33,18 @@ class Difference:
     what: tuple[str, ...] = ()
 
 
-def compare_images(old: Image, new: Image, layers: LayerStore) -> list[Difference]:
-    """Give the paths that differ, sorted; times never count.
+def compare_images(
+    old: ImageName, new: ImageName, backends: Backends, *, platform: Platform | None = None
+) -> list[Difference]:
+    """Return the paths that differ, sorted; times never count.
 
     Shape:  what was added or removed with its directory is told as well. Contents are read only where all else is alike
             and the files come from different layers.
-    Raises: BlobNotFoundError, BlobCorruptError, LayerError.
+    Raises: UsageError for backends that were opened to look; ImageNotFoundError; BlobNotFoundError, BlobCorruptError,
+            LayerError.
     """
-    before, after = _View(old, layers), _View(new, layers)
+    backends.require("read")
+    before, after = (_View(find_image(name, backends, platform=platform)[0], backends.layers) for name in (old, new))
     both = [path for path in before.tree if path in after.tree]
     doubtful = {path for path in both if _is_doubtful(path, before, after)}
     contents = before.digests(doubtful), after.digests(doubtful)
@@ -86,3 +93,6 @@ class _View:
 
     def digests(self, paths: set[str]) -> dict[str, bytes]:
         return content_digests(self.tree, paths, lambda layer: self._layers.open(self._stack[layer]))
+
+
+__all__ = ["Change", "Difference", "compare_images"]

@@ -3,69 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from kubeimage.errors import ReferenceFormatError, RegistryAuthError
+from kubeimage.api.backends import Backends
+from kubeimage.api.finding import parse_name
+from kubeimage.errors import RegistryAuthError
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
-from kubeimage.image.reference import Reference
+from kubeimage.image.reference import Naming, Reference
 from kubeimage.layer.compression import Coding
 from kubeimage.protocols.images import ImageStore
 from kubeimage.protocols.transfer import Arrival, WireForm
+from kubeimage.protocols.watching import ignore
 from kubeimage.registry.credentials import Credentials, CredentialStore
 from kubeimage.registry.events import TransferObserver
 from kubeimage.registry.registries import Registries
-from kubeimage.settings import Settings
-from kubeimage.store import Store
+from kubeimage.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from kubeimage.image.config import Image
+    from kubeimage.image.media_types import Format
 
 
 def pull_image(
-    reference: Reference,
-    root: str,
-    settings: Settings,
-    observe: TransferObserver,
+    name: str | Reference,
+    backends: Backends,
     *,
-    platforms: Sequence[Platform] = (),
+    platforms: Sequence[Platform] | Literal["all"] = (),
+    observe: TransferObserver = ignore,
 ) -> Arrival:
-    """Fetch an image from its registry, or a mirror, into the store; of an index the ``platforms``, or all.
+    """Fetch an image from its registry, or a mirror, into the store.
 
+    Shape:  of an index, the ``platforms`` come, or all of them; without any, that of this machine.
     Raises: RegistryError, CredentialsError, SettingsError; PlatformMismatchError; StoreError. Then the name is as it
         was.
     """
-    with Registries(settings) as registries, Store.open(root) as store, store.importing() as importer:
-        return registries.pull(reference, platforms, importer, observe)
+    store = backends.store_on_disk("write")
+    reference = name if isinstance(name, Reference) else backends.naming.parse(name)
+    wanted = () if platforms == "all" else platforms or (Platform.host(),)
+    with Registries(backends.known_settings()) as registries, store.importing() as importer:
+        return registries.pull(reference, wanted, importer, observe)
 
 
 def push_image(
-    reference: Reference,
-    root: str,
-    settings: Settings,
-    observe: TransferObserver,
+    name: str | Reference,
+    backends: Backends,
     *,
-    form: WireForm | None = None,
+    form: Format | None = None,
+    coding: Coding | None = None,
     platform: Platform | None = None,
+    observe: TransferObserver = ignore,
 ) -> Digest:
-    """Send an image to where its name says, and give the digest of its manifest or index there.
+    """Send an image to where its name says, and return the digest of its manifest or index there.
 
-    Without a ``form`` it goes as it is in the store, but for layers that are not compressed: these are, with gzip.
+    Shape:  without a ``form`` it keeps the one it has.
+            Without a ``coding``, layers go as they are in the store, and those that are not compressed with gzip.
     Raises: ImageNotFoundError; RegistryError, CredentialsError; StoreError where the image is damaged.
     """
-    if reference.digest is not None:
-        raise ReferenceFormatError(
-            f"an image is pushed to a tag, found {str(reference)!r}", hint="leave out what stands behind the @"
-        )
-    with Registries(settings) as registries, Store.open(root, create=False, hold=True) as store:
-        wanted = form or WireForm(None, Coding("gzip"), only_raw=True)
+    store = backends.store_on_disk("read")
+    reference = parse_name(name, backends.naming, what="NAME")
+    wanted = WireForm(form, coding or Coding("gzip"), only_raw=coding is None)
+    with Registries(backends.known_settings()) as registries:
         departure = store.exporter.depart(reference, wanted, platform)
-        image = registries.push(reference, departure, observe, lambda: find_lender(reference, store.images))
+        image = registries.push(reference, departure, observe, lambda: find_lender(reference, backends.images))
         return image.top.digest
 
 
 def find_lender(reference: Reference, images: ImageStore) -> str | None:
-    """Give the repository on the same registry whose images share most with this one: it may have the blobs."""
+    """Return the repository on the same registry whose images share most with this one: it may have the blobs."""
     image = images.get(reference)
     own = {layer.diff_id: layer.size for layer in image.layers} if image else {}
     shared: dict[str, int] = {}
@@ -84,13 +89,16 @@ def _shared_size(image: Image, own: dict[Digest, int]) -> int:
     return sum(own.get(layer.diff_id, 0) for layer in image.layers)
 
 
-def log_in(host: str, user: str, password: str, settings: Settings) -> str:
-    """Keep credentials for a registry once it has taken them, and give the place where they are kept.
+def log_in(host: str, user: str, password: str, *, settings: Settings | None = None) -> str:
+    """Keep credentials for a registry once it has taken them, and return the place where they are kept.
 
-    Raises: RegistryAuthError where the registry does not take them; RegistryError, CredentialsError.
+    Shape:  ``host`` is as names of images have it; ``https://`` before it is left away.
+    Raises: UsageError for what is no host; RegistryAuthError where the registry does not take them; RegistryError,
+            CredentialsError.
     """
+    host = plain_host(host)
     credentials = Credentials(user, password)
-    with Registries(settings) as registries:
+    with Registries(settings if settings is not None else read_settings()) as registries:
         try:
             registries.check(host, credentials)
         except RegistryAuthError as error:
@@ -103,6 +111,19 @@ def log_in(host: str, user: str, password: str, settings: Settings) -> str:
 def log_out(host: str) -> bool:
     """Forget the credentials for a registry; whether there were any.
 
-    Raises: CredentialsError.
+    Raises: UsageError for what is no host; CredentialsError.
     """
-    return CredentialStore().delete(host)
+    return CredentialStore().delete(plain_host(host))
+
+
+def plain_host(text: str) -> str:
+    """Return a registry's host as names of images have it, however it was typed.
+
+    Raises: UsageError.
+    """
+    host = text.removeprefix("https://").removeprefix("http://").rstrip("/")
+    Naming(host, "any").check()
+    return host
+
+
+__all__ = ["log_in", "log_out", "plain_host", "pull_image", "push_image"]

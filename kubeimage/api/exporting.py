@@ -9,27 +9,46 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
+from kubeimage.api.backends import Backends
+from kubeimage.api.finding import ImageName, find_image
 from kubeimage.disk.flock import own, release, remove_leftovers
 from kubeimage.disk.removal import remove_tree
 from kubeimage.errors import BlobCorruptError, StoreAccessError, StoreFullError, UsageError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
+from kubeimage.image.platform import Platform
 from kubeimage.layer.apply import apply_changeset
 from kubeimage.protocols.layers import LayerStore
 from kubeimage.store import files
 from kubeimage.store.blobs import REBUILD, hash_file
+from kubeimage.values import dataclass
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _STAGING = ".kubeimage-export-"
 
 
-def export_image(image: Image, directory: str, layers: LayerStore) -> int:
-    """Write the image's root filesystem into ``directory``, and return the bytes of its files.
+@dataclass(frozen=True)
+class Exported:
+    """What was written. Units: ``size`` is the bytes of all files."""
+
+    image: Image
+    size: int
+
+
+def export_image(name: ImageName, directory: str, backends: Backends, *, platform: Platform | None = None) -> Exported:
+    """Write an image's root filesystem into ``directory``.
 
     Shape:  ``directory`` is not there yet, or is empty. If anything fails it is as it was before.
-    Raises: UsageError for a directory that is in use; BlobNotFoundError, BlobCorruptError, LayerError;
-            StoreFullError, StoreAccessError where it cannot be written.
+    Raises: UsageError for a directory that is in use, or for backends that were opened to look; ImageNotFoundError;
+            BlobNotFoundError, BlobCorruptError, LayerError; StoreFullError, StoreAccessError where it cannot be
+            written.
     """
+    backends.require("read")
+    image, _ = find_image(name, backends, platform=platform)
+    return Exported(image, _export(image, directory, backends.layers))
+
+
+def _export(image: Image, directory: str, layers: LayerStore) -> int:
     target = os.path.abspath(directory)
     with _translated(target):
         for folder in (target, os.path.dirname(target)):
@@ -112,3 +131,6 @@ def _translated(target: str) -> Iterator[None]:
     except OSError as error:
         message = f"cannot write to {target!r}: {error.strerror or error}"
         raise (StoreFullError if error.errno in _FULL else StoreAccessError)(message) from error
+
+
+__all__ = ["Exported", "export_image"]

@@ -1,37 +1,63 @@
-"""Find an image by what a person calls it."""
+"""Find images by what a person calls them, and look at what is found."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from kubeimage.errors import ImageNotFoundError
+from kubeimage.errors import ImageNotFoundError, ReferenceFormatError
+from kubeimage.image.compatibility import read_comment
 from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
-from kubeimage.protocols.images import ImageRecord, ImageStore
+from kubeimage.protocols.images import ImageRecord
+from kubeimage.values import dataclass
+
+if TYPE_CHECKING:
+    from kubeimage.api.backends import Backends
+    from kubeimage.image.document import History, Layer
+
+ImageName = str | Reference | Image
+"""What operations take for an image: a name as people type it, the start of an image id, or what was found already."""
 
 _IMAGE_ID = r"(sha256:)?[0-9a-f]{6,64}"
 
 
 def find_image(
-    name: str, images: ImageStore, platform: Platform | None = None, naming: Naming | None = None
+    name: ImageName, backends: Backends, *, platform: Platform | None = None
 ) -> tuple[Image, Reference | None]:
-    """Give the image that a person means by ``name``: a reference, or the start of an image id.
+    """Return the image that a person means by ``name``, and the name, where it is one.
 
-    Raises: ImageNotFoundError with near names; ReferenceFormatError where it can be neither.
+    Raises: ImageNotFoundError with near names; ReferenceFormatError where it can be neither a name nor an id.
     """
-    by_id = images.find(name.removeprefix("sha256:")) if re.fullmatch(_IMAGE_ID, name) else None
-    if name.startswith("sha256:") and by_id is not None:
+    if isinstance(name, Image):
+        return name, None
+    naming, images = backends.naming, backends.images
+    text = str(name)
+    by_id = images.find(text.removeprefix("sha256:")) if re.fullmatch(_IMAGE_ID, text) else None
+    if text.startswith("sha256:") and by_id is not None:
         return by_id, None
-    naming = naming or Naming()
-    reference = naming.parse(name)
+    reference = name if isinstance(name, Reference) else naming.parse(name)
     image = images.get(reference, platform)
     if image is not None:
         return image, reference
     if by_id is not None:
         return by_id, None
-    raise _no_image(name, reference, platform, images.records(), naming)
+    raise _no_image(text, reference, platform, images.records(), naming)
+
+
+def parse_name(name: str | Reference, naming: Naming, *, what: str = "a tag") -> Reference:
+    """Return a name that an image is to get; errors call it ``what``.
+
+    Raises: ReferenceFormatError, also for a digest, which nobody can give.
+    """
+    reference = name if isinstance(name, Reference) else naming.parse(name)
+    if reference.digest is not None:
+        raise ReferenceFormatError(
+            f"{what} takes a name, found one with a digest: {str(name)!r}", hint="leave out what stands behind the @"
+        )
+    return reference
 
 
 def _no_image(
@@ -42,3 +68,54 @@ def _no_image(
         return ImageNotFoundError(f"no image {name} for {platform} in the store", hint=f"it is for {', '.join(there)}")
     known = [record.reference for record in records if record.reference is not None]
     return ImageNotFoundError(f"no image {name} in the store", hint=naming.suggest(naming.familiar(reference), known))
+
+
+def list_images(backends: Backends) -> list[ImageRecord]:
+    """Return a record of each image of the store, one for each name and platform.
+
+    Raises: StoreAccessError, BlobCorruptError.
+    """
+    return backends.images.records()
+
+
+def inspect_image(name: ImageName, backends: Backends, *, platform: Platform | None = None) -> dict[str, Any]:
+    """Return an image's document as people read it: with its id, and with the name that it was asked for by.
+
+    Raises: ImageNotFoundError, ReferenceFormatError; StoreError.
+    """
+    image, reference = find_image(name, backends, platform=platform)
+    return image.present(reference)
+
+
+@dataclass(frozen=True)
+class PastStep:
+    """An instruction that an image was made by.
+
+    Shape: ``layer`` is None where it added none. ``dialect`` and ``compatibility`` say by which rules it was carried
+           out, None where nobody says.
+    """
+
+    created_by: str
+    layer: Layer | None
+    dialect: str | None = None
+    compatibility: int | None = None
+
+
+def list_history(name: ImageName, backends: Backends, *, platform: Platform | None = None) -> tuple[PastStep, ...]:
+    """Return the instructions that an image was made by, in their order, each with its layer.
+
+    Layers that no history speaks of come last, with what made them.
+    Raises: ImageNotFoundError, ReferenceFormatError; StoreError.
+    """
+    image, _ = find_image(name, backends, platform=platform)
+    layers = iter(image.layers)
+    told = [_past_step(one, None if one.empty_layer else next(layers, None)) for one in image.history]
+    return (*told, *(PastStep(f"{layer.kind} {layer.value}", layer) for layer in layers))
+
+
+def _past_step(entry: History, layer: Layer | None) -> PastStep:
+    dialect, version = read_comment(entry.comment) or (None, None)
+    return PastStep(entry.created_by, layer, dialect, version)
+
+
+__all__ = ["ImageName", "PastStep", "find_image", "inspect_image", "list_history", "list_images", "parse_name"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from kubeimage.cache import CacheRecords
-from kubeimage.context.indexfile import damaged_indexes
+from kubeimage.api.backends import Backends
+from kubeimage.api.finding import ImageName, find_image, parse_name
 from kubeimage.errors import (
     BlobCorruptError,
     BlobNotFoundError,
@@ -21,11 +20,12 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
 from kubeimage.protocols.images import ImageRecord, ImageStore
-from kubeimage.store import Store, cache_folder
-from kubeimage.store.fsck import Finding
-from kubeimage.store.gc import GarbageReport
-from kubeimage.store.layout import Layout
+from kubeimage.protocols.watching import ignore
 from kubeimage.values import dataclass
+
+if TYPE_CHECKING:
+    from kubeimage.store.findings import Finding
+    from kubeimage.store.gc import GarbageReport
 
 _IMAGE_ID = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
 
@@ -42,15 +42,48 @@ class Removed:
     size: int
 
 
-def find_names(
-    names: Sequence[str], images: ImageStore, platform: Platform | None = None, naming: Naming | None = None
-) -> list[Reference]:
-    """Give the reference that each of ``names`` means, once: itself, or the only name of the image with that id.
+def tag_image(source: ImageName, target: str | Reference, backends: Backends) -> Reference:
+    """Give an image another name as well, and return that name, whole.
 
-    Damaged images can be named as well. With a ``platform``, each must have an image for it.
-    Raises: ImageNotFoundError, ReferenceFormatError; UsageError for an id with several names, or with none.
+    Shape:  an image that is named by its name goes with all its platforms, one that is named by its id alone.
+    Raises: ImageNotFoundError with near names; ReferenceFormatError; StoreError.
     """
-    records, naming = images.records(), naming or Naming()
+    wanted = parse_name(target, backends.naming, what="TARGET")
+    image, reference = find_image(source, backends)
+    if reference is None:
+        backends.images.put(image, (wanted,))
+    else:
+        backends.images.tag(reference, wanted)
+    return wanted
+
+
+def remove_images(
+    names: Sequence[str | Reference],
+    backends: Backends,
+    *,
+    platform: Platform | None = None,
+    observe: Callable[[Removed], object] = ignore,
+) -> list[Removed]:
+    """Take names away, for one platform or for all, and delete what only they held.
+
+    Shape:  what is in ``names`` is a name, or the start of the id of an image that has one name.
+            ``observe`` hears of each once it is gone. If one of them is not there, none is taken.
+            Damaged images can be named as well.
+    Raises: ImageNotFoundError, ReferenceFormatError; UsageError for an id with several names, or with none;
+            StoreAccessError.
+    """
+    references = _find_names(names, backends, platform)
+    gone = []
+    for reference in references:
+        gone.append(_remove(reference, backends.images, platform))
+        observe(gone[-1])
+    return gone
+
+
+def _find_names(names: Sequence[str | Reference], backends: Backends, platform: Platform | None) -> list[Reference]:
+    """Return the reference that each of ``names`` means, once: itself, or the only name of the image with that id."""
+    images, naming = backends.images, backends.naming
+    records = images.records()
     found = list(dict.fromkeys(_find_name(name, images, records, naming) for name in names))
     if platform is not None:
         for reference in found:
@@ -67,10 +100,10 @@ def _check_platform(reference: Reference, platform: Platform, records: Sequence[
         )
 
 
-def _find_name(name: str, images: ImageStore, records: Sequence[ImageRecord], naming: Naming) -> Reference:
-    identity = _IMAGE_ID.fullmatch(name)
+def _find_name(name: str | Reference, images: ImageStore, records: Sequence[ImageRecord], naming: Naming) -> Reference:
+    identity = _IMAGE_ID.fullmatch(str(name))
     try:
-        reference = naming.parse(name)
+        reference = name if isinstance(name, Reference) else naming.parse(name)
     except ReferenceFormatError:
         if identity is None:
             raise
@@ -79,8 +112,8 @@ def _find_name(name: str, images: ImageStore, records: Sequence[ImageRecord], na
             return reference
     meant = [record for record in records if identity is not None and record.image_id.hex.startswith(identity[1])]
     if not meant:
-        raise _not_found(name, records, naming)
-    return _only_name(name, meant, naming)
+        raise _not_found(str(name), records, naming)
+    return _only_name(str(name), meant, naming)
 
 
 def _is_there(reference: Reference, images: ImageStore) -> bool:
@@ -107,11 +140,7 @@ def _only_name(name: str, meant: Sequence[ImageRecord], naming: Naming) -> Refer
     return found[0]
 
 
-def remove_name(reference: Reference, images: ImageStore, platform: Platform | None = None) -> Removed:
-    """Take a name away, for one platform or for all, and delete what only it held.
-
-    Raises: ImageNotFoundError, StoreAccessError.
-    """
+def _remove(reference: Reference, images: ImageStore, platform: Platform | None) -> Removed:
     sizes = _sizes(reference, images)
     blobs = tuple(images.remove(reference, platform))
     return Removed(reference, blobs, sum(sizes.get(blob, 0) for blob in blobs))
@@ -132,38 +161,25 @@ def _sizes(reference: Reference, images: ImageStore) -> dict[Digest, int]:
     return sizes
 
 
-def check_store(root: str, *, repair: bool = False) -> list[Finding]:
-    """Verify every digest, size and reference of the store at ``root``; with ``repair``, mend what can be mended.
+def check_store(backends: Backends, *, repair: bool = False) -> list[Finding]:
+    """Verify every digest, size and reference of the store; with ``repair``, mend what can be mended.
 
-    Raises: StoreVersionError, StoreAccessError.
+    Raises: UsageError for backends without a store on disk; StoreVersionError, StoreAccessError.
     """
-    with _open_store(root) as store:
-        return store.check(repair=repair)
+    return backends.store_on_disk("look").check(repair=repair)
 
 
-def prune_store(root: str, *, keep_cache: bool = False, dry_run: bool = False) -> GarbageReport:
+def prune_store(backends: Backends, *, keep_cache: bool = False, dry_run: bool = False) -> GarbageReport:
     """Delete what no image, no running build and, if it is kept, not the build cache refers to; or only find it.
 
-    Raises: StoreVersionError, StoreAccessError.
+    Raises: UsageError for backends without a store on disk; StoreVersionError, StoreAccessError.
     """
-    if not Layout(os.path.abspath(root)).is_complete():
+    store = backends.store_on_disk("look")
+    if not store.is_there:
+        from kubeimage.store.gc import GarbageReport
+
         return GarbageReport()
-    with _open_store(root) as store:
-        return store.collect_garbage(keep_cache=keep_cache, dry_run=dry_run)
+    return store.collect_garbage(keep_cache=keep_cache, dry_run=dry_run)
 
 
-class _Cache(CacheRecords):
-    """All that lies in the store's ``cache/``: the build cache, and what is remembered of build contexts."""
-
-    def check(self, layers: set[Digest], *, repair: bool) -> list[tuple[str, str, bool]]:
-        """Check the indexes of build contexts as well."""
-        damaged = damaged_indexes(os.path.join(self.directory, "contexts"))
-        for path in damaged if repair else ():
-            with suppress(OSError):
-                os.unlink(path)
-        found = super().check(layers, repair=repair)
-        return [*found, *((path, "the index of a build context is damaged", True) for path in damaged)]
-
-
-def _open_store(root: str) -> Store:
-    return Store.open(root, create=False, cache=_Cache(cache_folder(root)))
+__all__ = ["Removed", "check_store", "prune_store", "remove_images", "tag_image"]

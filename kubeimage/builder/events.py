@@ -8,6 +8,7 @@ from kubeimage.builder.plan import Step
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import Layer
+from kubeimage.image.platform import Platform
 from kubeimage.values import dataclass
 
 
@@ -23,6 +24,13 @@ class BuildStarted:
     base: str
     base_layers: int
     base_digest: Digest | None = None
+
+
+@dataclass(frozen=True)
+class PlatformStarted:
+    """Of a build for several platforms, that for this one begins: the events that follow are about it."""
+
+    platform: Platform
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,7 @@ class BuildFinished:
 
 Event = (
     BuildStarted
+    | PlatformStarted
     | StepStarted
     | StepOutput
     | StepFinished
@@ -104,7 +113,3 @@ Event = (
     | BuildFinished
 )
 Observer = Callable[[Event], None]
-
-
-def ignore(_event: object) -> None:
-    """Observe nothing."""

@@ -22,7 +22,6 @@ from kubeimage.builder.events import (
     StepOutput,
     StepStarted,
     Warned,
-    ignore,
 )
 from kubeimage.builder.plan import BuildPlan, Step
 from kubeimage.builder.rootfs import Rootfs
@@ -40,6 +39,7 @@ from kubeimage.protocols.images import ImageStore
 from kubeimage.protocols.layers import LayerStore, StoredLayer
 from kubeimage.protocols.packing import ImagePacker, MadeLayer, PackRequest
 from kubeimage.protocols.running import Command, CommandRunner, Mounter
+from kubeimage.protocols.watching import ignore
 from kubeimage.values import dataclass
 
 TRAILING_LAYER = ("BASE", "rootfs cache")

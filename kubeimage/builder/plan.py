@@ -206,17 +206,17 @@ def base_name(kubefile: Kubefile, options: BuildOptions) -> str:
 
     Raises: BuildArgError, KubefileError.
     """
-    return Scope.of(kubefile, options.build_args).base_name()
+    return Scope.of(kubefile, options.build_args).base_name
 
 
-def make_plan(kubefile: Kubefile, base: Image | None, options: BuildOptions) -> BuildPlan:
-    """Resolve every instruction.
+def make_plan(kubefile: Kubefile, base: Image | None, options: BuildOptions, scope: Scope | None = None) -> BuildPlan:
+    """Resolve every instruction; ``scope`` is the Kubefile's with these options, where somebody has made it already.
 
     Raises: BuildArgError; KubefileError for an argument without a value; LayerLimitError, which says who spends how
         many layers; PlatformMismatchError for a base that is for another platform.
     """
-    scope = Scope.of(kubefile, options.build_args)
-    name = scope.base_name()
+    scope = scope or Scope.of(kubefile, options.build_args)
+    name = scope.base_name
     if base is not None and not options.target.accepts(base.platform):
         raise PlatformMismatchError(
             f"the base image {name} is for {base.platform}, not for {options.target}",

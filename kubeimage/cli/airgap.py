@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kubeimage.api import building as api
-from kubeimage.api.finding import find_image
+from kubeimage.api.backends import open_backends
+from kubeimage.api.building import find_kubefile, read_kubefile
 from kubeimage.cli.images import platform_option
 from kubeimage.cli.output import count, format_json, format_option, format_table, harmless, shorten
 from kubeimage.cli.request import parse_build_args, parse_platform
@@ -75,22 +75,21 @@ def _of_context(
     from kubeimage.api.airgap import images_of_context
     from kubeimage.builder.plan import BuildOptions
 
-    kubefile = api.read_kubefile(file if file is not None else api.find_kubefile(context))
+    kubefile = read_kubefile(file if file is not None else find_kubefile(context))
     options = BuildOptions(
         build_args=parse_build_args(build_args, os.environ),
         platform=parse_platform(platform),
         naming=session.naming,
         search=request.search(context),
     )
-    return images_of_context(kubefile, context, options)
+    return images_of_context(kubefile, context, options=options)
 
 
 def _of_image(session: Session, name: str, platform: str | None, request: SearchRequest) -> Findings:
     from kubeimage.api.airgap import images_of_image
 
-    with api.open_backends(session.root, create=False, hold=True) as backends:
-        image, _ = find_image(name, backends.images, parse_platform(platform), session.naming)
-        return images_of_image(image, backends.layers, request.search(None))
+    with open_backends(session.root, session.settings, access="read") as backends:
+        return images_of_image(name, backends, platform=parse_platform(platform), search=request.search(None))
 
 
 def _explain(findings: Findings) -> str:
@@ -136,9 +135,8 @@ def verify(session: Session, name: str, platform: str | None, form: str) -> int:
     """
     from kubeimage.api.airgap import verify_image
 
-    with api.open_backends(session.root, create=False, hold=True) as backends:
-        image, _ = find_image(name, backends.images, parse_platform(platform), session.naming)
-        found = verify_image(image, backends.layers)
+    with open_backends(session.root, session.settings, access="read") as backends:
+        found = verify_image(name, backends, platform=parse_platform(platform))
     if form == "json":
         click.echo(format_json(_verification_to_json(found)))
     elif found.flaws:

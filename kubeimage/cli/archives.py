@@ -6,9 +6,11 @@ import sys
 
 import click
 
+from kubeimage.api.backends import open_backends
+from kubeimage.api.finding import parse_name
 from kubeimage.cli.images import platform_option
 from kubeimage.cli.output import count, format_json, format_option, format_size
-from kubeimage.cli.request import parse_name, parse_platform
+from kubeimage.cli.request import parse_platform
 from kubeimage.cli.session import Session, common_options
 from kubeimage.errors import UsageError
 from kubeimage.image.media_types import is_layer
@@ -50,20 +52,18 @@ def save(session: Session, name: str, *, output: str, form: str, compression: st
 
     if output == "-" and sys.stdout.isatty():
         raise UsageError("an archive is nothing for a terminal", hint="name a file with -o, or pipe it somewhere")
-    if compression is not None and form == "docker-archive":
-        raise UsageError("a docker-archive holds layers uncompressed", hint="leave out --compression")
     coding = Coding.parse(compression) if compression is not None else None
     chosen = ARCHIVE_FORMATS[ARCHIVE_FORMATS.index(form)]
-    saved = save_image(
-        name,
-        output,
-        root=session.root,
-        form=chosen,
-        platform=parse_platform(platform),
-        coding=coding,
-        naming=session.naming,
-        tell=_tell_of_layers,
-    )
+    with open_backends(session.root, session.settings, access="read") as backends:
+        saved = save_image(
+            name,
+            output,
+            backends,
+            form=chosen,
+            platform=parse_platform(platform),
+            coding=coding,
+            observe=_tell_of_layers,
+        )
     if saved.absent:
         click.echo(f"{count(saved.absent, 'image')} of the index, for other platforms, were never here", err=True)
     click.echo(f"{saved.manifest} written to {'standard output' if output == '-' else output}", err=True)
@@ -84,8 +84,9 @@ def load(session: Session, *, source: str, tags: tuple[str, ...], form: str) -> 
     """
     from kubeimage.api.archives import load_images
 
-    references = tuple(parse_name(tag, "--tag", session.naming) for tag in tags)
-    loaded = load_images(source, root=session.root, references=references, tell=_tell_of_layers)
+    references = tuple(parse_name(tag, session.naming, what="--tag") for tag in tags)
+    with open_backends(session.root, session.settings) as backends:
+        loaded = load_images(source, backends, references=references, observe=_tell_of_layers)
     for one in loaded:
         for warning in one.arrival.warnings:
             click.echo(f"warning: {warning}", err=True)

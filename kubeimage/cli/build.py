@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
 
 import click
 
-from kubeimage.api import building as api
-from kubeimage.cli.progress import Progress, open_progress
+from kubeimage.api.backends import open_backends
+from kubeimage.api.building import read_kubefile
+from kubeimage.api.platforms import build_platforms
+from kubeimage.cli.progress import open_progress
 from kubeimage.cli.request import BuildRequest, takes_build_request
 from kubeimage.cli.session import Session
 from kubeimage.errors import UsageError
-from kubeimage.image.digest import Digest
-from kubeimage.kubefile import Kubefile, lint
+from kubeimage.kubefile import lint
 
 
 @click.command()
@@ -28,53 +28,29 @@ def build(session: Session, request: BuildRequest) -> None:
     session.as_json = mode == "json"
     check_iidfile(request.iidfile)
     options = request.options(os.environ, session.naming)
-    kubefile = api.read_kubefile(request.kubefile_path())
+    kubefile = read_kubefile(request.kubefile_path())
     with open_progress(mode) as progress:
         for advice in lint(kubefile):
             progress.advise(advice)
-        make = _build_one if len(request.platforms()) < 2 else _build_several
-        built = make(session, request, kubefile, options, progress)
+        with open_backends(
+            session.root,
+            session.settings.with_insecure(request.insecure),
+            mount=request.mount,
+            isolation=request.isolation,
+            notice=progress.note,
+            watch=progress,
+        ) as backends:
+            built = build_platforms(
+                kubefile,
+                request.context,
+                backends,
+                platforms=request.platforms(),
+                options=options,
+                observe=progress,
+            ).digest
     if request.iidfile is not None:
         write_whole(request.iidfile, str(built))
     click.echo(built)
-
-
-def _build_one(
-    session: Session, request: BuildRequest, kubefile: Kubefile, options: api.BuildOptions, progress: Progress
-) -> Digest:
-    api.check_build(kubefile, request.context, session.root, options, fetches=True)
-    with _open_backends(session, request, progress) as backends:
-        return api.build(kubefile, request.context, backends, options, progress).image.id
-
-
-def _build_several(
-    session: Session, request: BuildRequest, kubefile: Kubefile, options: api.BuildOptions, progress: Progress
-) -> Digest:
-    from kubeimage.api.platforms import build_platforms, check_platforms
-
-    platforms = request.platforms()
-    check_platforms(kubefile, request.context, session.root, options, platforms, fetches=True)
-    with _open_backends(session, request, progress) as backends:
-        return build_platforms(
-            kubefile,
-            request.context,
-            backends,
-            platforms,
-            options,
-            observe=progress,
-            announce=lambda platform: progress.note(f"for {platform}"),
-        ).index
-
-
-def _open_backends(session: Session, request: BuildRequest, progress: Progress) -> AbstractContextManager[api.Backends]:
-    return api.open_backends(
-        session.root,
-        mount=request.mount,
-        isolation=request.isolation,
-        notice=progress.note,
-        settings=session.settings.with_insecure(request.insecure),
-        watch=progress,
-    )
 
 
 def check_iidfile(path: str | None) -> None:

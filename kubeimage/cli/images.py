@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from kubeimage.api import building as api
-from kubeimage.api.finding import find_image
+from kubeimage.api.backends import open_backends
+from kubeimage.api.finding import inspect_image, list_history, list_images
 from kubeimage.cli.output import count, format_json, format_option, format_size, format_table, shorten
 from kubeimage.cli.request import parse_platform
 from kubeimage.cli.session import Session, common_options
-from kubeimage.image.compatibility import read_comment
-from kubeimage.image.document import History
-
-if TYPE_CHECKING:
-    from kubeimage.image.config import Image
-    from kubeimage.image.document import Layer
 
 _NO_NAME = "<none>"
 _WIDEST_INSTRUCTION = 100
@@ -33,8 +27,8 @@ platform_option = click.option(
 def images(session: Session, form: str) -> None:
     """List the images of the store."""
     naming = session.naming
-    with api.open_backends(session.root, create=False) as backends:
-        records = backends.images.records()
+    with open_backends(session.root, access="look") as backends:
+        records = list_images(backends)
     if form == "json":
         rows = [
             {
@@ -67,9 +61,8 @@ def images(session: Session, form: str) -> None:
 @click.pass_obj
 def inspect(session: Session, name: str, form: str, platform: str | None) -> None:
     """Print the document of image NAME: a name, or the first characters of an image id."""
-    with api.open_backends(session.root, create=False) as backends:
-        image, reference = find_image(name, backends.images, parse_platform(platform), session.naming)
-    document = image.present(reference)
+    with open_backends(session.root, session.settings, access="look") as backends:
+        document = inspect_image(name, backends, platform=parse_platform(platform))
     click.echo(format_json(document) if form == "json" else _format_yaml(document))
 
 
@@ -94,44 +87,31 @@ def _format_yaml(document: dict[str, Any]) -> str:
 @click.pass_obj
 def history(session: Session, name: str, form: str, platform: str | None) -> None:
     """List the instructions that made image NAME, in their order, and the layer of each."""
-    with api.open_backends(session.root, create=False) as backends:
-        image, _ = find_image(name, backends.images, parse_platform(platform), session.naming)
-    past = _pair_with_layers(image)
+    with open_backends(session.root, session.settings, access="look") as backends:
+        past = list_history(name, backends, platform=parse_platform(platform))
     if form == "json":
         rows = [
             {
-                "created_by": entry.created_by,
-                **_rules_of(entry),
-                "layer": str(layer.diff_id) if layer else None,
-                "size": layer.size if layer else None,
+                "created_by": one.created_by,
+                "dialect": one.dialect,
+                "compatibility": one.compatibility,
+                "layer": str(one.layer.diff_id) if one.layer else None,
+                "size": one.layer.size if one.layer else None,
             }
-            for entry, layer in past
+            for one in past
         ]
         click.echo(format_json(rows))
         return
     table = [
         (
             str(number),
-            layer.diff_id.short if layer else "",
-            format_size(layer.size) if layer else "",
-            shorten(entry.created_by, _WIDEST_INSTRUCTION),
+            one.layer.diff_id.short if one.layer else "",
+            format_size(one.layer.size) if one.layer else "",
+            shorten(one.created_by, _WIDEST_INSTRUCTION),
         )
-        for number, (entry, layer) in enumerate(past, 1)
+        for number, one in enumerate(past, 1)
     ]
     click.echo(format_table(("STEP", "LAYER", "SIZE", "CREATED BY"), table))
-
-
-def _pair_with_layers(image: Image) -> list[tuple[History, Layer | None]]:
-    """Return each instruction with its layer; layers that no history tells of come last, with what made them."""
-    layers = iter(image.layers)
-    told = [(entry, None if entry.empty_layer else next(layers, None)) for entry in image.history]
-    return [*told, *((History(f"{layer.kind} {layer.value}"), layer) for layer in layers)]
-
-
-def _rules_of(entry: History) -> dict[str, Any]:
-    """Return by which dialect and compatibility version an instruction was carried out, null where nobody says."""
-    dialect, version = read_comment(entry.comment) or (None, None)
-    return {"dialect": dialect, "compatibility": version}
 
 
 @click.command()
@@ -144,7 +124,6 @@ def export(session: Session, name: str, output: str, platform: str | None) -> No
     """Write the root filesystem of image NAME into a folder: all of it, or nothing."""
     from kubeimage.api.exporting import export_image
 
-    with api.open_backends(session.root, create=False, hold=True) as backends:
-        image, _ = find_image(name, backends.images, parse_platform(platform), session.naming)
-        export_image(image, output, backends.layers)
-    click.echo(f"{count(len(image.layers), 'layer')} written to {output}", err=True)
+    with open_backends(session.root, session.settings, access="read") as backends:
+        exported = export_image(name, output, backends, platform=parse_platform(platform))
+    click.echo(f"{count(len(exported.image.layers), 'layer')} written to {output}", err=True)

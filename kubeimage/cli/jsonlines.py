@@ -12,6 +12,7 @@ from kubeimage.builder.events import (
     ImagesLeftOut,
     PackingFinished,
     PackingStarted,
+    PlatformStarted,
     StepFinished,
     StepOutput,
     StepStarted,
@@ -45,6 +46,8 @@ class JsonProgress:
                     base_layers=event.base_layers,
                     base_digest=str(event.base_digest) if event.base_digest else None,
                 )
+            case PlatformStarted():
+                self.note(f"for {event.platform}")
             case StepStarted():
                 self._running = event.step
                 self._tell("step_started", **_step_to_json(event.step))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import click
 
-from kubeimage.api import building as api
-from kubeimage.api import upkeep as maintenance
-from kubeimage.api.finding import find_image
+from kubeimage.api.backends import open_backends
+from kubeimage.api.upkeep import Removed, remove_images, tag_image
 from kubeimage.cli.output import count, format_size
-from kubeimage.cli.request import parse_name, parse_platform
+from kubeimage.cli.request import parse_platform
 from kubeimage.cli.session import Session, common_options
 
 
@@ -19,13 +18,8 @@ from kubeimage.cli.session import Session, common_options
 @click.pass_obj
 def tag(session: Session, source: str, target: str) -> None:
     """Give image SOURCE (a name, or the first characters of an image id) the name TARGET as well."""
-    wanted = parse_name(target, "TARGET", session.naming)
-    with api.open_backends(session.root, create=False) as backends:
-        image, reference = find_image(source, backends.images, naming=session.naming)
-        if reference is None:
-            backends.images.put(image, (wanted,))
-        else:
-            backends.images.tag(reference, wanted)
+    with open_backends(session.root, session.settings, access="look") as backends:
+        tag_image(source, target, backends)
 
 
 @click.command()
@@ -39,11 +33,12 @@ def rmi(session: Session, names: tuple[str, ...], platform: str | None) -> None:
     If one of them is not there, none is taken.
     """
     chosen = parse_platform(platform)
-    with api.open_backends(session.root, create=False) as backends:
-        references = maintenance.find_names(names, backends.images, chosen, session.naming)
-        for reference in references:
-            removed = maintenance.remove_name(reference, backends.images, chosen)
-            shown = session.naming.familiar(reference)
-            click.echo(f"untagged {shown}{f' for {chosen}' if chosen else ''}")
-            if removed.blobs:
-                click.echo(f"freed {count(len(removed.blobs), 'blob')}, {format_size(removed.size)}")
+
+    def show(removed: Removed) -> None:
+        shown = session.naming.familiar(removed.reference)
+        click.echo(f"untagged {shown}{f' for {chosen}' if chosen else ''}")
+        if removed.blobs:
+            click.echo(f"freed {count(len(removed.blobs), 'blob')}, {format_size(removed.size)}")
+
+    with open_backends(session.root, session.settings, access="look") as backends:
+        remove_images(names, backends, platform=chosen, observe=show)

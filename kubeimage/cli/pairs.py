@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kubeimage.api import building as api
-from kubeimage.api.finding import find_image
+from kubeimage.api.backends import open_backends
+from kubeimage.api.finding import parse_name
 from kubeimage.cli.images import platform_option
 from kubeimage.cli.output import count, format_json, format_option, format_size, format_table
-from kubeimage.cli.request import EPOCH_VARIABLE, parse_epoch, parse_name, parse_platform
+from kubeimage.cli.request import EPOCH_VARIABLE, parse_epoch, parse_platform
 from kubeimage.cli.session import Session, common_options
-from kubeimage.errors import UsageError
 
 if TYPE_CHECKING:
     from kubeimage.api.comparing import Difference
@@ -36,10 +35,8 @@ def diff(session: Session, *, old: str, new: str, form: str, platform: str | Non
     """
     from kubeimage.api.comparing import compare_images
 
-    chosen = parse_platform(platform)
-    with api.open_backends(session.root, create=False, hold=True) as backends:
-        images = [find_image(name, backends.images, chosen, session.naming)[0] for name in (old, new)]
-        found = compare_images(images[0], images[1], backends.layers)
+    with open_backends(session.root, session.settings, access="read") as backends:
+        found = compare_images(old, new, backends, platform=parse_platform(platform))
     if form == "json":
         click.echo(format_json([_to_json(one) for one in found]))
         return
@@ -111,20 +108,10 @@ def merge(session: Session, names: tuple[str, ...], tags: tuple[str, ...], platf
     Its files are what you get by applying A, then B. It is a cluster image where any of them is one. Commands,
     arguments and labels are joined in order; of equal keys the later one's value counts.
     """
-    from kubeimage.api.merging import merge as merge_images
-    from kubeimage.builder.plan import rfc3339
+    from kubeimage.api.merging import merge_images
 
-    if len(names) < 2:
-        raise UsageError(f"merge takes two images or more, found one: {names[0]!r}")
-    references = tuple(parse_name(tag, "--tag", session.naming) for tag in tags)
+    references = tuple(parse_name(tag, session.naming, what="--tag") for tag in tags)
     epoch = parse_epoch(os.environ.get(EPOCH_VARIABLE))
-    created = rfc3339(epoch) if epoch is not None else None
-    chosen = parse_platform(platform)
-    with api.open_backends(session.root, create=False) as backends:
-        for name in names:
-            find_image(name, backends.images, chosen, session.naming)
-    with api.open_backends(session.root) as backends:
-        merged = merge_images(
-            names, references, backends.images, platform=chosen, created=created, naming=session.naming
-        )
-    click.echo(merged.images[0].id if len(merged.images) == 1 else merged.digest)
+    with open_backends(session.root, session.settings) as backends:
+        merged = merge_images(names, references, backends, platform=parse_platform(platform), epoch=epoch)
+    click.echo(merged.digest)

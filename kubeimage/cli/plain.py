@@ -11,6 +11,7 @@ from kubeimage.builder.events import (
     ImagesLeftOut,
     PackingFinished,
     PackingStarted,
+    PlatformStarted,
     StepFinished,
     StepOutput,
     StepStarted,
@@ -46,6 +47,8 @@ class PlainProgress:
                 self._total = event.total
                 below = f" ({count(event.base_layers, 'layer')})" if event.base_layers else ""
                 self.say(f"FROM {harmless(event.base)}{below}")
+            case PlatformStarted():
+                self.note(f"for {event.platform}")
             case StepStarted():
                 self.start(self._label(event.step))
             case StepOutput():

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kubeimage.api import building as api
+from kubeimage.api.backends import open_backends
+from kubeimage.api.building import preview_build, read_kubefile
 from kubeimage.cli.diagnostics import render, width_of
 from kubeimage.cli.output import (
     count,
@@ -43,13 +44,13 @@ def plan(session: Session, request: BuildRequest, form: str) -> None:
     Nothing is changed, and nothing is run.
     """
     options = request.options(os.environ, session.naming)
-    kubefile = api.read_kubefile(request.kubefile_path())
+    kubefile = read_kubefile(request.kubefile_path())
     platforms = request.platforms() or (options.target,)
-    with api.open_backends(session.root, mount=request.mount, isolation=request.isolation, create=False) as backends:
+    with open_backends(session.root, access="look", mount=request.mount, isolation=request.isolation) as backends:
         forecasts = [
             (platform, one)
             for platform in platforms
-            for one in api.preview(kubefile, request.context, backends, replace(options, platform=platform))
+            for one in preview_build(kubefile, request.context, backends, options=replace(options, platform=platform))
         ]
     advice = lint(kubefile)
     if advice and not request.quiet:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from kubeimage.cli.request import insecure_option, parse_name, parse_platform, progress_options
+from kubeimage.cli.request import insecure_option, parse_platform, progress_options
 from kubeimage.cli.session import Session, common_options
 from kubeimage.cli.transfers import open_transfers
 from kubeimage.errors import UsageError
-from kubeimage.settings import default_root
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kubeimage.image.media_types import Format
     from kubeimage.image.platform import Platform
     from kubeimage.layer.compression import Coding
-
-_ALL = "all"
 
 
 @click.command()
@@ -58,13 +57,11 @@ def push(
     coding = _parse_compression(compression)
     wanted = parse_platform(platform)
     settings = session.settings.with_insecure(insecure)
-    reference = parse_name(name, "NAME", settings.naming)
+    from kubeimage.api.backends import open_backends
     from kubeimage.api.distribution import push_image
-    from kubeimage.protocols.transfer import WireForm
 
-    wire = WireForm(form, coding, only_raw=compression is None)
-    with open_transfers(progress) as watch:
-        digest = push_image(reference, session.root or default_root(), settings, watch, form=wire, platform=wanted)
+    with open_transfers(progress) as watch, open_backends(session.root, settings, access="read") as backends:
+        digest = push_image(name, backends, form=form, coding=coding, platform=wanted, observe=watch)
     click.echo(digest)
 
 
@@ -88,12 +85,12 @@ def pull(session: Session, name: str, platforms: str, insecure: tuple[str, ...],
     """
     session.as_json = progress == "json"
     settings = session.settings.with_insecure(insecure)
-    reference = settings.naming.parse(name)
     wanted = _parse_platforms(platforms)
+    from kubeimage.api.backends import open_backends
     from kubeimage.api.distribution import pull_image
 
-    with open_transfers(progress) as watch:
-        arrival = pull_image(reference, session.root or default_root(), settings, watch, platforms=wanted)
+    with open_transfers(progress) as watch, open_backends(session.root, settings) as backends:
+        arrival = pull_image(name, backends, platforms=wanted, observe=watch)
     click.echo(arrival.top.digest)
 
 
@@ -112,11 +109,11 @@ def login(
     They are kept in Docker's configuration file, or by the credential helper that it names.
     """
     settings = session.settings.with_insecure(insecure)
-    registry = _plain_host(host)
-    user, password = _ask(username, password_stdin=password_stdin)
-    from kubeimage.api.distribution import log_in
+    from kubeimage.api.distribution import log_in, plain_host
 
-    place = log_in(registry, user, password, settings)
+    registry = plain_host(host)
+    user, password = _ask(username, password_stdin=password_stdin)
+    place = log_in(registry, user, password, settings=settings)
     click.echo(f"logged in at {registry} as {user}; kept in {place}", err=True)
 
 
@@ -128,26 +125,26 @@ def logout(session: Session, host: str) -> None:  # noqa: ARG001  every command 
     """Forget the name and password for registry HOST."""
     from kubeimage.api.distribution import log_out
 
-    known = log_out(_plain_host(host))
+    known = log_out(host)
     click.echo(f"logged out of {host}" if known else f"there was no login at {host}", err=True)
 
 
-def _parse_compression(text: str | None) -> Coding:
+def _parse_compression(text: str | None) -> Coding | None:
     from kubeimage.layer.compression import Coding
 
-    return Coding.parse(text if text is not None else "gzip")
+    return Coding.parse(text) if text is not None else None
 
 
-def _parse_platforms(text: str) -> list[Platform]:
-    """Read platforms parted by commas; none of them means all.
+def _parse_platforms(text: str) -> Sequence[Platform] | Literal["all"]:
+    """Read platforms with commas between them.
 
     Raises: PlatformFormatError.
     """
     from kubeimage.image.platform import Platform
 
-    if text == _ALL:
-        return []
-    return [Platform.parse(one) for one in text.split(",")] if text else [Platform.host()]
+    if text == "all":
+        return "all"
+    return [Platform.parse(one) for one in text.split(",")] if text else []
 
 
 def _ask(username: str | None, *, password_stdin: bool) -> tuple[str, str]:
@@ -169,15 +166,3 @@ def _ask(username: str | None, *, password_stdin: bool) -> tuple[str, str]:
     if not password:
         raise UsageError("the password is empty")
     return user, password
-
-
-def _plain_host(text: str) -> str:
-    """Give a registry's host as names of images have it, however it was typed.
-
-    Raises: UsageError.
-    """
-    from kubeimage.image.reference import Naming
-
-    host = text.removeprefix("https://").removeprefix("http://").rstrip("/")
-    Naming(host, "any").check()
-    return host

@@ -12,14 +12,14 @@ import click
 
 from kubeimage.cli.searching import SearchRequest, search_options
 from kubeimage.cli.session import Session, common_options
-from kubeimage.errors import BuildArgError, ContextNotFoundError, ReferenceFormatError, UsageError
+from kubeimage.errors import BuildArgError, ContextNotFoundError, UsageError
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
     from kubeimage.builder.plan import BuildOptions
     from kubeimage.discovery.search import PullImages
     from kubeimage.image.platform import Platform
-    from kubeimage.image.reference import Naming, Reference
+    from kubeimage.image.reference import Naming
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 # The last second that RFC 3339 can write.
@@ -61,10 +61,11 @@ class BuildRequest:
 
         Raises: UsageError for the first option that cannot be followed.
         """
+        from kubeimage.api.finding import parse_name
         from kubeimage.builder.plan import BuildOptions
 
         return BuildOptions(
-            references=tuple(parse_name(tag, "--tag", naming) for tag in self.tags),
+            references=tuple(parse_name(tag, naming, what="--tag") for tag in self.tags),
             build_args=parse_build_args(self.build_args, environment),
             labels=parse_labels(self.labels),
             platform=next(iter(self.platforms()), None),
@@ -199,19 +200,6 @@ def parse_epoch(text: str | None) -> int | None:
             hint="it holds whole seconds since 1970, as `git log -1 --format=%ct` prints them",
         )
     return int(text)
-
-
-def parse_name(text: str, what: str, naming: Naming) -> Reference:
-    """Read a name that an image is to get.
-
-    Raises: ReferenceFormatError, also for a digest, which nobody can give.
-    """
-    reference = naming.parse(text)
-    if reference.digest is not None:
-        raise ReferenceFormatError(
-            f"{what} takes a name, found one with a digest: {text!r}", hint="leave out what stands behind the @"
-        )
-    return reference
 
 
 def _choice(name: str, *choices: str, text: str) -> Callable[[Any], Any]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kubeimage.errors import UsageError
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
-    from kubeimage.discovery.search import Search, Values
-
-IGNORE_FILE = ".imageignore"
+    from kubeimage.discovery.search import Search
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -34,17 +30,15 @@ class SearchRequest:
 
         Raises: UsageError, ReferenceFormatError.
         """
-        from kubeimage.discovery.references import Choice, parse_image
-        from kubeimage.discovery.search import Search
+        from kubeimage.api.searching import read_search
 
-        return Search(
-            folders=tuple(_parse_folder(folder) for folder in self.discover),
-            values=tuple(_read_values(text) for text in self.values),
+        return read_search(
+            context,
+            folders=self.discover,
+            ignored_images=self.ignored_images,
+            added_images=self.added_images,
             ignored_charts=self.ignored_charts,
-            choice=Choice(
-                ignored=(*_read_ignore_file(context), *self.ignored_images),
-                added=tuple(parse_image(name) for name in self.added_images),
-            ),
+            values=self.values,
         )
 
 
@@ -82,39 +76,3 @@ _OPTIONS: list[Callable[[Any], Any]] = [
         help="Values to render charts with; one beside a chart, charts/NAME.values.yaml, is found by itself.",
     ),
 ]
-
-
-def _parse_folder(text: str) -> str:
-    parts = [part for part in text.split("/") if part not in ("", ".")]
-    if not text or ".." in parts:
-        raise UsageError(f"--discover takes a folder of the image, found {text!r}", hint="as in: --discover addons")
-    return "/".join(parts)
-
-
-def _read_values(text: str) -> Values:
-    from kubeimage.discovery.search import Values
-
-    chart, equals, path = text.partition("=")
-    if not equals:
-        chart, path = "", text
-    try:
-        with open(path, "rb") as stream:
-            return Values(chart or None, path, stream.read())
-    except OSError as error:
-        raise UsageError(f"--values: cannot read {path!r}: {error.strerror}") from error
-
-
-def _read_ignore_file(context: str | None) -> tuple[str, ...]:
-    if context is None:
-        return ()
-    path = os.path.join(context, IGNORE_FILE)
-    try:
-        with open(path, encoding="utf-8") as stream:
-            text = stream.read()
-    except (FileNotFoundError, NotADirectoryError):
-        return ()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path!r}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from error
-    from kubeimage.discovery.references import parse_ignore_file
-
-    return parse_ignore_file(text)

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kubeimage.api import building as api
-from kubeimage.api import upkeep as maintenance
+from kubeimage.api.backends import open_backends
+from kubeimage.api.upkeep import check_store, prune_store
 from kubeimage.cli.output import count, format_json, format_option, format_size, format_table, harmless
 from kubeimage.cli.session import Session, common_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kubeimage.store.fsck import Finding
+    from kubeimage.store.findings import Finding
 
 
 @click.command()
@@ -28,7 +28,8 @@ def fsck(session: Session, *, repair: bool, form: str) -> int:
 
     Exit status: 0 sound, or all repaired; 1 damaged.
     """
-    findings = maintenance.check_store(session.root or api.default_root(), repair=repair)
+    with open_backends(session.root, access="look") as backends:
+        findings = check_store(backends, repair=repair)
     if form == "json":
         click.echo(format_json([asdict(finding) for finding in findings]))
     elif findings:
@@ -60,8 +61,8 @@ def _sum_up(findings: Sequence[Finding]) -> str:
 @click.pass_obj
 def prune(session: Session, *, dry_run: bool, keep_cache: bool, form: str) -> None:
     """Delete what no image and no running build refers to; the build cache goes too, unless it is kept."""
-    root = session.root or api.default_root()
-    report = maintenance.prune_store(root, keep_cache=keep_cache, dry_run=dry_run)
+    with open_backends(session.root, access="look") as backends:
+        report = prune_store(backends, keep_cache=keep_cache, dry_run=dry_run)
     if form == "json":
         items = [item._asdict() for item in report.items]
         click.echo(format_json({"dry_run": dry_run, "size": report.size, "items": items}))

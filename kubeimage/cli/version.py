@@ -8,10 +8,10 @@ import sys
 import click
 
 from kubeimage._version import __version__
-from kubeimage.api import building as api
 from kubeimage.cli.output import format_json, format_option
 from kubeimage.cli.session import Session, common_options
 from kubeimage.image.platform import Platform
+from kubeimage.settings import default_root
 
 
 @click.command()
@@ -24,7 +24,7 @@ def version(session: Session, form: str) -> None:
         "version": __version__,
         "python": ".".join(map(str, sys.version_info[:3])),
         "platform": str(Platform.host()),
-        "root": os.path.abspath(session.root) if session.root else api.default_root(),
+        "root": os.path.abspath(session.root) if session.root else default_root(),
     }
     if form == "json":
         click.echo(format_json(facts))

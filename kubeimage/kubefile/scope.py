@@ -113,8 +113,9 @@ class Scope:
                 visible = Visible(self.settings, visible.count + len(instruction.pairs))
             yield instruction, visible
 
+    @cached_property
     def base_name(self) -> str:
-        """Give the name of the base image.
+        """The name of the base image.
 
         Raises: KubefileError, as ``Visible.expand_base`` does.
         """

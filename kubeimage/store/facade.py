@@ -47,20 +47,37 @@ class Store:
 
     @classmethod
     def open(
-        cls, root: str, *, create: bool = True, hold: bool | None = None, cache: CacheRecords | None = None
+        cls,
+        root: str,
+        *,
+        create: bool = True,
+        hold: bool | None = None,
+        keep: bool | None = None,
+        cache: CacheRecords | None = None,
     ) -> Self:
         """Open the store at ``root``; where there is none, ``create`` makes it, else it looks empty.
 
         Shape:  with ``hold``, which is as ``create`` is unless it is given, what is found is verified and kept from
-                being removed by others until the store is closed; without ``create`` no more than that is written.
+                being removed by others until the store is closed.
+                With ``keep``, which is as ``create`` is unless it is given, what has to be uncompressed stays so.
+                Without either, nothing is written by reading.
                 ``cache`` is what lies in ``cache_folder(root)``.
         Raises: StoreVersionError for a newer store; StoreAccessError, StoreFullError.
         """
         layout = Layout(os.path.abspath(root))
-        store = cls(layout, hold=create if hold is None else hold, keep=create, cache=cache)
-        if not layout.is_complete() and create:
+        store = cls(layout, hold=create if hold is None else hold, keep=create if keep is None else keep, cache=cache)
+        # A newer store is refused whatever is wanted of it.
+        if not store.is_there and create:
             store._make()
         return store
+
+    def make(self) -> None:
+        """Make the store, where there is none.
+
+        Raises: StoreAccessError, StoreFullError.
+        """
+        if not self.is_there:
+            self._make()
 
     def _make(self) -> None:
         try:
@@ -68,6 +85,14 @@ class Store:
         except BaseException:
             self._session.close()
             raise
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a store, and not only a place for one.
+
+        Raises: StoreVersionError, StoreAccessError.
+        """
+        return self._layout.is_complete()
 
     @property
     def root(self) -> str:

@@ -15,13 +15,9 @@ from harness.fakes.mounts import MemoryMounter
 from harness.fakes.registry import FakeRegistry
 from harness.fakes.runner import ShellInterpreter
 from harness.trees import Content, read_tree, write_tree
-from kubeimage.api.archives import load_images, save_image
-from kubeimage.api.building import Backends, BuildOptions, build, open_backends
-from kubeimage.api.distribution import pull_image, push_image
-from kubeimage.api.exporting import export_image
-from kubeimage.api.finding import find_image
-from kubeimage.api.upkeep import check_store, prune_store, remove_name
-from kubeimage.builder.events import ignore
+from kubeimage.api.backends import Access, Backends, open_backends
+from kubeimage.api.building import BuildOptions, build_image
+from kubeimage.api.upkeep import remove_images
 from kubeimage.errors import ImageNotFoundError
 from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference
@@ -29,6 +25,7 @@ from kubeimage.kubefile import parse
 from kubeimage.layer.compression import Coding
 from kubeimage.settings import HostSettings, Settings
 from kubeimage.store import Store
+from tests.oneshot import check_store, export_image, load_images, prune_store, pull_image, push_image, save_image
 
 FIRST_BUILD = "build in no store"
 PUSHED, SERVED = "pushed", "served"
@@ -55,15 +52,15 @@ class State:
 
 
 @contextmanager
-def opened(folder: Path, *, create: bool = True) -> Iterator[Backends]:
-    with open_backends(str(folder / "store"), mount="copy", isolation="none", create=create) as backends:
+def opened(folder: Path, *, access: Access = "write") -> Iterator[Backends]:
+    with open_backends(str(folder / "store"), mount="copy", isolation="none", access=access) as backends:
         yield replace(backends, mounter=MemoryMounter(backends.layers), runner=ShellInterpreter())
 
 
 def make(folder: Path, text: str, name: Reference = APP) -> Digest:
     with opened(folder) as backends:
         options = BuildOptions(references=(name,))
-        return build(parse(text, file="Kubefile"), str(folder / "context"), backends, options).image.id
+        return build_image(parse(text, file="Kubefile"), str(folder / "context"), backends, options=options).image.id
 
 
 def _tag(folder: Path) -> None:
@@ -74,7 +71,7 @@ def _tag(folder: Path) -> None:
 def _rmi(folder: Path) -> bool:
     with opened(folder) as backends:
         try:
-            remove_name(APP, backends.images)
+            remove_images([APP], backends)
         except ImageNotFoundError:
             assert APP.familiar() not in names_in(backends)
     return True
@@ -93,9 +90,7 @@ def _save(folder: Path, **how: Any) -> tuple[Digest, bytes]:
 def _export(folder: Path) -> Mapping[str, Content]:
     output = folder / "out" / "exported"
     shutil.rmtree(output, ignore_errors=True)
-    with open_backends(str(folder / "store"), create=False, hold=True) as backends:
-        image, _ = find_image("app:v1", backends.images)
-        export_image(image, str(output), backends.layers)
+    export_image("app:v1", str(output), root=str(folder / "store"))
     return read_tree(str(output))
 
 
@@ -112,12 +107,12 @@ def remote(folder: Path, repository: str) -> tuple[Reference, Settings]:
 
 def _push(folder: Path) -> Digest:
     reference, settings = remote(folder, PUSHED)
-    return push_image(reference, str(folder / "store"), settings, ignore)
+    return push_image(reference, str(folder / "store"), settings)
 
 
 def _pull(folder: Path) -> list[Digest]:
     reference, settings = remote(folder, SERVED)
-    return [image_id for _, _, image_id in pull_image(reference, str(folder / "store"), settings, ignore).images]
+    return [image_id for _, _, image_id in pull_image(reference, str(folder / "store"), settings).images]
 
 
 COMMANDS: dict[str, Callable[[Path], object]] = {
@@ -142,7 +137,7 @@ def prepare(folder: Path, registry: FakeRegistry) -> None:
     (folder / "registry").write_text(registry.host)
     served, settings = remote(folder, SERVED)
     make(folder, "FROM scratch\nCOPY . .\nRUN echo 3 > three\nCMD served", served)
-    push_image(served, str(folder / "store"), settings, ignore)
+    push_image(served, str(folder / "store"), settings)
     shutil.rmtree(folder / "store")
     make(folder, "FROM scratch\nCOPY . .\nCMD loaded", LOADED)
     save_image("loaded:v1", str(folder / "archive.tar"), root=str(folder / "store"), coding=Coding("zstd"))
@@ -167,7 +162,7 @@ def names_in(backends: Backends) -> Names:
 
 
 def names(folder: Path) -> Names:
-    with opened(folder, create=False) as backends:
+    with opened(folder, access="look") as backends:
         return names_in(backends)
 
 

@@ -9,7 +9,8 @@ from harness.cases.leaks import find_leaks, take_snapshot
 from harness.faults.faults import IoFaults, dies_at
 from harness.faults.iocalls import CALLS, WRITING
 from harness.trees import write_tree
-from kubeimage.api.building import BuildOptions, build, open_backends
+from kubeimage.api.backends import open_backends
+from kubeimage.api.building import BuildOptions, build_image
 from kubeimage.image.digest import Digest
 from kubeimage.kubefile import parse
 from tests.faults.commands import APP, COMMANDS, Bench, damage
@@ -48,4 +49,6 @@ def test_a_large_build_that_is_killed_at_some_call_leaves_nothing_behind(tmp_pat
 
 def make_large(folder: Path, context: str) -> Digest:
     with open_backends(str(folder / "store")) as backends:
-        return build(parse(_LARGE, file="Kubefile"), context, backends, BuildOptions(references=(APP,))).image.id
+        return build_image(
+            parse(_LARGE, file="Kubefile"), context, backends, options=BuildOptions(references=(APP,))
+        ).image.id

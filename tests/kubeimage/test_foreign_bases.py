@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kubeimage.api.archives import load_images
-from kubeimage.api.building import Backends, BuildOptions, BuildResult, build, open_backends
-from kubeimage.api.exporting import export_image
+from kubeimage.api.backends import Backends, open_backends
+from kubeimage.api.building import BuildOptions, BuildResult, build_image
 from kubeimage.errors import ArchiveError
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import Compression
@@ -19,6 +18,7 @@ from kubeimage.store import Store
 from tests.kubeimage import sealerdata
 from tests.kubeimage.store.foreign import make_foreign, tar_of
 from tests.kubeimage.store.test_arrivals import bring
+from tests.oneshot import export_image, load_images
 
 AMD64 = Platform("linux", "amd64")
 BASE = [tar_of({"etc/a": b"one\n", "bin/tool": b"#!/bin/sh\necho $1\n"}), tar_of({"etc/b": b"two\n"})]
@@ -29,14 +29,11 @@ COPY_AND_RUN = "FROM app:v1\nCOPY c etc\nRUN cat etc/a etc/c > etc/d && rm etc/b
 def build_on(root: str, text: str, context: Path, *, mount: str = "copy") -> BuildResult:
     options = BuildOptions(references=(Reference.parse("derived:v1"),), platform=AMD64)
     with open_backends(root, mount=mount, isolation="none") as backends:
-        return build(parse(text), str(context), backends, options)
+        return build_image(parse(text), str(context), backends, options=options)
 
 
 def tree_of(root: str, name: str, target: Path) -> dict[str, bytes]:
-    with open_backends(root, create=False) as backends:
-        image = backends.images.get(Reference.parse(name))
-        assert image is not None
-        export_image(image, str(target), backends.layers)
+    export_image(name, str(target), root=root)
     return {str(path.relative_to(target)): path.read_bytes() for path in target.rglob("*") if path.is_file()}
 
 
@@ -126,7 +123,7 @@ def from_sealer(root: str) -> str:
 
 @pytest.fixture
 def backends(from_sealer: str) -> Iterator[Backends]:
-    with open_backends(from_sealer, create=False) as opened:
+    with open_backends(from_sealer, access="look") as opened:
         yield opened
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from harness.fakes.stores import MemoryLayerStore
 from harness.strategies import Edit, Project, edits, projects
-from kubeimage.api.building import Backends
+from kubeimage.api.backends import Backends
 from kubeimage.image.digest import Digest
 
 

@@ -19,16 +19,20 @@ from harness.fakes.runner import ShellInterpreter
 from harness.faults.schedules import Failed, Turn
 from harness.faults.serial import Moment, Names
 from harness.trees import write_tree
-from kubeimage.api.archives import load_images, save_image
-from kubeimage.api.building import open_backends
-from kubeimage.api.distribution import pull_image, push_image
-from kubeimage.api.exporting import export_image
-from kubeimage.api.finding import find_image
-from kubeimage.api.upkeep import check_store, prune_store, remove_name
-from kubeimage.builder.events import ignore
+from kubeimage.api.backends import open_backends
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
 from kubeimage.settings import HostSettings, Settings
+from tests.oneshot import (
+    check_store,
+    export_image,
+    load_images,
+    prune_store,
+    pull_image,
+    push_image,
+    remove_images,
+    save_image,
+)
 from tests.properties.recipes import CONTEXT, LOADED, TEXTS, Recipes, base_of, make
 
 ONLINE = "online:1"
@@ -68,7 +72,7 @@ class Tag:
     name: str
 
     def do(self, place: Path) -> None:
-        with open_backends(str(place / "store"), create=False) as backends:
+        with open_backends(str(place / "store"), access="look") as backends:
             backends.images.tag(named(place, self.source), named(place, self.name))
 
     def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
@@ -80,8 +84,7 @@ class Rmi:
     name: str
 
     def do(self, place: Path) -> None:
-        with open_backends(str(place / "store"), create=False) as backends:
-            remove_name(named(place, self.name), backends.images)
+        remove_images([named(place, self.name)], root=str(place / "store"))
 
     def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
         return [_on(self.name, outcome, lambda names: {one: names[one] for one in names if one != self.name})]
@@ -144,7 +147,7 @@ class Load:
 class Push:
     def do(self, place: Path) -> str:
         name, settings = online(place)
-        manifest = push_image(name, str(place / "store"), settings, ignore)
+        manifest = push_image(name, str(place / "store"), settings)
         url = f"http://{name.domain}/v2/{REPOSITORY}/manifests/{manifest}"
         with urllib.request.urlopen(url) as answer:
             return str(json.load(answer)["config"]["digest"])
@@ -158,7 +161,7 @@ class Push:
 class Pull:
     def do(self, place: Path) -> str:
         name, settings = online(place)
-        return str(pull_image(name, str(place / "store"), settings, ignore).images[0][2])
+        return str(pull_image(name, str(place / "store"), settings).images[0][2])
 
     def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
         find = [lambda names: names if names.get(PUSHED, Failed(NOT_PUSHED)) == outcome else None]
@@ -170,10 +173,8 @@ class Export:
     name: str
 
     def do(self, place: Path) -> str:
-        with open_backends(str(place / "store"), create=False, hold=True) as backends:
-            image, _ = find_image(str(named(place, self.name)), backends.images)
-            export_image(image, tempfile.mkdtemp(dir=place), backends.layers)
-            return str(image.id)
+        name, folder = named(place, self.name), tempfile.mkdtemp(dir=place)
+        return str(export_image(name, folder, root=str(place / "store")).image.id)
 
     def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
         return [lambda names: names if names.get(self.name, Failed(NO_IMAGE)) == outcome else None]
@@ -231,7 +232,7 @@ def named(place: Path, name: str) -> Reference:
 
 def names_in(place: Path, registry: FakeRegistry) -> dict[str, str]:
     """Give the images of all names, and that on the registry."""
-    with open_backends(str(place / "store"), create=False) as backends:
+    with open_backends(str(place / "store"), access="look") as backends:
         records = backends.images.records()
     found = {one.reference: str(one.image_id) for one in records if one.reference is not None}
     names = {name: found[named(place, name)] for name in NAMES if named(place, name) in found}

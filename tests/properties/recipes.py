@@ -6,7 +6,8 @@ from functools import cache
 from harness.fakes.context import MemoryContext
 from harness.images.backends import memory_backends
 from harness.stateful.agreement import memory_files
-from kubeimage.api.building import Backends, BuildOptions, build
+from kubeimage.api.backends import Backends
+from kubeimage.api.building import BuildOptions, build_image
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import parse
 
@@ -55,4 +56,4 @@ class Recipes:
 
 def make(text: str, name: Reference, context: str, backends: Backends, *, use_cache: bool) -> str:
     options = BuildOptions(references=(name,), use_cache=use_cache)
-    return str(build(parse(text, file="Kubefile"), context, backends, options).image.id)
+    return str(build_image(parse(text, file="Kubefile"), context, backends, options=options).image.id)

@@ -16,7 +16,7 @@ from harness.stateful.agreement import build_project, expected, project_backends
 from harness.strategies import Project, base_images, projects
 from harness.strategies.images import PLATFORMS
 from harness.trees import Content, File, write_tree
-from kubeimage.api.building import Backends, open_backends
+from kubeimage.api.backends import Backends, open_backends
 from tests.properties.examples import blobs_of, examples
 
 # Without a value it is not there for RUN, whatever the environment of the build has.

@@ -16,7 +16,7 @@ from harness.model.sources import collect
 from harness.stateful.agreement import build_project, expected, memory_files, project_backends, try_project
 from harness.strategies import Edit, Project, build_contexts, context_edits, projects
 from harness.trees import File, Link
-from kubeimage.api.building import Backends
+from kubeimage.api.backends import Backends
 from kubeimage.builder.steps import copy_key
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.image.digest import Digest

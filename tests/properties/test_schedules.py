@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from harness.fakes.registry import FakeRegistry
 from harness.faults.schedules import Done, Turn, side_by_side
 from harness.faults.serial import Seen, find_order
-from kubeimage.api.upkeep import check_store
 from kubeimage.registry import pull, push
+from tests.oneshot import check_store
 from tests.properties.examples import examples
 from tests.properties.operations import (
     NAMES,

@@ -15,9 +15,9 @@ from harness.model.build import BASE_NAME
 from harness.stateful.agreement import build_project, project_backends, put_image
 from harness.strategies import Edit, Project, projects
 from harness.trees import write_tree
-from kubeimage.api.building import open_backends
-from kubeimage.api.upkeep import check_store, prune_store, remove_name
+from kubeimage.api.backends import open_backends
 from kubeimage.image.reference import Reference
+from tests.oneshot import check_store, prune_store, remove_images
 from tests.properties.examples import edited_projects, examples
 
 NAME = "made:1"
@@ -44,8 +44,7 @@ def test_rmi_and_prune_restore_the_state_before(kept: Project, project: Project)
         before = state_of(root)
 
         _build(project, str(root), f"{folder}/{NAME}", NAME, project)
-        with open_backends(str(root)) as backends:
-            remove_name(Reference.parse(NAME), backends.images)
+        remove_images([NAME], root=str(root))
         prune_store(str(root))
 
         assert state_of(root) == before

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from harness.stateful.agreement import build_project, project_backends
 from harness.strategies import Project, projects
 from harness.trees import write_tree
-from kubeimage.api.building import open_backends
+from kubeimage.api.backends import open_backends
 from tests.properties.examples import examples
 
 NOBODY = 65534

@@ -101,7 +101,7 @@ def test_an_image_that_the_store_has_lost_is_built_again(workshop: Workshop, con
 
 def key(text: str, context: Path, **options: Any) -> str:
     backends = memory_backends()
-    plan = plan_build(parse(text), backends.images, BuildOptions(**options))
+    plan = plan_build(parse(text), backends, options=BuildOptions(**options))
     return content_key(plan, backends.collector(str(context)))
 
 
@@ -136,7 +136,7 @@ ERRORS: list[KubeimageError] = [
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_an_error_survives_being_written_down(error: KubeimageError, context: Path) -> None:
     backends = memory_backends()
-    plan = plan_build(parse(TEXT), backends.images, BuildOptions())
+    plan = plan_build(parse(TEXT), backends)
 
     found = Outcome.from_json(
         Outcome(error=error, leaks=(Leak("x", "the file x"),), warned=(Warned("odd", 1),)).to_json(),

@@ -11,12 +11,12 @@ pytest.importorskip("xdist")
 COUNTING = """
 import harness.cases.workshop as workshop
 
-def counted(*arguments, real=workshop.build):
+def counted(*arguments, real=workshop.build_image, **options):
     with open({log!r}, "a") as stream:
         stream.write("built\\n")
-    return real(*arguments)
+    return real(*arguments, **options)
 
-workshop.build = counted
+workshop.build_image = counted
 """
 
 

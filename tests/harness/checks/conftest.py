@@ -17,7 +17,7 @@ from harness.fakes.memory_tree import MemoryTree
 from harness.fakes.runner import tree_of
 from harness.images.backends import memory_backends
 from harness.trees import Tree, write_tree
-from kubeimage.api.building import Backends
+from kubeimage.api.backends import Backends
 from kubeimage.image.platform import Platform
 from kubeimage.protocols.running import Command, CommandResult, Mount
 

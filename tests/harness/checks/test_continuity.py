@@ -8,7 +8,7 @@ from harness.checks.continuity import check_cache_continuity
 from harness.checks.failed import CheckFailedError
 from harness.fakes.stores import MemoryBuildCache
 from harness.trees import Content, File, HardLink, Link
-from kubeimage.api.building import Backends
+from kubeimage.api.backends import Backends
 from kubeimage.context import ContextCollector
 from kubeimage.errors import CheckError
 from kubeimage.layer.entry import Entry, Kind

@@ -12,7 +12,7 @@ from harness.checks.failed import CheckFailedError
 from harness.checks.oci import _layout_problems, _schema_problems, check_oci_valid
 from harness.fakes.stores import MemoryLayerStore
 from harness.images.image import BuiltImage
-from kubeimage.api.building import Backends
+from kubeimage.api.backends import Backends
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
 from tests.harness.checks.conftest import Cases

@@ -15,7 +15,8 @@ from harness.fakes.mounts import MemoryMounter
 from harness.fakes.runner import ShellInterpreter
 from harness.faults.faults import SHORT, IoFaults, dies_at
 from harness.trees import Content, write_tree
-from kubeimage.api.building import Backends, BuildOptions, build, open_backends
+from kubeimage.api.backends import Backends, open_backends
+from kubeimage.api.building import BuildOptions, build_image
 from kubeimage.errors import KubeimageError, StoreFullError
 from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference
@@ -43,7 +44,7 @@ def opened(folder: Path) -> Iterator[Backends]:
 
 def make(folder: Path) -> Digest:
     with opened(folder) as backends:
-        return build(KUBEFILE, str(folder / "context"), backends, OPTIONS).image.id
+        return build_image(KUBEFILE, str(folder / "context"), backends, options=OPTIONS).image.id
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.trees import Content, File, HardLink, Link
-from kubeimage.api.building import open_backends
+from kubeimage.api.backends import open_backends
 from tests.harness.conftest import Run, WriteProject
 
 PROJECT: dict[str, Content] = {

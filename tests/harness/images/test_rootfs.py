@@ -17,7 +17,7 @@ from harness.images.backends import DirectoryPlace
 from harness.images.image import BuiltImage
 from harness.images.rootfs import differing_paths
 from harness.trees import HardLink
-from kubeimage.api.building import Backends
+from kubeimage.api.backends import Backends
 from kubeimage.image.digest import Digest
 from kubeimage.protocols.layers import LayerStore
 

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.contracts import APP, CHANGESET, OTHER, make_image, one_file
-from kubeimage.api.archives import ArchiveFormat, load_images, save_image
+from kubeimage.api.archives import ArchiveFormat
 from kubeimage.errors import (
     ArchiveError,
     BlobCorruptError,
@@ -35,6 +35,7 @@ from tests.kubeimage.image.test_fields import ODD, PYTHONS_WORDS, places
 from tests.kubeimage.image.test_fields import replaced as with_part
 from tests.kubeimage.store.foreign import make_foreign, make_index
 from tests.kubeimage.store.test_arrivals import NESTINGS, TAR, UPPER, bring, bring_index
+from tests.oneshot import load_images, save_image
 
 ARM64 = Platform("linux", "arm64")
 FORMATS: list[ArchiveFormat] = ["oci-archive", "docker-archive", "sealer"]

@@ -1,12 +1,14 @@
 import errno
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.faults.faults import dies_at
 from harness.faults.iocalls import WRITING
+from kubeimage.api.backends import open_backends
 from kubeimage.api.exporting import export_image
 from kubeimage.errors import BlobCorruptError, BlobNotFoundError, StoreAccessError, UsageError
 from kubeimage.image.config import Image
@@ -31,6 +33,11 @@ def image_of(store: Store, *changesets: list[Entry]) -> Image:
     return Image(Platform("linux", "amd64"), layers)
 
 
+def export(image: Image, directory: str, store: Store) -> int:
+    with open_backends(store.root, access="read") as backends:
+        return export_image(image, directory, replace(backends, layers=store.layers)).size
+
+
 def with_missing_layer(image: Image) -> Image:
     """Add a layer that no store has."""
     return Image(image.platform, (*image.layers, Layer(Digest("0" * 64), 1024, "COPY", "x")))
@@ -43,7 +50,7 @@ def test_layers_are_applied_one_on_top_of_the_other(store: Store, tmp_path: Path
         [file("bin/tool", b"new", 0o750), whiteout("etc/gone"), symlink("link", "bin/tool")],
     )
 
-    written = export_image(image, str(tmp_path / "out"), store.layers)
+    written = export(image, str(tmp_path / "out"), store)
 
     out = tmp_path / "out"
     assert written == len(b"oldnew")
@@ -56,7 +63,7 @@ def test_an_empty_folder_stays_the_same_folder(store: Store, tmp_path: Path, mon
     (tmp_path / "out").mkdir(mode=0o700)
     monkeypatch.chdir(tmp_path / "out")
 
-    export_image(image_of(store, [file(".hidden", b"1"), file("a", b"2")]), ".", store.layers)
+    export(image_of(store, [file(".hidden", b"1"), file("a", b"2")]), ".", store)
 
     assert sorted(os.listdir()) == [".hidden", "a"]
 
@@ -68,7 +75,7 @@ def test_an_export_that_fails_leaves_everything_as_it_was(store: Store, tmp_path
 
     for target in (tmp_path / "empty", tmp_path / "absent"):
         with pytest.raises(BlobNotFoundError):
-            export_image(image, str(target), store.layers)
+            export(image, str(target), store)
 
     assert sorted(os.listdir(tmp_path)) == ["empty", "store"]
     assert os.listdir(tmp_path / "empty") == []
@@ -83,7 +90,7 @@ def test_a_layer_that_is_damaged_behind_its_mark_is_not_exported(store: Store, t
     os.utime(blob, ns=(0, 0))
 
     with pytest.raises(BlobCorruptError, match=f"{image.layers[0].diff_id} is damaged"):
-        export_image(image, str(tmp_path / "out"), store.layers)
+        export(image, str(tmp_path / "out"), store)
 
     assert os.listdir(tmp_path) == ["store"]
 
@@ -92,7 +99,7 @@ def test_a_dangling_symlink_is_no_free_place(store: Store, tmp_path: Path) -> No
     (tmp_path / "out").symlink_to("nowhere")
 
     with pytest.raises(UsageError, match="is not a folder"):
-        export_image(image_of(store, [file("a", b"1")]), str(tmp_path / "out"), store.layers)
+        export(image_of(store, [file("a", b"1")]), str(tmp_path / "out"), store)
 
     assert os.readlink(tmp_path / "out") == "nowhere"
 
@@ -102,7 +109,7 @@ def test_a_folder_without_permission_is_one_clear_error(store: Store, tmp_path: 
     (tmp_path / "closed").mkdir(mode=0o500)
 
     with pytest.raises(StoreAccessError, match=r"cannot write to .*closed/out"):
-        export_image(image_of(store, [file("a", b"1")]), str(tmp_path / "closed/out"), store.layers)
+        export(image_of(store, [file("a", b"1")]), str(tmp_path / "closed/out"), store)
 
 
 @pytest.mark.parametrize("exists", [False, True], ids=["a new folder", "an empty folder"])
@@ -113,10 +120,10 @@ def test_what_a_killed_export_left_is_removed_by_the_next(store: Store, tmp_path
     if exists:
         out.mkdir()
 
-    assert dies_at(4, lambda: export_image(image, str(out), store.layers), among=WRITING)
+    assert dies_at(4, lambda: export(image, str(out), store), among=WRITING)
 
     assert [path.name.startswith(".kubeimage-export-") for path in (out if exists else out.parent).iterdir()] == [True]
-    export_image(image, str(out), store.layers)
+    export(image, str(out), store)
     assert os.listdir(out.parent) == ["out"]
     assert sorted(os.listdir(out)) == ["a", "b"]
 
@@ -127,7 +134,7 @@ def test_what_somebody_else_left_stays_and_stops_nobody(store: Store, tmp_path: 
     left.mkdir()
     os.chown(left, 65534, 65534)
 
-    export_image(image_of(store, [file("a", b"1")]), str(tmp_path / "out"), store.layers)
+    export(image_of(store, [file("a", b"1")]), str(tmp_path / "out"), store)
 
     assert sorted(os.listdir(tmp_path)) == [left.name, "out", "store"]
 
@@ -145,7 +152,7 @@ def test_a_leftover_that_cannot_be_removed_stops_nobody(
 
     monkeypatch.setattr(os, "rmdir", rmdir_others)
 
-    export_image(image_of(store, [file("a", b"1")]), str(tmp_path / "out"), store.layers)
+    export(image_of(store, [file("a", b"1")]), str(tmp_path / "out"), store)
 
     assert sorted(os.listdir(tmp_path)) == [left.name, "out", "store"]
 
@@ -159,12 +166,12 @@ def test_exports_side_by_side_leave_each_other_alone(
     def rename_later(source: str, target: str) -> None:
         if not others:
             others.append("two")
-            export_image(image, str(tmp_path / "two"), store.layers)
+            export(image, str(tmp_path / "two"), store)
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", rename_later)
 
-    export_image(image, str(tmp_path / "one"), store.layers)
+    export(image, str(tmp_path / "one"), store)
 
     assert sorted(os.listdir(tmp_path)) == ["one", "store", "two"]
     assert [os.listdir(tmp_path / name) for name in ("one", "two")] == [["a"], ["a"]]
@@ -184,7 +191,7 @@ def test_an_export_whose_young_folder_is_taken_for_a_leftover_makes_another(
 
     monkeypatch.setattr(os, "open", open_later)
 
-    export_image(image, str(tmp_path / "out"), store.layers)
+    export(image, str(tmp_path / "out"), store)
 
     assert len(taken) == 1
     assert sorted(os.listdir(tmp_path)) == ["out", "store"]

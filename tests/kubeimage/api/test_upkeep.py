@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from kubeimage.api.upkeep import check_store, prune_store
 from kubeimage.context.statindex import StatIndex
 from kubeimage.layer.entry import FileIdentity
 from kubeimage.store import Store, cache_folder
+from tests.oneshot import check_store, prune_store
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -12,15 +12,16 @@ from harness.fakes.context import MemoryContext
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.runner import ShellInterpreter
 from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
-from kubeimage.api.building import find_base
+from harness.images.backends import memory_backends
+from kubeimage.api.building import plan_build
 from kubeimage.builder.events import Event
 from kubeimage.builder.executor import BuildResult, Parts, execute
 from kubeimage.builder.forecast import Forecast, forecast
-from kubeimage.builder.plan import BuildOptions, make_plan
+from kubeimage.builder.plan import BuildOptions, BuildPlan
 from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
-from kubeimage.kubefile import parse
+from kubeimage.kubefile import Kubefile, parse
 from kubeimage.layer.tree import Tree
 
 AMD64 = Platform("linux", "amd64")
@@ -41,15 +42,15 @@ class World:
         self, text: str, files: Mapping[str, Any] | MemoryContext | None = None, *, name: str = "", **options: Any
     ) -> BuildResult:
         kubefile, chosen = parse(text), self._options(name, options)
-        plan = make_plan(kubefile, find_base(kubefile, self.images, chosen), chosen)
-        mounter, runner = MemoryMounter(self.layers), ShellInterpreter()
         context = files if isinstance(files, MemoryContext) else MemoryContext(files or {})
+        mounter, runner = MemoryMounter(self.layers), ShellInterpreter()
         parts = Parts(self.layers, self.images, self.cache, context, mounter, runner)
+        plan = self._plan(kubefile, chosen)
         return execute(plan, parts, self.events.append)
 
     def forecast(self, text: str, files: Mapping[str, Any] | None = None, **options: Any) -> tuple[Forecast, ...]:
         kubefile, chosen = parse(text), self._options("", options)
-        plan = make_plan(kubefile, find_base(kubefile, self.images, chosen), chosen)
+        plan = self._plan(kubefile, chosen)
         return forecast(plan, self.cache, MemoryContext(files or {}))
 
     def tree(self, image: Image) -> dict[str, str]:
@@ -57,6 +58,10 @@ class World:
         for number, layer in enumerate(image.layers):
             tree.apply(self.layers.entries(layer.diff_id), layer=number)
         return {entry.path: f"{entry.kind.value} {entry.mode:o}" for entry in tree.values()}
+
+    def _plan(self, kubefile: Kubefile, options: BuildOptions) -> BuildPlan:
+        backends = replace(memory_backends(), layers=self.layers, images=self.images, cache=self.cache)
+        return plan_build(kubefile, backends, options=options)
 
     def _options(self, name: str, options: dict[str, Any]) -> BuildOptions:
         options.setdefault("platform", AMD64)

@@ -7,6 +7,7 @@ import pytest
 
 from harness.images.backends import memory_backends
 from kubeimage.api import building as api
+from kubeimage.api.backends import Backends
 from kubeimage.builder.events import Event, ImagesLeftOut, PackingFinished, PackingStarted
 from kubeimage.builder.executor import BuildResult
 from kubeimage.builder.plan import BuildOptions, make_plan
@@ -34,24 +35,26 @@ class ScriptedPacker:
 
 
 @pytest.fixture
-def backends() -> api.Backends:
+def backends() -> Backends:
     return memory_backends()
 
 
-def build(
-    backends: api.Backends, packer: ScriptedPacker, tmp_path: Path, policy: str
-) -> tuple[BuildResult, list[Event]]:
+def build(backends: Backends, packer: ScriptedPacker, tmp_path: Path, policy: str) -> tuple[BuildResult, list[Event]]:
     (tmp_path / "a").write_text("1")
     events: list[Event] = []
     options = BuildOptions(pull_images=policy, epoch=7)  # type: ignore[arg-type]
     chosen = replace(backends, packer=lambda _context, _options: packer)
-    result = api.build(
-        parse(b"FROM scratch\nCOPY a .\nCMD x\n", file="K"), str(tmp_path), chosen, options, events.append
+    result = api.build_image(
+        parse(b"FROM scratch\nCOPY a .\nCMD x\n", file="K"),
+        str(tmp_path),
+        chosen,
+        options=options,
+        observe=events.append,
     )
     return result, events
 
 
-def test_what_was_packed_is_the_last_layer(backends: api.Backends, tmp_path: Path) -> None:
+def test_what_was_packed_is_the_last_layer(backends: Backends, tmp_path: Path) -> None:
     stored = backends.layers.put([file("registry", b"x")])
     packer = ScriptedPacker(Packed(stored, ("a.b/c:1",), warnings=("mind this",)))
 
@@ -67,7 +70,7 @@ def test_what_was_packed_is_the_last_layer(backends: api.Backends, tmp_path: Pat
     ]
 
 
-def test_the_packer_is_told_what_was_made_and_for_whom(backends: api.Backends, tmp_path: Path) -> None:
+def test_the_packer_is_told_what_was_made_and_for_whom(backends: Backends, tmp_path: Path) -> None:
     packer = ScriptedPacker(Packed())
 
     result, _ = build(backends, packer, tmp_path, "missing")
@@ -91,7 +94,7 @@ def test_a_base_without_room_for_one_layer_more_is_refused_at_from() -> None:
     assert len(make_plan(kubefile, base, off).base_layers) == 128
 
 
-def test_what_is_left_out_is_told_and_changes_nothing(backends: api.Backends, tmp_path: Path) -> None:
+def test_what_is_left_out_is_told_and_changes_nothing(backends: Backends, tmp_path: Path) -> None:
     packer = ScriptedPacker(Packed(left_out=2, charts=1))
 
     result, events = build(backends, packer, tmp_path, "off")

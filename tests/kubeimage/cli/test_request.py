@@ -1,9 +1,8 @@
 import pytest
 
-from kubeimage.cli.request import parse_build_args, parse_epoch, parse_labels, parse_name, parse_platform
-from kubeimage.errors import BuildArgError, PlatformFormatError, ReferenceFormatError, UsageError
+from kubeimage.cli.request import parse_build_args, parse_epoch, parse_labels, parse_platform
+from kubeimage.errors import BuildArgError, PlatformFormatError, UsageError
 from kubeimage.image.platform import Platform
-from kubeimage.image.reference import Naming
 
 
 def test_each_build_arg_is_one_pair_whatever_its_value_holds() -> None:
@@ -59,8 +58,3 @@ def test_the_epoch_is_whole_seconds(text: str | None, epoch: int | None) -> None
 def test_any_other_epoch_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH is no time"):
         parse_epoch(text)
-
-
-def test_a_digest_cannot_be_given_as_a_name() -> None:
-    with pytest.raises(ReferenceFormatError, match="--tag takes a name, found one with a digest"):
-        parse_name(f"app@sha256:{'0' * 64}", "--tag", Naming())

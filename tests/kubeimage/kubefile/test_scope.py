@@ -20,7 +20,7 @@ def expand_copies(text: str, build_args: Mapping[str, str] | None = None, arch: 
 
 
 def expand_all(text: str, build_args: Mapping[str, str]) -> None:
-    Scope.of(parse(text), build_args).base_name()
+    _ = Scope.of(parse(text), build_args).base_name
     expand_copies(text, build_args)
 
 
@@ -78,8 +78,8 @@ def test_a_build_arg_without_any_arg_is_an_error() -> None:
 def test_from_uses_the_args_above_it() -> None:
     kubefile = parse("ARG TAG=v1\nARG NAME=app\nFROM ${NAME}:$TAG\nARG TAG=v3")
 
-    assert Scope.of(kubefile).base_name() == "app:v1"
-    assert Scope.of(kubefile, {"TAG": "v2"}).base_name() == "app:v2"
+    assert Scope.of(kubefile).base_name == "app:v1"
+    assert Scope.of(kubefile, {"TAG": "v2"}).base_name == "app:v2"
 
 
 def test_copy_uses_args_and_the_architecture() -> None:

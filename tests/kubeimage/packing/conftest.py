@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from harness.fakes.registry import FakeRegistry
-from kubeimage.api import building as api
+from kubeimage.api.backends import Backends, open_backends
+from kubeimage.api.building import build_image
 from kubeimage.builder.executor import BuildResult
 from kubeimage.builder.plan import BuildOptions
 from kubeimage.discovery.references import Choice, parse_image
@@ -65,12 +66,14 @@ class Workshop:
         )
         context = str(self.context({"Kubefile": kubefile, ".kubeignore": "Kubefile\n.kubeignore\n", **files}))
         with self.open() as backends:
-            return api.build(parse(kubefile.encode(), file="Kubefile"), context, backends, wanted, self.events.append)
+            return build_image(
+                parse(kubefile.encode(), file="Kubefile"), context, backends, options=wanted, observe=self.events.append
+            )
 
-    def open(self) -> AbstractContextManager[api.Backends]:
+    def open(self) -> AbstractContextManager[Backends]:
         """Open the backends; the registries need no TLS."""
         settings = Settings(hosts={host: HostSettings(plain_http=True) for host in self._hosts()})
-        return api.open_backends(
+        return open_backends(
             str(self.root), mount="copy", isolation="none", settings=settings, watch=self.events.append
         )
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness.fakes.registry import Drop, FakeRegistry, Status, WrongBytes
-from kubeimage.api import building as api
 from kubeimage.api.airgap import verify_image
+from kubeimage.api.backends import open_backends
+from kubeimage.api.building import read_kubefile
 from kubeimage.api.platforms import build_platforms
 from kubeimage.builder.events import ImagesLeftOut, PackingFinished
 from kubeimage.builder.executor import BuildResult
@@ -33,14 +34,14 @@ STORAGE = "registry/docker/registry/v2"
 
 def files_of(workshop: Workshop, result: BuildResult) -> dict[str, bytes]:
     """Give the files of the last layer."""
-    with api.open_backends(str(workshop.root), create=False) as backends:
+    with open_backends(str(workshop.root), access="look") as backends:
         files = LayerFiles(backends.layers, [MadeLayer(result.image.layers[-1].diff_id)])
         return dict(files.read(files.paths()))
 
 
 def flaws(workshop: Workshop, result: BuildResult) -> list[str]:
-    with api.open_backends(str(workshop.root), create=False) as backends:
-        return [str(flaw) for flaw in verify_image(result.image, backends.layers).flaws]
+    with open_backends(str(workshop.root), access="read") as backends:
+        return [str(flaw) for flaw in verify_image(result.image, backends).flaws]
 
 
 def test_an_image_is_laid_out_as_a_registry_stores_it(registry: FakeRegistry, workshop: Workshop) -> None:
@@ -82,9 +83,9 @@ def test_an_image_for_several_platforms_has_for_each_its_own(registry: FakeRegis
     platforms = [Platform("linux", one) for one in images]
 
     with workshop.open() as backends:
-        kubefile = api.read_kubefile(str(context / "Kubefile"))
+        kubefile = read_kubefile(str(context / "Kubefile"))
         options = BuildOptions(pull_images="missing")
-        built = build_platforms(kubefile, str(context), backends, platforms, options).results
+        built = build_platforms(kubefile, str(context), backends, platforms=platforms, options=options).results
 
     packed = [files_of(workshop, one).values() for one in built]
     assert [images["amd64"].manifest in files for files in packed] == [True, False]
@@ -320,7 +321,7 @@ def test_wrong_bytes_end_the_build_and_leave_no_image(registry: FakeRegistry, wo
     with pytest.raises(RegistryContentError, match="what came is"):
         workshop.build(listing(f"{registry.host}/app:v1"), name="app:v1")
 
-    with api.open_backends(str(workshop.root), create=False) as backends:
+    with open_backends(str(workshop.root), access="look") as backends:
         assert backends.images.records() == []
 
 

@@ -1,0 +1,76 @@
+"""How container images are looked for: what a caller wrote, and what the build context says itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from kubeimage.discovery.references import Choice, parse_ignore_file, parse_image
+from kubeimage.discovery.search import Search, Values
+from kubeimage.errors import UsageError
+
+IGNORE_FILE = ".imageignore"
+
+
+def read_search(
+    context: str | None,
+    *,
+    folders: Sequence[str] = (),
+    ignored_images: Sequence[str] = (),
+    added_images: Sequence[str] = (),
+    ignored_charts: Sequence[str] = (),
+    values: Sequence[str] = (),
+) -> Search:
+    """Return how to look for container images, for ``BuildOptions`` and for ``images_of_image``.
+
+    Shape:  ``context`` is a build context, whose ``.imageignore`` counts, or None.
+            ``folders`` are searched beside manifests/ and charts/; ``.`` is all of the image.
+            ``ignored_images`` and ``ignored_charts`` are patterns, ``added_images`` are names.
+            ``values`` are files for charts, as ``FILE`` or ``CHART=FILE``.
+    Raises: UsageError for a folder that is none of the image, and for a file that cannot be read;
+            ReferenceFormatError.
+    """
+    return Search(
+        folders=tuple(_parse_folder(folder) for folder in folders),
+        values=tuple(_read_values(text) for text in values),
+        ignored_charts=tuple(ignored_charts),
+        choice=Choice(
+            ignored=(*_read_ignore_file(context), *ignored_images),
+            added=tuple(parse_image(name) for name in added_images),
+        ),
+    )
+
+
+def _parse_folder(text: str) -> str:
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    if not text or ".." in parts:
+        raise UsageError(f"--discover takes a folder of the image, found {text!r}", hint="as in: --discover addons")
+    return "/".join(parts)
+
+
+def _read_values(text: str) -> Values:
+    chart, equals, path = text.partition("=")
+    if not equals:
+        chart, path = "", text
+    try:
+        with open(path, "rb") as stream:
+            return Values(chart or None, path, stream.read())
+    except OSError as error:
+        raise UsageError(f"--values: cannot read {path!r}: {error.strerror}") from error
+
+
+def _read_ignore_file(context: str | None) -> tuple[str, ...]:
+    if context is None:
+        return ()
+    path = os.path.join(context, IGNORE_FILE)
+    try:
+        with open(path, encoding="utf-8") as stream:
+            text = stream.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path!r}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from error
+    return parse_ignore_file(text)
+
+
+__all__ = ["read_search"]
