@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 
 from kubeimage.discovery.charts import Chart, Rendered
+from kubeimage.disk import programs
 from kubeimage.errors import ChartError
 
 PROGRAM = "helm"
@@ -70,8 +70,8 @@ HINT = (
 
 
 def find_program() -> str | None:
-    """Give the path of the helm program."""
-    return shutil.which(PROGRAM)
+    """Return the path of the helm program, None where there is none."""
+    return programs.find_program(PROGRAM)
 
 
 def write_files(chart: Chart, place: str) -> None:

@@ -172,7 +172,7 @@ class Authenticator:
             answer: dict[str, Any] = canonical.loads(data)
             value = answer.get("token") or answer.get("access_token")
             life = float(answer.get("expires_in") or _SHORTEST_LIFE)
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, OverflowError):
             value, life = None, 0.0
         if not isinstance(value, str) or not value.isprintable():
             # The answer may hold a token, so it is not shown.

@@ -18,7 +18,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.registry.auth import Scopes, pull_scope, push_scope
 from kubeimage.registry.exchange import Exchange
 from kubeimage.registry.http import Response
-from kubeimage.registry.messages import Body, Request
+from kubeimage.registry.messages import Body, Request, parse_count
 
 LARGEST_MANIFEST = 4 << 20
 """Bytes; the distribution-spec's own limit."""
@@ -187,9 +187,8 @@ class Repository:
             raise RegistryError(f"{self} does not say where to upload to", status=response.status)
         url = self.exchange.resolve(request, location) if location else request.url
         # "0-99" are 100 bytes, and "0-0" is what some say for none.
-        last = response.headers.get("Range", "").rpartition("-")[2]
-        offset = int(last) + 1 if last.isascii() and last.isdigit() and last != "0" else 0
-        return Upload(url, offset)
+        last = parse_count(response.headers.get("Range", "").rpartition("-")[2])
+        return Upload(url, last + 1 if last else 0)
 
 
 def check_registry(exchange: Exchange) -> None:

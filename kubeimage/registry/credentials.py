@@ -169,7 +169,9 @@ def _decode(entry: dict[str, Any], name: str, path: str) -> Credentials | None:
     user, password = str(entry.get("username") or ""), str(entry.get("password") or "")
     if entry.get("auth"):
         try:
-            user, colon, password = base64.b64decode(str(entry["auth"]), validate=True).decode().partition(":")
+            # Whoever made it with `base64` has line breaks in it; Go's decoder, and so Docker's, passes over them.
+            text = str(entry["auth"]).replace("\r", "").replace("\n", "")
+            user, colon, password = base64.b64decode(text, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             colon = ""
         if not colon:

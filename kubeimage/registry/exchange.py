@@ -25,7 +25,7 @@ from kubeimage.image import canonical
 from kubeimage.registry.auth import Authenticator, Scopes
 from kubeimage.registry.credentials import DOCKER_HUB, Credentials
 from kubeimage.registry.http import HttpTransport, Response
-from kubeimage.registry.messages import Request
+from kubeimage.registry.messages import Request, parse_count
 from kubeimage.registry.origin import Origin, origin_of
 from kubeimage.settings import Settings
 
@@ -184,7 +184,7 @@ class Exchange:
             raise RegistryError(
                 f"{self.host} says that tokens are made at a place that is none: {realm[:100]!r}"
             ) from None
-        if origin.scheme == "http" and self.url("/").startswith("https:"):
+        if origin.scheme == "http" and origin != origin_of(self.url("/")):
             self._check_clear(origin)
 
     def _find_base(self) -> str:
@@ -216,11 +216,12 @@ def _with_authorization(request: Request, value: str | None) -> Request:
 
 def _retry_after(response: Response) -> float | None:
     text = response.headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
+    seconds = parse_count(text)
+    if seconds is not None:
+        return float(seconds)
     try:
         return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0) if text else None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 
+from kubeimage.disk.programs import find_program
 from kubeimage.errors import CredentialsError
 from kubeimage.image import canonical
 
@@ -57,15 +58,16 @@ class CredentialHelper:
         return self._run("erase", server) is not None
 
     def _run(self, action: str, text: str) -> bytes | None:
-        try:
-            done = subprocess.run(
-                [self.program, action], input=text.encode(), capture_output=True, timeout=_PATIENCE, check=False
-            )
-        except FileNotFoundError:
+        program = find_program(self.program)
+        if program is None:
             raise CredentialsError(
                 f"the credential helper {self.program}, which {self._where} names, is not installed",
-                hint="install it, or take its name out of that file and log in again",
-            ) from None
+                hint="install it in a folder of PATH, or take its name out of that file and log in again",
+            )
+        try:
+            done = subprocess.run(
+                [program, action], input=text.encode(), capture_output=True, timeout=_PATIENCE, check=False
+            )
         except (OSError, subprocess.SubprocessError) as error:
             what = "did not end" if isinstance(error, subprocess.TimeoutExpired) else "cannot be run"
             reason = f": {os.strerror(error.errno)}" if isinstance(error, OSError) and error.errno else ""

@@ -18,7 +18,7 @@ from typing import Self
 from kubeimage.errors import RegistryConnectionError, RegistryContentError
 from kubeimage.registry.connection import Connection, Patience, send_request
 from kubeimage.registry.lost import translated
-from kubeimage.registry.messages import PIECE, Request
+from kubeimage.registry.messages import PIECE, Request, parse_count
 from kubeimage.registry.origin import Origin
 from kubeimage.registry.proxy import find_proxy
 from kubeimage.registry.tls import Trust
@@ -38,8 +38,7 @@ class Response:
     @property
     def size(self) -> int | None:
         """How many bytes the body has, if the server says so."""
-        text = self.headers.get("Content-Length", "")
-        return int(text) if text.isascii() and text.isdigit() else None
+        return parse_count(self.headers.get("Content-Length", ""))
 
     def read_piece(self, most: int = PIECE) -> bytes:
         """Give the next bytes, up to ``most``; none at the end.

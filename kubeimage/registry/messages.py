@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from kubeimage.registry.origin import Origin, origin_of
 
+_LARGEST = 10**18
+
 PIECE = 1 << 20
 """Bytes that are read, hashed and sent at once."""
 
@@ -58,3 +60,15 @@ class Request(NamedTuple):
         """What to tell people: without the query, which may hold a signature."""
         parts = urlsplit(self.url)
         return f"{self.method} {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def parse_count(text: str) -> int | None:
+    """Return a number of bytes or seconds from a header, the largest that makes sense for an absurd one.
+
+    Shape:  None where it is no number.
+    """
+    if not (text.isascii() and text.isdigit()):
+        return None
+    digits = text.lstrip("0")
+    # Python itself refuses numbers of some thousand digits.
+    return int(digits or "0") if len(digits) < len(str(_LARGEST)) else _LARGEST

@@ -6,7 +6,10 @@ from harness.fakes.registry import Drop, FakeRegistry, Redirect, Slow, Status, W
 from harness.fakes.registry.faults import Fault
 from kubeimage.errors import RegistryAuthError, RegistryError
 from kubeimage.registry.auth import Challenge, parse_challenges
-from kubeimage.settings import Settings
+from kubeimage.registry.exchange import Exchange
+from kubeimage.registry.http import HttpTransport
+from kubeimage.registry.tls import Trust
+from kubeimage.settings import HostSettings, Settings
 
 from .conftest import REPOSITORY, Clients
 
@@ -169,7 +172,7 @@ def test_tokens_may_be_made_by_another_server(clients: Clients) -> None:
         digest = registry.put_manifest(REPOSITORY, "v1", b"{}")
         clients.login(registry.host, "anna", "secret")
 
-        assert clients.repository(registry.host).get_manifest("v1")[1] == digest
+        assert clients.repository(registry.host, tokens.host).get_manifest("v1")[1] == digest
         assert [str(request) for request in tokens.requests] == ["GET /token"]
         assert registry.requests[-1].authorization.startswith("Bearer ")
 
@@ -184,15 +187,30 @@ def test_a_mount_asks_for_the_right_to_read_the_lender(clients: Clients) -> None
         assert registry.blobs(REPOSITORY) == {digest: BLOB}
 
 
-def test_a_token_server_without_tls_is_refused_where_the_registry_has_tls() -> None:
-    from kubeimage.registry.exchange import Exchange
-    from kubeimage.registry.http import HttpTransport
-    from kubeimage.registry.tls import Trust
+REALMS = {
+    "the registry's own place": (True, "http://a.example:5000/token", None),
+    "another port": (True, "http://a.example:5001/token", "a.example:5001"),
+    "another host": (True, "http://b.example:5000/token", "b.example:5000"),
+    "no port": (True, "http://a.example/token", "a.example"),
+    "a name that looks like it": (True, "http://a.example:5000@b.example/token", "b.example"),
+    "with TLS": (True, "https://b.example/token", None),
+    "one that the user has named": (True, "http://named.example/token", None),
+    "a registry with TLS": (False, "http://b.example/token", "b.example"),
+    "a registry with TLS, its own name": (False, "http://a.example:5000/token", "a.example:5000"),
+}
 
-    settings = Settings()
-    exchange = Exchange("a.example", settings, HttpTransport(Trust(settings)), lambda: None)
 
-    with pytest.raises(RegistryError, match=r"leads to b\.example without TLS") as caught:
-        exchange._check_realm("http://b.example/token")
+@pytest.mark.parametrize(("in_the_clear", "realm", "refused"), REALMS.values(), ids=REALMS)
+def test_a_password_goes_in_the_clear_only_where_the_registry_itself_is(
+    in_the_clear: bool, realm: str, refused: str | None
+) -> None:
+    hosts = {"a.example:5000": HostSettings(plain_http=in_the_clear), "named.example": HostSettings(insecure=True)}
+    settings = Settings(hosts=hosts if in_the_clear else {})
+    exchange = Exchange("a.example:5000", settings, HttpTransport(Trust(settings)), lambda: None)
 
-    assert caught.value.hint == "if that is meant, name it: --insecure b.example"
+    if refused is None:
+        exchange._check_realm(realm)
+        return
+    with pytest.raises(RegistryError, match=f"leads to {refused} without TLS") as caught:
+        exchange._check_realm(realm)
+    assert caught.value.hint == f"if that is meant, name it: --insecure {refused}"

@@ -59,12 +59,24 @@ def test_docker_hub_has_a_key_of_its_own(host: str, docker_config: Write) -> Non
         ({"auth": ANNA}, AS_ANNA),
         ({"username": "anna", "password": "secret"}, AS_ANNA),
         ({"auth": "YW5uYTphOmI="}, Credentials("anna", "a:b")),
+        ({"auth": f"{ANNA}\n"}, AS_ANNA),
+        ({"auth": f"{ANNA[:4]}\r\n{ANNA[4:]}\r\n"}, AS_ANNA),
         ({"auth": "YW5uYTo=", "identitytoken": "t"}, Credentials("anna", "", "t")),
         ({"identitytoken": "t"}, Credentials("", "", "t")),
         ({}, None),
         ({"email": "anna@a.example"}, None),
     ],
-    ids=["auth", "plain", "colon in it", "token", "only a token", "empty", "nothing of use"],
+    ids=[
+        "auth",
+        "plain",
+        "colon in it",
+        "line break at its end",
+        "wrapped",
+        "token",
+        "only a token",
+        "empty",
+        "nothing of use",
+    ],
 )
 def test_entries_of_all_kinds_are_read(entry: object, found: Credentials | None, docker_config: Write) -> None:
     assert docker_config({"auths": {"a.example": entry}}).get("a.example") == found
@@ -192,6 +204,27 @@ def test_a_helper_keeps_the_secret_and_the_file_only_the_name(
     assert json.loads(Path(store.path).read_text()) == {**config, "auths": {"a.example": {}}}
     assert store.delete("a.example")
     assert store.get("a.example") is None
+
+
+@pytest.mark.parametrize("entry", ["", ".", "bin", "./bin", "../here/bin"])
+def test_a_helper_is_looked_for_in_absolute_folders_alone(
+    entry: str, tmp_path: Path, helper: Path, docker_config: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    (here / "bin").mkdir(parents=True)
+    for folder in (here, here / "bin"):
+        planted = folder / helper.name
+        planted.write_text("#!/bin/sh\ntouch stolen\n")
+        planted.chmod(0o755)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("PATH", f"{entry}:/nowhere:{entry}")
+
+    with pytest.raises(CredentialsError, match="is not installed"):
+        docker_config({"credsStore": "wallet"}).get("a.example")
+
+    monkeypatch.setenv("PATH", f"{entry}:{helper.parent}:{os.defpath}")
+    assert docker_config({"credsStore": "wallet"}).get("a.example") is None
+    assert not (here / "stolen").exists()
 
 
 def test_a_helper_s_token_is_an_identity_token(helper: Path, docker_config: Write) -> None:
