@@ -4,11 +4,13 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 REQUIRE_ALL = os.environ.get("KUBEIMAGE_REQUIRE_ALL") == "1"
+LONG_RUN = 6 * 3600
+MOST_LINES, MOST_CHARACTERS = 60, 1_000
 
 # Whoever runs the tests in the background may ignore these, and what a test starts would inherit that.
 for _number, _default in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
@@ -57,3 +59,23 @@ def _no_logins_of_the_machine(request: pytest.FixtureRequest, monkeypatch: pytes
         folder = request.getfixturevalue("tmp_path_factory").mktemp("runtime")
         folder.chmod(0o700)
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give a test hours where the run is one that looks for long; else it has the limit in pyproject.toml."""
+    if config.getoption("--hypothesis-profile") == "nightly" or os.environ.get("KUBEIMAGE_STRESS") == "full":
+        for item in items:
+            item.add_marker(pytest.mark.timeout(LONG_RUN))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_assertrepr_compare() -> Generator[None, list[list[str] | None], list[list[str] | None]]:
+    """Shorten what explains a failed assert: on CI, pytest itself would print two megabytes whole."""
+    explanations = yield
+    return [lines and shortened(lines) for lines in explanations]
+
+
+def shortened(lines: list[str]) -> list[str]:
+    """Return the first lines, and the beginning of each."""
+    cut = [line if len(line) <= MOST_CHARACTERS else f"{line[:MOST_CHARACTERS]}… (cut)" for line in lines[:MOST_LINES]]
+    return cut if len(lines) <= MOST_LINES else [*cut, f"… ({len(lines) - MOST_LINES} lines more)"]

@@ -68,7 +68,7 @@ def run_tests(tree: Path, tests: Sequence[str], *, limit: float) -> Death | None
     """
     record = tree.parent / "death.json"
     record.unlink(missing_ok=True)
-    options = ["-q", "-x", "-n0", "-p", "no:cacheprovider", "-p", "tests.mutants.watching"]
+    options = ["-q", "-x", "-n0", "-p", "no:cacheprovider", "-o", "timeout=0", "-p", "tests.mutants.watching"]
     watched = [f"--watch-into={record}", f"--watch-limit={limit}"]
     command = [sys.executable, "-m", "pytest", *options, *watched, *tests]
     environment = {**os.environ, "CI": "1", "PYTHONPATH": str(tree), "PYTHONHASHSEED": "0"}
