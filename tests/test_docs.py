@@ -1,13 +1,16 @@
 r"""The code blocks of the documentation run.
 
-A page's blocks run in order, in one folder that holds a copy of ``fixtures/``, on a store that holds ``rootfs:v1``.
+They run in a folder that holds a copy of ``fixtures/``, on a store that holds ``rootfs:v1``.
+The ``sh`` blocks of a page run in order, as one test. Each ``python`` block is a test of its own.
+Blocks ``sh setup`` run first in every test of their page.
 ``$REGISTRY`` and ``$PRIVATE_REGISTRY`` are registries without TLS; anna's password for the second is "secret".
 
 - ``sh``: a script for ``sh -eu``, in a process of its own: folder changes don't outlive the block. Lines ``# -> TEXT``
   say what it prints: each is a line of its output, in this order; ``…`` stands for anything, and how many blanks there
   are makes no difference. A block that makes a venv sets a machine up from the network: people and CI run it, not
   this test.
-- ``python``: a whole test file, which passes under pytest. ``python conftest.py`` is written to that name, and stays.
+- ``python``: a whole test file, which passes under pytest. ``python conftest.py`` is written to that name, for the
+  ``sh`` blocks after it.
 
 Other blocks (``kubefile``, ``toml``, ``text``) are for reading.
 """
@@ -21,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from harness.fakes.registry import FakeRegistry
 from kubeimage.kubefile import CODES, parse
@@ -49,7 +53,7 @@ class Block(NamedTuple):
     @property
     def runs(self) -> bool:
         """Whether the block runs here."""
-        return self.info in ("sh", "python") and not self.sets_up
+        return self.info in ("sh", "sh setup", "python", "python conftest.py") and not self.sets_up
 
 
 def blocks(page: Path) -> Iterator[Block]:
@@ -59,9 +63,16 @@ def blocks(page: Path) -> Iterator[Block]:
         yield Block(found["info"].strip(), found["text"], text.count("\n", 0, found.start()) + 2)
 
 
-def pages_with_code() -> list[Path]:
-    """Give the pages that have something to run."""
-    return [page for page in PAGES if any(block.runs for block in blocks(page))]
+def chains() -> Iterator[ParameterSet]:
+    """Return the blocks of each test, under the page's name and the line of the first that is its own."""
+    for page in PAGES:
+        running = [block for block in blocks(page) if block.runs]
+        first = [block for block in running if block.info == "sh setup"]
+        alone = [block for block in running if block.info == "python"]
+        in_order = [block for block in running if block not in first and block not in alone]
+        for own in (in_order, *([block] for block in alone)):
+            if own:
+                yield pytest.param([*first, *own], id=f"{name_of(page)}:{own[0].line}")
 
 
 def name_of(page: Path) -> str:
@@ -129,12 +140,13 @@ def is_installed() -> bool:
 
 def run_block(block: Block, workplace: Workplace) -> str:
     """Run a block, check that it succeeds, and give what it printed."""
-    if block.info == "sh":
+    if block.info.startswith("sh"):
         command = ["sh", "-eu", "-c", block.text]
     else:
         path = workplace.folder / f"test_line_{block.line}.py"
         path.write_text(block.text)
-        command = ["pytest", "-q", "-p", "no:cacheprovider", path.name]
+        # The checks of a Kubefile that a pytest.ini names are for the `sh` blocks.
+        command = ["pytest", "-q", "-p", "no:cacheprovider", "--deselect=fixtures", path.name]
     ended = run(command, workplace)
     assert ended.returncode == 0, f"the block at line {block.line} ended with {ended.returncode}:\n{ended.stdout}"
     return ended.stdout
@@ -155,14 +167,14 @@ def single_blanks(line: str) -> str:
     return " ".join(line.split())
 
 
-@pytest.mark.parametrize("page", pages_with_code(), ids=name_of)
-def test_the_code_of_a_page_runs(page: Path, workplace: Workplace) -> None:
+@pytest.mark.parametrize("chain", list(chains()))
+def test_the_code_of_a_page_runs(chain: list[Block], workplace: Workplace) -> None:
     run(["sh", "-eu", "-c", "kubeimage build -q -t rootfs:v1 fixtures/rootfs"], workplace)
 
-    for block in blocks(page):
+    for block in chain:
         if block.info == "python conftest.py":
             (workplace.folder / "conftest.py").write_text(block.text)
-        elif block.runs:
+        else:
             output = run_block(block, workplace)
             expected = [found["line"] for found in _EXPECTED.finditer(block.text)]
             assert missing_line(expected, output) is None, f"the block at line {block.line} printed:\n{output}"
