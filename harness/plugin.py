@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -59,7 +59,6 @@ __all__ = [
 ]
 
 _CASE_FIXTURE = "_kubefile_case"
-_FACTS = ("image_id", "layers", "size", "cache", "run_by", "base")
 _OPENINGS = pytest.StashKey[Openings]()
 _COLLECTED = pytest.StashKey[set[str]]()
 
@@ -82,6 +81,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_COLLECTED] = set()
     config.stash[KNOWN_CHECKS] = {}
     config.stash[_OPENINGS] = add_kubefiles(config, settings.kubefiles, only=settings.only)
+    if settings.sarif is not None and not hasattr(config, "workerinput"):
+        from harness.items.findings import SarifLog
+
+        config.pluginmanager.register(SarifLog(settings.sarif, os.getcwd()))
     if settings.bases or _is_about_kubefiles(config):
         _claim_name()
     _check_values(settings)
@@ -245,12 +248,30 @@ def pytest_runtest_makereport(
 
         shorten(call.excinfo)
     report = yield
+    if report.when == "call" and _is_check(item):
+        _attach_facts(report, item, call)
     case = getattr(item, "funcargs", {}).get(_CASE_FIXTURE)
     if report.failed and case is not None and (folder := item.config.stash[SETTINGS].save_failures):
         from harness.items.failures import save_failure
 
         report.sections.append(("Kubefile", save_failure(folder, item.nodeid, case, report.longreprtext)))
     return report
+
+
+def _is_check(item: pytest.Item) -> bool:
+    return _has_loaded("harness.items.collector") and hasattr(item, "check")
+
+
+def _attach_facts(report: pytest.TestReport, item: Any, call: pytest.CallInfo[None]) -> None:
+    settings = item.config.stash[SETTINGS]
+    if settings.sarif is not None:
+        from harness.items.findings import attach
+
+        attach(report, item, call.excinfo.value if call.excinfo is not None else None)
+    if settings.durations is not None and item.name == "build" and report.passed:
+        from harness.items.summary import attach_steps
+
+        attach_steps(report, item.case)
 
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
@@ -268,19 +289,22 @@ def _has_loaded(name: str) -> bool:
     return file is not None and file.startswith(os.path.dirname(__file__) + os.sep)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List the images that were built."""
-    lines = list(_built(terminalreporter))
-    if lines:
-        terminalreporter.section("cluster images")
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """List the images that were built, and the slowest steps where that is asked for.
+
+    With ``-q`` only images are listed which stand on something else than the base that they name.
+    """
+    durations = config.stash[SETTINGS].durations
+    reports = terminalreporter.getreports("passed")
+    if not any(key == "image_id" for report in reports for key, _ in report.user_properties):
+        return
+    from harness.items.summary import image_lines, slowest_lines
+
+    sections = {"cluster images": list(image_lines(reports, quiet=config.get_verbosity() < 0))}
+    if durations is not None:
+        sections["slowest steps"] = list(slowest_lines(reports, durations, terminalreporter._tw.fullwidth))  # noqa: SLF001
+    for title, lines in sections.items():
+        if lines:
+            terminalreporter.section(title)
         for line in lines:
             terminalreporter.line(line)
-
-
-def _built(reporter: pytest.TerminalReporter) -> Iterator[str]:
-    for report in reporter.getreports("passed"):
-        properties = {key: str(value) for key, value in report.user_properties}
-        if "image_id" in properties:
-            name = report.nodeid.rpartition("::")[0]
-            facts = [properties[key] for key in _FACTS if key in properties]
-            yield f"{name}: {', '.join(facts)}"

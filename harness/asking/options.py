@@ -150,6 +150,17 @@ OPTIONS = (
         "images, the report, and a script that builds it with kubeimage",
         extra={"metavar": "DIR"},
     ),
+    Option(
+        "--kubefile-sarif",
+        "write what the checks warn of and fail with to this file, as SARIF 2.1.0",
+        extra={"metavar": "FILE"},
+    ),
+    Option(
+        "--kubefile-durations",
+        "list the N steps of builds that took longest, 0 for all",
+        "int",
+        {"metavar": "N"},
+    ),
 )
 
 
@@ -195,6 +206,8 @@ class Settings:
     skip: frozenset[str] = frozenset()
     strict_lint: bool = False
     save_failures: str | None = None
+    sarif: str | None = None
+    durations: int | None = None
 
     def command_line(self) -> list[str]:
         """Give the options that ask for the same again, but for the Kubefile."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from kubeimage.builder.events import Event, StepFinished, StepOutput, StepStarted
+from kubeimage.report.seconds import format_seconds
 
 _LOG = logging.getLogger("kubeimage.build")
 
@@ -17,7 +18,8 @@ def log_event(event: Event) -> None:
         case StepOutput(step, data):
             text = data.decode(errors="replace").rstrip("\n")
             _LOG.debug("%s:%d: %s", step.location.file, step.location.line, text)
-        case StepFinished(step, layer, cached, why_missed) if step.makes_layer:
+        case StepFinished(step, layer, cached, why_missed, seconds) if step.makes_layer:
             made = f"a layer of {layer.size:,} bytes" if layer is not None else "no layer"
             reason = "from the cache" if cached else why_missed or "done"
-            _LOG.info("%s:%d: %s (%s)", step.location.file, step.location.line, made, reason)
+            time = format_seconds(seconds)
+            _LOG.info("%s:%d: %s, %s (%s)", step.location.file, step.location.line, made, time, reason)

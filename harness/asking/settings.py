@@ -46,6 +46,8 @@ def read_settings(config: pytest.Config) -> Settings:
         skip=frozenset(raw.texts("kubefile_skip")),
         strict_lint=bool(raw.value("kubefile_strict_lint")),
         save_failures=raw.future_folder("kubefile_save_failures"),
+        sarif=raw.future_file("kubefile_sarif"),
+        durations=raw.count("kubefile_durations"),
     )
 
 
@@ -133,6 +135,13 @@ class _Raw:
         path = self.path(name)
         if path is not None and os.path.lexists(path) and not os.path.isdir(path):
             raise pytest.UsageError(f"{_flag(name)}={self.text(name)}: {path} is a file, not a folder")
+        return path
+
+    def future_file(self, name: str) -> str | None:
+        """Give a file that need not be there yet, in a folder that need not either."""
+        path = self.path(name)
+        if path is not None and os.path.isdir(path):
+            raise pytest.UsageError(f"{_flag(name)}={self.text(name)}: {path} is a folder, not a file")
         return path
 
     def folder(self, name: str) -> str | None:

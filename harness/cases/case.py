@@ -68,6 +68,7 @@ class Case:
         self.subject = subject
         self.path = path or subject.path
         self.context = subject.context or self.settings.context or os.path.dirname(subject.path)
+        self.warned: list[Diagnostic] = []
         self._kubefile = _Once(self._read)
         self._options = _Once(self._resolve)
         self._base = _Once(self._find_base)
@@ -167,6 +168,7 @@ class Case:
     def warn(self, diagnostic: Diagnostic) -> None:
         """Warn about the Kubefile, in pytest's summary of warnings."""
         location = diagnostic.location or Location(self.path, 1)
+        self.warned.append(diagnostic._replace(location=location))
         hint = f" ({diagnostic.hint})" if diagnostic.hint else ""
         warning = KubefileWarning(f"{diagnostic.code}: {diagnostic.message}{hint}", diagnostic)
         warnings.warn_explicit(warning, KubefileWarning, filename=location.file, lineno=location.line)

@@ -18,6 +18,7 @@ from kubeimage.image.canonical import JsonObject
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import Layer
 from kubeimage.protocols.images import ImageStore
+from kubeimage.report.seconds import format_seconds
 
 
 class Warned(NamedTuple):
@@ -79,6 +80,7 @@ def describe(outcome: Outcome) -> dict[str, str]:
         "layers": f"{count} layer{'s' if count != 1 else ''}",
         "size": f"{result.image.size:,} bytes",
         "cache": f"{result.cache_hits} of {result.cache_hits + result.cache_misses} steps from the cache",
+        "time": format_seconds(result.seconds),
     }
     if any(one.step.run is not None and not one.cached for one in result.steps):
         facts["run_by"] = f"RUN by {outcome.mounter} and {outcome.runner}"
@@ -91,6 +93,7 @@ def _result_to_json(result: BuildResult) -> JsonObject:
         "manifest": str(result.manifest),
         "warnings": list(result.warnings),
         "steps": [_step_to_json(step) for step in result.steps],
+        "seconds": result.seconds,
     }
 
 
@@ -99,19 +102,19 @@ def _result_from_json(value: JsonObject, plan: BuildPlan, images: ImageStore) ->
     if image is None:
         return None
     steps = tuple(_step_from_json(one, step) for one, step in zip(value["steps"], plan.steps, strict=True))
-    return BuildResult(image, Digest.parse(value["manifest"]), steps, tuple(value["warnings"]))
+    return BuildResult(image, Digest.parse(value["manifest"]), steps, tuple(value["warnings"]), value["seconds"])
 
 
 def _step_to_json(result: StepResult) -> JsonObject:
     layer = {"diff_id": str(result.layer.diff_id), "size": result.layer.size} if result.layer is not None else None
-    return {"layer": layer, "cached": result.cached, "why_missed": result.why_missed}
+    return {"layer": layer, "cached": result.cached, "why_missed": result.why_missed, "seconds": result.seconds}
 
 
 def _step_from_json(value: JsonObject, step: Step) -> StepResult:
     made = value["layer"]
     instruction = step.instruction
     layer = Layer(Digest.parse(made["diff_id"]), made["size"], instruction.keyword, instruction.value) if made else None
-    return StepResult(step, layer, value["cached"], value["why_missed"])
+    return StepResult(step, layer, value["cached"], value["why_missed"], value["seconds"])
 
 
 def _error_to_json(error: KubeimageError) -> JsonObject:

@@ -16,6 +16,7 @@ from harness.items.catalogue import checks_of
 from harness.items.failures import save_failure
 from harness.items.report import failure_repr, report_text
 from harness.run import KNOWN_CHECKS, SETTINGS, case_of
+from kubeimage.errors import Diagnostic
 
 
 class KubefileFile(pytest.File):
@@ -53,6 +54,7 @@ class CheckItem(pytest.Item):
     def __init__(self, *, check: Check, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.check = check
+        self.warned: list[Diagnostic] = []
         self.add_marker(getattr(pytest.mark, MARKER))
 
     @property
@@ -65,6 +67,7 @@ class CheckItem(pytest.Item):
         from kubeimage.errors import KubeimageError
 
         line = 1
+        before = len(self.case.warned)
         try:
             self.check(self.case)
         except KubeimageError as error:
@@ -74,6 +77,7 @@ class CheckItem(pytest.Item):
                 raise pytest.skip.Exception(f"{reporter} says why", _use_item_location=True) from error
             raise
         finally:
+            self.warned = self.case.warned[before:]
             # JUnit's own fields for these are gone from the format that pytest writes by default.
             self.user_properties += [("file", self.parent.nodeid), ("line", line)]
             self._describe_build()

@@ -11,31 +11,41 @@ from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocat
 from harness.asking.warning import KubefileWarning
 from harness.cases.case import Case
 from harness.checks.failed import CheckFailedError
-from kubeimage.errors import CheckError, KubeimageError, Location
+from kubeimage.errors import CheckError, Diagnostic, KubeimageError, Location
 from kubeimage.report import format_diagnostics, format_error
 
 ReportInfo = tuple[os.PathLike[str] | str, int | None, str]
 
 
-def report_text(error: BaseException, case: Case) -> str | None:
-    """Give the text of a failure that is no bug of the check; None for one that is."""
+def diagnostics_of(error: BaseException, case: Case) -> tuple[Diagnostic, ...] | None:
+    """Return what a failure says; None for a bug of the check.
+
+    What names no place is about the whole Kubefile, which begins at FROM.
+    """
     if isinstance(error, CheckError):
-        return _check_text(error, case)
+        return tuple(
+            one if one.location is not None else one._replace(location=_start(case)) for one in error.diagnostics
+        )
     if isinstance(error, KubeimageError):
-        return format_error(error)
+        return error.diagnostics
     if isinstance(error, KubefileWarning):
-        return format_diagnostics([error.diagnostic]) if error.diagnostic is not None else str(error)
+        return (error.diagnostic,) if error.diagnostic is not None else ()
     if isinstance(error, AssertionError):
-        message = str(error) or "the check does not hold"
-        return _check_text(CheckError(message), case)
+        return diagnostics_of(CheckError(str(error) or "the check does not hold"), case)
     return None
 
 
-def _check_text(error: CheckError, case: Case) -> str:
-    """Lay out a check's error; one that names no place is about the whole, which begins at FROM."""
-    places = [one if one.location is not None else one._replace(location=_start(case)) for one in error.diagnostics]
+def report_text(error: BaseException, case: Case) -> str | None:
+    """Give the text of a failure that is no bug of the check; None for one that is."""
+    if isinstance(error, KubefileWarning) and error.diagnostic is None:
+        return str(error)
+    if isinstance(error, KubeimageError) and not isinstance(error, CheckError):
+        return format_error(error)
+    found = diagnostics_of(error, case)
+    if found is None:
+        return None
     details = error.details if isinstance(error, CheckFailedError) else ()
-    return "\n".join((format_diagnostics(places), *details))
+    return "\n".join((format_diagnostics(found), *details))
 
 
 def _start(case: Case) -> Location:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
+from kubeimage import errors
 from kubeimage.api.building import KUBEFILE_NAMES, BuildOptions
 from kubeimage.errors import Diagnostic, UsageError
 from kubeimage.kubefile import CODES
@@ -70,6 +71,13 @@ def check_allowed(codes: Collection[str]) -> None:
         raise UsageError(f"there is no advice {code!r}", hint=f"the codes are {known}, and E03xx for a COPY's sources")
 
 
+def meanings() -> dict[str, str]:
+    """Return what each code stands for: those of the language, of advice, and of errors."""
+    classes = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.KubeimageError)]
+    of_errors = {one.code: (one.__doc__ or "").partition("\n")[0].rstrip(".") for one in reversed(classes)}
+    return {**of_errors, **CODES}
+
+
 def _expand(path: str) -> list[str]:
     if not os.path.isdir(path):
         if not os.path.lexists(path):
@@ -100,4 +108,4 @@ def _read(path: str) -> bytes:
         raise UsageError(f"cannot read the Kubefile {path!r}: {error.strerror}") from error
 
 
-__all__ = ["Linted", "check_allowed", "find_kubefiles", "lint_bytes", "lint_kubefile", "lint_paths"]
+__all__ = ["Linted", "check_allowed", "find_kubefiles", "lint_bytes", "lint_kubefile", "lint_paths", "meanings"]

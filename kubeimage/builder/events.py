@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import field
 
 from kubeimage.builder.plan import Step
 from kubeimage.image.config import Image
@@ -53,12 +54,14 @@ class StepFinished:
     """A step is done.
 
     Shape: ``layer`` is None where it added none; ``why_missed`` is None where the cache had it, or had no say.
+    Units: ``seconds`` of wall clock, which make no difference to equality.
     """
 
     step: Step
     layer: Layer | None
     cached: bool
     why_missed: str | None = None
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,16 @@ class PackingStarted:
 
 @dataclass(frozen=True)
 class PackingFinished:
-    """Container images are packed. Shape: ``layer`` is None where there was nothing to add."""
+    """Container images are packed.
+
+    Shape: ``layer`` is None where there was nothing to add.
+    Units: ``seconds`` of wall clock.
+    """
 
     images: tuple[str, ...]
     layer: Layer | None
     cached: bool
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -93,11 +101,15 @@ class ImagesLeftOut:
 
 @dataclass(frozen=True)
 class BuildFinished:
-    """The image is in the store, under its names."""
+    """The image is in the store, under its names.
+
+    Units: ``seconds`` of wall clock, from the first step to here.
+    """
 
     image: Image
     manifest: Digest
     references: tuple[str, ...]
+    seconds: float = field(default=0.0, compare=False)
 
 
 Event = (

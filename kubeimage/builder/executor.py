@@ -8,7 +8,8 @@ Source: the project's design, "Execution": cache hits are a prefix; after the fi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import field, replace
+from time import monotonic
 
 from kubeimage.builder import steps
 from kubeimage.builder.events import (
@@ -61,22 +62,31 @@ class Parts:
 
 @dataclass(frozen=True)
 class StepResult:
-    """How a step went. Shape: ``why_missed`` is None where the cache had it or had no say."""
+    """How a step went.
+
+    Shape: ``why_missed`` is None where the cache had it or had no say.
+    Units: ``seconds`` of wall clock, which make no difference to equality.
+    """
 
     step: Step
     layer: Layer | None
     cached: bool
     why_missed: str | None = None
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
 class BuildResult:
-    """A finished build."""
+    """A finished build.
+
+    Units: ``seconds`` of wall clock, which make no difference to equality.
+    """
 
     image: Image
     manifest: Digest
     steps: tuple[StepResult, ...]
     warnings: tuple[str, ...] = ()
+    seconds: float = field(default=0.0, compare=False)
 
     @property
     def cache_hits(self) -> int:
@@ -137,6 +147,7 @@ def check_runs(plan: BuildPlan, runner: CommandRunner) -> None:
 
 class _Build:
     def __init__(self, plan: BuildPlan, parts: Parts, observe: Observer) -> None:
+        self.started = monotonic()
         self.plan = plan
         self.parts = parts
         self.observe = observe
@@ -150,15 +161,17 @@ class _Build:
             self.rootfs.push(layer.diff_id)
 
     def do(self, step: Step) -> None:
+        started = monotonic()
         self.observe(StepStarted(step))
         try:
             result = self._copy(step, step.copy) if step.copy else self._run(step, step.run) if step.run else None
         except KubeimageError as error:
             error.location = error.location or step.location
             raise
-        result = result or StepResult(step, None, cached=False)
+        seconds = monotonic() - started
+        result = replace(result or StepResult(step, None, cached=False), seconds=seconds)
         self.results.append(result)
-        self.observe(StepFinished(step, result.layer, result.cached, result.why_missed))
+        self.observe(StepFinished(step, result.layer, result.cached, result.why_missed, seconds))
 
     def run(self) -> Image:
         plan = self.plan
@@ -179,13 +192,14 @@ class _Build:
 
     def finish(self, image: Image, manifest: Digest) -> BuildResult:
         names = tuple(str(reference) for reference in self.plan.options.references)
-        self.observe(BuildFinished(image, manifest, names))
-        return BuildResult(image, manifest, tuple(self.results), tuple(self.warnings))
+        seconds = monotonic() - self.started
+        self.observe(BuildFinished(image, manifest, names, seconds))
+        return BuildResult(image, manifest, tuple(self.results), tuple(self.warnings), seconds)
 
     def _pack(self, packer: ImagePacker) -> tuple[Layer | None, tuple[str, ...]]:
         """Pack the container images that the new layers name; return the layer that holds them, and their names."""
         options = self.plan.options
-        packing = options.pull_images != "off"
+        packing, started = options.pull_images != "off", monotonic()
         if packing:
             self.observe(PackingStarted())
         base = tuple(layer.diff_id for layer in self.plan.base_layers)
@@ -201,7 +215,7 @@ class _Build:
         if packed.layer is not None:
             layer = Layer(packed.layer.diff_id, packed.layer.size, *TRAILING_LAYER)
         if packing:
-            self.observe(PackingFinished(packed.images, layer, packed.cached))
+            self.observe(PackingFinished(packed.images, layer, packed.cached, monotonic() - started))
         elif packed.left_out or packed.charts:
             self.observe(ImagesLeftOut(packed.left_out, packed.charts))
         return layer, packed.images

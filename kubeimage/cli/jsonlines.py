@@ -69,6 +69,7 @@ class JsonProgress:
                     references=list(event.references),
                     layers=len(event.image.layers),
                     size=event.image.size,
+                    seconds=_rounded(event.seconds),
                 )
             case PackingStarted():
                 self._tell("packing_started")
@@ -80,6 +81,7 @@ class JsonProgress:
                     cached=event.cached,
                     layer=str(layer.diff_id) if layer else None,
                     size=layer.size if layer else None,
+                    seconds=_rounded(event.seconds),
                 )
             case ImagesLeftOut():
                 self._tell("images_left_out", images=event.images, charts=event.charts)
@@ -122,4 +124,10 @@ def _finished_to_json(event: StepFinished) -> dict[str, Any]:
         "layer": str(event.layer.diff_id) if event.layer else None,
         "size": event.layer.size if event.layer else None,
         "why_missed": event.why_missed,
+        "seconds": _rounded(event.seconds),
     }
+
+
+def _rounded(seconds: float) -> float:
+    """Give milliseconds' worth: more digits say nothing."""
+    return round(seconds, 3)

@@ -13,7 +13,6 @@ from kubeimage.cli.diagnostics import render, width_of
 from kubeimage.cli.output import count, diagnostic_to_json, format_json, harmless
 from kubeimage.cli.session import common_options
 from kubeimage.errors import Diagnostic, UsageError
-from kubeimage.kubefile import CODES
 from kubeimage.report.text import lay_out
 
 STANDARD_INPUT = "-"
@@ -94,7 +93,7 @@ def _as_json(findings: Sequence[Diagnostic], form: str) -> object:
     if form == "sarif":
         from kubeimage.report.sarif import sarif_log
 
-        return sarif_log(findings, os.getcwd(), CODES)
+        return sarif_log(findings, os.getcwd(), api.meanings())
     return [diagnostic_to_json(finding) for finding in findings]
 
 

@@ -23,6 +23,7 @@ from kubeimage.cli.streams import LineSplitter
 from kubeimage.cli.telling import line_of
 from kubeimage.errors import Diagnostic, Location
 from kubeimage.registry.events import TransferEvent
+from kubeimage.report.seconds import TOLD_FROM, format_seconds
 from kubeimage.report.text import Line, lay_out
 
 _OUTPUT_PREFIX = "  | "
@@ -133,7 +134,8 @@ class PlainProgress:
 
     def _sum_up(self, event: BuildFinished) -> None:
         layers = count(len(event.image.layers), "layer")
-        self.say(f"{self._cached} cached, {self._done} done; {layers}, {format_size(event.image.size)}")
+        size, time = format_size(event.image.size), format_seconds(event.seconds)
+        self.say(f"{self._cached} cached, {self._done} done; {layers}, {size}; {time}")
         for name in event.references:
             self.say(f"saved as {name}")
 
@@ -141,16 +143,21 @@ class PlainProgress:
 def _ending_of(event: StepFinished) -> str:
     layer = event.layer
     made = f"sha256:{layer.diff_id.short} {format_size(layer.size)}" if layer is not None else "no change"
+    made += _time_of(event.seconds)
     if event.cached:
         return f"cached: {made}"
     why = shorten(shorten_digests(event.why_missed or ""), _WIDEST_STEP)
     return f"{made} ({why})" if why else made
 
 
+def _time_of(seconds: float) -> str:
+    return f", {format_seconds(seconds)}" if seconds >= TOLD_FROM else ""
+
+
 def _ending_of_packing(event: PackingFinished) -> str:
     layer = event.layer
     made = f"sha256:{layer.diff_id.short} {format_size(layer.size)}" if layer is not None else "nothing to add"
-    return f"{'cached: ' if event.cached else ''}{count(len(event.images), 'image')}, {made}"
+    return f"{'cached: ' if event.cached else ''}{count(len(event.images), 'image')}, {made}{_time_of(event.seconds)}"
 
 
 def _left_out(event: ImagesLeftOut) -> str:

@@ -264,10 +264,10 @@ def test_the_steps_of_a_build_are_logged_as_they_go(project: WriteProject, run: 
     shown.stdout.fnmatch_lines(
         [
             "INFO *Kubefile:2: COPY a.txt etc",
-            "INFO *Kubefile:2: a layer of 2,560 bytes (never built before)",
+            "INFO *Kubefile:2: a layer of 2,560 bytes, * s (never built before)",
             "INFO *Kubefile:3: RUN echo hello",
             "DEBUG *Kubefile:3: hello",
-            "INFO *Kubefile:3: no layer (an earlier step missed)",
+            "INFO *Kubefile:3: no layer, * s (an earlier step missed)",
         ]
     )
     silent.stdout.no_fnmatch_line("*COPY a.txt*")
@@ -281,7 +281,7 @@ def test_what_was_built_is_listed_at_the_end(project: WriteProject, run: Run) ->
     result.stdout.fnmatch_lines(
         [
             "*= cluster images =*",
-            "app/Kubefile: ????????????, 1 layer, * bytes, 0 of 1 steps from the cache",
+            "app/Kubefile: ????????????, 1 layer, * bytes, 0 of 1 steps from the cache, * s",
         ]
     )
 

@@ -61,7 +61,7 @@ def build() -> tuple[BuildPlan, list[Event]]:
         StepOutput(echo, b"hel"),
         StepOutput(echo, b"lo\r\n10%\r100%\n\x1b[31mgr\xc3"),
         StepOutput(echo, b"\xb6\xc3\x9fe\xff"),
-        StepFinished(echo, layers[1], cached=False, why_missed="arg VERSION: 2.1 -> 2.2"),
+        StepFinished(echo, layers[1], cached=False, why_missed="arg VERSION: 2.1 -> 2.2", seconds=12.3456),
         StepStarted(true),
         StepFinished(true, None, cached=False, why_missed="an earlier step missed"),
         StepStarted(other),
@@ -69,7 +69,7 @@ def build() -> tuple[BuildPlan, list[Event]]:
         StepStarted(cmd),
         StepFinished(cmd, None, cached=False),
         Warned("CMD 'x' will not run again"),
-        BuildFinished(image, Digest("f" * 64), ("example.com/app:v1",)),
+        BuildFinished(image, Digest("f" * 64), ("example.com/app:v1",), seconds=192.0),
     ]
     return plan, events
 
@@ -91,14 +91,14 @@ warning: etc/id_rsa looks like a key
   | hello
   | 100%
   | größe\N{REPLACEMENT CHARACTER}
-      sha256:222222222222 999 B (arg VERSION: 2.1 -> 2.2)
+      sha256:222222222222 999 B, 12 s (arg VERSION: 2.1 -> 2.2)
 [3/5] RUN true
       no change (an earlier step missed)
 [4/5] COPY c .
       sha256:444444444444 1.5 MB (an earlier step missed)
 [5/5] CMD ["helm", "install"]
 warning: CMD 'x' will not run again
-1 cached, 3 done; 3 layers, 1.5 MB
+1 cached, 3 done; 3 layers, 1.5 MB; 3 min 12 s
 saved as example.com/app:v1
 """
 
@@ -120,7 +120,9 @@ def test_json_progress_is_one_object_a_line() -> None:
     def step(number: int, text: str) -> dict[str, object]:
         return {"step": number, "text": text, "file": "app/Kubefile", "line": number + 1}
 
-    def finished(number: int, text: str, size: int | None, why: str | None, *, cached: bool = False) -> object:
+    def finished(
+        number: int, text: str, size: int | None, why: str | None, *, cached: bool = False, seconds: float = 0.0
+    ) -> object:
         layer = f"sha256:{str(number) * 64}" if size else None
         return {
             "event": "step_finished",
@@ -129,6 +131,7 @@ def test_json_progress_is_one_object_a_line() -> None:
             "layer": layer,
             "size": size,
             "why_missed": why,
+            "seconds": seconds,
         }
 
     cmd = 'CMD ["helm", "install"]'
@@ -142,7 +145,7 @@ def test_json_progress_is_one_object_a_line() -> None:
         {"event": "output", "step": 2, "text": "hello\r"},
         {"event": "output", "step": 2, "text": "10%\r100%"},
         {"event": "output", "step": 2, "text": "\x1b[31mgröße\N{REPLACEMENT CHARACTER}"},
-        finished(2, "RUN echo hello", 999, "arg VERSION: 2.1 -> 2.2"),
+        finished(2, "RUN echo hello", 999, "arg VERSION: 2.1 -> 2.2", seconds=12.346),
         {"event": "step_started", **step(3, "RUN true")},
         finished(3, "RUN true", None, earlier),
         {"event": "step_started", **step(4, "COPY c .")},
@@ -157,6 +160,7 @@ def test_json_progress_is_one_object_a_line() -> None:
             "references": ["example.com/app:v1"],
             "layers": 3,
             "size": 1_513_287,
+            "seconds": 192.0,
         },
     ]
     assert all(line.isprintable() for line in lines)
