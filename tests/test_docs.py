@@ -32,7 +32,7 @@ from kubeimage.settings import parse_settings
 from tests.e2e.program import copy_projects
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "RELEASING.md", *(ROOT / "docs").rglob("*.md")])
 _BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\((?!https?:|#)(?P<target>[^)#]+)")
 _EXPECTED = re.compile(r"^.*# -> (?P<line>.*)$", re.MULTILINE)
