@@ -9,12 +9,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from typing import Any, NamedTuple, TypeAlias
 
 Node: TypeAlias = "str | list[Node] | dict[str, Node] | None"
 
 MERGE = "<<"
+
+
+class Mapping(dict[str, "Node"]):
+    """A mapping as it is written. Shape: ``twins`` are the earlier values of keys that stand there twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.twins: list[tuple[str, Node]] = []
+
+
 _SEPARATOR = re.compile(r"^---(?=[ \t\r\n]|$)|^\.\.\.[ \t\r]*$", re.MULTILINE)
 _SOMETHING = re.compile(r"^(?!%(?:YAML|TAG)\b)[ \t]*[^#\s]", re.MULTILINE)
 _MOST_MERGES = 100
@@ -34,23 +45,23 @@ class Document(NamedTuple):
     problem: str | None = None
 
 
-def iter_documents(text: str, containing: str = "") -> Iterator[Document]:
+def iter_documents(text: str, wanted: Callable[[str], object] | None = None) -> Iterator[Document]:
     """Read the documents of ``text``; JSON, also one document a line, is read as well.
 
-    Shape: what does not hold the word ``containing``, in lower case, is counted and not read.
+    Shape: what is not ``wanted`` by its text is counted and not read.
     """
     number = 0
     for line, part in _split(text.removeprefix("\ufeff")):
         if _is_blank(part):
             continue
         number += 1
-        if containing and containing not in part.lower():
+        if wanted is not None and not wanted(part):
             continue
         yield from _read(number, line, part)
 
 
-def lookup(mapping: Mapping[str, Node], key: str) -> Node:
-    """Give a key's value, its own or that of a mapping merged into it."""
+def lookup(mapping: dict[str, Node], key: str) -> Node:
+    """Return a key's value, its own or that of a mapping merged into it."""
     todo, steps = [mapping], 0
     while todo and steps < _MOST_MERGES:
         here, steps = todo.pop(0), steps + 1
@@ -79,9 +90,8 @@ def _is_blank(text: str) -> bool:
 def _read(number: int, line: int, text: str) -> Iterator[Document]:
     import yaml
 
-    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
-        yield Document(number, line, text, yaml.load(text, Loader=loader))  # noqa: S506  it makes texts alone
+        yield Document(number, line, text, _as_texts(_compose(text)))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         lines = _read_json_lines(text)
         if lines is None:
@@ -90,13 +100,96 @@ def _read(number: int, line: int, text: str) -> Iterator[Document]:
             yield Document(number + at, line + at, text, value)
 
 
+def line_of(text: str, steps: Sequence[str | int]) -> int | None:
+    """Return in which line of a document, from 1, the value stands that keys and numbers lead to; None for nobody knows.
+
+    It reads the document once more, with places: for what is wrong alone.
+    """
+    import yaml
+
+    try:
+        node = _compose(text)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return None
+    for step in steps:
+        below = _below(node, step)
+        if below is None:
+            break
+        node = below
+    return None if node is None else int(node.start_mark.line) + 1
+
+
+def _below(node: Any, step: str | int) -> Any:
+    import yaml
+
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+        return node.value[step] if step < len(node.value) else None
+    if isinstance(node, yaml.MappingNode):
+        return next((value for key, value in reversed(node.value) if key.value == step), None)
+    return None
+
+
+@cache
+def _loader() -> Any:
+    """Return libyaml's reader without tags: nothing asks what a text may mean, so nothing looks it up."""
+    import yaml
+
+    parser = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+    def nothing(*_: object) -> str:
+        return ""
+
+    plain = {"resolve": nothing, "descend_resolver": nothing, "ascend_resolver": nothing}
+    return type("TextLoader", (parser,), plain)
+
+
+def _compose(text: str) -> Any:
+    loader = _loader()(text)
+    try:
+        return loader.get_single_node()
+    finally:
+        loader.dispose()
+
+
+def _as_texts(root: Any) -> Node:
+    """Return the value of a YAML node: texts, lists, mappings. It goes without recursion, and an alias is one value."""
+    import yaml
+
+    made: dict[int, Node] = {}
+    todo: list[tuple[Any, Any]] = []
+
+    def begin(node: Any) -> Node:
+        if type(node) is yaml.ScalarNode:
+            text: str = node.value
+            return text
+        known = made.get(id(node))
+        if known is None:
+            known = made[id(node)] = [] if type(node) is yaml.SequenceNode else Mapping()
+            todo.append((node, known))
+        return known
+
+    value = None if root is None else begin(root)
+    while todo:
+        node, target = todo.pop()
+        if type(target) is list:
+            target += [begin(one) for one in node.value]
+            continue
+        for key, below in node.value:
+            if type(key) is not yaml.ScalarNode:
+                raise yaml.constructor.ConstructorError(None, None, "a key is no text", key.start_mark)
+            if key.value in target:
+                target.twins.append((key.value, target[key.value]))
+            target[key.value] = begin(below)
+    return value
+
+
 def _describe(error: Exception, first: int) -> str:
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     return f"line {first + mark.line}: {problem}" if mark is not None else str(problem or error).partition("\n")[0]
 
 
 def _read_json_lines(text: str) -> list[tuple[int, Node]] | None:
-    """Give the values of JSON lines, None where it is something else."""
+    """Return the values of JSON lines, None where it is something else."""
     lines = [(number, line) for number, line in enumerate(text.split("\n")) if line.strip()]
     if len(lines) < 2 or not all(line.lstrip().startswith("{") for _, line in lines):
         return None
@@ -108,7 +201,9 @@ def _read_json_lines(text: str) -> list[tuple[int, Node]] | None:
 
 def _as_node(value: object) -> Node:
     if isinstance(value, dict):
-        return {str(key): _as_node(one) for key, one in value.items()}
+        mapping = Mapping()
+        mapping.update({str(key): _as_node(one) for key, one in value.items()})
+        return mapping
     if isinstance(value, list):
         return [_as_node(one) for one in value]
     return None if value is None else str(value)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
+from kubeimage.discovery.references import familiar
 from kubeimage.image.reference import Reference
 
 T = TypeVar("T")
 
+COMMENT = "in a comment"
+"""Why a name was passed over that stands in a comment."""
 NOT_RENDERED = "a chart, which was not rendered"
 """Why a chart was passed over where nobody wants it rendered."""
 
@@ -46,6 +49,25 @@ class Skipped(NamedTuple):
     reason: str
 
 
+class Unreadable(NamedTuple):
+    """A text that stands where an image's name certainly stands, and is none.
+
+    Shape: ``near`` is the name that was probably meant.
+    Units: ``line`` counts from 1 in the file; 0 where nobody knows.
+    """
+
+    text: str
+    place: Place
+    line: int
+    reason: str
+    near: str | None = None
+
+    def __str__(self) -> str:
+        at = f":{self.line}" if self.line else ""
+        near = f"; did you mean {self.near}?" if self.near else ""
+        return f"{self.place.file}{at}: {self.text!r} is no image's name: {self.reason} ({self.place.path}){near}"
+
+
 class KubeVersion(NamedTuple):
     """The Kubernetes versions that a chart asks for."""
 
@@ -56,18 +78,30 @@ class KubeVersion(NamedTuple):
 class Findings(NamedTuple):
     """All that was found, in the order of the files.
 
-    Shape: ``charts`` are the identities of those that were rendered, or that people want passed over.
+    Shape: ``charts`` are the identities of those that were rendered, or that people want passed over. ``unreadable``
+           is what must be mended; ``warnings`` are of files that are not what they seem to be.
     """
 
     found: tuple[Found, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     kube_versions: tuple[KubeVersion, ...] = ()
     charts: tuple[str, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def images(self) -> tuple[Reference, ...]:
         """The images, each once, sorted."""
         return tuple(sorted({found.image for found in self.found}, key=str))
+
+    @property
+    def skipped_names(self) -> tuple[str, ...]:
+        """The texts that read as names and are not among the images, each once, sorted.
+
+        A name in a comment names nothing, and is not among them.
+        """
+        known = {*map(str, self.images), *(familiar(image) for image in self.images)}
+        return tuple(sorted({one.text for one in self.skipped if one.reason != COMMENT} - known))
 
 
 class Notebook:
@@ -78,6 +112,8 @@ class Notebook:
         self.skipped: list[Skipped] = []
         self.kube_versions: list[KubeVersion] = []
         self.charts: list[str] = []
+        self.unreadable: list[Unreadable] = []
+        self.warnings: list[str] = []
 
     def add(self, findings: Findings) -> None:
         """Take over what somebody else has found."""
@@ -85,10 +121,19 @@ class Notebook:
         self.skipped += findings.skipped
         self.kube_versions += findings.kube_versions
         self.charts += findings.charts
+        self.unreadable += findings.unreadable
+        self.warnings += findings.warnings
 
     def close(self) -> Findings:
         """Give all of it, each finding once."""
-        return Findings(_once(self.found), _once(self.skipped), _once(self.kube_versions), _once(self.charts))
+        return Findings(
+            _once(self.found),
+            _once(self.skipped),
+            _once(self.kube_versions),
+            _once(self.charts),
+            _once(self.unreadable),
+            _once(self.warnings),
+        )
 
 
 def passed_over(path: str, reason: str) -> Findings:

@@ -1,188 +1,120 @@
 """Where Kubernetes manifests name images.
 
-Certain: containers of a pod spec, wherever one stands (a template of any kind, a list, a custom resource), and image
-volumes. Guesses: any other key that ends in ``image``, environment variables and arguments that say they hold one,
-kustomize's ``images``, and the lines of texts that are held as data, such as scripts and YAML in a ConfigMap.
+Certain: containers of a pod spec, wherever one stands (a template of any kind, a list, a custom resource), image
+volumes, and what is known of a kind (`kinds.py`). Guesses: keys that mean images, names split over several keys, and
+all that is written as a name with a registry or digest, wherever it stands: keys, arguments, annotations, texts within
+texts to any depth. What reads as a name and is none, or stands where none is meant, is passed over with the reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+import re
 
-from kubeimage.discovery.documents import MERGE, Document, Node, iter_documents, lookup
-from kubeimage.discovery.findings import Findings, Found, Notebook, Place, Skipped
-from kubeimage.discovery.references import read_name
-from kubeimage.discovery.text import iter_lines
+from kubeimage.discovery.documents import Document, iter_documents, line_of
+from kubeimage.discovery.findings import COMMENT, Findings, Found, Notebook, Place, Skipped, Unreadable
+from kubeimage.discovery.hints import About, Hint, hints_of_piece
+from kubeimage.discovery.kinds import Kinds, known_kinds
+from kubeimage.discovery.names import TEMPLATE, Form, iter_tokens, suggest
+from kubeimage.discovery.references import has_template, read_name
+from kubeimage.discovery.text import iter_pieces
+from kubeimage.discovery.walk import Walk, may_name_images, show_way
 
-_CONTAINER_LISTS = frozenset({"containers", "initContainers", "ephemeralContainers"})
-# What people write for people, and what kubectl remembers of an older state.
-_PROSE = frozenset({"description", "kubectl.kubernetes.io/last-applied-configuration", "caBundle", "summary"})
-_SCHEMAS = frozenset({"openAPIV3Schema", "validation"})
-
-LINE_RULE = "line"
-
-
-class _Hint(NamedTuple):
-    """A text that may be a name."""
-
-    text: str
-    path: str
-    rule: str
-    certain: bool
+TEMPLATE_SUFFIX = ".tmpl"
+_UNPLACED = "it reads as a name, where no value stands"
+_LONGEST_SHOWN = 200
+_COMMENT_START = re.compile(r"(?:^|\s)#")
 
 
-def find_in_manifest(text: str, file: str) -> Findings:
+def find_in_manifest(text: str, file: str, kinds: Kinds | None = None) -> Findings:
     """Find the images that the documents of ``text`` name."""
-    notes = Notebook()
-    for document in iter_documents(text, containing="image"):
-        if document.problem is not None:
-            _judge(notes, file, document, _hints_of_lines(document.text, "", document.line - 1))
-            continue
-        _judge(notes, file, document, _walk(document.value))
-    return notes.close()
+    reader = _Reader(text, file, known_kinds() if kinds is None else kinds)
+    for document in iter_documents(text, may_name_images):
+        reader.read(document)
+    reader.add_unseen()
+    return reader.notes.close()
 
 
 def find_in_text(text: str, file: str) -> Findings:
     """Find the images that lines of ``text`` seem to name."""
-    notes = Notebook()
-    _judge(notes, file, Document(1, 1, text), _hints_of_lines(text, "", 0))
-    return notes.close()
+    reader = _Reader(text, file, {})
+    reader.read_lines(Document(1, 1, text))
+    return reader.notes.close()
 
 
-def _judge(notes: Notebook, file: str, document: Document, hints: Iterator[_Hint]) -> None:
-    for hint in hints:
-        place = Place(file, document.number, hint.path)
-        image = read_name(hint.text, certain=hint.certain)
-        if isinstance(image, str):
-            notes.skipped.append(Skipped(hint.text[:200], place, image))
+class _Reader:
+    """Reads one file."""
+
+    def __init__(self, text: str, file: str, kinds: Kinds) -> None:
+        self.notes = Notebook()
+        self._text = text
+        self._file = file
+        self._kinds = kinds
+        self._is_template = file.lower().endswith(TEMPLATE_SUFFIX)
+        self._seen = set[str]()
+
+    def read(self, document: Document) -> None:
+        """Read a document: its structure, or its lines where it has none."""
+        if document.problem is not None:
+            if not self._is_template and not has_template(document.text):
+                self.notes.warnings.append(
+                    f"{self._file}: not YAML: {document.problem}; what its lines seem to name is guessed"
+                )
+            self.read_lines(document)
+            return
+        for hint in Walk(self._kinds).hints(document.value):
+            self._judge(hint, document)
+
+    def read_lines(self, document: Document) -> None:
+        """Read a document by its lines alone."""
+        for piece in iter_pieces(document.text):
+            tail = f"line {document.line - 1 + piece.line}"
+            if piece.comment:
+                self._judge(Hint(piece.text, None, "", reason=COMMENT, tail=tail), document)
+                continue
+            for hint in hints_of_piece(piece, None, About.NOTHING, tail):
+                self._judge(hint, document)
+
+    def add_unseen(self) -> None:
+        """List the names that stand where no value does, such as comments: nothing is left out in silence."""
+        unseen = {
+            token.text
+            for token in iter_tokens(self._text)
+            if token.form is Form.HOST and token.text not in self._seen and not token.address
+        }
+        for name in sorted(unseen):
+            before, _, _ = self._text.partition(name)
+            in_comment = _COMMENT_START.search(before.rpartition("\n")[2]) is not None
+            place = Place(self._file, path=f"line {before.count(chr(10)) + 1}")
+            self.notes.skipped.append(Skipped(name, place, COMMENT if in_comment else _UNPLACED))
+
+    def _judge(self, hint: Hint, document: Document) -> None:
+        text = hint.text.strip()
+        self._seen.add(text)
+        if hint.reason is not None:
+            self._skip(hint, document, hint.reason)
+            return
+        image = read_name(text, certain=hint.certain)
+        if not isinstance(image, str):
+            self.notes.found.append(Found(image, self._place(hint, document), hint.rule, hint.certain))
+        elif not hint.certain:
+            if not hint.quiet:
+                self._skip(hint, document, image)
+        elif self._is_template or has_template(text):
+            self._skip(hint, document, TEMPLATE)
         else:
-            notes.found.append(Found(image, place, hint.rule, hint.certain))
+            self._refuse(hint, document, image)
 
+    def _skip(self, hint: Hint, document: Document, reason: str) -> None:
+        self.notes.skipped.append(Skipped(hint.text[:_LONGEST_SHOWN], self._place(hint, document), reason))
 
-def _hints_of_lines(text: str, path: str, before: int) -> Iterator[_Hint]:
-    for number, value in iter_lines(text):
-        line = f"line {before + number}"
-        yield _Hint(value, f"{path}, {line}" if path else line, LINE_RULE, certain=False)
+    def _refuse(self, hint: Hint, document: Document, reason: str) -> None:
+        line = line_of(document.text, hint.at.all()) if hint.at is not None else None
+        place, text = self._place(hint, document), hint.text[:_LONGEST_SHOWN]
+        at = document.line - 1 + line if line is not None else 0
+        self.notes.unreadable.append(Unreadable(text, place, at, reason, suggest(hint.text[:_LONGEST_SHOWN])))
 
+    def _place(self, hint: Hint, document: Document) -> Place:
+        way = show_way(hint.at)
+        separator = ", " if way and hint.tail else ""
+        return Place(self._file, document.number, f"{way}{separator}{hint.tail}")
 
-def _walk(root: Node) -> Iterator[_Hint]:
-    """Look at every part once, however often it is referred to."""
-    todo: list[tuple[Node, str]] = [(root, "")]
-    seen: set[int] = set()
-    while todo:
-        node, path = todo.pop()
-        if not isinstance(node, dict | list) or id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, list):
-            yield from _texts_of_list(node, path)
-            todo += [(one, f"{path}[{number}]") for number, one in enumerate(node)][::-1]
-            continue
-        yield from _hints_of(node, path)
-        below = [(one, _join(path, key)) for key, one in node.items() if key not in _SCHEMAS]
-        todo += below[::-1]
-
-
-def _hints_of(mapping: Mapping[str, Node], path: str) -> Iterator[_Hint]:
-    explained = set[str]()
-    for key, value in mapping.items():
-        if key in _CONTAINER_LISTS:
-            yield from _containers(value, _join(path, key))
-    if _is_container(path):
-        explained.add("image")
-        yield from _environment(lookup(mapping, "env"), _join(path, "env"))
-        for key in ("command", "args"):
-            yield from _arguments(lookup(mapping, key), _join(path, key))
-    if path.rpartition(".")[2].startswith("volumes[") and isinstance(volume := mapping.get("image"), dict):
-        reference = volume.get("reference")
-        if isinstance(reference, str):
-            yield _Hint(reference, f"{path}.image.reference", "image volume", certain=True)
-    if mapping.get("kind") == "Kustomization":
-        yield from _kustomized(mapping.get("images"), _join(path, "images"))
-    for key, value in mapping.items():
-        if isinstance(value, str) and key not in explained:
-            yield from _texts(key, value, _join(path, key))
-
-
-def _is_container(path: str) -> bool:
-    head, bracket, _ = path.rpartition(".")[2].partition("[")
-    return bool(bracket) and head in _CONTAINER_LISTS
-
-
-def _containers(node: Node, path: str) -> Iterator[_Hint]:
-    for number, container in enumerate(node if isinstance(node, list) else ()):
-        if not isinstance(container, dict):
-            continue
-        image = lookup(container, "image")
-        if isinstance(image, str):
-            yield _Hint(image, f"{path}[{number}].image", "container", certain=True)
-
-
-def _environment(node: Node, path: str) -> Iterator[_Hint]:
-    for number, variable in enumerate(node if isinstance(node, list) else ()):
-        if isinstance(variable, dict) and isinstance(value := variable.get("value"), str):
-            name = variable.get("name")
-            # OpenShift's operators call them RELATED_IMAGE_…
-            if isinstance(name, str) and (name.lower().endswith("image") or name.startswith("RELATED_IMAGE_")):
-                yield _Hint(value, f"{path}[{number}].value", "environment", certain=False)
-
-
-def _arguments(node: Node, path: str) -> Iterator[_Hint]:
-    words = [one if isinstance(one, str) else "" for one in node] if isinstance(node, list) else []
-    for number, word in enumerate(words):
-        key, equals, value = word.partition("=")
-        if not key.startswith("-") or "\n" in word:
-            continue
-        if not equals and key.lower().endswith("image") and number + 1 < len(words):
-            yield _Hint(words[number + 1], f"{path}[{number + 1}]", "argument", certain=False)
-        elif equals and (key.lower().endswith("image") or _has_host(value)):
-            yield _Hint(value, f"{path}[{number}]", "argument", certain=False)
-
-
-def _has_host(value: str) -> bool:
-    """Whether a value is so much like an image's name that its key need not say so."""
-    host, slash, rest = value.partition("/")
-    if not slash or "." not in host or "://" in value or ":" not in rest:
-        return False
-    return not isinstance(read_name(value, certain=False), str)
-
-
-def _kustomized(node: Node, path: str) -> Iterator[_Hint]:
-    for number, image in enumerate(node if isinstance(node, list) else ()):
-        if not isinstance(image, dict):
-            continue
-        name = image.get("newName") or image.get("name")
-        tag, digest = image.get("newTag"), image.get("digest")
-        if isinstance(name, str) and (tag or digest):
-            text = f"{name}{f':{tag}' if tag else ''}{f'@{digest}' if digest else ''}"
-            yield _Hint(text, f"{path}[{number}]", "kustomize", certain=False)
-
-
-def _texts(key: str, value: str, path: str) -> Iterator[_Hint]:
-    if key in _PROSE:
-        return
-    if _is_text(value):
-        yield from _hints_of_lines(value, path, 0)
-    elif key.lower().endswith("image") and value:
-        yield _Hint(value, path, "key", certain=False)
-
-
-def _texts_of_list(items: list[Node], path: str) -> Iterator[_Hint]:
-    for number, item in enumerate(items):
-        if isinstance(item, str) and _is_text(item):
-            yield from _hints_of_lines(item, f"{path}[{number}]", 0)
-
-
-def _is_text(value: str) -> bool:
-    """Whether a value is a text of its own: a script, YAML, JSON."""
-    return "\n" in value.strip() or value.lstrip().startswith(('{"', "[{"))
-
-
-def _join(path: str, key: str) -> str:
-    if key == MERGE:
-        return path
-    shown = key if key and all(char.isalnum() or char in "_-" for char in key) else f"[{key!r}]"
-    if not path:
-        return shown
-    return f"{path}{shown}" if shown.startswith("[") else f"{path}.{shown}"

@@ -16,7 +16,7 @@ _HUB_NAMES = frozenset({"index.docker.io", "registry-1.docker.io"})
 _HUB = Naming(DOCKER_HUB, "library")
 _LONGEST = 1024
 _LETTER = "[a-z]"
-_TEMPLATE = r"\{\{|\}\}|\$\(|\$\{|\$[A-Za-z_]|<[A-Za-z_ -]+>|%[a-z(]"
+_TEMPLATE = re.compile(r"\{\{|\}\}|\$\(|\$\{|\$[A-Za-z_]|<[A-Za-z_ -]+>|%[a-z(]")
 
 
 def parse_image(text: str) -> Reference:
@@ -37,6 +37,11 @@ def familiar(reference: Reference) -> str:
     return _HUB.familiar(reference)
 
 
+def has_template(text: str) -> bool:
+    """Whether a text has a template's marks or variables in it."""
+    return _TEMPLATE.search(text) is not None
+
+
 def read_name(text: str, *, certain: bool) -> Reference | str:
     """Give the image that ``text`` names, or the reason why it names none.
 
@@ -45,7 +50,7 @@ def read_name(text: str, *, certain: bool) -> Reference | str:
     text = text.strip()
     if not text:
         return "empty"
-    if re.search(_TEMPLATE, text):
+    if _TEMPLATE.search(text):
         return "a template or variable, not a name"
     if any(char.isspace() for char in text):
         return "a text, not a name"

@@ -46,6 +46,7 @@ def test_finds_what_the_table_says(case: Case) -> None:
 
     assert shown(found(findings), case.expected, "=~") == sorted(one for one in case.expected if one[0] in "=~")
     assert shown(skipped(findings), case.expected, "-") == sorted(one for one in case.expected if one[0] == "-")
+    assert shown(refused(findings), case.expected, "!") == sorted(one for one in case.expected if one[0] == "!")
 
 
 def found(findings: Findings) -> list[str]:
@@ -55,6 +56,11 @@ def found(findings: Findings) -> list[str]:
 def skipped(findings: Findings) -> list[str]:
     empty = '""'
     return [f"- {one.text or empty} :: {one.reason}" for one in findings.skipped]
+
+
+def refused(findings: Findings) -> list[str]:
+    empty = '""'
+    return [f"! {one.text or empty} :: {one.reason}" for one in findings.unreadable]
 
 
 def shown(actual: list[str], expected: list[str], signs: str) -> list[str]:
