@@ -44,7 +44,8 @@
     ├── CredentialsError               E0810  1   a credentials file or helper that cannot be used
     ├── DiscoveryError                 E0850  1   container images that cannot be found out
     │   ├── ChartError                 E0851  1   a chart that cannot be read or rendered
-    │   └── KubeVersionError           E0852  1   a chart for other versions of Kubernetes, or no version at all
+    │   ├── KubeVersionError           E0852  1   a chart for other versions of Kubernetes, or no version at all
+    │   └── ImageNameError             E0853  1   texts where images are certainly named, and that are no names
     ├── PackingError                   E0860  1   container images that cannot be packed, or are not whole
     └── CheckError                     E0900  1   a harness check that does not hold
 
@@ -410,6 +411,22 @@ class KubeVersionError(DiscoveryError):
     """A chart that asks for other versions of Kubernetes, or what is no version or constraint."""
 
     code = "E0852"
+
+
+class ImageNameError(DiscoveryError):
+    """Texts that stand where images are certainly named, and that are no names: all of them at once."""
+
+    code = "E0853"
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        first = diagnostics[0]
+        super().__init__(first.message, hint=first.hint, location=first.location)
+        self._diagnostics = tuple(diagnostics)
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Each of the texts, with its place."""
+        return self._diagnostics
 
 
 class PackingError(KubeimageError):

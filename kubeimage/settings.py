@@ -4,6 +4,7 @@ The last two stand in the configuration file:
 
     default-domain = "registry.example.com"     # for names that say no registry
     default-namespace = "team"                  # for names that are one word
+    image-kinds = ["kinds.toml"]                # where custom resources name images (docs/airgap.md)
     certs-dirs = ["/etc/docker/certs.d"]        # HOST/*.crt are CAs, HOST/*.cert and *.key a client's certificate
 
     [registry."10.0.0.5:5000"]
@@ -32,7 +33,7 @@ from kubeimage.values import dataclass
 ROOT_VARIABLE = "KUBEIMAGE_ROOT"
 
 _CERTS_DIRS = ("/etc/docker/certs.d", "/etc/containers/certs.d")
-_TOP = ("default-domain", "default-namespace", "certs-dirs", "registry", "mirror")
+_TOP = ("default-domain", "default-namespace", "certs-dirs", "image-kinds", "registry", "mirror")
 _REGISTRY = ("insecure", "plain-http", "ca-file")
 _MIRROR = ("locations", "fallback")
 
@@ -70,6 +71,21 @@ class Settings:
     hosts: Mapping[str, HostSettings] = field(default_factory=dict)
     mirrors: tuple[MirrorSettings, ...] = ()
     certs_dirs: tuple[str, ...] = _CERTS_DIRS
+    image_kinds: tuple[str, ...] = ()
+
+    def read_image_kinds(self) -> tuple[bytes, ...]:
+        """Return the files that say where custom resources name images.
+
+        Raises: SettingsError.
+        """
+        texts = []
+        for path in self.image_kinds:
+            try:
+                with open(path, "rb") as stream:
+                    texts.append(stream.read())
+            except OSError as error:
+                raise SettingsError(f"image-kinds: cannot read {path!r}: {error.strerror}") from error
+        return tuple(texts)
 
     def host(self, name: str) -> HostSettings:
         """Give how the registry ``name`` is reached; the usual ports need not be said."""
@@ -170,6 +186,7 @@ def _settings(top: _Table, folder: str) -> Settings:
         hosts={host: _host(host, top.table("registry", host, _REGISTRY), folder) for host in top.names("registry")},
         mirrors=tuple(_mirror(prefix, top.table("mirror", prefix, _MIRROR)) for prefix in top.names("mirror")),
         certs_dirs=tuple(os.path.join(folder, one) for one in top.texts("certs-dirs", _CERTS_DIRS)),
+        image_kinds=tuple(os.path.join(folder, os.path.expanduser(one)) for one in top.texts("image-kinds", ())),
     )
 
 

@@ -133,6 +133,18 @@ OPTIONS = (
         {**_MANY, "metavar": "GLOB"},
     ),
     Option(
+        "--kubefile-nothing-skipped",
+        "add the check nothing-skipped: no text that reads as a container image's name is left out",
+        "bool",
+        {"action": "store_true"},
+    ),
+    Option(
+        "--kubefile-allow-skipped",
+        "let the check nothing-skipped be silent about names that this glob matches. May be repeated",
+        "linelist",
+        {**_MANY, "metavar": "GLOB"},
+    ),
+    Option(
         "--kubefile-skip",
         "leave out this check. May be repeated",
         "linelist",
@@ -182,8 +194,8 @@ class Settings:
     """What a run was asked for.
 
     Shape: all paths are absolute. ``kubefiles`` were named by option or setting; ``only`` says that nothing else is
-           to be collected. ``bases`` are (name, path or ``empty``). ``allowed_secrets`` and ``allowed_leftovers`` are
-           globs, ``allowed_lint`` has codes.
+           to be collected. ``bases`` are (name, path or ``empty``). ``allowed_skipped``,
+           ``allowed_secrets`` and ``allowed_leftovers`` are globs, ``allowed_lint`` has codes.
     Units: ``max_size`` in bytes; ``min_efficiency`` from 0 to 1.
     """
 
@@ -201,6 +213,8 @@ class Settings:
     max_size: int | None = None
     min_efficiency: float | None = None
     allowed_lint: frozenset[str] = frozenset()
+    nothing_skipped: bool | None = None
+    allowed_skipped: tuple[str, ...] = ()
     allowed_secrets: tuple[str, ...] = ()
     allowed_leftovers: tuple[str, ...] = ()
     skip: frozenset[str] = frozenset()
@@ -224,7 +238,9 @@ class Settings:
             ("--kubefile-max-size", self.max_size),
             ("--kubefile-min-efficiency", self.min_efficiency),
             *(("--kubefile-allow-lint", code) for code in sorted(self.allowed_lint)),
+            *(("--kubefile-allow-skipped", glob) for glob in self.allowed_skipped),
             *(("--kubefile-allow-secret", glob) for glob in self.allowed_secrets),
             *(("--kubefile-allow-leftover", glob) for glob in self.allowed_leftovers),
         ]
-        return [f"{flag}={value}" for flag, value in pairs if value is not None]
+        flags = ["--kubefile-nothing-skipped"] if self.nothing_skipped else []
+        return [*flags, *(f"{flag}={value}" for flag, value in pairs if value is not None)]

@@ -1,6 +1,8 @@
-"""offline-complete: every container image that the image names is inside, and whole."""
+"""offline-complete, nothing-skipped: what the image names is inside and whole, and no name is left out unseen."""
 
 from __future__ import annotations
+
+from fnmatch import fnmatchcase
 
 from harness.cases.case import Case
 from harness.checks.failed import CheckFailedError
@@ -16,11 +18,31 @@ def check_offline_complete(case: Case) -> None:
     """
     image = case.result.image
     with case.open() as backends:
-        flaws = verify_image(image, backends).flaws
-    if flaws:
+        found = verify_image(image, backends)
+    if not found.is_whole:
         raise CheckFailedError(
             "the image is not complete without a network",
-            details=[f"  {flaw}" for flaw in flaws[:_LISTED]],
-            hint="the base image has to be built with --pull-images as well",
+            details=[f"  {one}" for one in (*found.unreadable, *found.flaws)][:_LISTED],
+            hint="the base image has to be built with --pull-images as well" if found.flaws else None,
+            location=case.kubefile.base.span.location,
+        )
+
+
+def check_nothing_skipped(case: Case) -> None:
+    """Check that nothing that reads as an image's name is left out, but for what ``--kubefile-allow-skipped`` allows.
+
+    Raises: CheckFailedError that lists what is left out, with its place and the reason.
+    """
+    image = case.result.image
+    with case.open() as backends:
+        skipped = verify_image(image, backends).skipped
+    allowed = case.settings.allowed_skipped
+    left = [one for one in skipped if not any(fnmatchcase(one.text, glob) for glob in allowed)]
+    if left:
+        are = "1 name is" if len(left) == 1 else f"{len(left)} names are"
+        raise CheckFailedError(
+            f"{are} left out",
+            details=[f"  {one.text}: {one.reason} ({one.place})" for one in left[:_LISTED]],
+            hint="pack it: --add-image NAME; or say that it is not meant: --kubefile-allow-skipped GLOB",
             location=case.kubefile.base.span.location,
         )

@@ -10,8 +10,8 @@ from kubeimage.api.finding import ImageName, find_image
 from kubeimage.builder.plan import BuildOptions, make_plan
 from kubeimage.context import ContextCollector
 from kubeimage.discovery.finder import find_images
-from kubeimage.discovery.findings import Findings
-from kubeimage.discovery.references import Choice
+from kubeimage.discovery.findings import Findings, Skipped, Unreadable
+from kubeimage.discovery.references import Choice, familiar
 from kubeimage.discovery.search import Search
 from kubeimage.errors import ContextError
 from kubeimage.image.config import Image
@@ -58,10 +58,22 @@ def images_of_image(
 
 @dataclass(frozen=True)
 class Verification:
-    """What the proof says. Shape: ``images`` are those that had to be whole."""
+    """What the proof says.
+
+    Shape: ``images`` are those that had to be whole. ``unreadable`` stands where images are certainly named, and names
+           none; ``skipped`` reads as a name and is not packed; ``warnings`` are of files that cannot be read.
+    """
 
     images: tuple[Reference, ...]
     flaws: tuple[Flaw, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing that is named is missing."""
+        return not (self.flaws or self.unreadable)
 
 
 def verify_image(name: ImageName, backends: Backends, *, platform: Platform | None = None) -> Verification:
@@ -77,10 +89,17 @@ def verify_image(name: ImageName, backends: Backends, *, platform: Platform | No
     record = Record({})
     for _, data in files.read([RECORD] if RECORD in files.tree else []):
         record = Record.from_bytes(data)
-    search = Search(choice=Choice(ignored=record.ignored), known_charts=record.charts)
+    kinds = backends.settings.read_image_kinds() if backends.settings is not None else ()
+    search = Search(
+        choice=Choice(ignored=record.ignored), known_charts=record.charts, listed=record.listed, kinds=kinds
+    )
     findings = find_images(files, search, choose_renderer()[1])
     wanted = {**dict.fromkeys(findings.images), **record.images}
-    return Verification(tuple(sorted(wanted, key=str)), find_flaws(files, wanted, image.platform))
+    flaws = find_flaws(files, wanted, image.platform)
+    packed = {*map(str, wanted), *map(familiar, wanted)}
+    skipped = tuple(one for one in findings.left_names if one.text not in packed)
+    images = tuple(sorted(wanted, key=str))
+    return Verification(images, flaws, findings.unreadable, skipped, findings.warnings)
 
 
 def _copied(step: Step, collector: ContextCollector) -> Iterable[Entry]:

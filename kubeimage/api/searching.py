@@ -6,10 +6,10 @@ import os
 from collections.abc import Sequence
 
 from kubeimage.discovery.references import Choice, parse_ignore_file, parse_image
-from kubeimage.discovery.search import Search, Values
+from kubeimage.discovery.search import Guesses, Search, Values
 from kubeimage.errors import UsageError
 
-IGNORE_FILE = ".imageignore"
+IGNORE_FILES = (".imageignore", ".sealignore")
 
 
 def read_search(
@@ -20,13 +20,16 @@ def read_search(
     added_images: Sequence[str] = (),
     ignored_charts: Sequence[str] = (),
     values: Sequence[str] = (),
+    guesses: Guesses = "pack",
+    kinds: Sequence[bytes] = (),
 ) -> Search:
     """Return how to look for container images, for ``BuildOptions`` and for ``images_of_image``.
 
-    Shape:  ``context`` is a build context, whose ``.imageignore`` counts, or None.
+    Shape:  ``context`` is a build context, whose ``.imageignore`` and ``.sealignore`` count, or None.
             ``folders`` are searched beside manifests/ and charts/; ``.`` is all of the image.
             ``ignored_images`` and ``ignored_charts`` are patterns, ``added_images`` are names.
             ``values`` are files for charts, as ``FILE`` or ``CHART=FILE``.
+            ``kinds`` are the contents of files that say where custom resources name images.
     Raises: UsageError for a folder that is none of the image, and for a file that cannot be read;
             ReferenceFormatError.
     """
@@ -35,9 +38,11 @@ def read_search(
         values=tuple(_read_values(text) for text in values),
         ignored_charts=tuple(ignored_charts),
         choice=Choice(
-            ignored=(*_read_ignore_file(context), *ignored_images),
+            ignored=(*_read_ignore_files(context), *ignored_images),
             added=tuple(parse_image(name) for name in added_images),
         ),
+        guesses=guesses,
+        kinds=tuple(kinds),
     )
 
 
@@ -59,10 +64,14 @@ def _read_values(text: str) -> Values:
         raise UsageError(f"--values: cannot read {path!r}: {error.strerror}") from error
 
 
-def _read_ignore_file(context: str | None) -> tuple[str, ...]:
+def _read_ignore_files(context: str | None) -> tuple[str, ...]:
     if context is None:
         return ()
-    path = os.path.join(context, IGNORE_FILE)
+    paths = [os.path.join(context, name) for name in IGNORE_FILES]
+    return tuple(pattern for path in paths for pattern in _read_ignore_file(path))
+
+
+def _read_ignore_file(path: str) -> tuple[str, ...]:
     try:
         with open(path, encoding="utf-8") as stream:
             text = stream.read()

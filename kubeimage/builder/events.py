@@ -82,12 +82,13 @@ class PackingFinished:
     """Container images are packed.
 
     Shape: ``layer`` is None where there was nothing to add.
-    Units: ``seconds`` of wall clock.
+    Units: ``seconds`` of wall clock; ``skipped`` counts the texts that read as names and are not packed.
     """
 
     images: tuple[str, ...]
     layer: Layer | None
     cached: bool
+    skipped: int = 0
     seconds: float = field(default=0.0, compare=False)
 
 

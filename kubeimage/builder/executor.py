@@ -215,7 +215,8 @@ class _Build:
         if packed.layer is not None:
             layer = Layer(packed.layer.diff_id, packed.layer.size, *TRAILING_LAYER)
         if packing:
-            self.observe(PackingFinished(packed.images, layer, packed.cached, monotonic() - started))
+            seconds = monotonic() - started
+            self.observe(PackingFinished(packed.images, layer, packed.cached, packed.skipped, seconds))
         elif packed.left_out or packed.charts:
             self.observe(ImagesLeftOut(packed.left_out, packed.charts))
         return layer, packed.images

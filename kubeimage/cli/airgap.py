@@ -17,7 +17,7 @@ from kubeimage.cli.session import Session, common_options
 
 if TYPE_CHECKING:
     from kubeimage.api.airgap import Verification
-    from kubeimage.discovery.findings import Findings
+    from kubeimage.discovery.findings import Findings, Unreadable
 
 _WIDEST = 80
 
@@ -59,8 +59,12 @@ def images_of(
         click.echo(_explain(findings))
     elif findings.images:
         click.echo("\n".join(harmless(str(image)) for image in findings.images))
-    skipped = f", {count(len(findings.skipped), 'name')} skipped" if findings.skipped else ""
+    for warning in findings.warnings:
+        click.echo(f"warning: {harmless(warning)}", err=True)
+    left = len(findings.left_names)
+    skipped = f", {count(left, 'name')} skipped" if left else ""
     click.echo(f"{count(len(findings.images), 'image')}{skipped}{'' if why else '; --why says why'}", err=True)
+    findings.check()
 
 
 def _of_context(
@@ -80,7 +84,7 @@ def _of_context(
         build_args=parse_build_args(build_args, os.environ),
         platform=parse_platform(platform),
         naming=session.naming,
-        search=request.search(context),
+        search=request.search(context, session.settings.read_image_kinds()),
     )
     return images_of_context(kubefile, context, options=options)
 
@@ -89,7 +93,8 @@ def _of_image(session: Session, name: str, platform: str | None, request: Search
     from kubeimage.api.airgap import images_of_image
 
     with open_backends(session.root, session.settings, access="read") as backends:
-        return images_of_image(name, backends, platform=parse_platform(platform), search=request.search(None))
+        search = request.search(None, session.settings.read_image_kinds())
+        return images_of_image(name, backends, platform=parse_platform(platform), search=search)
 
 
 def _explain(findings: Findings) -> str:
@@ -118,6 +123,7 @@ def _to_json(findings: Findings) -> dict[str, Any]:
             for one in findings.found
         ],
         "skipped": [{"text": one.text, **one.place._asdict(), "reason": one.reason} for one in findings.skipped],
+        "unreadable": [_unreadable_to_json(one) for one in findings.unreadable],
         "kube_versions": [one._asdict() for one in findings.kube_versions],
     }
 
@@ -139,16 +145,40 @@ def verify(session: Session, name: str, platform: str | None, form: str) -> int:
         found = verify_image(name, backends, platform=parse_platform(platform))
     if form == "json":
         click.echo(format_json(_verification_to_json(found)))
-    elif found.flaws:
-        click.echo("\n".join(harmless(str(flaw)) for flaw in found.flaws))
+    elif not found.is_whole:
+        click.echo("\n".join(harmless(str(one)) for one in (*found.unreadable, *found.flaws)))
+    for warning in found.warnings:
+        click.echo(f"warning: {harmless(warning)}", err=True)
+    click.echo(_sum_up(found), err=True)
+    return 0 if found.is_whole else 1
+
+
+def _sum_up(found: Verification) -> str:
     broken = len({flaw.image for flaw in found.flaws})
-    ending = f"{broken} of them not whole" if broken else "all of them whole"
-    click.echo(f"{count(len(found.images), 'container image')}{f', {ending}' if found.images else ''}", err=True)
-    return 1 if found.flaws else 0
+    parts = [count(len(found.images), "container image")]
+    if found.images:
+        parts.append(f"{broken} of them not whole" if broken else "all of them whole")
+    if found.unreadable:
+        parts.append(f"{count(len(found.unreadable), 'name')} cannot be read")
+    if found.skipped:
+        parts.append(f"{count(len(found.skipped), 'name')} skipped")
+    return ", ".join(parts)
 
 
 def _verification_to_json(found: Verification) -> dict[str, Any]:
     return {
         "images": [str(image) for image in found.images],
         "flaws": [{"image": str(one.image), "path": one.where, "what": one.what} for one in found.flaws],
+        "unreadable": [_unreadable_to_json(one) for one in found.unreadable],
+        "skipped": [{"text": one.text, **one.place._asdict(), "reason": one.reason} for one in found.skipped],
+    }
+
+
+def _unreadable_to_json(one: Unreadable) -> dict[str, Any]:
+    return {
+        "text": one.text,
+        **one.place._asdict(),
+        "line": one.line or None,
+        "reason": one.reason,
+        "near": one.near,
     }

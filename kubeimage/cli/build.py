@@ -27,7 +27,7 @@ def build(session: Session, request: BuildRequest) -> None:
     mode = "quiet" if request.quiet else request.progress
     session.as_json = mode == "json"
     check_iidfile(request.iidfile)
-    options = request.options(os.environ, session.naming)
+    options = request.options(os.environ, session.settings)
     kubefile = read_kubefile(request.kubefile_path())
     with open_progress(mode) as progress:
         for advice in lint(kubefile):

@@ -82,6 +82,7 @@ class JsonProgress:
                     layer=str(layer.diff_id) if layer else None,
                     size=layer.size if layer else None,
                     seconds=_rounded(event.seconds),
+                    skipped=event.skipped,
                 )
             case ImagesLeftOut():
                 self._tell("images_left_out", images=event.images, charts=event.charts)

@@ -39,6 +39,7 @@ class PlainProgress:
         self._lines = LineSplitter()
         self._total = 0
         self._cached = 0
+        self._skipped = 0
         self._done = 0
 
     def __call__(self, event: Event | TransferEvent, /) -> None:
@@ -64,6 +65,7 @@ class PlainProgress:
             case PackingStarted():
                 self.start(_PACKING)
             case PackingFinished():
+                self._skipped = event.skipped
                 self.finish(_ending_of_packing(event), "green" if event.cached else "")
             case ImagesLeftOut():
                 self.note(_left_out(event))
@@ -135,7 +137,8 @@ class PlainProgress:
     def _sum_up(self, event: BuildFinished) -> None:
         layers = count(len(event.image.layers), "layer")
         size, time = format_size(event.image.size), format_seconds(event.seconds)
-        self.say(f"{self._cached} cached, {self._done} done; {layers}, {size}; {time}")
+        skipped = f"; {count(self._skipped, 'name')} skipped" if self._skipped else ""
+        self.say(f"{self._cached} cached, {self._done} done; {layers}, {size}; {time}{skipped}")
         for name in event.references:
             self.say(f"saved as {name}")
 

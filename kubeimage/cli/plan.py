@@ -43,7 +43,7 @@ def plan(session: Session, request: BuildRequest, form: str) -> None:
 
     Nothing is changed, and nothing is run.
     """
-    options = request.options(os.environ, session.naming)
+    options = request.options(os.environ, session.settings)
     kubefile = read_kubefile(request.kubefile_path())
     platforms = request.platforms() or (options.target,)
     with open_backends(session.root, access="look", mount=request.mount, isolation=request.isolation) as backends:

@@ -17,9 +17,9 @@ from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
     from kubeimage.builder.plan import BuildOptions
-    from kubeimage.discovery.search import PullImages
+    from kubeimage.discovery.search import Guesses, PullImages
     from kubeimage.image.platform import Platform
-    from kubeimage.image.reference import Naming
+    from kubeimage.settings import Settings
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 # The last second that RFC 3339 can write.
@@ -54,15 +54,18 @@ class BuildRequest:
     added_images: tuple[str, ...]
     ignored_charts: tuple[str, ...]
     values: tuple[str, ...]
+    guesses: Guesses
     context: str
 
-    def options(self, environment: Mapping[str, str], naming: Naming) -> BuildOptions:
+    def options(self, environment: Mapping[str, str], settings: Settings) -> BuildOptions:
         """Give what the API takes.
 
         Raises: UsageError for the first option that cannot be followed.
         """
         from kubeimage.api.finding import parse_name
         from kubeimage.builder.plan import BuildOptions
+
+        naming = settings.naming
 
         return BuildOptions(
             references=tuple(parse_name(tag, naming, what="--tag") for tag in self.tags),
@@ -79,12 +82,14 @@ class BuildRequest:
             pull=self.pull,
             naming=naming,
             pull_images=self.pull_images,
-            search=self._search_request.search(self.context),
+            search=self._search_request.search(self.context, settings.read_image_kinds()),
         )
 
     @property
     def _search_request(self) -> SearchRequest:
-        return SearchRequest(self.discover, self.ignored_images, self.added_images, self.ignored_charts, self.values)
+        return SearchRequest(
+            self.discover, self.ignored_images, self.added_images, self.ignored_charts, self.values, self.guesses
+        )
 
     def platforms(self) -> tuple[Platform, ...]:
         """Give the platforms to build for; none where nobody named one.

@@ -10,7 +10,7 @@ import click
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
-    from kubeimage.discovery.search import Search
+    from kubeimage.discovery.search import Guesses, Search
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -24,10 +24,12 @@ class SearchRequest:
     added_images: tuple[str, ...] = ()
     ignored_charts: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
+    guesses: Guesses = "pack"
 
-    def search(self, context: str | None) -> Search:
-        """Give what the API takes; ``context`` is the build context, for its ``.imageignore``.
+    def search(self, context: str | None, kinds: tuple[bytes, ...] = ()) -> Search:
+        """Return what the API takes; ``context`` is the build context, for its ``.imageignore`` and ``.sealignore``.
 
+        ``kinds`` are files that say where custom resources name images.
         Raises: UsageError, ReferenceFormatError.
         """
         from kubeimage.api.searching import read_search
@@ -39,6 +41,8 @@ class SearchRequest:
             added_images=self.added_images,
             ignored_charts=self.ignored_charts,
             values=self.values,
+            guesses=self.guesses,
+            kinds=kinds,
         )
 
 
@@ -65,6 +69,13 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     ),
     click.option(
         "--add-image", "added_images", multiple=True, metavar="NAME", help="Pack this image, whatever is found."
+    ),
+    click.option(
+        "--guesses",
+        type=click.Choice(["pack", "list", "error"]),
+        default="pack",
+        show_default=True,
+        help="What becomes of names that only seem to be meant: packed with a warning, listed alone, or refused.",
     ),
     click.option(
         "--ignore-chart", "ignored_charts", multiple=True, metavar="PATTERN", help="Pass over charts of such names."

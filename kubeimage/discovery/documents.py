@@ -101,7 +101,7 @@ def _read(number: int, line: int, text: str) -> Iterator[Document]:
 
 
 def line_of(text: str, steps: Sequence[str | int]) -> int | None:
-    """Return in which line of a document, from 1, the value stands that keys and numbers lead to; None for nobody knows.
+    """Return in which line of a document, from 1, the value stands that keys and numbers lead to, None if unknown.
 
     It reads the document once more, with places: for what is wrong alone.
     """

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from kubeimage.discovery.findings import Findings, Found, Notebook, Place, Skipped, passed_over
 from kubeimage.discovery.search import (
+    ARCHIVE_LIST,
     CHARTS,
-    IMAGE_LIST,
+    IMAGE_LISTS,
+    LISTS_FOLDER,
     MANIFEST_SUFFIXES,
     MANIFESTS,
     OWN_FOLDER,
@@ -19,10 +21,14 @@ from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
     from kubeimage.discovery.charts import Renderer
+    from kubeimage.discovery.kinds import Kinds
     from kubeimage.image.reference import Reference
 
 RULE_ADDED = "--add-image"
+LISTED_GUESS = "a guess, which is listed and not packed"
+"""Why an image that something seems to name is not packed where people want guesses listed."""
 _LARGEST_STRAY = 16 << 20
+_LARGEST_OTHER = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -33,15 +39,16 @@ class Plan:
     manifests: tuple[str, ...]
     charts: tuple[str, ...]
     symlinks: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.lists or self.manifests or self.charts or self.symlinks)
+        return bool(self.lists or self.manifests or self.charts or self.symlinks or self.others)
 
 
 def plan_search(files: Files, search: Search) -> Plan:
     """Choose the files to look into, by their names alone."""
     folders = tuple(f"{folder}/" if folder else "" for folder in (MANIFESTS, *search.folders))
-    inside = [path for path in files.paths() if path.startswith((*folders, f"{CHARTS}/"))]
+    inside = [path for path in files.paths() if path.startswith((*folders, f"{CHARTS}/")) or is_list(path)]
     links = [path for path in inside if files.is_symlink(path)]
     plain = [path for path in inside if path not in set(links)] if links else inside
     in_charts = [path for path in plain if path.startswith(f"{CHARTS}/")]
@@ -49,11 +56,22 @@ def plan_search(files: Files, search: Search) -> Plan:
         path
         for path in plain
         if path.startswith(folders)
-        and path.endswith(MANIFEST_SUFFIXES)
+        and path.lower().endswith(MANIFEST_SUFFIXES)
         and not path.startswith((f"{CHARTS}/", OWN_FOLDER))
     ]
-    lists = [path for path in plain if path == IMAGE_LIST]
-    return Plan(tuple(lists), tuple(manifests), tuple(in_charts), tuple(links))
+    lists = [path for path in plain if is_list(path)]
+    known = {*manifests, *lists}
+    others = [
+        path
+        for path in plain
+        if path.startswith(f"{MANIFESTS}/") and path not in known and files.size(path) <= _LARGEST_OTHER
+    ]
+    return Plan(tuple(lists), tuple(manifests), tuple(in_charts), tuple(links), tuple(others))
+
+
+def is_list(path: str) -> bool:
+    """Whether a file is a list of images by its place."""
+    return path in IMAGE_LISTS or path == ARCHIVE_LIST or path.startswith(LISTS_FOLDER)
 
 
 def find_images(
@@ -63,12 +81,14 @@ def find_images(
 
     Raises: ChartError, DiscoveryError; what reading raises.
     """
+    from kubeimage.discovery.kinds import merged_kinds
+
     plan = plan_search(files, search)
     notes = Notebook()
     if plan:
         for link in plan.symlinks:
             notes.add(passed_over(link, "a symlink: what it leads to is searched where it stands"))
-        _find_in_files(plan, files, notes)
+        _find_in_files(plan, files, notes, merged_kinds(search.kinds))
     if plan.charts:
         from kubeimage.discovery.chartsearch import find_in_charts
 
@@ -86,7 +106,7 @@ def find_strays(files: Files, search: Search) -> dict[str, tuple[Reference, ...]
     outside = [
         path
         for path in files.paths()
-        if path.endswith((".yaml", ".yml"))
+        if path.lower().endswith((".yaml", ".yml"))
         and path not in known
         and not path.startswith(OWN_FOLDER)
         and not files.is_symlink(path)
@@ -106,31 +126,54 @@ def find_strays(files: Files, search: Search) -> dict[str, tuple[Reference, ...]
     return strays
 
 
-def _find_in_files(plan: Plan, files: Files, notes: Notebook) -> None:
-    if not plan.lists and not plan.manifests:
+def _find_in_files(plan: Plan, files: Files, notes: Notebook, kinds: Kinds) -> None:
+    """Look into files one by one, so that the largest is all that is in memory; the findings stand by their paths."""
+    if not (plan.lists or plan.manifests or plan.others):
         return
-    from kubeimage.discovery.imagelist import find_in_list
-    from kubeimage.discovery.manifests import find_in_manifest
+    from kubeimage.discovery.imagelist import find_in_archive_list, find_in_list
+    from kubeimage.discovery.manifests import find_in_manifest, list_in_file
 
-    contents = dict(files.read([*plan.lists, *plan.manifests]))
-    for path in plan.lists:
-        notes.add(find_in_list(decode(contents[path]), path))
-    for path in plan.manifests:
-        notes.add(find_in_manifest(decode(contents[path]), path))
+    lists, others = set(plan.lists), set(plan.others)
+    found: dict[str, Findings] = {}
+    for path, data in files.read([*plan.lists, *plan.manifests, *plan.others]):
+        text = decode(data)
+        if path == ARCHIVE_LIST:
+            found[path] = find_in_archive_list(text, path)
+        elif path in lists:
+            found[path] = find_in_list(text, path)
+        elif path in others:
+            found[path] = list_in_file(text, path) if b"\0" not in data else Findings()
+        else:
+            found[path] = find_in_manifest(text, path, kinds)
+    for path in (*plan.lists, *plan.manifests, *plan.others):
+        notes.add(found.get(path, Findings()))
 
 
 def _overrule(findings: Findings, search: Search) -> Findings:
-    """Take out what people ignore, and put in what they add."""
+    """Take out what people ignore or want listed alone, and put in what they add."""
     choice, notes = search.choice, Notebook()
+    certain = {found.image for found in findings.found if found.certain}
     for found in findings.found:
         pattern = choice.ignores(found.image)
-        if pattern is None:
-            notes.found.append(found)
+        is_guess = found.image not in certain
+        if pattern is not None:
+            reason = f"left out by the pattern {pattern!r}"
+        elif is_guess and (search.guesses == "list" or str(found.image) in search.listed):
+            reason = LISTED_GUESS
         else:
-            notes.skipped.append(Skipped(str(found.image), found.place, f"left out by the pattern {pattern!r}"))
+            notes.found.append(found)
+            continue
+        notes.skipped.append(Skipped(str(found.image), found.place, reason))
+    for one in findings.unreadable:
+        if choice.ignores_text(one.text):
+            notes.skipped.append(Skipped(one.text, one.place, "left out by a pattern"))
+        else:
+            notes.unreadable.append(one)
     notes.found += [Found(image, Place(RULE_ADDED), RULE_ADDED) for image in choice.added]
-    notes.skipped = [*findings.skipped, *notes.skipped]
-    return findings._replace(found=notes.close().found, skipped=notes.close().skipped)
+    closed = notes.close()
+    return findings._replace(
+        found=closed.found, skipped=(*findings.skipped, *closed.skipped), unreadable=closed.unreadable
+    )
 
 
 def decode(data: bytes) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
 from kubeimage.discovery.references import familiar
+from kubeimage.errors import Diagnostic, ImageNameError, Location
 from kubeimage.image.reference import Reference
 
 T = TypeVar("T")
@@ -67,6 +68,13 @@ class Unreadable(NamedTuple):
         near = f"; did you mean {self.near}?" if self.near else ""
         return f"{self.place.file}{at}: {self.text!r} is no image's name: {self.reason} ({self.place.path}){near}"
 
+    def diagnostic(self) -> Diagnostic:
+        """Return what is wrong, where, and what to do."""
+        what = f"{self.text!r} is no image's name: {self.reason} ({self.place.path})"
+        leave = f"leave it out: --ignore-image {self.text!r}"
+        hint = f"did you mean {self.near}? Or {leave}" if self.near else f"mend it, or {leave}"
+        return Diagnostic(ImageNameError.code, what, Location(self.place.file, max(self.line, 1)), hint)
+
 
 class KubeVersion(NamedTuple):
     """The Kubernetes versions that a chart asks for."""
@@ -95,13 +103,28 @@ class Findings(NamedTuple):
         return tuple(sorted({found.image for found in self.found}, key=str))
 
     @property
-    def skipped_names(self) -> tuple[str, ...]:
+    def guesses(self) -> frozenset[Reference]:
+        """The images that nothing names for certain."""
+        certain = {found.image for found in self.found if found.certain}
+        return frozenset({found.image for found in self.found} - certain)
+
+    @property
+    def left_names(self) -> tuple[Skipped, ...]:
         """The texts that read as names and are not among the images, each once, sorted.
 
-        A name in a comment names nothing, and is not among them.
+        Shape: a name in a comment names nothing, and is not among them; nor are files that were passed over.
         """
         known = {*map(str, self.images), *(familiar(image) for image in self.images)}
-        return tuple(sorted({one.text for one in self.skipped if one.reason != COMMENT} - known))
+        left = {one.text: one for one in self.skipped if one.reason != COMMENT and one.text != one.place.file}
+        return tuple(left[text] for text in sorted(left.keys() - known))
+
+    def check(self) -> None:
+        """Find out whether all that certainly is an image's name can be read.
+
+        Raises: ImageNameError with all that cannot.
+        """
+        if self.unreadable:
+            raise ImageNameError([one.diagnostic() for one in self.unreadable])
 
 
 class Notebook:

@@ -73,7 +73,9 @@ def parse_kinds(data: bytes, *, file: str) -> Kinds:
 
 def _read_kind(table: Any, where: str) -> Kind:
     if not isinstance(table, dict):
-        raise SettingsError(f"{where} is not a table", hint='as in: ["example.com/Thing"], then images = ["spec.image"]')
+        raise SettingsError(
+            f"{where} is not a table", hint='as in: ["example.com/Thing"], then images = ["spec.image"]'
+        )
     for key, value in table.items():
         if key not in _KEYS:
             raise SettingsError(f"{where} has a key that means nothing: {key!r}", hint=f"known are {', '.join(_KEYS)}")

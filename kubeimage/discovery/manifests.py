@@ -41,6 +41,13 @@ def find_in_text(text: str, file: str) -> Findings:
     return reader.notes.close()
 
 
+def list_in_file(text: str, file: str) -> Findings:
+    """List the names with a registry or digest in a file that is no manifest: nothing says that they are meant."""
+    reader = _Reader(text, file, {})
+    reader.add_unseen("in a file that is no manifest")
+    return reader.notes.close()
+
+
 class _Reader:
     """Reads one file."""
 
@@ -74,8 +81,8 @@ class _Reader:
             for hint in hints_of_piece(piece, None, About.NOTHING, tail):
                 self._judge(hint, document)
 
-    def add_unseen(self) -> None:
-        """List the names that stand where no value does, such as comments: nothing is left out in silence."""
+    def add_unseen(self, reason: str = _UNPLACED) -> None:
+        """List the names that nothing else has seen, such as those in comments: nothing is left out in silence."""
         unseen = {
             token.text
             for token in iter_tokens(self._text)
@@ -85,7 +92,7 @@ class _Reader:
             before, _, _ = self._text.partition(name)
             in_comment = _COMMENT_START.search(before.rpartition("\n")[2]) is not None
             place = Place(self._file, path=f"line {before.count(chr(10)) + 1}")
-            self.notes.skipped.append(Skipped(name, place, COMMENT if in_comment else _UNPLACED))
+            self.notes.skipped.append(Skipped(name, place, COMMENT if in_comment else reason))
 
     def _judge(self, hint: Hint, document: Document) -> None:
         text = hint.text.strip()
@@ -117,4 +124,3 @@ class _Reader:
         way = show_way(hint.at)
         separator = ", " if way and hint.tail else ""
         return Place(self._file, document.number, f"{way}{separator}{hint.tail}")
-

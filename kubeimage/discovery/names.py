@@ -56,14 +56,52 @@ _DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9+._-]*:[0-9A-Za-z]+")
 _BARE_DIGEST = re.compile(r"sha[0-9]+:[0-9a-f]*")
 _IMAGE_SCHEMES = frozenset({"docker", "docker-daemon", "docker-pullable", "container", "containers-storage", "image"})
 _VERSION = re.compile(r"v?[0-9]+[.\w-]*[.A-Za-z_-][.\w-]*|v[0-9]+|[a-z]+[.-]?v?[0-9][\w.-]*", re.IGNORECASE)
-_WORD_TAGS = frozenset("latest stable edge main master nightly dev alpine slim debug canary beta release lts".split())
+_WORD_TAGS = frozenset(
+    [
+        "latest",
+        "stable",
+        "edge",
+        "main",
+        "master",
+        "nightly",
+        "dev",
+        "alpine",
+        "slim",
+        "debug",
+        "canary",
+        "beta",
+        "release",
+        "lts",
+    ]
+)
 _TAINTS = frozenset({"NoSchedule", "PreferNoSchedule", "NoExecute"})
 _API_VERSION = re.compile(r"v[0-9]+(?:(?:alpha|beta)[0-9]+)?")
 _REGISTRY_HOSTS = frozenset({"registry.k8s.io", "k8s.gcr.io", "gcr.k8s.io"})
 _WELL_KNOWN = frozenset(
-    "docker.io index.docker.io registry.hub.docker.com quay.io ghcr.io gcr.io us.gcr.io eu.gcr.io asia.gcr.io k8s.gcr.io "
-    "registry.k8s.io mcr.microsoft.com public.ecr.aws nvcr.io docker.elastic.co registry.access.redhat.com "
-    "registry.redhat.io registry.gitlab.com lscr.io cgr.dev xpkg.upbound.io registry-1.docker.io".split()
+    [
+        "docker.io",
+        "index.docker.io",
+        "registry.hub.docker.com",
+        "quay.io",
+        "ghcr.io",
+        "gcr.io",
+        "us.gcr.io",
+        "eu.gcr.io",
+        "asia.gcr.io",
+        "k8s.gcr.io",
+        "registry.k8s.io",
+        "mcr.microsoft.com",
+        "public.ecr.aws",
+        "nvcr.io",
+        "docker.elastic.co",
+        "registry.access.redhat.com",
+        "registry.redhat.io",
+        "registry.gitlab.com",
+        "lscr.io",
+        "cgr.dev",
+        "xpkg.upbound.io",
+        "registry-1.docker.io",
+    ]
 )
 _WELL_KNOWN_ENDS = (".azurecr.io", ".pkg.dev", ".aliyuncs.com", ".amazonaws.com", ".gcr.io")
 _WEB_PORTS = frozenset({"22", "25", "53", "80"})

@@ -81,6 +81,10 @@ class Choice(NamedTuple):
         names = _spellings(image)
         return next((one for one in self.ignored if any(fnmatchcase(name, one) for name in names)), None)
 
+    def ignores_text(self, text: str) -> bool:
+        """Whether a pattern leaves out a text that is no name."""
+        return any(text == one or fnmatchcase(text, one) for one in self.ignored)
+
 
 def _spellings(image: Reference) -> Sequence[str]:
     full, short = str(image), familiar(image)

@@ -13,11 +13,16 @@ from kubeimage.values import dataclass
 
 MANIFESTS = "manifests"
 CHARTS = "charts"
-IMAGE_LIST = "manifests/imageList"
+IMAGE_LISTS = ("manifests/imageList", "imageList")
+LISTS_FOLDER = "images/shim/"
+ARCHIVE_LIST = "images/skopeo/tar.txt"
 MANIFEST_SUFFIXES = (".yaml", ".yml", ".tmpl", ".json")
 OWN_FOLDER = "registry/"
 VALUES_SUFFIXES = (".values.yaml", ".values.yml")
-RULES_VERSION = "1"
+RULES_VERSION = "2"
+
+Guesses = Literal["pack", "list", "error"]
+"""What becomes of images that something seems to name: packed, only listed, or refused."""
 
 PullImages = Literal["off", "missing", "always", "never"]
 """When registries are asked for container images: with ``off`` none is packed at all."""
@@ -41,7 +46,8 @@ class Search:
 
     Shape: ``folders`` are searched for manifests beside ``manifests/``. ``ignored_charts`` are patterns of a chart's
            name, or of its path in the image. ``known_charts`` are identities of charts that need not be rendered.
-           ``choice`` overrules what is found. A folder is ``""`` for the image's root.
+           ``choice`` overrules what is found. A folder is ``""`` for the image's root. ``kinds`` are files that say
+           where custom resources name images. ``listed`` are guesses that were listed and not packed.
     """
 
     folders: tuple[str, ...] = ()
@@ -49,6 +55,9 @@ class Search:
     ignored_charts: tuple[str, ...] = ()
     known_charts: tuple[str, ...] = ()
     choice: Choice = Choice()
+    guesses: Guesses = "pack"
+    kinds: tuple[bytes, ...] = ()
+    listed: tuple[str, ...] = ()
 
     def ignores_chart(self, path: str, name: str) -> bool:
         """Whether people want the chart passed over."""
@@ -66,6 +75,9 @@ class Search:
             *(("ignored chart", one) for one in self.ignored_charts),
             *(("ignored image", one) for one in self.choice.ignored),
             *added,
+            ("guesses", self.guesses),
+            *(("kinds", str(Digest.of(one))) for one in self.kinds),
+            *(("listed guess", one) for one in self.listed),
         )
 
 

@@ -13,8 +13,23 @@ _NAME = ("image", "imagename", "name")
 _TAG = ("tag", "imagetag", "version", "imageversion", "newtag")
 _DIGEST = ("digest", "imagedigest", "sha", "sha256")
 _MAY_SPLIT = frozenset(
-    "repository Repository repo imageRepository image_repository image-repository imageRepo image imageName image_name "
-    "Image ImageName IMAGE imagename imagerepository".split()
+    [
+        "repository",
+        "Repository",
+        "repo",
+        "imageRepository",
+        "image_repository",
+        "image-repository",
+        "imageRepo",
+        "image",
+        "imageName",
+        "image_name",
+        "Image",
+        "ImageName",
+        "IMAGE",
+        "imagename",
+        "imagerepository",
+    ]
 )
 _HEX = frozenset("0123456789abcdef")
 

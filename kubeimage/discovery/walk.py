@@ -39,7 +39,9 @@ _VALUE_KEYS = ("value", "default")
 _INJECTED = ("auto", "in the pod's stead, Istio fills it in")
 _DEEPEST = 8
 _STRUCTURE = re.compile(r"^\s*[{\[]|^[ \t]*(?:- )?[\w./\"'-]+:(?:[ \t]|$)", re.MULTILINE)
-_MAY_NAME = re.compile(r"image|repository|[A-Za-z0-9]:[A-Za-z0-9]|@sha|\\[xuU/]|elastic\.co|Secret|binaryData", re.IGNORECASE)
+_MAY_NAME = re.compile(
+    r"image|repository|[A-Za-z0-9]:[A-Za-z0-9]|@sha|\\[xuU/]|elastic\.co|Secret|binaryData", re.IGNORECASE
+)
 
 
 def may_name_images(text: str) -> bool:
@@ -111,7 +113,11 @@ class Walk:
                 below.append((item, here, inner))
 
     def _of_mapping(
-        self, mapping: dict[str, Node], at: Steps | None, around: _Around, below: list[tuple[Node, Steps | None, _Around]]
+        self,
+        mapping: dict[str, Node],
+        at: Steps | None,
+        around: _Around,
+        below: list[tuple[Node, Steps | None, _Around]],
     ) -> Iterator[Hint]:
         if around.why is None:
             yield from self._meant(mapping, at, around)
@@ -141,7 +147,11 @@ class Walk:
                 below.append((value, here, _Around(says, around.why or _why(key), of_schema, key=key)))
 
     def _of_schema(
-        self, mapping: dict[str, Node], at: Steps | None, around: _Around, below: list[tuple[Node, Steps | None, _Around]]
+        self,
+        mapping: dict[str, Node],
+        at: Steps | None,
+        around: _Around,
+        below: list[tuple[Node, Steps | None, _Around]],
     ) -> Iterator[Hint]:
         """Look at what a schema gives by itself: defaults and choices; the rest is for people."""
         in_properties = at is not None and at.step == "properties" and around.key == "properties"
@@ -232,7 +242,7 @@ class Walk:
             decoded = base64.b64decode(text, validate=True).decode("utf-8") if isinstance(text, str) else ""
         except (binascii.Error, ValueError):
             decoded = ""
-        if decoded and decoded.isprintable() or "\n" in decoded:
+        if (decoded and decoded.isprintable()) or "\n" in decoded:
             yield from self._scalar(decoded, at, around._replace(says=about(str(at.step))))
         elif isinstance(text, str):
             yield from self._scalar(text, at, around)

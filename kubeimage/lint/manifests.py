@@ -17,12 +17,10 @@ from kubeimage.packing.files import ContextFiles
 
 if TYPE_CHECKING:
     from kubeimage.discovery.documents import Document
-    from kubeimage.discovery.findings import Skipped
+    from kubeimage.discovery.findings import Unreadable
 
 _LARGEST = 16 << 20
 _TEMPLATE = re.compile(r"\{\{|\$\{|\$\(|<%|@[A-Z][A-Z0-9_]*@|__[A-Z][A-Z0-9_]*__")
-_TEMPLATE_REASON = "template"
-_CERTAIN = re.compile(r"(?:ontainers\[\d+\]\.image|\.image\.reference)$")
 _LINE = re.compile(r"line (\d+)")
 
 
@@ -51,12 +49,10 @@ def about_manifests(project: Project) -> Iterator[Found]:
     from kubeimage.discovery.manifests import find_in_manifest
 
     for one in lists:
-        yield from _unreadable(one, find_in_list(one.text, one.file).skipped)
+        yield from _unreadable(one, find_in_list(one.text, one.file).unreadable)
     for one in manifests:
         yield from _broken(one)
-        found = find_in_manifest(one.text, one.file) if "image" in one.text else None
-        certain = [skipped for skipped in found.skipped if _CERTAIN.search(skipped.place.path)] if found else []
-        yield from _unreadable(one, certain)
+        yield from _unreadable(one, find_in_manifest(one.text, one.file).unreadable)
 
 
 def _texts(project: Project) -> tuple[list[_Text], list[_Text]]:
@@ -103,23 +99,13 @@ def _broken_document(one: _Text, document: Document) -> Diagnostic:
     return Diagnostic(Advice.BROKEN_YAML.code, message, _line_of(one, number), hint, "warning")
 
 
-def _unreadable(one: _Text, skipped: list[Skipped] | tuple[Skipped, ...]) -> Iterator[Found]:
-    for name in skipped:
-        if _TEMPLATE_REASON in name.reason:
-            continue
-        found = _LINE.match(name.place.path)
-        number = int(found[1]) if found else _find(one.text, name.text)
+def _unreadable(one: _Text, names: tuple[Unreadable, ...]) -> Iterator[Found]:
+    for name in names:
         message = f"{quoted(name.text)} names no container image: {name.reason}"
-        hint = "an image is named as in docker.io/library/nginx:1.25; what cannot be read is not packed"
-        place = _line_of(one, number, name.text)
+        near = f"did you mean {name.near}? " if name.near else ""
+        hint = f"{near}an image is named as in docker.io/library/nginx:1.25; a build that packs refuses this"
+        place = _line_of(one, max(name.line, 1), name.text)
         yield Found(one.copied, Diagnostic(Advice.UNREADABLE_IMAGE.code, message, place, hint, "warning"))
-
-
-def _find(text: str, name: str) -> int:
-    """Return the line (from 1) in which an ``image`` is ``name``; YAML has many ways to write one, so 1 if none is."""
-    pattern = re.compile(rf"^.*(?:image|reference)['\"]?\s*:\s*['\"]?{re.escape(name)}(?=['\"\s,}}]|$)", re.MULTILINE)
-    found = pattern.search(text)
-    return text.count("\n", 0, found.start()) + 1 if found else 1
 
 
 def _line_of(one: _Text, number: int, name: str = "") -> Location:

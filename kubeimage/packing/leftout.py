@@ -10,7 +10,7 @@ from kubeimage.protocols.layers import LayerStore
 from kubeimage.protocols.packing import Packed, PackRequest
 
 _KIND = "left-out"
-_VERSION = "1"
+_VERSION = "2"
 
 
 class LeftOutCounter:
@@ -30,18 +30,19 @@ class LeftOutCounter:
         key = str(CacheKey(None, (("kind", _KIND), ("format", _VERSION), *made, *self._search.fields())).digest)
         known = self._memory.get(_KIND, key)
         match known:
-            case [int(images), int(charts)]:
-                return Packed(left_out=images, charts=charts)
+            case [int(images), int(charts), [*warnings]]:
+                return Packed(left_out=images, charts=charts, warnings=tuple(map(str, warnings)))
         try:
-            images, charts = self._count(request)
+            images, charts, said = self._count(request)
         except DiscoveryError as error:
             return Packed(warnings=(f"nobody can say which container images are left out: {error}",))
-        self._memory.put(_KIND, key, [images, charts])
-        return Packed(left_out=images, charts=charts)
+        self._memory.put(_KIND, key, [images, charts, [*said]])
+        return Packed(left_out=images, charts=charts, warnings=said)
 
-    def _count(self, request: PackRequest) -> tuple[int, int]:
+    def _count(self, request: PackRequest) -> tuple[int, int, tuple[str, ...]]:
         from kubeimage.discovery.findings import NOT_RENDERED
         from kubeimage.packing.search import find_in_layers
 
         findings = find_in_layers(self._layers, request.made, self._search)
-        return len(findings.images), sum(one.reason == NOT_RENDERED for one in findings.skipped)
+        charts = sum(one.reason == NOT_RENDERED for one in findings.skipped)
+        return len(findings.images), charts, (*findings.warnings, *map(str, findings.unreadable))

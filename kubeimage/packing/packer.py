@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from kubeimage.discovery.findings import Findings
 from kubeimage.discovery.search import PullImages, Search
-from kubeimage.errors import PackingError
+from kubeimage.errors import DiscoveryError, PackingError
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry, Kind, file
 from kubeimage.packing.memory import Memory
 from kubeimage.packing.resolve import Names, check_collisions, resolve_known
-from kubeimage.packing.search import find_and_remember
+from kubeimage.packing.search import find_and_remember, find_strays_and_remember
 from kubeimage.protocols.cache import BuildCache, CachedStep
 from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.protocols.layers import LayerStore, StoredLayer
@@ -98,10 +98,11 @@ class _Packing:
 
     def run(self) -> Packed:
         survey = self._survey()
-        if not survey.images and not survey.findings.kube_versions:
-            return Packed(warnings=survey.warnings)
+        skipped = len(survey.findings.left_names)
+        if not survey.images and not survey.findings.kube_versions and not _listed(survey.findings):
+            return Packed(warnings=survey.warnings, skipped=skipped)
         layer, cached = self._pack(survey)
-        return Packed(layer, tuple(map(str, survey.images)), cached, warnings=survey.warnings)
+        return Packed(layer, tuple(map(str, survey.images)), cached, warnings=survey.warnings, skipped=skipped)
 
     def _survey(self) -> _Survey:
         from kubeimage.packing.authlist import read_auth_list
@@ -111,6 +112,9 @@ class _Packing:
         metadata = read_metadata(self._read_below(METADATA, self._whole))
         cluster, request, parts = cluster_version(metadata), self._request, self._parts
         findings = find_and_remember(parts.layers, request.made, self._search, parts.memory, cluster)
+        findings.check()
+        if self._search.guesses == "error":
+            _refuse_guesses(findings)
         check_kube_versions(findings.kube_versions, cluster)
         listed = {image for section in sections for image in section.images if self._wants(image)}
         images = tuple(sorted({*findings.images, *listed}, key=str))
@@ -127,7 +131,9 @@ class _Packing:
             fetcher = self._open_fetcher(survey.sections, stack)
             resolved = self._resolve(survey.images, fetcher, below)
             check_collisions({**(below.images if below else {}), **resolved})
-            record = Record(resolved, self._search.choice.ignored, survey.findings.charts).over(below)
+            record = Record(
+                resolved, self._search.choice.ignored, survey.findings.charts, _listed(survey.findings)
+            ).over(below)
             if record == below and not survey.findings.kube_versions:
                 return None, True
             return self._make(resolved, self._extra_files(record, survey), fetcher)
@@ -137,12 +143,8 @@ class _Packing:
 
     def _warn_of_strays(self, packed: set[Reference]) -> Iterator[str]:
         """Tell of images that stay behind, because the YAML that names them is not looked into."""
-        from kubeimage.discovery.finder import find_strays
-        from kubeimage.packing.files import LayerFiles
-
-        files = LayerFiles(self._parts.layers, self._request.made)
-        strays = find_strays(files, self._search)
-        images = {image for found in strays.values() for image in found} - packed
+        strays = find_strays_and_remember(self._parts.layers, self._request.made, self._search, self._parts.memory)
+        images = {image for found in strays.values() for image in found} - {str(image) for image in packed}
         if images:
             are = "image is" if len(images) == 1 else "images are"
             yield (
@@ -220,7 +222,7 @@ class _Packing:
     def _extra_files(self, record: Record, survey: _Survey) -> list[Entry]:
         from kubeimage.packing.record import METADATA, RECORD, with_kube_versions
 
-        files = [file(RECORD, record.to_bytes())] if record.images else []
+        files = [file(RECORD, record.to_bytes())] if record.images or record.listed else []
         if asked := survey.findings.kube_versions:
             files.append(file(METADATA, with_kube_versions(survey.metadata, asked)))
         return files
@@ -243,9 +245,31 @@ class _Packing:
         return entry is not None and entry.kind is Kind.FILE and entry.size == blob.size
 
 
+def _listed(findings: Findings) -> tuple[str, ...]:
+    """Return the guesses that people want listed alone."""
+    from kubeimage.discovery.finder import LISTED_GUESS
+
+    return tuple(sorted({one.text for one in findings.skipped if one.reason == LISTED_GUESS}))
+
+
+def _refuse_guesses(findings: Findings) -> None:
+    """Let nothing through that is only a guess.
+
+    Raises: DiscoveryError that names each with its place.
+    """
+    guessed = {found.image: found.place for found in reversed(findings.found) if found.image in findings.guesses}
+    if guessed:
+        names = "; ".join(f"{image} ({place})" for image, place in sorted(guessed.items(), key=str))
+        are = "1 name is a guess" if len(guessed) == 1 else f"{len(guessed)} names are guesses"
+        raise DiscoveryError(
+            f"{are}, and --guesses error takes none: {names}",
+            hint="say which are meant: --add-image NAME; and which are not: --ignore-image NAME",
+        )
+
+
 def _warnings(findings: Findings, images: Sequence[Reference], cluster: str | None) -> Iterator[str]:
-    certain = {found.image for found in findings.found if found.certain}
-    guessed = sorted({str(found.image) for found in findings.found if found.image not in certain})
+    yield from findings.warnings
+    guessed = sorted(map(str, findings.guesses))
     if guessed:
         yield f"packed on a guess: {', '.join(guessed)}; kubeimage images-of --why says where each is named"
     if images and cluster is None and not findings.kube_versions:

@@ -26,11 +26,15 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Record:
-    """The packed images with their digests, what was left out, and the charts that were searched, by their digests."""
+    """The packed images with their digests, what was left out, and the charts that were searched, by their digests.
+
+    Shape: ``listed`` are the guesses that were only listed.
+    """
 
     images: Mapping[Reference, Digest]
     ignored: tuple[str, ...] = ()
     charts: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()
 
     def over(self, below: Record | None) -> Self:
         """Give the record of an image that stands on one with the record ``below``."""
@@ -38,12 +42,16 @@ class Record:
             return self
         ignored = tuple(dict.fromkeys((*below.ignored, *self.ignored)))
         charts = tuple(dict.fromkeys((*below.charts, *self.charts)))
-        return type(self)({**below.images, **self.images}, ignored, charts)
+        listed = tuple(dict.fromkeys((*below.listed, *self.listed)))
+        return type(self)({**below.images, **self.images}, ignored, charts, listed)
 
     def to_bytes(self) -> bytes:
         """Give the file."""
         images = [{"name": str(one), "digest": str(self.images[one])} for one in sorted(self.images, key=str)]
-        value = {"version": _VERSION, "images": images, "ignored": [*self.ignored], "charts": [*self.charts]}
+        lists = {"ignored": [*self.ignored], "charts": [*self.charts]}
+        value: dict[str, object] = {"version": _VERSION, "images": images, **lists}
+        if self.listed:
+            value["listed"] = [*self.listed]
         return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
     @classmethod
@@ -56,7 +64,8 @@ class Record:
             value = canonical.loads(data)
             _check_version(value["version"])
             images = {parse_image(one["name"]): Digest.parse(one["digest"]) for one in value["images"]}
-            return cls(images, tuple(map(str, value["ignored"])), tuple(map(str, value["charts"])))
+            texts = (value["ignored"], value["charts"], value.get("listed", ()))
+            return cls(images, *(tuple(map(str, one)) for one in texts))
         except PackingError:
             raise
         except (ValueError, KeyError, TypeError, KubeimageError) as error:

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from kubeimage.discovery.findings import Findings, Found, KubeVersion, Place, Skipped
+from kubeimage.discovery.findings import Findings, Found, KubeVersion, Place, Skipped, Unreadable
 from kubeimage.discovery.references import parse_image
-from kubeimage.discovery.search import CHARTS, MANIFESTS, Search
+from kubeimage.discovery.search import ARCHIVE_LIST, CHARTS, IMAGE_LISTS, LISTS_FOLDER, MANIFESTS, Search
 from kubeimage.errors import ChartError, KubeimageError
 from kubeimage.packing.memory import Memory
 from kubeimage.protocols.cachekey import CacheKey
@@ -18,7 +18,7 @@ from kubeimage.protocols.packing import MadeLayer
 if TYPE_CHECKING:
     from kubeimage.discovery.charts import Renderer
 
-_VERSION = "1"
+_VERSION = "2"
 
 
 def choose_renderer() -> tuple[str, Callable[[], Renderer]]:
@@ -95,9 +95,30 @@ def find_in_layers(
     return find_images(LayerFiles(layers, made), search, renderer, kube_version)
 
 
+def find_strays_and_remember(
+    layers: LayerStore, made: Sequence[MadeLayer], search: Search, memory: Memory
+) -> dict[str, list[str]]:
+    """Find the images that YAML names which is not looked into, by the file's path; layers are searched once.
+
+    Raises: StoreError.
+    """
+    fields = [("kind", "STRAYS"), ("format", _VERSION), *(("layer", str(layer.diff_id)) for layer in made)]
+    key = str(CacheKey(None, (*fields, *search.fields())).digest)
+    known = memory.get("strays", key)
+    if isinstance(known, dict) and all(isinstance(one, list) for one in known.values()):
+        return known
+    from kubeimage.discovery.finder import find_strays
+    from kubeimage.packing.files import LayerFiles
+
+    strays = {path: [*map(str, images)] for path, images in find_strays(LayerFiles(layers, made), search).items()}
+    memory.put("strays", key, strays)
+    return strays
+
+
 def _may_name_images(layers: LayerStore, made: Sequence[MadeLayer], search: Search) -> bool:
     """Whether any file stands where images are looked for: most images have none there, and are to pay nothing."""
     searched = tuple(f"{folder}/" if folder else "" for folder in (MANIFESTS, CHARTS, *search.folders))
+    searched = (*searched, *IMAGE_LISTS, LISTS_FOLDER, ARCHIVE_LIST)
     return any(
         entry.path.startswith(searched)
         for layer in made
@@ -111,6 +132,8 @@ def _to_json(findings: Findings) -> dict[str, object]:
         "skipped": [[one.text, list(one.place), one.reason] for one in findings.skipped],
         "kube_versions": [list(one) for one in findings.kube_versions],
         "charts": list(findings.charts),
+        "unreadable": [[one.text, list(one.place), one.line, one.reason, one.near] for one in findings.unreadable],
+        "warnings": list(findings.warnings),
     }
 
 
@@ -124,6 +147,8 @@ def _from_json(value: object) -> Findings | None:
             tuple(Skipped(text, Place(*place), reason) for text, place, reason in value["skipped"]),
             tuple(KubeVersion(*one) for one in value["kube_versions"]),
             tuple(value["charts"]),
+            tuple(Unreadable(text, Place(*at), line, why, near) for text, at, line, why, near in value["unreadable"]),
+            tuple(value["warnings"]),
         )
     except (KeyError, TypeError, ValueError, KubeimageError):
         return None

@@ -41,6 +41,7 @@ class Packed:
     """What has become of the container images that an application names.
 
     Shape: ``layer`` is None where there is nothing to add. ``images`` are the names of those that are packed.
+           ``skipped`` says how many texts read as names and are not packed.
            ``left_out`` says how many are named and stay outside, ``charts`` how many charts were not even looked into.
     """
 
@@ -50,6 +51,7 @@ class Packed:
     left_out: int = 0
     charts: int = 0
     warnings: tuple[str, ...] = ()
+    skipped: int = 0
 
 
 class ImagePacker(Protocol):

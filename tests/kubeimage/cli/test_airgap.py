@@ -138,7 +138,7 @@ def test_verify_says_what_is_not_there(run: Run, make_context: MakeContext) -> N
     value = json.loads(run("verify", "--format=json", "app:v1", status=1).stdout)
 
     assert "docker.io/library/nginx:1.19: it is not in the image's registry" in result.stdout
-    assert result.stderr == "2 container images, 2 of them not whole\n"
+    assert result.stderr == "2 container images, 2 of them not whole, 1 name skipped\n"
     assert [flaw["image"] for flaw in value["flaws"]] == value["images"]
 
 

@@ -31,9 +31,47 @@ NAMES = st.builds(
 )
 
 KEYS = st.sampled_from(
-    "image imageName IMAGE_NAME images reference repository registry tag digest value default name description args "
-    "env data stringData spec metadata annotations containers initContainers volumes openAPIV3Schema properties enum "
-    "example kind items config run.sh pod.yaml a 4.2.0 addons status summary version <<".split()
+    [
+        "image",
+        "imageName",
+        "IMAGE_NAME",
+        "images",
+        "reference",
+        "repository",
+        "registry",
+        "tag",
+        "digest",
+        "value",
+        "default",
+        "name",
+        "description",
+        "args",
+        "env",
+        "data",
+        "stringData",
+        "spec",
+        "metadata",
+        "annotations",
+        "containers",
+        "initContainers",
+        "volumes",
+        "openAPIV3Schema",
+        "properties",
+        "enum",
+        "example",
+        "kind",
+        "items",
+        "config",
+        "run.sh",
+        "pod.yaml",
+        "a",
+        "4.2.0",
+        "addons",
+        "status",
+        "summary",
+        "version",
+        "<<",
+    ]
 )
 Carrier = Callable[[str], str]
 CARRIERS: list[Carrier] = [
@@ -48,7 +86,7 @@ CARRIERS: list[Carrier] = [
     lambda name: f"'{name}';",
     lambda name: f"docker://{name}",
     lambda name: f"https://{name}",
-    lambda name: f"镜像：{name}。",
+    lambda name: f"镜像{name}。",
     lambda name: f"tool:{name}",
     lambda name: f"docker-archive:a.tar@{name}",
     lambda name: f"#!/bin/sh\nset -e\nctr images pull {name} || exit 1\n",
@@ -72,7 +110,7 @@ TREES = st.recursive(
 def is_listed(name: str, findings: Findings) -> bool:
     """Whether a name is among what is found, or in a text that is passed over or refused."""
     image = parse_image(name)
-    texts = [one.text for one in (*findings.skipped, *findings.unreadable)]
+    texts = [*(one.text for one in findings.skipped), *(one.text for one in findings.unreadable)]
     return image in findings.images or any(one in text for text in texts for one in (name, familiar(image)))
 
 
@@ -107,7 +145,10 @@ def test_a_name_planted_anywhere_in_a_manifest_is_listed(plant: tuple[str, objec
     assert is_listed(name, find_in_manifest(write(node, form), "f.yaml"))
 
 
-@given(NAMES, st.sampled_from(["{name}", "a: 1\n---\n{text}", "# {name}\na: 1\n", "a: !tag{sep} 1\n# {name}", "x: [\n{text}"]))
+@given(
+    NAMES,
+    st.sampled_from(["{name}", "a: 1\n---\n{text}", "# {name}\na: 1\n", "a: !tag{sep} 1\n# {name}", "x: [\n{text}"]),
+)
 def test_a_name_is_listed_whatever_surrounds_its_document(name: str, around: str) -> None:
     text = around.replace("{name}", name).replace("{text}", f"b: {name}\n").replace("{sep}", "")
 
