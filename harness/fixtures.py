@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from harness.fakes.runner import FakeRunner
     from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
     from harness.faults.faults import IoFaults
+    from harness.faults.powercuts import PowerCut
     from harness.images.image import BuiltImage
     from harness.trees import Tree
     from kubeimage.kubefile import Kubefile
@@ -177,6 +178,18 @@ def io_faults() -> type[IoFaults]:
     from harness.faults.faults import IoFaults
 
     return IoFaults
+
+
+@pytest.fixture(scope="session")
+def power_cuts() -> Callable[..., Iterator[PowerCut]]:
+    """Return each state that a power cut may leave a folder in while work is done: power_cuts(folder, work, limit=50).
+
+    Each has ``write_to(place)``, which makes the folder as it is then; ``is_done`` says whether the work had ended, and
+    ``str()`` what was lost. The model is "posix" (the default) or "journal". ``limit=None`` gives them all.
+    """
+    from harness.faults.powercuts import cuts_during
+
+    return cuts_during
 
 
 def _or_fail(work: Callable[[], T]) -> T:

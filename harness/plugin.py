@@ -35,6 +35,7 @@ from harness.fixtures import (
     kube_fs,
     kubefile,
     layer_store,
+    power_cuts,
 )
 from harness.items import hookspecs
 from harness.run import KNOWN_CHECKS, SETTINGS, remove_workshop, shown_path
@@ -56,6 +57,7 @@ __all__ = [
     "kube_fs",
     "kubefile",
     "layer_store",
+    "power_cuts",
 ]
 
 _CASE_FIXTURE = "_kubefile_case"

@@ -54,6 +54,7 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
                 yield file
                 _finish(file)
                 _give_name(file, target)
+            _sync_names(os.path.dirname(target))
             return
         handle, unfinished = _make_named(target)
         with _removed_if_left(unfinished), open(handle, "wb") as file:
@@ -61,6 +62,7 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
             _finish(file)
             # Before it is closed, and with that no longer locked.
             os.replace(unfinished, target)
+        _sync_names(os.path.dirname(target))
 
 
 def _open_nameless(folder: str) -> int | None:
@@ -88,6 +90,16 @@ def _finish(file: BinaryIO) -> None:
     file.flush()
     os.fchmod(file.fileno(), 0o666 & ~_umask())
     os.fsync(file.fileno())
+
+
+def _sync_names(folder: str) -> None:
+    """Wait until the disk has the names in a folder; one that may be written to and not read does without."""
+    with suppress(PermissionError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _give_name(file: BinaryIO, target: str) -> None:

@@ -15,7 +15,7 @@ from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
 from kubeimage.store import locks
 from kubeimage.store.failures import ELSEWHERE, store_error, translated
-from kubeimage.store.files import replace_file, write_new_file
+from kubeimage.store.files import replace_file, sync_directory, write_new_file
 from kubeimage.values import dataclass
 
 STORE_VERSION = 1
@@ -160,11 +160,24 @@ def make_folders(layout: Layout) -> None:
     Raises: StoreAccessError where the root holds something else or cannot be written; StoreFullError.
     """
     _check_root(layout)
+    new = _missing_above(layout.root)
     with translated("make the store", layout.root):
         os.makedirs(layout.blobs, exist_ok=True)
         # Unpacked layers may hold set-uid programs, and half-written ones anything: nobody else enters.
         for private in (layout.snapshots, layout.ingest):
             os.makedirs(private, mode=0o700, exist_ok=True)
+    # Whatever is written into the store later is lost with the name of a folder above it.
+    for folder in (*new, layout.root, os.path.dirname(layout.blobs)):
+        sync_directory(folder)
+
+
+def _missing_above(path: str) -> list[str]:
+    """Return the folders that will hold new names once ``path`` is made: none where it is there already."""
+    holders = []
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+        holders.append(path)
+    return [holder for holder in holders if not os.path.exists(holder) or os.access(holder, os.R_OK)]
 
 
 def make_files(layout: Layout, new_path: Callable[[], str]) -> None:

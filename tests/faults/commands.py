@@ -210,6 +210,15 @@ class Bench:
         """Give what a command comes to that nobody disturbs."""
         return self._know(command)[1]
 
+    def names_around(self, command: str) -> tuple[Names, Names]:
+        """Give the names of the store's images before and after a command that nobody disturbs."""
+        before, _, after = self._know(command)
+        return _in_store(before), _in_store(after.names)
+
+    def names_of(self, place: Path) -> Names:
+        """Give the names of the images in the store below ``place``; none where there is no store."""
+        return _in_store(names(place)) if (place / "store").exists() else {}
+
     def problems(self, command: str, *, done: bool) -> list[str]:
         """Say what is wrong with what a command left: it did all or nothing, and can be repeated."""
         before, expected, after = self._know(command)
@@ -247,6 +256,11 @@ class Bench:
         prune_store(str(self.place / "store"), keep_cache=True)
         paths = frozenset(path for path in _paths(self.place) if not path.startswith("store/cache/"))
         return State(self._names(), paths)
+
+
+def _in_store(names: Names) -> Names:
+    """Leave out what the registry has."""
+    return {name: digest for name, digest in names.items() if not name.startswith("pushed:")}
 
 
 def differences(found: State, expected: State) -> list[str]:

@@ -1,0 +1,85 @@
+"""The plug is pulled: whatever the disk has kept of a command's writes, nothing that was there before is lost."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from harness.faults.powercuts import Model, PowerCut, power_cuts
+from harness.faults.recording import record
+from kubeimage.errors import KubeimageError
+from tests.faults.commands import COMMANDS, FIRST_BUILD, Bench, Names, damage
+from tests.oneshot import check_store
+
+# Nothing is promised of an unpacked folder: whoever wants it on the disk calls sync.
+RECORDED = [name for name in COMMANDS if name != "export"]
+MODELS: tuple[Model, ...] = ("posix", "journal")
+LARGE = ("build", FIRST_BUILD, "load", "pull")
+
+
+def limit_for(command: str) -> int:
+    """Return how many states of a command in a model are tried."""
+    is_nightly = settings.default is not None and settings.default.max_examples >= 1_000
+    if is_nightly or os.environ.get("KUBEIMAGE_STRESS") == "full":
+        return 10_000
+    return 24 if command in LARGE else 8
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("command", RECORDED)
+def test_no_power_cut_loses_what_was_there(bench: Bench, command: str, model: Model) -> None:
+    before, after = bench.names_around(command)
+    place = bench.fresh(command)
+    recording = record(place, lambda: COMMANDS[command](place))
+
+    tried = 0
+    for cut in power_cuts(recording, model=model, limit=limit_for(command)):
+        tried += 1
+        cut.write_to(place)
+        problems = list(judged(bench, command, cut, place, before, after))
+        assert problems == [], f"{model}: {cut}"
+    assert tried > 5
+
+
+def judged(bench: Bench, command: str, cut: PowerCut, place: Path, before: Names, after: Names) -> Iterator[str]:
+    """Say what is wrong with a state: it is as before or as after, and the command works on it, if need be mended."""
+    found = bench.names_of(place)
+    if found not in ([after] if cut.is_done else [before, after]):
+        yield f"the images are {found}"
+    if command.startswith("save"):
+        yield from half_saved(cut, place / "out" / "saved.tar")
+    again = repeated(command, place)
+    if again != bench.expected(command):
+        yield f"the next time it comes to {again}"
+    yield from damaged(place)
+
+
+def repeated(command: str, place: Path) -> object:
+    """Run a command once more; where it finds the store damaged, mend that first."""
+    try:
+        return COMMANDS[command](place)
+    except KubeimageError:
+        check_store(str(place / "store"), repair=True)
+        return COMMANDS[command](place)
+
+
+def damaged(place: Path) -> Iterator[str]:
+    """Say what is damaged, though nobody asked fsck before the last command; a cache may be, until it is mended."""
+    store = str(place / "store")
+    found = [one for one in check_store(store) if one.damage]
+    yield from (str(one) for one in found if f"{store}/cache/" not in one.where)
+    if found:
+        check_store(store, repair=True)
+        yield from damage(place)
+
+
+def half_saved(cut: PowerCut, archive: Path) -> Iterator[str]:
+    """Say whether an archive is there that is not whole, or is not there though the command had ended."""
+    assert isinstance(cut.recording.result, tuple)
+    whole = cut.recording.result[1]
+    if archive.exists() and archive.read_bytes() != whole:
+        yield f"{archive.name} has {archive.stat().st_size} of {len(whole)} bytes"
+    if cut.is_done and not archive.exists():
+        yield f"there is no {archive.name}"
