@@ -12,7 +12,7 @@ import pytest
 
 BACKENDS = ("auto", "overlay", "copy", "memory")
 PULL_IMAGES = ("missing", "always")
-ISOLATIONS = ("auto", "sandbox", "none")
+ISOLATIONS = ("auto", "sandbox", "landlock", "none")
 EMPTY = "empty"
 
 _IniType = Literal["string", "linelist", "bool", "int", "float"]
@@ -73,7 +73,8 @@ OPTIONS = (
     ),
     Option(
         "--kubefile-isolation",
-        "how RUN is kept from the machine: in a sandbox, or not at all, which only none does. auto is the sandbox",
+        "how RUN is kept from the machine: in a sandbox, by Landlock, or not at all, which only none does. auto is the "
+        "sandbox, or Landlock where no sandbox can be made",
         extra={"choices": ISOLATIONS},
     ),
     Option(

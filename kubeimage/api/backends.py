@@ -20,7 +20,7 @@ from kubeimage.protocols.layers import LayerStore
 from kubeimage.protocols.packing import ImagePacker
 from kubeimage.protocols.running import CommandRunner, Mounter
 from kubeimage.protocols.watching import ignore
-from kubeimage.run.choose import choose_runner
+from kubeimage.run.choose import choose_runner, mount_for
 from kubeimage.settings import Settings, default_root, read_settings
 from kubeimage.store import Store, cache_folder
 from kubeimage.values import dataclass
@@ -144,7 +144,7 @@ def open_backends(
             images=store.images,
             cache=cache,
             collector=collector,
-            mounter=choose_mounter(mount, store.snapshots, notice),
+            mounter=choose_mounter(mount_for(isolation, mount), store.snapshots, notice),
             runner=choose_runner(isolation, notice),
             fetch=_fetcher(store, settings, watch) if settings is not None and writes else None,
             packer=_packers(store, cache, folder, settings, watch) if writes else None,

@@ -282,7 +282,7 @@ def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
         click.option("--no-cache", is_flag=True, help="Look nothing up in the cache; still record."),
         click.option("--no-base", is_flag=True, help="Keep only the new layers, as an application image."),
         _choice("--mount", "auto", "overlay", "copy", text="How a RUN gets its root filesystem."),
-        _choice("--isolation", "auto", "sandbox", "none", text="What keeps a RUN away from this machine."),
+        _choice("--isolation", "auto", "sandbox", "landlock", "none", text="What keeps a RUN away from this machine."),
         _choice("--network", "host", "none", text="The network of a RUN."),
         _choice(
             "--timestamps", "epoch", "preserve", text="Times in layers: SOURCE_DATE_EPOCH or 0, or the files' own."

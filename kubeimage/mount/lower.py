@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from kubeimage.layer.apply import HAS_WHITEOUTS
+from kubeimage.namespaces import keeps_trusted_xattrs
 
 _ENTERABLE = 0o500
 
@@ -40,7 +41,7 @@ class Found(NamedTuple):
 
 def opaque_xattr() -> str:
     """Give the xattr by which this user's overlays and snapshots mark opaque directories."""
-    return "trusted.overlay.opaque" if os.geteuid() == 0 else "user.overlay.opaque"
+    return "trusted.overlay.opaque" if keeps_trusted_xattrs() else "user.overlay.opaque"
 
 
 def is_whiteout(status: os.stat_result) -> bool:

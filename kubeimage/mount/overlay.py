@@ -22,7 +22,8 @@ from kubeimage.layer.entry import Entry, Kind
 from kubeimage.mount.lower import MergedLayers, uncovered, whiteout_folders
 from kubeimage.mount.merge import copy_merged, translated
 from kubeimage.mount.survey import survey_upper
-from kubeimage.mount.tools import WAYS_OUT, find_tool, try_command
+from kubeimage.mount.tools import find_tool, no_overlay, try_command
+from kubeimage.namespaces import keeps_trusted_xattrs, may_make_namespaces
 from kubeimage.protocols.layers import SnapshotStore
 from kubeimage.values import dataclass
 
@@ -39,6 +40,7 @@ _SCRIPT = (
 # thrown away in any case, so nothing of it needs to reach the disk.
 _PLAIN = ("index=off", "metacopy=off")
 _ROOT_ONLY = ("redirect_dir=off",)
+_USERS = ("userxattr",)
 _UNSYNCED = ("volatile",)
 
 
@@ -63,7 +65,7 @@ class OverlayMount:
     @property
     def prefix(self) -> tuple[str, ...]:
         """The argv that makes the mount and turns into the command that follows."""
-        as_root = () if os.geteuid() == 0 else ("-U", "-r")
+        as_root = () if may_make_namespaces() else ("-U", "-r")
         unshare = (find_tool("unshare"), *as_root, "-m", "--propagation", "private", "--")
         return (*unshare, "/bin/sh", "-c", _SCRIPT, "kubeimage-mount", self.scratch, find_tool("mount"), self._text())
 
@@ -146,7 +148,7 @@ class OverlayMounter:
         return self._options
 
     def _find_options(self) -> tuple[str, ...]:
-        own = _ROOT_ONLY if os.geteuid() == 0 else ("userxattr",)
+        own = _ROOT_ONLY if keeps_trusted_xattrs() else _USERS
         reason: str | None = None
         # Older kernels do not know all of them.
         for options in ((*own, *_PLAIN, *_UNSYNCED), (*own, *_PLAIN), own):
@@ -155,7 +157,7 @@ class OverlayMounter:
             if complaint is None:
                 return options
             reason = reason or complaint
-        raise MountError(f"overlay mounts do not work here: {reason}", hint=WAYS_OUT)
+        raise no_overlay(reason or "")
 
 
 def _prepare(

@@ -6,12 +6,9 @@ import shutil
 import subprocess
 
 from kubeimage.errors import MountError
+from kubeimage.namespaces import find_obstacle
 
-WAYS_OUT = (
-    "--mount=copy needs no overlay (with --isolation=none no namespaces either); or let this user make namespaces "
-    "(sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns; "
-    "in a container: --privileged)"
-)
+_NO_OVERLAY = "wrong fs type"
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PATIENCE = 60
@@ -29,6 +26,18 @@ def find_tool(name: str) -> str:
             hint="install util-linux, or use --mount=copy",
         )
     return found
+
+
+def no_overlay(complaint: str) -> MountError:
+    """Return the error of a host without overlays: its cause as far as that can be read off, and the way out."""
+    obstacle = find_obstacle() if complaint.startswith("unshare: ") else None
+    reason, way_out = obstacle or (complaint, "let this user make namespaces and mounts")
+    if _NO_OVERLAY in complaint:
+        reason, way_out = (
+            "the kernel makes no overlay on the store's file system",
+            "keep the store on another by --root",
+        )
+    return MountError(f"overlay mounts do not work here: {reason}", hint=f"{way_out}; or use --mount=copy")
 
 
 def try_command(argv: list[str]) -> str | None:

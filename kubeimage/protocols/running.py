@@ -90,7 +90,7 @@ class CommandRunner(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called on the command line: sandbox, none."""
+        """What it is called on the command line: sandbox, landlock, none."""
         ...
 
     def check_platform(self, platform: Platform) -> None:

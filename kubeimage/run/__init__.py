@@ -1,11 +1,18 @@
-"""Commands run on a mounted rootfs: in a sandbox, or plainly on the host.
+"""Commands run on a mounted rootfs: in a sandbox, behind Landlock, or plainly on the host.
 
-The processes of a RUN, as `kubeimage.run.process` starts them:
+The processes of a RUN in a sandbox, as `kubeimage.run.process` starts them:
 
     Mount.prefix ...   makes the mount, and turns into
-    unshare            (sandbox) the first process's parent, which waits for it; turns up again when it is gone
-      sh: the keeper   first process of a pid namespace that holds all the others (plainly: of a process group)
+    unshare            the first process's parent, which waits for it; turns up again when it is gone
+      sh: the keeper   first process of a pid namespace that holds all the others
         sh: the watch  waits for the end of the keeper's input, which comes when we die or want it; then kills all
-        bwrap          (sandbox) sees to the walls, and waits for
+        bwrap          sees to the walls (or `kubeimage.run.inside` does), and waits for
           sh           says that it stands, and turns into `sh -c SCRIPT`
+
+And without namespaces, behind Landlock or plainly:
+
+    Mount.prefix ...   makes the mount, and turns into
+    inside.py          adopts whatever leaves its parent; kills all when its input ends or the command has
+      inside.py        sees to the walls, if there are any, and turns into
+        sh             says that it stands, and turns into `sh -c SCRIPT`
 """

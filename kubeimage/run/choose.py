@@ -2,40 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from kubeimage.errors import UsageError
+from kubeimage.errors import SandboxError, UsageError
 from kubeimage.image.platform import Platform
 from kubeimage.protocols.running import Command, CommandResult, CommandRunner, Mount
 
-ISOLATIONS = ("auto", "sandbox", "none")
+if TYPE_CHECKING:
+    from kubeimage.run.landlock import LandlockRunner
+    from kubeimage.run.sandbox import SandboxRunner
+
+ISOLATIONS = ("auto", "sandbox", "landlock", "none")
 
 Notice = Callable[[str], None]
 
 UNPROTECTED = "RUN is not isolated (--isolation=none): it can see and change this host as far as you can"
+SANDBOXED = "RUN is kept in a sandbox (--isolation=sandbox)"
 
 
-def choose_runner(name: str, notice: Notice | None = None) -> CommandRunner:
-    """Give the runner for the isolation called ``name``; ``auto`` is the sandbox, for less has to be asked for.
+def choose_runner(name: str, notice: Notice | None = None, *, run_paths: Sequence[str] = ()) -> CommandRunner:
+    """Return the runner for the isolation called ``name``; ``auto`` never takes none, for that has to be asked for.
 
-    ``notice`` is told where a RUN will have no walls.
-    Raises: UsageError for another name.
+    ``notice`` is told what ``auto`` chose, at the first RUN, and where a RUN has no walls or thin ones.
+    ``run_paths`` are places of the host that a RUN is to see beside what all see.
+    Raises: UsageError for another name, and for a place that cannot be shown.
     """
-    if name in ("auto", "sandbox"):
-        return _LateRunner("sandbox", _sandbox)
+    from kubeimage.run.view import check_run_paths
+
+    say = notice or (lambda _text: None)
+    places = check_run_paths(run_paths)
+    if name == "auto":
+        return _LateRunner("sandbox", lambda: _AutoRunner(_sandbox(places), lambda: _landlock(places), say))
+    if name == "sandbox":
+        return _LateRunner(name, lambda: _sandbox(places))
+    if name == "landlock":
+        say(_thin_walls())
+        return _LateRunner(name, lambda: _landlock(places))
     if name == "none":
-        if notice is not None:
-            notice(UNPROTECTED)
-        return _LateRunner("none", _plain)
+        say(UNPROTECTED)
+        return _LateRunner(name, _plain)
     raise UsageError(f"no isolation is called {name!r}", hint=f"choose one of {', '.join(ISOLATIONS)}")
+
+
+def mount_for(isolation: str, mount: str) -> str:
+    """Return which mount goes with an isolation: ``landlock`` works on a copy.
+
+    Raises: UsageError where the two that were named do not go together.
+    """
+    if isolation != "landlock":
+        return mount
+    if mount == "overlay":
+        raise UsageError(
+            "--isolation=landlock works on a copy of the root filesystem, and --mount=overlay is none",
+            hint="leave out --mount=overlay",
+        )
+    return "copy"
 
 
 class _LateRunner:
     """A runner that is imported at its first run: most builds end without one."""
 
     def __init__(self, name: str, load: Callable[[], CommandRunner]) -> None:
-        self.name = name
+        self._name = name
         self._load = load
+        self._loaded: CommandRunner | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called; what ``auto`` expects to choose before it has chosen."""
+        return self._loaded.name if self._loaded is not None else self._name
 
     def check_platform(self, platform: Platform) -> None:
         """Make sure that programs for another machine can run here.
@@ -51,13 +88,92 @@ class _LateRunner:
 
         Raises: SandboxError where it cannot be started.
         """
-        return self._load().run(command, mount, output)
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded.run(command, mount, output)
 
 
-def _sandbox() -> CommandRunner:
+class _AutoRunner:
+    """Runs commands in a sandbox, or behind Landlock where no sandbox can be made, and says which, once."""
+
+    def __init__(self, sandbox: SandboxRunner, landlock: Callable[[], LandlockRunner], say: Notice) -> None:
+        self._sandbox = sandbox
+        self._landlock = landlock
+        self._say = say
+        self._chosen: CommandRunner = sandbox
+        self._said = False
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """The chosen runner's name."""
+        return self._chosen.name
+
+    def check_platform(self, platform: Platform) -> None:
+        """Make sure that programs for another machine can run here.
+
+        Raises: PlatformMismatchError.
+        """
+        self._sandbox.check_platform(platform)
+
+    def run(self, command: Command, mount: Mount, output: Callable[[bytes], None]) -> CommandResult:
+        """Run ``command`` in what can be had here.
+
+        Raises: SandboxError that says why there is neither, or why the command cannot be started.
+        """
+
+        def heard(data: bytes) -> None:
+            # The sandbox stands: it comes before the command's first word.
+            self._say_once(SANDBOXED)
+            output(data)
+
+        if self._chosen is not self._sandbox:
+            return self._chosen.run(command, mount, output)
+        try:
+            result = self._sandbox.run(command, mount, heard)
+        except SandboxError as error:
+            if not self._sandbox.is_impossible:
+                raise
+            self._chosen = self._other(error)
+            return self._chosen.run(command, mount, output)
+        self._say_once(SANDBOXED)
+        return result
+
+    def _other(self, error: SandboxError) -> CommandRunner:
+        from kubeimage.run.landlock import why_not
+
+        complaint = why_not()
+        if complaint is not None:
+            raise SandboxError(f"{error.message}; and {complaint}", hint=error.hint)
+        self._say_once(f"{_thin_walls()}; {error.message}")
+        return self._landlock()
+
+    def _say_once(self, text: str) -> None:
+        with self._lock:
+            said, self._said = self._said, True
+        if not said:
+            self._say(text)
+
+
+def _thin_walls() -> str:
+    from kubeimage.run.landlock import left_open
+
+    return (
+        "RUN is walled by Landlock (--isolation=landlock), on a copy of its root filesystem at no fixed path, with "
+        f"$TMPDIR for /tmp: it shares this machine's processes and network, {left_open()}"
+    )
+
+
+def _sandbox(places: Sequence[str]) -> SandboxRunner:
     from kubeimage.run.sandbox import SandboxRunner
 
-    return SandboxRunner()
+    return SandboxRunner(run_paths=places)
+
+
+def _landlock(places: Sequence[str]) -> LandlockRunner:
+    from kubeimage.run.landlock import LandlockRunner
+
+    return LandlockRunner(run_paths=places)
 
 
 def _plain() -> CommandRunner:

@@ -10,17 +10,17 @@ from kubeimage.image.platform import Platform
 from kubeimage.protocols.running import Command, CommandResult, Mount
 from kubeimage.run.environment import command_environment
 from kubeimage.run.foreign import check_platform
-from kubeimage.run.process import READY, keeper, run_to_end
+from kubeimage.run.inside import Plan
+from kubeimage.run.process import READY, run_inside
 
-_SHELL = 'cd -- "$1" && shift && unset OLDPWD && { ' + READY + 'exec /bin/sh -c "$1"; }'
+_SHELL = READY + 'exec /bin/sh -c "$1"'
 
 
 class PlainRunner:
     """Runs commands on the host as the user who builds.
 
     They see and may change all that the user may, and use the host's network, ``/tmp`` and home folder's neighbours.
-    What a command started is killed with it, unless that left its process group (as daemons do): such a process lives
-    on, and may go on writing to the rootfs.
+    What a command started is killed with it, daemons too.
     """
 
     name = "none"
@@ -46,6 +46,10 @@ class PlainRunner:
                 hint="leave out --network=none, or --isolation=none",
             )
         environment = command_environment(mount.rootfs, "/tmp", command.environment, self._host)  # noqa: S108
-        inside = ("/bin/sh", "-c", _SHELL, "kubeimage", mount.rootfs, command.script)
-        argv = (*mount.prefix, *keeper("0", inside))
-        return run_to_end(argv, environment, output, timeout=command.timeout)
+        plan = Plan(
+            argv=("/bin/sh", "-c", _SHELL, "kubeimage", command.script),
+            environment={**environment, "PWD": mount.rootfs},
+            directory=mount.rootfs,
+            supervised=True,
+        )
+        return run_inside(mount.prefix, plan, output, timeout=command.timeout)

@@ -9,27 +9,38 @@ A command that stands says so with a NUL byte; what came before it is what faile
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import selectors
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
 from kubeimage.errors import SandboxError
 from kubeimage.protocols.running import CommandResult
+from kubeimage.run import inside
+from kubeimage.run.environment import HOST_PATH
+from kubeimage.run.inside import Plan
+from kubeimage.run.keyring import with_keyring_of_its_own
 from kubeimage.run.tail import Tail
 
 # What a user's own mask is must not show in a layer.
 READY = "umask 022; printf '\\0'; "
 """What a shell says before it turns into the command, and how it makes all hosts alike."""
 
+NOT_STARTED = "the RUN could not be started"
+
 _PIECE = 1 << 16
 _SETUP_KEPT = 1 << 16
 _POLL = 0.02
 _GRACE = 5.0
 _LARGEST_ARGUMENT = 131_071
+# Low numbers may be taken by redirections of the shells on the way.
+_FIRST_DESCRIPTOR = 64
 # The input moves to 3 first, since a shell gives background commands none. What the shell itself says ("Killed") is
 # not the command's output.
 _KEEPER = 'exec 3<&0 2>/dev/null; { read -r _; kill -9 "$0"; } <&3 & (exec "$@" </dev/null 2>&1 3<&-); exit $?'
@@ -40,6 +51,59 @@ Output = Callable[[bytes], None]
 def keeper(everybody: str, command: Sequence[str]) -> tuple[str, ...]:
     """Give the argv of a keeper of ``command``; ``everybody`` is what its watch kills, as kill(1) wants it."""
     return ("/bin/sh", "-c", _KEEPER, everybody, *command)
+
+
+def run_inside(prefix: Sequence[str], plan: Plan, output: Output, *, timeout: float | None = None) -> CommandResult:
+    """Run what ``plan`` says, behind ``prefix``, by the interpreter that runs this.
+
+    Raises: SandboxError where it did not come to the command; whatever ``output`` raises.
+    """
+    refuse_long(plan.argv)
+    with handed_over(plan.to_json()) as descriptor:
+        argv = (*prefix, *own_interpreter(), inside.__file__, str(descriptor))
+        return run_to_end(argv, {"PATH": HOST_PATH}, output, timeout=timeout, pass_fds=(descriptor,))
+
+
+def own_interpreter() -> tuple[str, ...]:
+    """Return the argv of the interpreter that runs this, for a program that needs the standard library alone.
+
+    Raises: SandboxError where Python is a part of another program.
+    """
+    if not sys.executable:
+        raise SandboxError("a RUN without bubblewrap needs Python as a program of its own, and here it is none")
+    return (sys.executable, "-I", "-S")
+
+
+@contextmanager
+def handed_over(data: bytes) -> Iterator[int]:
+    """Keep ``data`` where a child can read it and other users do not see it, as some may be secret values of ARGs.
+
+    Raises: SandboxError where too many files are open.
+    """
+    try:
+        descriptor = _high_descriptor()
+    except OSError as error:
+        hint = "too many files are open, or may be; raise the limit with ulimit -n"
+        raise SandboxError(f"the sandbox's arguments cannot be handed over: {error.strerror}", hint=hint) from error
+    with open(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        file.seek(0)
+        yield descriptor
+
+
+def _high_descriptor() -> int:
+    memory = os.memfd_create("kubeimage", os.MFD_CLOEXEC)
+    try:
+        try:
+            return fcntl.fcntl(memory, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
+        except OSError as error:
+            # Fewer may be open than that.
+            if error.errno != errno.EINVAL:
+                raise
+            return fcntl.fcntl(memory, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR // 4)
+    finally:
+        os.close(memory)
 
 
 def run_to_end(
@@ -126,8 +190,8 @@ class _Talk:
 def _started(
     argv: Sequence[str], environment: Mapping[str, str], pass_fds: Sequence[int]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    try:
-        process = subprocess.Popen(
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             argv,
             env=dict(environment),
             cwd="/",
@@ -138,6 +202,9 @@ def _started(
             pass_fds=pass_fds,
             bufsize=0,
         )
+
+    try:
+        process = with_keyring_of_its_own(start)
     except OSError as error:
         raise _start_error(error, argv) from error
     try:
@@ -227,16 +294,24 @@ def _status(process: subprocess.Popen[bytes]) -> int:
     return 128 - status if status - 128 in signal.valid_signals() else status
 
 
-def _start_error(error: OSError, argv: Sequence[str]) -> SandboxError:
+def refuse_long(argv: Sequence[str]) -> None:
+    """Refuse a command whose text no process can get.
+
+    Raises: SandboxError.
+    """
     longest = max(len(os.fsencode(argument)) for argument in argv)
     if longest > _LARGEST_ARGUMENT:
-        return SandboxError(
+        raise SandboxError(
             f"the RUN's text is {longest} bytes long, and the system hands over {_LARGEST_ARGUMENT} at most",
             hint="put it into a file of the context, COPY that, and RUN it",
         )
+
+
+def _start_error(error: OSError, argv: Sequence[str]) -> SandboxError:
+    refuse_long(argv)
     return SandboxError(f"cannot start {argv[0]!r}: {error.strerror}")
 
 
 def _complaint(setup: bytes, status: int) -> str:
     lines = [line.strip() for line in setup.decode("utf-8", "replace").splitlines() if line.strip()]
-    return f"the RUN could not be started: {lines[0] if lines else f'ended with status {status}'}"
+    return f"{NOT_STARTED}: {lines[0] if lines else f'ended with status {status}'}"

@@ -16,6 +16,7 @@ from typing import Literal
 
 from kubeimage.errors import DigestFormatError
 from kubeimage.image.digest import Digest
+from kubeimage.namespaces import keeps_trusted_xattrs
 from kubeimage.store.failures import store_error, translated
 from kubeimage.store.layers import DirectoryLayerStore
 from kubeimage.store.layout import Layout
@@ -85,7 +86,7 @@ class DirectorySnapshotStore:
 
 def default_form() -> Form:
     """Give the form that this process's mounts understand."""
-    return "trusted" if os.geteuid() == 0 else "user"
+    return "trusted" if keeps_trusted_xattrs() else "user"
 
 
 def unpack_layer(layers: DirectoryLayerStore, diff_id: Digest, path: str, form: Form) -> None:

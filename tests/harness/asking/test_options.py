@@ -90,7 +90,7 @@ def test_an_unknown_backend_is_a_usage_error_in_both_forms(project: WriteProject
         ("kubefile_max_layers = 'many'", "ERROR: *kubefile?max?layers*many*"),
         ("kubefile_max_size = 'big'", "ERROR: --kubefile-max-size=big: it takes a number of bytes, *"),
         ("kubefile_min_efficiency = '2'", "ERROR: --kubefile-min-efficiency=2: it takes a number from 0 to 1, *"),
-        ("kubefile_isolation = 'jail'", "ERROR: kubefile_isolation = jail: it is one of auto, sandbox, none"),
+        ("kubefile_isolation = 'jail'", "ERROR: kubefile_isolation = jail: it is one of auto, sandbox, landlock, none"),
         ("kubefile_strict_lint = 'often'", "ERROR: kubefile_strict_lint: *often*"),
         ("kubefile_allow_lint = ['W1']", "ERROR: --kubefile-allow-lint=W1: there is no such advice, but W01, *"),
         ("kubefile_context = 'nowhere'", "ERROR: --kubefile-context=nowhere: */nowhere does not exist"),

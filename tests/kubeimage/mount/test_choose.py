@@ -107,4 +107,4 @@ def test_where_mounting_is_refused_auto_copies(snapshots: FolderSnapshots, tmp_p
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
 
-    assert "--mount=copy): overlay mounts do not work here: unshare: " in done.stdout
+    assert "--mount=copy): overlay mounts do not work here: user.max_user_namespaces is 0 here\n" in done.stdout

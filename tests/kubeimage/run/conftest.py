@@ -1,5 +1,6 @@
 """Mounts for commands to run on."""
 
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,12 @@ class Talker:
 
     def _hear(self, data: bytes) -> None:
         self.said += data
+
+
+@pytest.fixture
+def mark() -> str:
+    """Return a number of seconds that no other process of this machine sleeps."""
+    return str(10_000 + random.SystemRandom().randrange(10**9))
 
 
 @pytest.fixture
