@@ -137,7 +137,7 @@ def open_backends(
             index = StatIndex(os.path.join(folder, "contexts"), context, notice=notice)
             if writes:
                 stack.callback(lambda: index.save() if store.is_there else None)
-            return ContextCollector(context, stat_index=index)
+            return ContextCollector(context, stat_index=index, store=root)
 
         yield Backends(
             layers=store.layers,

@@ -16,6 +16,7 @@ from kubeimage.api.backends import Backends
 from kubeimage.builder.events import Observer
 from kubeimage.builder.executor import BuildResult, Parts, check_runs, execute
 from kubeimage.builder.plan import SCRATCH, BuildOptions, BuildPlan, make_plan
+from kubeimage.disk.smallfile import is_within, read_small
 from kubeimage.errors import (
     BaseImageError,
     ContextNotFoundError,
@@ -44,8 +45,7 @@ def read_kubefile(path: str) -> Kubefile:
     Raises: KubefileError with all its errors; UsageError where there is no readable file.
     """
     try:
-        with open(path, "rb") as stream:
-            data = stream.read()
+        data = read_small(path)
     except FileNotFoundError:
         raise UsageError(f"no Kubefile at {path!r}", hint="name it with -f, or put it into the context") from None
     except IsADirectoryError:
@@ -66,6 +66,8 @@ def find_kubefile(context: str) -> str:
     for name in KUBEFILE_NAMES:
         path = os.path.join(context, name)
         if os.path.lexists(path):
+            if not is_within(path, context):
+                raise UsageError(f"{path!r} leads out of the build context", hint="name the file itself with -f")
             return path
     raise UsageError(f"no Kubefile in {context!r}", hint="name the file itself")
 

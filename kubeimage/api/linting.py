@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from kubeimage import errors
 from kubeimage.api.building import KUBEFILE_NAMES, BuildOptions
+from kubeimage.disk.smallfile import read_small
 from kubeimage.errors import Diagnostic, UsageError
 from kubeimage.kubefile import CODES
 from kubeimage.kubefile.codes import Advice
@@ -102,8 +103,7 @@ def is_kubefile_name(name: str) -> bool:
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb") as stream:
-            return stream.read()
+        return read_small(path)
     except OSError as error:
         raise UsageError(f"cannot read the Kubefile {path!r}: {error.strerror}") from error
 

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 from kubeimage.discovery.references import Choice, parse_ignore_file, parse_image
 from kubeimage.discovery.search import Guesses, Search, Values
+from kubeimage.disk.smallfile import read_small
 from kubeimage.errors import UsageError
 
 IGNORE_FILES = (".imageignore", ".sealignore")
+_LARGEST_VALUES = 16 << 20
 
 
 def read_search(
@@ -58,8 +60,7 @@ def _read_values(text: str) -> Values:
     if not equals:
         chart, path = "", text
     try:
-        with open(path, "rb") as stream:
-            return Values(chart or None, path, stream.read())
+        return Values(chart or None, path, read_small(path, most=_LARGEST_VALUES))
     except OSError as error:
         raise UsageError(f"--values: cannot read {path!r}: {error.strerror}") from error
 
@@ -73,8 +74,7 @@ def _read_ignore_files(context: str | None) -> tuple[str, ...]:
 
 def _read_ignore_file(path: str) -> tuple[str, ...]:
     try:
-        with open(path, encoding="utf-8") as stream:
-            text = stream.read()
+        text = read_small(path, within=os.path.dirname(path)).decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return ()
     except (OSError, UnicodeDecodeError) as error:

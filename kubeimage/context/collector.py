@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 
 from kubeimage.context.ignore import IGNORE_FILE, NO_RULES, IgnoreRules
 from kubeimage.context.names import auth_list_warnings, secret_warnings
-from kubeimage.context.placement import directories_above, filled_directory, merge, place
+from kubeimage.context.placement import Match, directories_above, filled_directory, merge, place
 from kubeimage.context.reading import ContentHasher, unreadable
 from kubeimage.context.sources import SourceFinder
 from kubeimage.context.statindex import StatIndex
 from kubeimage.context.walk import DiskTree, Walk
-from kubeimage.errors import ContextNotFoundError, UnsupportedSourceError
+from kubeimage.disk.smallfile import is_within, read_small
+from kubeimage.errors import ContextError, ContextNotFoundError, SourceNotFoundError, UnsupportedSourceError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, FileIdentity, Kind, with_digest
 from kubeimage.protocols.context import Collected, CopyRequest
@@ -28,8 +29,18 @@ class ContextCollector:
     the index saves it when the build ends.
     """
 
-    def __init__(self, context: str, *, stat_index: StatIndex | None = None, digester: Digester | None = None) -> None:
-        self._tree = DiskTree(_real_folder(context), context)
+    def __init__(
+        self,
+        context: str,
+        *,
+        stat_index: StatIndex | None = None,
+        digester: Digester | None = None,
+        store: str | None = None,
+    ) -> None:
+        """Collect from the folder ``context``; ``store`` is where the store is, no byte of which is copied."""
+        folder = _real_folder(context)
+        self._store_around = store if store is not None and is_within(folder, store) else None
+        self._tree = DiskTree(folder, context, hidden=_inside(folder, store) if store is not None else None)
         self._index = stat_index
         self._digest = digester or ContentHasher().digest
 
@@ -39,15 +50,32 @@ class ContextCollector:
         Raises: SourceNotFoundError, SourceEscapeError, UnsupportedSourceError, UnreadableSourceError,
                 ContextChangedError, DestinationError.
         """
+        if self._store_around is not None:
+            raise ContextError(
+                f"the build context {self._tree.label!r} lies in the store {self._store_around!r}",
+                hint="keep them apart: --root names another place for the store",
+            )
         rules = self._read_rules()
         finder = SourceFinder(self._tree, rules)
-        matches = [match for source in request.sources for match in finder.find(source)]
+        matches = [match for source in request.sources for match in self._find(finder, source)]
         walk = Walk(self._tree, rules, request)
         placements = place(matches, request)
         entries = merge([walk.collect(placement) for placement in placements])
         warnings = [*auth_list_warnings([*finder.auth_lists, *walk.auth_lists]), *secret_warnings(walk.secrets)]
+        if self._tree.met_hidden:
+            warnings.append(f"{self._tree.hidden!r} is the store: it stays out of the layer")
         into = filled_directory(request, placements, entries)
         return Collected(entries, directories_above(placements), tuple(dict.fromkeys(warnings)), into)
+
+    def _find(self, finder: SourceFinder, source: str) -> list[Match]:
+        try:
+            return finder.find(source)
+        except SourceNotFoundError as error:
+            if not self._tree.met_hidden:
+                raise
+            raise SourceNotFoundError(
+                error.message, hint=f"{self._tree.hidden!r} is the store, and no layer has any of it"
+            ) from error
 
     def with_digests(self, entries: Sequence[Entry]) -> list[Entry]:
         """Give ``entries`` with the ``digest`` of every FILE, reading only what is not known from before.
@@ -97,14 +125,19 @@ class ContextCollector:
         """Read the ``.kubeignore`` of now: it is small, and a build may be one of many."""
         path = self._tree.absolute(IGNORE_FILE)
         try:
-            with open(path, encoding="utf-8") as stream:
-                return IgnoreRules.parse(stream.read())
+            return IgnoreRules.parse(read_small(path, within=self._tree.absolute("")).decode("utf-8"))
         except FileNotFoundError:
             return NO_RULES
         except UnicodeDecodeError as error:
             raise UnsupportedSourceError(f"{path!r} is not UTF-8: {error.reason} at byte {error.start}") from error
         except OSError as error:
             raise unreadable(IGNORE_FILE, error) from error
+
+
+def _inside(folder: str, store: str) -> str | None:
+    """Return where the store is below the context, None where it is elsewhere."""
+    real = os.path.realpath(store)
+    return os.path.relpath(real, folder) if real != folder and is_within(real, folder) else None
 
 
 def _real_folder(context: str) -> str:

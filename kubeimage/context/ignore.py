@@ -92,16 +92,29 @@ def _trim(line: str) -> str:
 
 
 def _regex(pattern: str) -> str | None:
-    """Translate a pattern for a whole path; ``**`` stands for any number of folders."""
+    """Translate a pattern for a whole path; ``**`` stands for any number of folders.
+
+    What stands between two ``**`` has so many names, so its first place is as good as any: an atomic group says so, and
+    no pattern takes more than a look at each name of a path for each of its own.
+    """
+    runs: list[list[str]] = [[]]
     parts = pattern.removeprefix("/").split("/")
-    pieces = []
-    for part in parts[:-1]:
+    for part in parts:
         piece = name_regex(part)
         if piece is None:
             return None
-        pieces.append("(?:.*/)?" if _any_depth(part) else piece + "/")
-    last = ".*" if _any_depth(parts[-1]) else name_regex(parts[-1])
-    return None if last is None else "(?s:" + "".join(pieces) + last + ")"
+        if _any_depth(part):
+            runs.append([])
+        else:
+            runs[-1].append(piece)
+    first, *later = runs
+    if not later:
+        return f"(?s:{'/'.join(first)})"
+    ahead = "".join(f"{piece}/" for piece in first)
+    middle = "".join(f"(?>(?:[^/]+/)*?{''.join(f'{piece}/' for piece in run)})" for run in later[:-1] if run)
+    # At the end of a pattern, it is all that stands in the folder.
+    last = f"(?:[^/]+/)*{'/'.join(later[-1])}" if later[-1] else ".*"
+    return f"(?s:{ahead}{middle}{last})"
 
 
 def _any_depth(part: str) -> bool:

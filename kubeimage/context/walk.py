@@ -29,8 +29,11 @@ _IS_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 class DiskTree:
     """The build context in a directory."""
 
-    def __init__(self, root: str, label: str) -> None:
+    def __init__(self, root: str, label: str, *, hidden: str | None = None) -> None:
+        """Show all but the folder ``hidden``, a path relative to ``root``; ``met_hidden`` says whether it was met."""
         self.label = label
+        self.hidden = hidden
+        self.met_hidden = False
         self._prefix = root if root.endswith("/") else root + "/"
 
     def absolute(self, path: str) -> str:
@@ -43,6 +46,8 @@ class DiskTree:
 
     def look(self, path: str) -> Node | None:
         """Say what stands at ``path``, its last part not followed."""
+        if self._is_hidden(path):
+            return None
         absolute = self.absolute(path)
         try:
             mode = os.lstat(absolute).st_mode
@@ -57,9 +62,17 @@ class DiskTree:
     def names(self, path: str) -> list[str]:
         """List the directory ``path``."""
         try:
-            return os.listdir(self.absolute(path))
+            names = os.listdir(self.absolute(path))
         except OSError as error:
             raise unreadable(path or self.label, error) from error
+        if self.hidden is None:
+            return names
+        return [name for name in names if not self._is_hidden(f"{path}/{name}" if path else name)]
+
+    def _is_hidden(self, path: str) -> bool:
+        hidden = self.hidden is not None and (path == self.hidden or path.startswith(f"{self.hidden}/"))
+        self.met_hidden |= hidden
+        return hidden
 
 
 class Walk:
@@ -123,10 +136,7 @@ class Walk:
 
     def _children(self, folder: str) -> tuple[Iterator[str], bool, str]:
         """List ``folder`` by name, and say whether nothing in it needs a second look, and what its names follow."""
-        try:
-            names = sorted(os.listdir(folder))
-        except OSError as error:
-            raise unreadable(self._tree.relative(folder) or self._tree.label, error) from error
+        names = sorted(self._tree.names(self._tree.relative(folder)))
         return iter(names), not self._rules and are_plain(names), folder if folder.endswith("/") else folder + "/"
 
     def _is_left_out(self, path: str, *, is_directory: bool) -> bool:

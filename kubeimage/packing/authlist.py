@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from kubeimage.discovery.documents import Node, iter_documents
 from kubeimage.discovery.references import parse_image
+from kubeimage.disk.smallfile import read_small
 from kubeimage.errors import CredentialsError, ReferenceFormatError
 from kubeimage.image.reference import Reference
 from kubeimage.registry.credentials import Credentials, CredentialStore
@@ -63,8 +64,7 @@ def read_auth_list(context: str) -> tuple[Section, ...]:
     """
     path = os.path.join(context, FILE)
     try:
-        with open(path, "rb") as stream:
-            text = stream.read().decode("utf-8")
+        text = read_small(path, within=context).decode("utf-8")
     except FileNotFoundError:
         return ()
     except UnicodeDecodeError:

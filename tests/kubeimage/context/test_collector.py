@@ -17,7 +17,9 @@ from harness.fakes.context import Directory, File, Files, HardLink, Symlink, wri
 from kubeimage.context import ContextCollector, StatIndex
 from kubeimage.errors import (
     ContextChangedError,
+    ContextError,
     ContextNotFoundError,
+    SourceNotFoundError,
     UnreadableSourceError,
     UnsupportedSourceError,
 )
@@ -461,3 +463,52 @@ def test_all_of_it_works_on_a_fake_filesystem(fs: FakeFilesystem) -> None:
         "link": "etc/a",
     }
     assert os.path.exists(index.path)
+
+
+PLACES = ["store", "a/store", ".store", "a/b/c"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("source", [".", "*", "a", "a/*", "[a-z.]*"])
+def test_the_store_never_enters_a_layer(tmp_path: Path, place: str, source: str) -> None:
+    for path in ("a/f", "f", f"{place}/blobs/sha256/1", f"{place}/cache/keys/2"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path)
+    everything = ContextCollector(str(tmp_path)).collect(CopyRequest((source,), "x"))
+
+    found = ContextCollector(str(tmp_path), store=str(tmp_path / place)).collect(CopyRequest((source,), "x"))
+
+    shutil.rmtree(tmp_path / place)
+    assert found.entries == ContextCollector(str(tmp_path)).collect(CopyRequest((source,), "x")).entries
+    assert bool(found.warnings) == (len(found.entries) < len(everything.entries))
+    assert all(repr(place) in warning for warning in found.warnings)
+
+
+def test_a_store_behind_a_symlink_stays_out_as_well(tmp_path: Path) -> None:
+    (tmp_path / "context/real").mkdir(parents=True)
+    (tmp_path / "context/real/blob").write_text("1")
+    (tmp_path / "link").symlink_to("context/real")
+
+    collector = ContextCollector(str(tmp_path / "context"), store=str(tmp_path / "link"))
+
+    assert collector.collect(ALL).entries == []
+    with pytest.raises(SourceNotFoundError) as caught:
+        collector.collect(CopyRequest(("real/blob",), "x"))
+    assert "is the store" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("inside", ["", "blobs", "a/b"])
+def test_a_context_inside_the_store_is_refused(tmp_path: Path, inside: str) -> None:
+    (tmp_path / inside).mkdir(parents=True, exist_ok=True)
+
+    with pytest.raises(ContextError, match="lies in the store"):
+        ContextCollector(str(tmp_path / inside), store=str(tmp_path)).collect(ALL)
+
+
+@pytest.mark.parametrize("target", ["/dev/zero", "/etc/passwd", "../rules"])
+def test_rules_that_lie_elsewhere_are_not_read(context: Path, target: str) -> None:
+    (context.parent / "rules").write_text("*")
+    (context / ".kubeignore").symlink_to(target)
+
+    with pytest.raises(ContextError, match="leads out"):
+        ContextCollector(str(context)).collect(ALL)

@@ -1,5 +1,6 @@
 """The lines of a .kubeignore, as gitignore(5) describes them."""
 
+import functools
 import os
 import subprocess
 import tempfile
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubeimage.context.ignore import NO_RULES, IgnoreRules
+from kubeimage.context.wildcards import compile_name
 
 
 def leaves_out(text: str, path: str) -> bool:
@@ -101,11 +103,48 @@ LINES = st.tuples(
 ).map("".join)
 
 
+DEEP_LINES = st.lists(PIECES | st.just("**"), min_size=1, max_size=9).map("/".join)
+DEEP_PATHS = st.lists(NAMES, min_size=1, max_size=9).map("/".join)
+
+
+@given(line=DEEP_LINES, path=DEEP_PATHS)
+def test_any_depth_means_what_going_through_all_depths_finds(line: str, path: str) -> None:
+    rules = IgnoreRules.parse(f"/{line}")
+
+    expected = matches(tuple(line.split("/")), tuple(path.split("/")))
+
+    assert bool(rules.leaves_out(path, is_directory=False)) == expected
+
+
+@functools.cache
+def matches(parts: tuple[str, ...], names: tuple[str, ...]) -> bool:
+    """The slow truth: each ``**`` is tried with no name, and with one more."""
+    if not parts:
+        return not names
+    if len(parts[0]) > 1 and not parts[0].strip("*"):
+        if len(parts) == 1:
+            return bool(names)
+        return matches(parts[1:], names) or bool(names and matches(parts, names[1:]))
+    compiled = compile_name(parts[0])
+    return bool(names and compiled and compiled.fullmatch(names[0]) and matches(parts[1:], names[1:]))
+
+
+ENDLESS = ["**/" * 60 + "zz", "**/a/" * 60 + "zz", "**/*a*/" * 60 + "**/zz", "a/**/" * 40 + "**/a/zz", "**/**a**/" * 40]
+
+
+@pytest.mark.parametrize("line", ENDLESS, ids=lambda line: line[:12])
+def test_no_rule_takes_longer_than_its_names_times_the_path_s(line: str) -> None:
+    # With one more try for each name of the path, this would not end in the life of a machine.
+    rules = IgnoreRules.parse(line)
+
+    assert rules.leaves_out("a/" * 400 + "b", is_directory=False) is None
+
+
 @pytest.mark.needs("git")
 @settings(max_examples=25)
 @given(
     paths=st.sets(st.lists(NAMES, min_size=1, max_size=4).map("/".join), min_size=1, max_size=8),
-    lines=st.lists(LINES, min_size=1, max_size=4),
+    lines=st.lists(LINES | DEEP_LINES, min_size=1, max_size=4),
 )
 def test_git_itself_agrees(paths: set[str], lines: list[str]) -> None:
     text = "\n".join(lines) + "\n"
