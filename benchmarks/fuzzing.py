@@ -22,8 +22,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from harness import model
 from harness.cases.kubefs import KubeFs
+from harness.cases.modelled import put_image
 from harness.model.build import BASE_NAME
-from harness.stateful.agreement import build_project, project_backends, put_image
+from harness.stateful.agreement import build_project, project_backends
 from harness.strategies import Project, projects
 from harness.trees import write_tree
 from kubeimage.api.backends import Backends, open_backends
@@ -75,7 +76,7 @@ def rate(work: Sequence[Callable[[], object]]) -> float:
 def with_base(project: Project, backends: Backends) -> Backends:
     """Put the base of a project into its store."""
     if project.base is not None:
-        put_image(project.base, backends, Reference.parse(BASE_NAME))
+        put_image(project.base, backends, [Reference.parse(BASE_NAME)])
     return backends
 
 

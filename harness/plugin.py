@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import fixtures
-from harness.asking.arguments import Openings, add_kubefiles
+from harness.asking.arguments import Openings, add_kubefiles, named_below
 from harness.asking.kubefiles import is_kubefile_name
 from harness.asking.options import EMPTY, Settings, add_options
 from harness.asking.settings import read_settings
@@ -38,7 +38,7 @@ from harness.fixtures import (
     power_cuts,
 )
 from harness.items import hookspecs
-from harness.run import KNOWN_CHECKS, SETTINGS, remove_workshop, shown_path
+from harness.run import KNOWN_CHECKS, NAMED, SETTINGS, remove_workshop, shown_path
 
 if TYPE_CHECKING:
     from harness.items.collector import KubefileFile
@@ -63,6 +63,7 @@ __all__ = [
 _CASE_FIXTURE = "_kubefile_case"
 _OPENINGS = pytest.StashKey[Openings]()
 _COLLECTED = pytest.StashKey[set[str]]()
+_ARGUMENTS = pytest.StashKey[tuple[str, ...]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -82,14 +83,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SETTINGS] = settings
     config.stash[_COLLECTED] = set()
     config.stash[KNOWN_CHECKS] = {}
-    config.stash[_OPENINGS] = add_kubefiles(config, settings.kubefiles, only=settings.only)
+    config.stash[NAMED] = named = named_below(config)
+    kubefiles = tuple(dict.fromkeys((*settings.kubefiles, *named)))
+    config.stash[_OPENINGS] = add_kubefiles(config, kubefiles, only=settings.only)
+    config.stash[_ARGUMENTS] = tuple(config.args)
+    if settings.bases or settings.sarif is not None or _is_about_kubefiles(config):
+        _claim_name()
+    _check_values(settings)
     if settings.sarif is not None and not hasattr(config, "workerinput"):
         from harness.items.findings import SarifLog
 
         config.pluginmanager.register(SarifLog(settings.sarif, os.getcwd()))
-    if settings.bases or _is_about_kubefiles(config):
-        _claim_name()
-    _check_values(settings)
 
 
 def _claim_name() -> None:
@@ -168,7 +172,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> KubefileFile | None:
     """Collect a Kubefile that was named, by option or as a test path."""
-    named = str(file_path) in parent.config.stash[SETTINGS].kubefiles
+    stash, path = parent.config.stash, str(file_path)
+    named = path in stash[SETTINGS].kubefiles or path in stash[NAMED]
     if not named and not (parent.session.isinitpath(file_path) and is_kubefile_name(file_path.name)):
         return None
     parent.config.stash[_COLLECTED].add(str(file_path))
@@ -180,7 +185,10 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> KubefileFi
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse to leave out a Kubefile that was named, as ``--ignore`` or a conftest.py would."""
     stash = session.config.stash
-    missing = [path for path in stash[SETTINGS].kubefiles if path not in stash[_COLLECTED]]
+    if stash[_ARGUMENTS] != tuple(session.config.args):
+        # Another plugin has chosen what to run, by what has changed for one.
+        return
+    missing = [path for path in (*stash[SETTINGS].kubefiles, *stash[NAMED]) if path not in stash[_COLLECTED]]
     if missing and not (session.shouldfail or session.shouldstop):
         raise pytest.UsageError(
             f"--kubefile: pytest does not collect {missing[0]}, though it is named: an option or a conftest.py of "

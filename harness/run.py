@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.cases.workshop import Workshop
 
 SETTINGS = pytest.StashKey[Settings]()
+NAMED = pytest.StashKey[dict[str, frozenset[str]]]()
 WORKSHOP = pytest.StashKey["Workshop"]()
 KNOWN_CHECKS = pytest.StashKey[dict[str, None]]()
 _CASES = pytest.StashKey["dict[Subject, Case]"]()

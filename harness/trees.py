@@ -209,10 +209,12 @@ def _read(place: str) -> File | Folder | Link | Fifo:
 def _opened(place: str) -> Iterator[None]:
     """Let its owner read what stands at a path, meanwhile."""
     mode = stat.S_IMODE(os.lstat(place).st_mode)
-    if os.geteuid() != 0:
+    wanted = os.R_OK | os.X_OK if os.path.isdir(place) else os.R_OK
+    closed = not os.access(place, wanted, effective_ids=True)
+    if closed:
         os.chmod(place, mode | 0o700)
     try:
         yield
     finally:
-        if os.geteuid() != 0:
+        if closed:
             os.chmod(place, mode)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from harness.asking.kubefiles import is_kubefile_name
+
 
 @dataclass
 class Openings:
@@ -67,6 +69,29 @@ def add_kubefiles(config: pytest.Config, kubefiles: tuple[str, ...], *, only: bo
             added.append(path)
     config.args[:] = [*tests, *added]
     return openings
+
+
+def named_below(config: pytest.Config) -> dict[str, frozenset[str]]:
+    """Return the Kubefiles that stand among the test paths beside a folder above them, each with the checks named.
+
+    pytest drops such a path from version 9 on, as it collects the folder anyway; but a Kubefile is collected because
+    it is named.
+    Shape: absolute paths; no checks are all of them.
+    """
+    here = str(config.invocation_params.dir)
+    folders, files = [], dict[str, list[str]]()
+    for argument in config.args:
+        text, _, check = argument.partition("::")
+        path = os.path.normpath(os.path.join(here, text))
+        if is_kubefile_name(os.path.basename(path)) and not os.path.isdir(path):
+            files.setdefault(path, []).append(check)
+        elif not check:
+            folders.append(path.rstrip(os.sep) + os.sep)
+    return {
+        path: frozenset() if "" in checks else frozenset(checks)
+        for path, checks in files.items()
+        if pytest.version_tuple >= (9,) and path.startswith(tuple(folders))
+    }
 
 
 def _between(start: str, path: str) -> Iterator[str]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from harness.asking.kubefiles import kubefile_in
+from harness.cases.modelled import put_image
 from harness.cases.standins import StandInImageStore, import_image
 from harness.cases.workshop import Workshop
 from harness.images.image import BuiltImage
+from harness.model import Image as ModelImage
 from harness.trees import Tree, write_tree
 from kubeimage.api.backends import Backends
 from kubeimage.api.building import BuildOptions, build_image, read_kubefile
@@ -18,6 +22,11 @@ from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import Kubefile, parse
 from kubeimage.protocols.running import CommandRunner, Mounter
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+    from harness.strategies import Project
 
 _Path = str | os.PathLike[str]
 
@@ -30,11 +39,11 @@ class KubeBuild:
 
     def __call__(
         self,
-        kubefile: _Path | Kubefile,
+        kubefile: _Path | Kubefile | Project,
         context: Tree | _Path | None = None,
         *,
         build_args: Mapping[str, str] | None = None,
-        base: BuiltImage | Tree | None = None,
+        base: BuiltImage | ModelImage | Tree | None = None,
         platform: str | Platform | None = None,
         labels: Mapping[str, str] | None = None,
         tag: str | None = None,
@@ -47,12 +56,20 @@ class KubeBuild:
     ) -> BuiltImage:
         """Build ``kubefile`` in ``context``, and give the image.
 
-        Shape:  ``kubefile`` is a path if it has no blank and no line end, a text otherwise. ``context`` is, for a text,
-                empty if it is not given; for a path, the folder of the Kubefile. ``base`` stands for whatever FROM
-                names. ``after`` is an image in whose store, with whose cache, the build goes on. ``backend`` is one of
+        Shape:  ``kubefile`` is a path if it has no blank and no line end, a text otherwise; or a project of
+                ``harness.strategies``, which brings context, base, build arguments and platform unless they are given.
+                ``context`` is, for a text, empty if it is not given; for a path, the folder of the Kubefile. ``base``
+                stands for whatever FROM names: a built image, one of ``harness.model``, or a tree. ``after`` is an
+                image in whose store, with whose cache, the build goes on. ``backend`` is one of
                 ``--kubefile-backend``'s.
-        Raises: what a build raises: any KubeimageError.
+        Raises: what a build raises: any KubeimageError. TypeError for a Kubefile or a base that is none of these.
         """
+        if is_project(kubefile):
+            context = kubefile.context if context is None else context
+            base = kubefile.base if base is None else base
+            build_args = kubefile.build_args if build_args is None else build_args
+            platform = kubefile.platform if platform is None else platform
+            kubefile = kubefile.kubefile
         parsed, folder = self._project(kubefile, context)
         options = BuildOptions(
             references=(Reference.parse(tag),) if tag else (),
@@ -75,6 +92,8 @@ class KubeBuild:
             return kubefile, self._context(context)
         if isinstance(kubefile, str) and (not kubefile or any(blank in kubefile for blank in " \t\n")):
             return parse(kubefile, file="Kubefile"), self._context(context)
+        if not isinstance(kubefile, str | os.PathLike):
+            raise TypeError(f"kube_build takes a text, a path, a Kubefile or a Project, not {kubefile!r}")
         path = os.fspath(kubefile)
         path = kubefile_in(path) or path
         own_folder = os.path.dirname(os.path.abspath(path))
@@ -87,8 +106,15 @@ class KubeBuild:
         write_tree(folder, context or {})
         return folder
 
-    def _with_base(self, backends: Backends, base: BuiltImage | Tree, platform: Platform) -> Backends:
-        image = self._import(base, backends) if isinstance(base, BuiltImage) else self._make(base, backends, platform)
+    def _with_base(self, backends: Backends, base: BuiltImage | ModelImage | Tree, platform: Platform) -> Backends:
+        if isinstance(base, BuiltImage):
+            image = self._import(base, backends)
+        elif isinstance(base, ModelImage):
+            image = put_image(base, backends)
+        elif isinstance(base, Mapping):
+            image = self._make(base, backends, platform)
+        else:
+            raise TypeError(f"base= takes a built image, an Image of harness.model or a tree, not {base!r}")
         return replace(backends, images=StandInImageStore(backends.images, lambda _reference, _platform: image))
 
     def _import(self, base: BuiltImage, backends: Backends) -> Image:
@@ -99,6 +125,12 @@ class KubeBuild:
     def _make(self, tree: Tree, backends: Backends, platform: Platform) -> Image:
         whole = parse("FROM scratch\nCOPY . .\n" if tree else "FROM scratch\n", file="(base)")
         return build_image(whole, self._context(tree), backends, options=BuildOptions(platform=platform)).image
+
+
+def is_project(kubefile: object) -> TypeIs[Project]:
+    """Whether it is a project of the strategies; whoever has one has imported them."""
+    strategies = sys.modules.get("harness.strategies.projects")
+    return strategies is not None and isinstance(kubefile, strategies.Project)
 
 
 def _with_fakes(backends: Backends, mounts: Mounter | None, runner: CommandRunner | None) -> Backends:

@@ -1,19 +1,22 @@
 """A copy of a build context that differs from it in all that must make no difference.
 
 Equal: names, content, permission bits, symlinks, hard links. Different: times, inodes, the order in which entries were
-made and, as root, the owner.
+made and, for who may give files away, the owner.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import stat
+import tempfile
 from dataclasses import dataclass, field
 
 # Neither is anybody's on purpose; what matters is that they are not the original's.
 _OTHER_OWNER = 12_345
 _OTHER_TIME_NS = 1_000_000_123_456_789
+_LOG = logging.getLogger("kubeimage.checks")
 
 
 def copy_context(
@@ -26,13 +29,33 @@ def copy_context(
     path of something that is not copied.
     """
     order = random.Random(seed)  # noqa: S311 - an order, not a secret
-    _Copy(order, disguised, leave_out).folder(source, target)
+    gives_away = _may_give_away(os.path.dirname(target))
+    if disguised and not gives_away:
+        _LOG.info("owner not varied: this user may not give files away")
+    _Copy(order, disguised, gives_away, leave_out).folder(source, target)
+
+
+def _may_give_away(folder: str) -> bool:
+    """Whether a file in ``folder`` can be made somebody else's and still be worked with.
+
+    Root can, unless it lacks the rights for it, as in a container of dropped capabilities or of one user id.
+    """
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        try:
+            os.chown(file.name, _OTHER_OWNER, _OTHER_OWNER)
+            os.chmod(file.name, 0o600)
+            os.utime(file.name, (0, 0))
+            with open(file.name, "rb"):
+                return True
+        except OSError:
+            return False
 
 
 @dataclass
 class _Copy:
     order: random.Random
     disguised: bool
+    gives_away: bool
     leave_out: str | None
     first_names: dict[tuple[int, int], str] = field(default_factory=dict)
 
@@ -76,7 +99,7 @@ class _Copy:
 
     def _finish(self, found: os.stat_result, target: str) -> None:
         # The owner first: chown clears the set-user-id bit.
-        if os.geteuid() == 0:
+        if self.gives_away:
             owner = (_OTHER_OWNER, _OTHER_OWNER) if self.disguised else (found.st_uid, found.st_gid)
             os.chown(target, *owner)
         os.chmod(target, stat.S_IMODE(found.st_mode))

@@ -31,7 +31,7 @@ _RUN_HINT = (
 def check_reproducible(case: Case) -> None:
     """Build again in another store, without the cache, from a copy of the context, and compare every digest.
 
-    The copy has other times, another order of directory entries and, as root, another owner.
+    The copy has other times, another order of directory entries and, where root may give files away, another owner.
     Raises: CheckFailedError that names the layer, its instruction and the paths that differ.
     """
     first = case.result

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from harness import model
+from harness.cases.modelled import entries_of
 from harness.fuzz.target import Target
 from harness.fuzz.written import read_tuple
 from harness.model.tree import DELETED, OPAQUE, WHITEOUT, Item, join, name_of, parent
-from harness.stateful.agreement import entries_of, read_layer
+from harness.stateful.agreement import read_layer
 from harness.strategies import hostile_tars, layers
 from harness.strategies.tars import LINKS, Member, Tar
 from harness.trees import Fifo, File, Folder, HardLink, Link, read_tree, write_tree

@@ -15,7 +15,7 @@ from harness.checks import Check
 from harness.items.catalogue import checks_of
 from harness.items.failures import save_failure
 from harness.items.report import failure_repr, report_text
-from harness.run import KNOWN_CHECKS, SETTINGS, case_of
+from harness.run import KNOWN_CHECKS, NAMED, SETTINGS, case_of
 from kubeimage.errors import Diagnostic
 
 
@@ -36,8 +36,9 @@ class KubefileFile(pytest.File):
         """Give an item for each check."""
         checks = checks_of(self.ihook, self.config)
         self.config.stash[KNOWN_CHECKS].update(dict.fromkeys(checks))
+        chosen = self.config.stash[NAMED].get(str(self.path)) or checks
         for name, check in checks.items():
-            if name not in self.config.stash[SETTINGS].skip:
+            if name in chosen and name not in self.config.stash[SETTINGS].skip:
                 yield CheckItem.from_parent(self, name=name, check=check)
 
     @property

@@ -51,6 +51,8 @@ def save_failure(folder: str, node_id: str, case: Case, text: str) -> str:
         _write(os.path.join(place, "report.txt"), f"{text}\n\nagain: {_command(case, node_id)}\n")
     except OSError as error:
         return f"not saved in {place}: {error.strerror or error}"
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not take the place of the failure
+        return f"not saved in {place}: {type(error).__name__}: {error}"
     return f"saved: {place}"
 
 

@@ -13,11 +13,12 @@ from dataclasses import replace
 from typing import BinaryIO, NamedTuple, TypedDict, Unpack
 
 from harness import model
+from harness.cases.modelled import put_image
 from harness.fakes import context as fakes
 from harness.fakes.context import MemoryContext
 from harness.images.backends import memory_backends
 from harness.model.build import BASE_NAME
-from harness.model.tree import OPAQUE, WHITEOUT, Item, join, name_of, parent
+from harness.model.tree import WHITEOUT, Item
 from harness.strategies.projects import Project
 from harness.trees import Content, Fifo, File, Folder, HardLink, Link
 from kubeimage.api.backends import Backends
@@ -25,11 +26,8 @@ from kubeimage.api.building import BuildOptions, BuildResult, build_image
 from kubeimage.builder.events import Observer
 from kubeimage.errors import KubeimageError
 from kubeimage.image.config import APPLICATION, Image
-from kubeimage.image.digest import Digest
-from kubeimage.image.document import Arguments, Commands, History, Layer
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
-from kubeimage.layer.entry import Entry, Kind, canonical_order
 from kubeimage.protocols.layers import LayerStore
 from kubeimage.protocols.watching import ignore
 
@@ -65,7 +63,7 @@ def build_project(project: Project, backends: Backends, context: str = "", **how
     Raises: KubeimageError.
     """
     if project.base is not None and how.get("with_base", True):
-        put_image(project.base, backends, Reference.parse(BASE_NAME))
+        put_image(project.base, backends, [Reference.parse(BASE_NAME)])
     options = BuildOptions(
         references=tuple(Reference.parse(name) for name in how.get("names", ())),
         build_args=project.build_args,
@@ -108,46 +106,6 @@ def _memory_item(content: Content) -> bytes | str | fakes.Item:
     if isinstance(content, Fifo):
         return fakes.Fifo(content.mode)
     return fakes.Directory() if content is None else content
-
-
-def put_image(image: model.Image, backends: Backends, reference: Reference) -> Digest:
-    """Put an image of the model into a store, under a name."""
-    stored = [backends.layers.put(entries_of(layer)) for layer in image.layers]
-    layers = [Layer(one.diff_id, one.size, *by) for one, by in zip(stored, image.made_by, strict=True)]
-    return backends.images.put(
-        Image(
-            Platform.parse(image.platform),
-            tuple(layers),
-            tuple(History(text, empty_layer=not made) for text, made in image.history),
-            Commands(image.parent_commands, image.commands),
-            Arguments(image.parent_arguments, image.arguments),
-            image.labels,
-            image_type=APPLICATION if image.is_application else "",
-        ),
-        (reference,),
-    )
-
-
-def entries_of(layer: model.Layer) -> list[Entry]:
-    """Give a layer of the model as the changeset that a store writes."""
-    return canonical_order(_entry(path, item) for path, item in layer.items())
-
-
-def _entry(path: str, item: Item) -> Entry:
-    name = name_of(path)
-    if name == OPAQUE:
-        return Entry(parent(path), Kind.OPAQUE, 0)
-    if name.startswith(WHITEOUT):
-        return Entry(join(parent(path), name.removeprefix(WHITEOUT)), Kind.WHITEOUT, 0)
-    if isinstance(item, File):
-        return Entry(path, Kind.FILE, item.mode, len(item.data), source=item.data)
-    if isinstance(item, Folder):
-        return Entry(path, Kind.DIRECTORY, item.mode)
-    if isinstance(item, Link):
-        return Entry(path, Kind.SYMLINK, 0o777, target=item.target)
-    if isinstance(item, Fifo):
-        return Entry(path, Kind.FIFO, item.mode)
-    return Entry(path, Kind.HARDLINK, 0o644, target=item.path)
 
 
 def read_image(image: Image, layers: LayerStore) -> model.Image:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
+from harness.cases.modelled import entries_of
 from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
 from harness.model import Layer
-from harness.stateful.agreement import entries_of
 from harness.strategies import layers
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.errors import KubeimageError

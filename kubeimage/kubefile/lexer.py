@@ -1,8 +1,9 @@
 r"""Bytes to text, and text to logical lines.
 
 A logical line is one or more physical lines. A line that ends in an odd number of ``\`` (blanks after it allowed) goes
-on in the next one; comment lines and blank lines are passed over everywhere, between continued lines too. The
-end of the file ends the last line, whatever it ends in. Joined lines keep their own leading blanks.
+on in the next one. Comment lines and blank lines are passed over everywhere, between continued lines too. The end of
+the file ends the last line, and a backslash that would go on in nothing is left out. Joined lines keep their own
+leading blanks.
 """
 
 from __future__ import annotations
@@ -70,7 +71,15 @@ def logical_lines(source: Source) -> Iterator[LogicalLine]:
             yield _join(source, [*pieces, (number, text)])
             pieces = []
     if pieces:
-        yield _join(source, pieces)
+        yield _ended(_join(source, pieces))
+
+
+def _ended(line: LogicalLine) -> LogicalLine:
+    r"""Take the backslashes off that the end of the file leaves with nothing to go on in: ``a \ \`` is ``a``."""
+    text = line.text.rstrip(BLANKS)
+    while ends_in_odd_backslash(text):
+        text = text[:-1].rstrip(BLANKS)
+    return line._replace(text=text)
 
 
 def _join(source: Source, pieces: Sequence[tuple[int, str]]) -> LogicalLine:

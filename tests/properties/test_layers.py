@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 
 from harness import model
+from harness.cases.modelled import entries_of
 from harness.fakes.stores import MemoryLayerStore
 from harness.model import Node
 from harness.model.tree import Item, diff, flatten, name_of, parent
-from harness.stateful.agreement import entries_of, read_layer
+from harness.stateful.agreement import read_layer
 from harness.strategies import base_images
 from harness.trees import Fifo, File, Folder, HardLink, Link, read_tree
 from kubeimage.image.digest import Digest

@@ -11,8 +11,9 @@ from typing import BinaryIO
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.cases.modelled import put_image
 from harness.model.build import BASE_NAME
-from harness.stateful.agreement import build_project, project_backends, put_image
+from harness.stateful.agreement import build_project, project_backends
 from harness.strategies import Edit, Project, projects
 from harness.trees import write_tree
 from kubeimage.api.backends import open_backends
@@ -56,7 +57,7 @@ def _build(project: Project, root: str, context: str, name: str, last: Project) 
     with open_backends(root, mount="copy") as backends:
         build_project(project, backends, context, names=(name,))
         if last.base is not None:
-            put_image(last.base, backends, Reference.parse(BASE_NAME))
+            put_image(last.base, backends, [Reference.parse(BASE_NAME)])
 
 
 @examples(0.3)
