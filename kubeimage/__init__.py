@@ -12,7 +12,15 @@ from kubeimage._version import __version__
 
 if TYPE_CHECKING:
     from kubeimage.api.airgap import Verification, images_of_context, images_of_image, verify_image
-    from kubeimage.api.archives import ArchiveFormat, BlobObserver, Loaded, Saved, load_images, save_image
+    from kubeimage.api.archives import (
+        ARCHIVE_FORMATS,
+        ArchiveFormat,
+        BlobObserver,
+        Loaded,
+        Saved,
+        load_images,
+        save_image,
+    )
     from kubeimage.api.backends import Access, Backends, Fetch, Packer, open_backends
     from kubeimage.api.building import build_image, find_base, find_kubefile, plan_build, preview_build, read_kubefile
     from kubeimage.api.comparing import Change, Difference, compare_images
@@ -27,7 +35,15 @@ if TYPE_CHECKING:
         list_images,
         parse_name,
     )
-    from kubeimage.api.linting import Linted, check_allowed, find_kubefiles, lint_bytes, lint_kubefile, lint_paths
+    from kubeimage.api.linting import (
+        Linted,
+        check_allowed,
+        find_kubefiles,
+        lint_bytes,
+        lint_kubefile,
+        lint_paths,
+        meanings,
+    )
     from kubeimage.api.merging import Merged, merge_images
     from kubeimage.api.platforms import PlatformsResult, build_platforms
     from kubeimage.api.searching import read_search
@@ -49,8 +65,8 @@ if TYPE_CHECKING:
     from kubeimage.builder.executor import BuildResult
     from kubeimage.builder.forecast import Forecast
     from kubeimage.builder.plan import BuildOptions, BuildPlan, Step
-    from kubeimage.discovery.findings import Findings
-    from kubeimage.discovery.search import PullImages, Search
+    from kubeimage.discovery.findings import Findings, Unreadable
+    from kubeimage.discovery.search import Guesses, PullImages, Search
     from kubeimage.errors import (
         ArchiveError,
         BaseImageError,
@@ -59,7 +75,6 @@ if TYPE_CHECKING:
         BuildArgError,
         BuildError,
         ChartError,
-        CheckError,
         CommandError,
         CommandTimeoutError,
         ContextChangedError,
@@ -138,6 +153,7 @@ if TYPE_CHECKING:
     from kubeimage.store.gc import GarbageReport
 
 __all__ = [
+    "ARCHIVE_FORMATS",
     "CODES",
     "Access",
     "ArchiveError",
@@ -161,7 +177,6 @@ __all__ = [
     "BuildStarted",
     "Change",
     "ChartError",
-    "CheckError",
     "Coding",
     "CommandError",
     "CommandRunner",
@@ -187,6 +202,7 @@ __all__ = [
     "Forecast",
     "Format",
     "GarbageReport",
+    "Guesses",
     "Image",
     "ImageName",
     "ImageNameError",
@@ -255,6 +271,7 @@ __all__ = [
     "TransferObserver",
     "TransferStarted",
     "TransferWarned",
+    "Unreadable",
     "UnreadableSourceError",
     "UnsupportedSourceError",
     "UsageError",
@@ -287,6 +304,7 @@ __all__ = [
     "load_images",
     "log_in",
     "log_out",
+    "meanings",
     "merge_images",
     "open_backends",
     "parse",
@@ -309,14 +327,14 @@ __all__ = [
 
 _HOMES = {
     "kubeimage.api.airgap": "Verification images_of_context images_of_image verify_image",
-    "kubeimage.api.archives": "ArchiveFormat BlobObserver Loaded Saved load_images save_image",
+    "kubeimage.api.archives": "ARCHIVE_FORMATS ArchiveFormat BlobObserver Loaded Saved load_images save_image",
     "kubeimage.api.backends": "Access Backends Fetch Packer open_backends",
     "kubeimage.api.building": "build_image find_base find_kubefile plan_build preview_build read_kubefile",
     "kubeimage.api.comparing": "Change Difference compare_images",
     "kubeimage.api.distribution": "log_in log_out plain_host pull_image push_image",
     "kubeimage.api.exporting": "Exported export_image",
     "kubeimage.api.finding": "ImageName PastStep find_image inspect_image list_history list_images parse_name",
-    "kubeimage.api.linting": "Linted check_allowed find_kubefiles lint_bytes lint_kubefile lint_paths",
+    "kubeimage.api.linting": "Linted check_allowed find_kubefiles lint_bytes lint_kubefile lint_paths meanings",
     "kubeimage.api.merging": "Merged merge_images",
     "kubeimage.api.platforms": "PlatformsResult build_platforms",
     "kubeimage.api.searching": "read_search",
@@ -328,8 +346,8 @@ _HOMES = {
     "kubeimage.builder.executor": "BuildResult",
     "kubeimage.builder.forecast": "Forecast",
     "kubeimage.builder.plan": "BuildOptions BuildPlan Step",
-    "kubeimage.discovery.findings": "Findings",
-    "kubeimage.discovery.search": "PullImages Search",
+    "kubeimage.discovery.findings": "Findings Unreadable",
+    "kubeimage.discovery.search": "Guesses PullImages Search",
     "kubeimage.image.config": "Image",
     "kubeimage.image.digest": "Digest",
     "kubeimage.image.document": "Layer",

@@ -31,7 +31,7 @@
     │   ├── LayerFormatError           E0601  1
     │   ├── PathEscapeError            E0602  1
     │   └── LayerTooLargeError         E0603  1
-    ├── ArchiveError                   E0800  1   a file that holds no image that can be loaded
+    ├── ArchiveError                   E0650  1   a file that holds no image that can be loaded
     ├── MountError                     E0700  1
     ├── CommandError                   E0710  1   a RUN that failed
     │   └── CommandTimeoutError        E0711  1
@@ -46,8 +46,9 @@
     │   ├── ChartError                 E0851  1   a chart that cannot be read or rendered
     │   ├── KubeVersionError           E0852  1   a chart for other versions of Kubernetes, or no version at all
     │   └── ImageNameError             E0853  1   texts where images are certainly named, and that are no names
-    ├── PackingError                   E0860  1   container images that cannot be packed, or are not whole
-    └── CheckError                     E0900  1   a harness check that does not hold
+    └── PackingError                   E0860  1   container images that cannot be packed, or are not whole
+
+The harness has one more, for a check that does not hold: ``harness.checks.CheckError``, E0900.
 
 Errors carry facts. Laying them out is the work of `kubeimage.report`.
 """
@@ -299,7 +300,7 @@ class LayerTooLargeError(LayerError):
 class ArchiveError(KubeimageError):
     """A file that is no archive of images, or one that is damaged."""
 
-    code = "E0800"
+    code = "E0650"
 
 
 class MountError(KubeimageError):
@@ -433,9 +434,3 @@ class PackingError(KubeimageError):
     """Container images that cannot be packed into an image, or are not whole in it."""
 
     code = "E0860"
-
-
-class CheckError(KubeimageError):
-    """A check of the harness that does not hold for a Kubefile."""
-
-    code = "E0900"

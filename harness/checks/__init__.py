@@ -12,6 +12,7 @@ from harness.asking.options import Settings
 from harness.cases.case import BUILD, PARSE, Case
 from harness.checks.basic import check_build, check_lint, check_parse
 from harness.checks.continuity import check_cache_continuity
+from harness.checks.failed import CheckError
 from harness.checks.inheritance import check_cmd_args_merge
 from harness.checks.leftovers import check_no_leaks
 from harness.checks.limit import check_layer_limit
@@ -49,4 +50,4 @@ def catalogue(settings: Settings) -> dict[str, Check]:
     return {**CHECKS, **asked}
 
 
-__all__ = ["CHECKS", "OF_A_SETTING", "Check", "catalogue"]
+__all__ = ["CHECKS", "OF_A_SETTING", "Check", "CheckError", "catalogue"]

@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 
 from harness.cases.case import Case
 from harness.cases.copies import copy_context
-from harness.checks.failed import CheckFailedError
+from harness.checks.failed import CheckError, CheckFailedError
 from kubeimage.api.backends import Backends
 from kubeimage.api.building import build_image, preview_build
 from kubeimage.builder.forecast import Forecast
 from kubeimage.builder.plan import Step
-from kubeimage.errors import CheckError
 from kubeimage.layer.entry import Entry, FileIdentity, Kind
 from kubeimage.protocols.context import SourceCollector
 

@@ -1,10 +1,16 @@
-"""The error of a check that has more to show than a line."""
+"""The errors of a check that does not hold."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kubeimage.errors import CheckError, Location
+from kubeimage.errors import KubeimageError, Location
+
+
+class CheckError(KubeimageError):
+    """A check that does not hold for a Kubefile."""
+
+    code = "E0900"
 
 
 class CheckFailedError(CheckError):

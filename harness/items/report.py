@@ -10,8 +10,8 @@ from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocat
 
 from harness.asking.warning import KubefileWarning
 from harness.cases.case import Case
-from harness.checks.failed import CheckFailedError
-from kubeimage.errors import CheckError, Diagnostic, KubeimageError, Location
+from harness.checks.failed import CheckError, CheckFailedError
+from kubeimage.errors import Diagnostic, KubeimageError, Location
 from kubeimage.report import format_diagnostics, format_error
 
 ReportInfo = tuple[os.PathLike[str] | str, int | None, str]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import click
 
-from kubeimage.api import linting as api
+from kubeimage.api.linting import Linted, check_allowed, lint_bytes, lint_paths, meanings
 from kubeimage.cli.diagnostics import render, width_of
 from kubeimage.cli.output import count, diagnostic_to_json, format_json, harmless
 from kubeimage.cli.session import common_options
@@ -49,7 +49,7 @@ def lint(
     elif stdin_filename is not None:
         raise UsageError("--stdin-filename goes with -, the Kubefile on standard input")
     else:
-        linted = list(api.lint_paths(wanted, context=context, allow=allow))
+        linted = list(lint_paths(wanted, context=context, allow=allow))
     findings = [one for file in linted for one in file.diagnostics]
     _show(findings, form)
     subject = linted[0].path if len(linted) == 1 else count(len(linted), "Kubefile")
@@ -58,18 +58,16 @@ def lint(
     return _status(findings, strict=strict)
 
 
-def _lint_standard_input(
-    paths: Sequence[str], name: str | None, context: str | None, allow: Sequence[str]
-) -> api.Linted:
+def _lint_standard_input(paths: Sequence[str], name: str | None, context: str | None, allow: Sequence[str]) -> Linted:
     if len(paths) > 1:
         raise UsageError("- stands for the one Kubefile on standard input, and no other path goes with it")
-    api.check_allowed(allow)
+    check_allowed(allow)
     file = name or "<stdin>"
     if context is None and name is not None:
         # An editor asks for a file in its folder; one that is still to be made has none.
         folder = os.path.dirname(name) or "."
         context = folder if os.path.isdir(folder) else None
-    return api.Linted(file, api.lint_bytes(sys.stdin.buffer.read(), file=file, context=context, allow=allow))
+    return Linted(file, lint_bytes(sys.stdin.buffer.read(), file=file, context=context, allow=allow))
 
 
 def _show(findings: Sequence[Diagnostic], form: str) -> None:
@@ -93,7 +91,7 @@ def _as_json(findings: Sequence[Diagnostic], form: str) -> object:
     if form == "sarif":
         from kubeimage.report.sarif import sarif_log
 
-        return sarif_log(findings, os.getcwd(), api.meanings())
+        return sarif_log(findings, os.getcwd(), meanings())
     return [diagnostic_to_json(finding) for finding in findings]
 
 

@@ -115,5 +115,5 @@ def test_what_went_wrong_is_said_without_a_traceback(saved: Program) -> None:
 
     assert "did you mean metrics:v1" in missing.stderr
     assert "no file 'nothing'" in nothing.stderr
-    assert "E0800" in text.stderr
+    assert "E0650" in text.stderr
     assert not (saved.folder / "x").exists()

@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 
 from harness.checks.continuity import check_cache_continuity
-from harness.checks.failed import CheckFailedError
+from harness.checks.failed import CheckError, CheckFailedError
 from harness.fakes.stores import MemoryBuildCache
 from harness.trees import Content, File, HardLink, Link
 from kubeimage.api.backends import Backends
 from kubeimage.context import ContextCollector
-from kubeimage.errors import CheckError
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.protocols.context import Collected, CopyRequest

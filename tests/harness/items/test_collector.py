@@ -322,7 +322,7 @@ def pytest_kubefile_checks(config):
             ["error[[]E0900[]]: a.txt is too large"],
         ),
         (
-            "from kubeimage.errors import CheckError; raise CheckError('no', hint='say yes')",
+            "from harness.checks import CheckError; raise CheckError('no', hint='say yes')",
             ["error[[]E0900[]]: no", "1 | FROM scratch", "hint: say yes"],
         ),
         ("assert False", ["error[[]E0900[]]: assert False", "  --> app/Kubefile:1:1", "1 | FROM scratch", "  | ^*"]),
