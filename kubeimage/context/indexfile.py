@@ -14,11 +14,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import struct
 import time
 from collections.abc import Callable
 
 _MAGIC = b"kubeimage context index 1 %s\n"
+_OF_ANOTHER_VERSION = re.compile(rb"kubeimage (stat|tree|context) index \d{1,9}( [a-z]+)?")
 _CHECKSUM_SIZE = hashlib.sha256().digest_size
 _LENGTH = struct.Struct("<I")
 _STALE_SECONDS = 3600
@@ -91,7 +93,7 @@ class IndexFile:
 
 
 def damaged_indexes(directory: str) -> list[str]:
-    """Give the paths of the files in ``directory`` that no build would believe."""
+    """Return the paths of the files in ``directory`` that are not as any version has written them."""
     found = []
     with contextlib.suppress(OSError):
         for name in sorted(os.listdir(directory)):
@@ -103,9 +105,17 @@ def damaged_indexes(directory: str) -> list[str]:
 
 
 def _is_whole(name: str, data: bytes) -> bool:
-    magic = _MAGIC % name.rpartition(".")[2].encode()
-    start = len(magic) + _CHECKSUM_SIZE
-    return data.startswith(magic) and data[len(magic) : start] == _checksum(memoryview(data)[start:])
+    """Whether a file is as some version wrote it: each has a line that says which, then the checksum of the rest.
+
+    What an earlier version remembers is of no use any more, and it is no damage.
+    """
+    line, _, rest = data.partition(b"\n")
+    if line.startswith(_MAGIC.partition(b"%")[0]):
+        kind = name.rpartition(".")[2].encode()
+        is_known = line + b"\n" == _MAGIC % kind
+    else:
+        is_known = _OF_ANOTHER_VERSION.fullmatch(line) is not None
+    return is_known and rest[:_CHECKSUM_SIZE] == _checksum(memoryview(rest)[_CHECKSUM_SIZE:])
 
 
 def _checksum(data: memoryview) -> bytes:
