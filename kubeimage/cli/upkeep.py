@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--repair", is_flag=True, help="Remove and rebuild what can be; a damaged image is not among that.")
+@click.option("--repair", is_flag=True, help="Rebuild what can be. An image that is damaged is lost.")
 @format_option
 @common_options
 @click.pass_obj
 def fsck(session: Session, *, repair: bool, form: str) -> int:
     """Verify every digest, size and reference of the store.
 
-    Exit status: 0 sound, or all repaired; 1 damaged.
+    Exit status: 0 sound, or all repaired; 1 damaged, or an image was lost in the repair.
     """
     with open_backends(session.root, access="look") as backends:
         findings = check_store(backends, repair=repair)
@@ -35,20 +35,22 @@ def fsck(session: Session, *, repair: bool, form: str) -> int:
     elif findings:
         click.echo("\n\n".join(_lay_out(finding) for finding in findings))
     click.echo(_sum_up(findings), err=True)
-    return int(any(finding.damage and not finding.repaired for finding in findings))
+    return int(any(finding.lost or (finding.damage and not finding.repaired) for finding in findings))
 
 
 def _lay_out(finding: Finding) -> str:
-    kind = "repaired" if finding.repaired else "damage" if finding.damage else "note"
+    kind = "lost" if finding.lost else "repaired" if finding.repaired else "damage" if finding.damage else "note"
     lines = [f"{kind}: {harmless(finding.what)}", f"  --> {harmless(finding.where)}"]
-    return "\n".join(lines if finding.repaired else [*lines, f"hint: {harmless(finding.advice)}"])
+    return "\n".join(lines if finding.repaired and not finding.lost else [*lines, f"hint: {harmless(finding.advice)}"])
 
 
 def _sum_up(findings: Sequence[Finding]) -> str:
     damaged = sum(finding.damage and not finding.repaired for finding in findings)
-    repaired = sum(finding.repaired for finding in findings)
-    notes = len(findings) - damaged - repaired
+    lost = sum(finding.lost for finding in findings)
+    repaired = sum(finding.repaired for finding in findings) - lost
+    notes = len(findings) - damaged - repaired - lost
     told = [f"{damaged} damaged" if damaged else "the store is sound"]
+    told += [f"{count(lost, 'image')} lost"] if lost else []
     told += [f"{repaired} repaired"] if repaired else []
     return ", ".join([*told, count(notes, "note")] if notes else told)
 

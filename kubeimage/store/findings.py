@@ -11,7 +11,8 @@ AGAIN = "run kubeimage fsck --repair"
 class Finding:
     """One thing that is not as it should be.
 
-    Shape: ``damage`` False for what merely takes room, or will be made again when it is needed.
+    Shape: ``damage`` False for what merely takes room, or will be made again when it is needed; ``lost`` where the
+           repair could only take an image away, so that its name is free again.
     """
 
     what: str
@@ -19,3 +20,4 @@ class Finding:
     advice: str
     damage: bool = True
     repaired: bool = False
+    lost: bool = False

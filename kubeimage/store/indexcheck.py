@@ -101,8 +101,10 @@ class IndexCheck:
     def _broken(self, entry: JsonObject, what: str, *, is_mended: bool) -> Finding:
         name = index.reference_of(entry) or entry.get("digest")
         remedy = "to write its entry again" if is_mended else "to take the name away, then build or load it again"
-        where = self._layout.index
-        return Finding(f"the image {name} is broken: {what}", where, f"{AGAIN} {remedy}", repaired=self._repair)
+        lost = self._repair and not is_mended
+        advice = "build or load it again" if lost else f"{AGAIN} {remedy}"
+        told = f"the image {name} is broken: {what}"
+        return Finding(told, self._layout.index, advice, repaired=self._repair, lost=lost)
 
     def _unusable(self, entry: JsonObject, why: str) -> Finding:
         """What an earlier kubeimage took in as it came, and this one refuses: nothing is lost, and nothing gained."""
