@@ -72,7 +72,7 @@ def find_obstacle() -> Obstacle | None:
     if _own_status("Seccomp", "0") == _SECCOMP_FILTER:
         where = "this container's" if _in_container() else "a"
         way_out = "start the container with --security-opt seccomp=unconfined (Kubernetes: seccompProfile Unconfined)"
-        return Obstacle(f"{where} seccomp filter refuses them", way_out)
+        return Obstacle(f"{where} seccomp filter refuses namespaces", way_out)
     if _is_chrooted():
         return Obstacle("this process runs in a chroot, where the kernel allows no user namespace", "leave the chroot")
     return None

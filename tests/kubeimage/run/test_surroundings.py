@@ -93,7 +93,7 @@ def test_a_run_works_behind_walls(place: Place, before: list[str], rules: tuple[
     ("before", "rules", "cause", "way_out"),
     [
         (locked_down(), (), "user.max_user_namespaces is 0 here", "sysctl user.max_user_namespaces=15000"),
-        ([], NAMESPACES, "seccomp filter refuses them", "--security-opt seccomp=unconfined"),
+        ([], NAMESPACES, "seccomp filter refuses namespaces", "--security-opt seccomp=unconfined"),
     ],
     ids=["a setting", "a filter"],
 )
