@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import BinaryIO, NamedTuple
 
@@ -14,6 +14,7 @@ from kubeimage.image.oci import MEDIA_TYPE_MANIFEST, Descriptor, Index
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry
+from kubeimage.layer.output import watched
 from kubeimage.layer.reader import iter_entries
 from kubeimage.layer.writer import write_layer
 from kubeimage.protocols.cache import CachedStep
@@ -31,10 +32,14 @@ class MemoryLayerStore:
         self.blobs: dict[Digest, bytes] = {}
         self._sound: dict[Digest, bytes] = {}
 
-    def put(self, changeset: Sequence[Entry]) -> StoredLayer:
+    def put(self, changeset: Sequence[Entry], *, watch: Callable[[int], None] | None = None) -> StoredLayer:
         """Keep ``changeset`` as a canonical tar."""
         pieces: list[bytes] = []
-        written = write_layer(changeset, lambda piece: pieces.append(bytes(piece)))
+
+        def keep(piece: bytes | memoryview) -> None:
+            pieces.append(bytes(piece))
+
+        written = write_layer(changeset, keep if watch is None else watched(keep, watch))
         self._keep(written.diff_id, pieces[0] if len(pieces) == 1 else b"".join(pieces))
         return StoredLayer(written.diff_id, written.size, written.digests)
 

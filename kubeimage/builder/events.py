@@ -50,6 +50,18 @@ class StepOutput:
 
 
 @dataclass(frozen=True)
+class StepProgress:
+    """Some of what a COPY brings is in its layer; another thread than the build's may tell it.
+
+    Units: ``done`` and ``total`` in bytes.
+    """
+
+    step: Step
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class StepFinished:
     """A step is done.
 
@@ -118,6 +130,7 @@ Event = (
     | PlatformStarted
     | StepStarted
     | StepOutput
+    | StepProgress
     | StepFinished
     | Warned
     | PackingStarted

@@ -21,6 +21,7 @@ from kubeimage.builder.events import (
     PackingStarted,
     StepFinished,
     StepOutput,
+    StepProgress,
     StepStarted,
     Warned,
 )
@@ -235,7 +236,13 @@ class _Build:
             if (found := cache.lookup(key)) is not None:
                 return self._hit(step, key, found)
         why = self._why_missed(key)
-        copied = steps.copy(collected, self.rootfs, self.parts.layers, mtime=step.mtime)
+        copied = steps.copy(
+            collected,
+            self.rootfs,
+            self.parts.layers,
+            mtime=step.mtime,
+            watch=lambda done, total: self.observe(StepProgress(step, done, total)),
+        )
         if key is None:
             collector.remember(copied.sources)
             key = self._copy_key(step, copied.sources)

@@ -20,6 +20,9 @@ from kubeimage.protocols.layers import LayerStore, StoredLayer
 from kubeimage.protocols.running import Command, CommandResult, CommandRunner, Mounter
 from kubeimage.values import dataclass
 
+_WORTH_TELLING = 4 << 20
+"""Bytes from which on a COPY tells how far it is."""
+
 
 @dataclass(frozen=True)
 class Made:
@@ -62,10 +65,18 @@ def _describe(entry: Entry) -> str:
     return f"{kind.value} {entry.mode:o}{times}{target}"
 
 
-def copy(collected: Collected, rootfs: Rootfs, layers: LayerStore, *, mtime: int = 0) -> Copied:
+def copy(
+    collected: Collected,
+    rootfs: Rootfs,
+    layers: LayerStore,
+    *,
+    mtime: int = 0,
+    watch: Callable[[int, int], None] | None = None,
+) -> Copied:
     """Write what a COPY brings as a layer; if all of it is there already, make nothing.
 
-    The tar is written in any case: reading the sources once is writing it.
+    The tar is written in any case: reading the sources once is writing it. ``watch`` is told now and then how many
+    bytes are written, and of how many; a small copy is over before anybody could look.
     Units:  ``mtime`` in seconds, of the directories that the destination implies.
     Raises: DestinationError where the destination runs through a file; ContextError.
     """
@@ -73,7 +84,9 @@ def copy(collected: Collected, rootfs: Rootfs, layers: LayerStore, *, mtime: int
     entries = [*parents, *landed]
     if not entries:
         return Copied(Made(None), ())
-    stored = layers.put(entries)
+    total = sum(entry.size for entry in entries)
+    tell = None if watch is None or total < _WORTH_TELLING else lambda done: watch(min(done, total), total)
+    stored = layers.put(entries, watch=tell)
     known = stored.digests.get
     landed_then = [with_digest(one, known(one.path)) for one in landed]
     sources = (

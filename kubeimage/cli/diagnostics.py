@@ -29,11 +29,14 @@ STYLES: dict[Role, dict[str, Any]] = {
 
 def width_of(stream: TextIO) -> int | None:
     """Return the columns of the terminal that ``stream`` leads to, None where it is no terminal."""
+    if not is_looked_at(stream):
+        return None
     try:
-        # One column stays free: some terminals break a line that is just full.
-        return os.get_terminal_size(stream.fileno()).columns - 1 if is_looked_at(stream) else None
+        columns = os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):
         return None
+    # Some terminals do not know. Of the others some break a line that is just full, so one column stays free.
+    return columns - 1 if columns > 0 else None
 
 
 def is_looked_at(stream: TextIO) -> bool:
@@ -43,8 +46,16 @@ def is_looked_at(stream: TextIO) -> bool:
 
 def render(lines: Iterable[Line], stream: TextIO) -> str:
     """Return laid-out lines for ``stream``, with nothing that a terminal would obey but colours."""
-    colours = is_looked_at(stream) and not os.environ.get("NO_COLOR")
+    colours = takes_colours(stream)
     return "\n".join(_render_line(line, colours=colours) for line in lines)
+
+
+def takes_colours(stream: TextIO) -> bool:
+    """Return whether somebody looks at ``stream`` who has not asked for no colours.
+
+    Source: no-color.org.
+    """
+    return is_looked_at(stream) and not os.environ.get("NO_COLOR")
 
 
 def _render_line(line: Line, *, colours: bool) -> str:

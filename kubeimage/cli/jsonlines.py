@@ -15,6 +15,7 @@ from kubeimage.builder.events import (
     PlatformStarted,
     StepFinished,
     StepOutput,
+    StepProgress,
     StepStarted,
     Warned,
 )
@@ -53,6 +54,9 @@ class JsonProgress:
                 self._tell("step_started", **_step_to_json(event.step))
             case StepOutput():
                 self._print(self._lines.feed(event.data))
+            case StepProgress():
+                # Who reads JSON is told of the step when it is done.
+                pass
             case StepFinished():
                 self._print(self._lines.finish())
                 self._running = None

@@ -1,111 +1,140 @@
-"""Progress on a terminal: the running step and its time, or blobs that travel, below a log of what has happened."""
+"""Progress on a terminal: a log of what has happened, and a window below it with what is going on.
+
+What is over at once needs no window, and does not wait for the library that draws one: a cached build is not slowed.
+"""
 
 from __future__ import annotations
 
-import time
+import sys
+import threading
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.spinner import Spinner
-from rich.table import Table
-from rich.text import Text
+import click
 
-from kubeimage.cli.diagnostics import STYLES
-from kubeimage.cli.output import format_size, harmless
+from kubeimage.builder.events import PackingStarted, StepProgress
+from kubeimage.cli.diagnostics import STYLES, takes_colours, width_of
+from kubeimage.cli.now import Now
+from kubeimage.cli.output import harmless
 from kubeimage.cli.plain import PlainProgress
-from kubeimage.image.digest import Digest
-from kubeimage.registry.events import BlobFinished, BlobProgress, TransferEvent
-from kubeimage.report.text import Line, Role
+from kubeimage.cli.streams import Muffled
+from kubeimage.registry.events import BlobFinished, BlobProgress, TransferEvent, TransferFinished, TransferStarted
+from kubeimage.report.columns import fit
+from kubeimage.report.text import Line
+
+if TYPE_CHECKING:
+    from kubeimage.builder.events import Event
+    from kubeimage.cli.window import Window
+
+_PATIENCE = 0.3
+"""Seconds before anybody wants to see that something runs."""
+_NARROWEST = 20
 
 
 class LiveProgress(PlainProgress):
-    """The lines of PlainProgress, coloured, and a spinner with the running step below them."""
+    """The lines of PlainProgress in colour, cut to the terminal, and below them what is going on.
 
-    def __init__(self, console: Console | None = None) -> None:
-        super().__init__(lambda _line: None)
-        self._console = console or Console(stderr=True, highlight=False)
-        self._spinner = Spinner("dots")
-        self._running = ""
-        self._since = 0.0
-        self._travelling: dict[Digest, BlobProgress] = {}
-        # The terminal is drawn anew ten times a second, not at each step: 128 cached steps take no time.
-        self._live = Live(
-            get_renderable=self._render,
-            console=self._console,
-            refresh_per_second=10,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        self._live.start()
+    What a RUN prints is in the window alone: the log has its steps, and an error its last lines.
+    """
 
-    def say(self, line: str, style: str = "") -> None:
-        """Print a line above the running step."""
-        # A terminal that is gone ends no build.
-        with suppress(OSError):
-            self._console.print(Text(line, style), soft_wrap=True)
+    def __init__(self, stream: TextIO | None = None, *, patience: float = _PATIENCE) -> None:
+        self._stream = stream or sys.stderr
+        super().__init__(Muffled(self._stream))
+        self._now = Now()
+        self._packing = False
+        self._window: Window | None = None
+        self._is_open = True
+        self._lock = threading.RLock()
+        self._timer = threading.Timer(patience, self._open)
+        self._timer.daemon = True
+        self._timer.start()
 
     @property
     def width(self) -> int | None:
         """The columns of the terminal."""
-        return self._console.width
+        width = width_of(self._stream)
+        return None if width is None else max(width, _NARROWEST)
+
+    def __call__(self, event: Event | TransferEvent, /) -> None:
+        """Tell what has happened."""
+        if isinstance(event, PackingStarted):
+            self._packing = True
+        super().__call__(event)
+
+    def say(self, line: str, style: str = "") -> None:
+        """Print a line of the log."""
+        self._print_parts([(line, {} if not style else {"dim": True} if style == "dim" else {"fg": style})])
 
     def say_pieces(self, pieces: Line) -> None:
-        """Print a line of a diagnostic, in colour."""
-        with suppress(OSError):
-            parts = [(harmless(piece.text), _style_of(piece.role)) for piece in pieces]
-            self._console.print(Text.assemble(*parts), soft_wrap=True)
+        """Print a line of a diagnostic."""
+        self._print_parts([(harmless(piece.text), STYLES[piece.role]) for piece in pieces])
 
     def start(self, label: str) -> None:
-        """Tell that a step begins, and show it as running."""
-        super().start(label)
-        self._running, self._since = label, time.monotonic()
+        """Tell that a step begins, and how long it runs."""
+        super().start(label if self.width is None else fit(label, self.width))
+        with self._lock:
+            self._now.begin()
 
     def finish(self, ending: str, style: str) -> None:
         """Tell how the step ended; it runs no more."""
-        self._running = ""
-        super().finish(ending, style)
+        with self._lock:
+            self._now.end()
+            super().finish(ending, style)
 
-    def close(self) -> None:
-        """Give the terminal back."""
-        super().close()
-        self._running = ""
-        with suppress(OSError):
-            self._live.stop()
+    def output(self, line: str) -> None:
+        """Show a line that a RUN has printed, until others take its place."""
+        self._now.lines.append(line)
+
+    def copied(self, event: StepProgress) -> None:
+        """Show how far a COPY is."""
+        self._now.moved(event.step.number, "", event.done, event.total)
 
     def transfer(self, event: TransferEvent) -> None:
         """Tell of a push or pull, and show a bar for each blob that travels."""
-        if isinstance(event, BlobProgress):
-            self._travelling[event.digest] = event
-        elif isinstance(event, BlobFinished):
-            for digest in filter(None, (event.digest, event.layer)):
-                self._travelling.pop(digest, None)
-        else:
-            self._travelling.clear()
-        super().transfer(event)
+        match event:
+            case BlobProgress():
+                self._now.moved(event.digest, event.digest.short, event.done, event.size)
+            case BlobFinished():
+                for digest in filter(None, (event.digest, event.layer)):
+                    self._now.arrived(digest)
+            case TransferStarted():
+                self._now.begin()
+            case TransferFinished():
+                self._now.end()
+        # Images that are packed share blobs: each image is told, and not each blob.
+        if not (self._packing and isinstance(event, BlobFinished)):
+            super().transfer(event)
 
-    def _render(self) -> RenderableType:
-        if self._travelling:
-            return self._render_bars(list(self._travelling.values()))
-        if not self._running:
-            return Text("")
-        elapsed = f" {time.monotonic() - self._since:.0f} s"
-        label = Text(self._running)
-        label.truncate(max(self._console.width - len(elapsed) - 3, 1), overflow="ellipsis")
-        self._spinner.update(text=label.append(elapsed, "dim"))
-        return self._spinner
+    def close(self) -> None:
+        """Give the terminal back."""
+        self._timer.cancel()
+        # It may be drawing for the first time just now.
+        self._timer.join()
+        with self._lock, suppress(OSError):
+            self._is_open = False
+            self._now.end()
+            super().close()
+            if self._window is not None:
+                self._window.close()
 
-    def _render_bars(self, travelling: list[BlobProgress]) -> RenderableType:
-        table = Table.grid(padding=(0, 1))
-        for one in travelling:
-            bar = ProgressBar(total=one.size, completed=one.done, width=min(40, max(self._console.width - 48, 4)))
-            share = f"{format_size(one.done)} of {format_size(one.size)}"
-            table.add_row(f"{one.direction} sha256:{one.digest.short}", bar, Text(share, "dim"))
-        return table
+    def _open(self) -> None:
+        from kubeimage.cli.window import Window
+
+        # A terminal that is gone ends no build.
+        with self._lock, suppress(OSError):
+            if self._is_open:
+                self._window = Window(self._now, self._stream)
+
+    def _print_parts(self, parts: list[tuple[str, dict[str, Any]]]) -> None:
+        with self._lock:
+            if self._window is not None:
+                with suppress(OSError):
+                    self._window.print([(text, _rich_style(style)) for text, style in parts])
+                return
+            coloured = takes_colours(self._stream)
+            shown = (click.style(text, **style) if style and coloured else text for text, style in parts)
+            self._write("".join(shown))
 
 
-def _style_of(role: Role) -> str:
-    style = STYLES[role]
-    return " ".join(filter(None, ("bold" if style.get("bold") else "", style.get("fg", ""))))
+def _rich_style(style: dict[str, Any]) -> str:
+    return " ".join(filter(None, (*(name for name in ("bold", "dim") if style.get(name)), style.get("fg"))))

@@ -14,6 +14,7 @@ from kubeimage.builder.events import (
     PlatformStarted,
     StepFinished,
     StepOutput,
+    StepProgress,
     StepStarted,
     Warned,
 )
@@ -23,11 +24,14 @@ from kubeimage.cli.streams import LineSplitter
 from kubeimage.cli.telling import line_of
 from kubeimage.errors import Diagnostic, Location
 from kubeimage.registry.events import TransferEvent
+from kubeimage.report.columns import fit, wrap
 from kubeimage.report.seconds import TOLD_FROM, format_seconds
 from kubeimage.report.text import Line, lay_out
 
 _OUTPUT_PREFIX = "  | "
 _WIDEST_STEP = 120
+_INDENT = 6
+_SHORTEST_REASON = 12
 _PACKING = "[images] packing the container images that manifests and charts name"
 
 
@@ -55,6 +59,8 @@ class PlainProgress:
                 self.start(self._label(event.step))
             case StepOutput():
                 self._print(self._lines.feed(event.data))
+            case StepProgress():
+                self.copied(event)
             case StepFinished():
                 self._print(self._lines.finish())
                 self._finish(event)
@@ -78,6 +84,9 @@ class PlainProgress:
         if line is not None:
             self.say(line.text, line.style)
 
+    def copied(self, event: StepProgress) -> None:
+        """Tell how far a COPY is: a log is told when it is done."""
+
     def advise(self, advice: Diagnostic) -> None:
         """Show advice as the compiler-like message that it is."""
         for line in lay_out([advice], self.width):
@@ -85,7 +94,9 @@ class PlainProgress:
 
     def note(self, message: str) -> None:
         """Show a remark."""
-        self.say(f"note: {harmless(message)}", "dim")
+        shown = harmless(f"note: {message}")
+        for line in [shown] if self.width is None else wrap(shown, self.width, first=0, indent=6):
+            self.say(line, "dim")
 
     def close(self) -> None:
         """Show the last words of a RUN that did not end its line."""
@@ -111,15 +122,20 @@ class PlainProgress:
     def finish(self, ending: str, style: str) -> None:
         """Tell how a step ended, where there is something to tell."""
         if ending:
-            self.say(f"      {ending}", style)
+            self.say(f"{' ' * _INDENT}{ending}", style)
 
     def _label(self, step: Step) -> str:
-        return f"[{step.number}/{self._total}] {shorten(step.text, _WIDEST_STEP)}"
+        label = f"[{step.number}/{self._total}] {shorten(step.text, _WIDEST_STEP)}"
+        return label if self.width is None else fit(label, self.width)
 
     def _print(self, lines: list[str]) -> None:
         for line in lines:
             # What a terminal would show of a line that was written over itself.
-            self.say(_OUTPUT_PREFIX + harmless(line.rstrip("\r").rpartition("\r")[2]))
+            self.output(harmless(line.rstrip("\r").rpartition("\r")[2]))
+
+    def output(self, line: str) -> None:
+        """Tell a line that a RUN has printed."""
+        self.say(f"{_OUTPUT_PREFIX}{line}")
 
     def _finish(self, event: StepFinished) -> None:
         if not event.step.makes_layer:
@@ -127,7 +143,8 @@ class PlainProgress:
             return
         self._cached += event.cached
         self._done += not event.cached
-        self.finish(_ending_of(event), "green" if event.cached else "")
+        room = _WIDEST_STEP if self.width is None else self.width - _INDENT
+        self.finish(_ending_of(event, room), "green" if event.cached else "")
 
     def _warn(self, event: Warned) -> None:
         self.say(f"warning: {harmless(event.message)}", "yellow")
@@ -143,13 +160,15 @@ class PlainProgress:
             self.say(f"saved as {name}")
 
 
-def _ending_of(event: StepFinished) -> str:
+def _ending_of(event: StepFinished, room: int) -> str:
     layer = event.layer
     made = f"sha256:{layer.diff_id.short} {format_size(layer.size)}" if layer is not None else "no change"
     made += _time_of(event.seconds)
     if event.cached:
         return f"cached: {made}"
-    why = shorten(shorten_digests(event.why_missed or ""), _WIDEST_STEP)
+    why = fit(
+        shorten(shorten_digests(event.why_missed or ""), _WIDEST_STEP), max(room - len(made) - 3, _SHORTEST_REASON)
+    )
     return f"{made} ({why})" if why else made
 
 

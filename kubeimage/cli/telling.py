@@ -9,6 +9,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.registry.events import (
     BlobFinished,
     BlobProgress,
+    ImageFetched,
     TransferEvent,
     TransferFinished,
     TransferStarted,
@@ -37,6 +38,9 @@ def line_of(event: TransferEvent) -> Line | None:
             done = _PAST[event.direction] if event.moved else "mounted" if event.mounted else "there already"
             text = f"      sha256:{event.digest.short} {format_size(event.size)} {done}"
             return Line(text, "" if event.moved else "green")
+        case ImageFetched():
+            text = f"      [{event.number}/{event.total}] {harmless(event.name)} {format_size(event.size)}"
+            return Line(text)
         case TransferWarned():
             return Line(f"warning: {harmless(event.message)}", "yellow")
         case TransferFinished():
@@ -64,6 +68,8 @@ class Objects:
             case BlobFinished():
                 layer = str(event.layer) if event.layer else None
                 return {"event": "blob_finished", **event._asdict(), "digest": str(event.digest), "layer": layer}
+            case ImageFetched():
+                return {"event": "image_fetched", **event._asdict()}
             case TransferWarned():
                 return {"event": "warning", "message": event.message, "step": None}
             case TransferFinished():

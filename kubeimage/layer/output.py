@@ -19,6 +19,19 @@ _BUFFER = 1 << 18
 _WAITING = 2
 
 
+def watched(sink: Sink, watch: Callable[[int], None]) -> Sink:
+    """Return a sink that takes the same, and tells ``watch`` how many bytes it has taken so far."""
+    taken = 0
+
+    def take(piece: bytes | memoryview) -> None:
+        nonlocal taken
+        sink(piece)
+        taken += len(piece)
+        watch(taken)
+
+    return take
+
+
 class Output:
     """Takes bytes in order, hashes them, and hands them to a sink.
 

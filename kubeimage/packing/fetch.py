@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -32,9 +32,9 @@ from kubeimage.registry.download import Download
 from kubeimage.registry.events import (
     BlobFinished,
     BlobProgress,
-    TransferFinished,
+    ImageFetched,
+    TransferEvent,
     TransferObserver,
-    TransferStarted,
     TransferWarned,
 )
 from kubeimage.registry.registries import Registries
@@ -117,8 +117,13 @@ class Fetcher:
         unique = {blob.descriptor.digest: blob for blob in wanted if not has(blob.descriptor)}
         # The largest first, so that no worker is left with one at the end.
         order = sorted(unique.values(), key=lambda one: (-one.descriptor.size, one.descriptor.digest))
-        self._run([partial(self._fetch_blob, blob) for blob in order])
+        count = _Countdown(contents, unique, self._tell)
+        self._run([partial(self._fetch_counted, blob, count) for blob in order])
         return contents
+
+    def _fetch_counted(self, blob: Blob, count: _Countdown) -> None:
+        self._fetch_blob(blob)
+        count.arrived(blob.descriptor.digest)
 
     def _read_contents(self, image: Reference, digest: Digest) -> Contents:
         data = self._read_manifest(image, digest)
@@ -245,7 +250,7 @@ class Fetcher:
             error.hint = error.hint or f"--pull-images never uses what is there; --ignore-image {familiar(image)}"
             raise
 
-    def _tell(self, event: BlobProgress | BlobFinished | TransferWarned | TransferStarted | TransferFinished) -> None:
+    def _tell(self, event: TransferEvent) -> None:
         with self._lock:
             self._observe(event)
 
@@ -255,6 +260,34 @@ class Fetcher:
             run_all(jobs, stop)
         else:
             run_all(jobs, stop, workers)
+
+
+class _Countdown:
+    """Tells which images are whole, as their last blob arrives."""
+
+    def __init__(
+        self, contents: Sequence[Contents], wanted: Container[Digest], tell: Callable[[TransferEvent], None]
+    ) -> None:
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._missing = {one.image: {blob.digest for blob in one.layers if blob.digest in wanted} for one in contents}
+        self._sizes = {one.image: sum(blob.size for blob in one.layers) for one in contents}
+        self._whole = 0
+        for image in self._missing:
+            self._tell_if_whole(image)
+
+    def arrived(self, digest: Digest) -> None:
+        """Count a blob."""
+        with self._lock:
+            for image, missing in self._missing.items():
+                if digest in missing:
+                    missing.remove(digest)
+                    self._tell_if_whole(image)
+
+    def _tell_if_whole(self, image: Reference) -> None:
+        if not self._missing[image]:
+            self._whole += 1
+            self._tell(ImageFetched(familiar(image), self._whole, len(self._missing), self._sizes[image]))
 
 
 def _unique(descriptors: Sequence[Descriptor]) -> Iterator[Descriptor]:

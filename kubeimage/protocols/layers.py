@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
 from typing import BinaryIO, Protocol
@@ -27,10 +27,11 @@ class StoredLayer:
 class LayerStore(Protocol):
     """Keeps layers' tars under their diff_ids. Layers never change."""
 
-    def put(self, changeset: Sequence[Entry]) -> StoredLayer:
+    def put(self, changeset: Sequence[Entry], *, watch: Callable[[int], None] | None = None) -> StoredLayer:
         """Write ``changeset`` (in canonical order) as a canonical tar: read, frame, hash and write in one pass.
 
         Nothing is visible under the diff_id before the tar is whole. A layer that is there already stays as it is.
+        ``watch`` is told now and then how many bytes are written: by one thread at a time, not always the caller's.
         Raises: StoreFullError, StoreAccessError; ContextError where a source changed or cannot be read.
         """
         ...

@@ -46,6 +46,18 @@ class BlobFinished(NamedTuple):
     layer: Digest | None = None
 
 
+class ImageFetched(NamedTuple):
+    """All blobs of a container image are there.
+
+    Units: ``number`` of ``total`` images, from 1; ``size`` in bytes, of its blobs.
+    """
+
+    name: str
+    number: int
+    total: int
+    size: int
+
+
 class TransferWarned(NamedTuple):
     """Something that a person should know and that stops nothing."""
 
@@ -60,7 +72,7 @@ class TransferFinished(NamedTuple):
     digest: Digest
 
 
-TransferEvent = TransferStarted | BlobProgress | BlobFinished | TransferWarned | TransferFinished
+TransferEvent = TransferStarted | BlobProgress | BlobFinished | ImageFetched | TransferWarned | TransferFinished
 TransferObserver = Callable[[TransferEvent], None]
 
 

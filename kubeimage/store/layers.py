@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from kubeimage.errors import BlobCorruptError, StoreError
@@ -34,15 +34,16 @@ class DirectoryLayerStore:
         self._variants = variants
         self._keep = keep
 
-    def put(self, changeset: Sequence[Entry]) -> StoredLayer:
-        """Write ``changeset`` as a canonical tar.
+    def put(self, changeset: Sequence[Entry], *, watch: Callable[[int], None] | None = None) -> StoredLayer:
+        """Write ``changeset`` as a canonical tar, and tell ``watch`` how many bytes are written.
 
         Raises: StoreFullError, StoreAccessError; ContextError where a source changed or cannot be read.
         """
+        from kubeimage.layer.output import watched
         from kubeimage.layer.writer import write_layer
 
         with self._blobs.writing() as blob:
-            written = write_layer(changeset, blob.write)
+            written = write_layer(changeset, blob.write if watch is None else watched(blob.write, watch))
             self._blobs.publish(blob, written.diff_id, written.size)
         return StoredLayer(written.diff_id, written.size, written.digests)
 

@@ -236,4 +236,5 @@ def test_a_terminal_gets_the_log_and_its_cursor_back(tmp_path: Path) -> None:
 
     assert ended.stdout.startswith(b"sha256:")
     assert b"[1/1] COPY Kubefile .\r\n" in shown
-    assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h") == 1
+    # A build that is over at once does not hide it at all.
+    assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h") <= 1

@@ -1,12 +1,10 @@
 import io
 import json
-import re
 from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from kubeimage.builder.events import (
     BuildFinished,
@@ -19,7 +17,6 @@ from kubeimage.builder.events import (
 )
 from kubeimage.builder.plan import BuildOptions, BuildPlan, make_plan
 from kubeimage.cli.jsonlines import JsonProgress
-from kubeimage.cli.live import LiveProgress
 from kubeimage.cli.plain import PlainProgress
 from kubeimage.cli.progress import Progress, QuietProgress
 from kubeimage.cli.streams import LineSplitter, Muffled
@@ -27,7 +24,6 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.document import History, Layer
 from kubeimage.image.platform import Platform
 from kubeimage.kubefile import lint, parse
-from kubeimage.registry.events import BlobFinished, BlobProgress
 
 TEXT = """\
 FROM scratch
@@ -205,28 +201,6 @@ def test_quiet_progress_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_terminal_keeps_the_same_lines_and_gets_its_cursor_back() -> None:
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=200, color_system=None, _environ={})
-
-    watch(LiveProgress(console), build()[1])
-
-    kept = iter(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).replace("\r", "\n").splitlines())
-    assert [line for line in PLAIN.splitlines() if line not in kept] == []
-    assert screen.getvalue().count("\x1b[?25l") == screen.getvalue().count("\x1b[?25h") == 1
-
-
-def test_a_terminal_gets_markup_and_control_characters_as_text() -> None:
-    screen = io.StringIO()
-    progress = LiveProgress(Console(file=screen, force_terminal=True, width=80, color_system=None, _environ={}))
-    step = build()[0].steps[1]
-
-    watch(progress, [BuildStarted(5, "scratch", 0), StepStarted(step), StepOutput(step, b"[bold]x[/] \x07\x1b[2J\n")])
-
-    assert "  | [bold]x[/] \N{REPLACEMENT CHARACTER}\n" in screen.getvalue()
-    assert "\x1b[2J" not in screen.getvalue()
-
-
 @given(st.lists(st.binary(max_size=9) | st.sampled_from([b"\n", "é\n".encode(), b"a" * 9000])))
 def test_lines_do_not_depend_on_how_output_was_cut(chunks: list[bytes]) -> None:
     whole, cut = LineSplitter(), LineSplitter()
@@ -265,28 +239,3 @@ def test_a_reader_that_goes_away_is_asked_once_and_ends_no_build() -> None:
     watch(PlainProgress(Muffled(stream)), build()[1])
 
     assert stream.writes == 1
-
-
-def test_a_terminal_shows_a_bar_for_each_blob_that_travels() -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None, _environ={})
-    progress = LiveProgress(console)
-    first, second = Digest.of(b"1"), Digest.of(b"2")
-
-    progress(BlobProgress("pull", first, 30_000_000, 60_000_000))
-    progress(BlobProgress("pull", second, 1000, 2000))
-    both = drawn(progress)
-    progress(BlobFinished("pull", first, 60_000_000, moved=True))
-    one = drawn(progress)
-    progress(BlobFinished("push", Digest.of(b"3"), 2000, moved=True, layer=second))
-    none = drawn(progress)
-    progress.close()
-
-    assert [first.short in both, second.short in both, "30 MB of 60 MB" in both] == [True] * 3
-    assert [first.short in one, second.short in one, second.short in none] == [False, True, False]
-
-
-def drawn(progress: LiveProgress) -> str:
-    """Give what stands below the log."""
-    screen = io.StringIO()
-    Console(file=screen, width=100, color_system=None).print(progress._render())
-    return screen.getvalue()
