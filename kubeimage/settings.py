@@ -5,6 +5,7 @@ The last two stand in the configuration file:
     default-domain = "registry.example.com"     # for names that say no registry
     default-namespace = "team"                  # for names that are one word
     image-kinds = ["kinds.toml"]                # where custom resources name images (docs/airgap.md)
+    dialect = "sealos"                          # of Kubefiles that do not say which they are in
     certs-dirs = ["/etc/docker/certs.d"]        # HOST/*.crt are CAs, HOST/*.cert and *.key a client's certificate
 
     [registry."10.0.0.5:5000"]
@@ -27,13 +28,14 @@ from dataclasses import field, replace
 from typing import Any
 
 from kubeimage.errors import KubeimageError, SettingsError
+from kubeimage.image.compatibility import DEFAULT_DIALECT, DIALECTS, Dialect
 from kubeimage.image.reference import DEFAULT_DOMAIN, DEFAULT_NAMESPACE, Naming, Reference
 from kubeimage.values import dataclass
 
 ROOT_VARIABLE = "KUBEIMAGE_ROOT"
 
 _CERTS_DIRS = ("/etc/docker/certs.d", "/etc/containers/certs.d")
-_TOP = ("default-domain", "default-namespace", "certs-dirs", "image-kinds", "registry", "mirror")
+_TOP = ("default-domain", "default-namespace", "dialect", "certs-dirs", "image-kinds", "registry", "mirror")
 _REGISTRY = ("insecure", "plain-http", "ca-file")
 _MIRROR = ("locations", "fallback")
 
@@ -68,6 +70,7 @@ class Settings:
     """All settings; without a file, what holds for everybody."""
 
     naming: Naming = Naming()
+    dialect: Dialect = DEFAULT_DIALECT
     hosts: Mapping[str, HostSettings] = field(default_factory=dict)
     mirrors: tuple[MirrorSettings, ...] = ()
     certs_dirs: tuple[str, ...] = _CERTS_DIRS
@@ -183,11 +186,19 @@ def _settings(top: _Table, folder: str) -> Settings:
         raise SettingsError(f"default-domain or default-namespace: {error}") from error
     return Settings(
         naming=naming,
+        dialect=_dialect(top.text("dialect", DEFAULT_DIALECT)),
         hosts={host: _host(host, top.table("registry", host, _REGISTRY), folder) for host in top.names("registry")},
         mirrors=tuple(_mirror(prefix, top.table("mirror", prefix, _MIRROR)) for prefix in top.names("mirror")),
         certs_dirs=tuple(os.path.join(folder, one) for one in top.texts("certs-dirs", _CERTS_DIRS)),
         image_kinds=tuple(os.path.join(folder, os.path.expanduser(one)) for one in top.texts("image-kinds", ())),
     )
+
+
+def _dialect(name: str) -> Dialect:
+    found = next((one for one in DIALECTS if one == name), None)
+    if found is None:
+        raise SettingsError(f"dialect is none: {name!r}", hint=f"there are {', '.join(DIALECTS)}")
+    return found
 
 
 def _host(name: str, table: _Table, folder: str) -> HostSettings:

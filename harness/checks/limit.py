@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from harness.cases.case import Case
 from harness.checks.failed import CheckFailedError
 from kubeimage.errors import Location
 from kubeimage.image.document import MAX_LAYERS
-from kubeimage.kubefile import Copy, Run
+from kubeimage.kubefile import Instruction
 
 _HINT = "copy several sources in one COPY, or join the commands of several RUNs with &&"
 
@@ -28,13 +28,13 @@ def check_layer_limit(case: Case) -> None:
     if most is None or below + len(wanted) <= most:
         return
     made = [one.step.instruction for one in case.result.steps if one.layer is not None]
-    spent = [one for one in made if isinstance(one, Copy | Run)]
+    spent = made
     if below + len(spent) > most:
         message = f"the image has {below + len(spent)} layers, and --kubefile-max-layers allows {most}"
         raise _exceeded(case, message, _first_over(spent, most - below), below, spent)
 
 
-def _first_over(spenders: list[Copy | Run] | tuple[Copy | Run, ...], left: int) -> Location | None:
+def _first_over(spenders: Sequence[Instruction], left: int) -> Location | None:
     return spenders[max(left, 0)].span.location if spenders else None
 
 
@@ -43,7 +43,7 @@ def _exceeded(
     message: str,
     location: Location | None,
     below: int,
-    spenders: list[Copy | Run] | tuple[Copy | Run, ...],
+    spenders: Sequence[Instruction],
 ) -> CheckFailedError:
     return CheckFailedError(
         message,
@@ -53,7 +53,7 @@ def _exceeded(
     )
 
 
-def _budget(case: Case, below: int, spenders: list[Copy | Run] | tuple[Copy | Run, ...]) -> Iterator[str]:
+def _budget(case: Case, below: int, spenders: Sequence[Instruction]) -> Iterator[str]:
     yield "who spends them:"
     base = case.kubefile.base
     yield f"  {below:>3}  line {base.span.first_line}: FROM {base.name}"

@@ -13,9 +13,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kubeimage.api.backends import Backends
+from kubeimage.builder.dockerplan import DockerScope
 from kubeimage.builder.events import Observer
 from kubeimage.builder.executor import BuildResult, Parts, check_runs, execute
-from kubeimage.builder.plan import SCRATCH, BuildOptions, BuildPlan, make_plan
+from kubeimage.builder.plan import SCRATCH, BuildOptions, BuildPlan, make_plan, scope_of
 from kubeimage.disk.smallfile import is_within, read_small
 from kubeimage.errors import (
     BaseImageError,
@@ -26,6 +27,7 @@ from kubeimage.errors import (
     RegistryNotFoundError,
     UsageError,
 )
+from kubeimage.image.compatibility import DEFAULT_DIALECT, Dialect
 from kubeimage.image.config import Image
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import Kubefile, Scope, parse
@@ -36,12 +38,13 @@ from kubeimage.protocols.watching import ignore
 if TYPE_CHECKING:
     from kubeimage.builder.forecast import Forecast
 
-KUBEFILE_NAMES = ("Kubefile", "kubefile")
+KUBEFILE_NAMES = ("Kubefile", "kubefile", "Sealfile", "Dockerfile", "Containerfile")
 
 
-def read_kubefile(path: str) -> Kubefile:
+def read_kubefile(path: str, *, dialect: Dialect | None = None, preset: Dialect = DEFAULT_DIALECT) -> Kubefile:
     """Read and parse the Kubefile at ``path``.
 
+    Without a ``dialect``, a directive ``# syntax=`` or the file's name says which it is in; else it is the ``preset``.
     Raises: KubefileError with all its errors; UsageError where there is no readable file.
     """
     try:
@@ -52,11 +55,11 @@ def read_kubefile(path: str) -> Kubefile:
         raise UsageError(f"{path!r} is a folder, not a Kubefile", hint="name the file itself with -f") from None
     except OSError as error:
         raise UsageError(f"cannot read the Kubefile {path!r}: {error.strerror}") from error
-    return parse(data, file=path)
+    return parse(data, file=path, dialect=dialect, preset=preset)
 
 
 def find_kubefile(context: str) -> str:
-    """Return the path of the Kubefile in ``context``: ``Kubefile``, else ``kubefile``.
+    """Return the path of the Kubefile in ``context``: the first of `KUBEFILE_NAMES` that is there.
 
     Raises: ContextNotFoundError, UsageError.
     """
@@ -81,7 +84,7 @@ def plan_build(kubefile: Kubefile, backends: Backends, *, options: BuildOptions 
             RegistryError where the base cannot be fetched.
     """
     options = options or BuildOptions()
-    scope = Scope.of(kubefile, options.build_args)
+    scope = scope_of(kubefile, options)
     return make_plan(kubefile, _find_base(scope, backends, options), options, scope)
 
 
@@ -91,10 +94,10 @@ def find_base(kubefile: Kubefile, backends: Backends, *, options: BuildOptions |
     Raises: BaseImageError, and what fetching raises, with FROM's place.
     """
     options = options or BuildOptions()
-    return _find_base(Scope.of(kubefile, options.build_args), backends, options)
+    return _find_base(scope_of(kubefile, options), backends, options)
 
 
-def _find_base(scope: Scope, backends: Backends, options: BuildOptions) -> Image | None:
+def _find_base(scope: Scope | DockerScope, backends: Backends, options: BuildOptions) -> Image | None:
     reference = _base_reference(scope, options)
     if reference is None:
         return None
@@ -112,7 +115,7 @@ def _find_base(scope: Scope, backends: Backends, options: BuildOptions) -> Image
         raise
 
 
-def _base_reference(scope: Scope, options: BuildOptions) -> Reference | None:
+def _base_reference(scope: Scope | DockerScope, options: BuildOptions) -> Reference | None:
     """Return the name that FROM says, completed; None for scratch."""
     name = scope.base_name
     if name == SCRATCH:
@@ -212,7 +215,7 @@ def preview_build(
     collector = backends.collector(context)
     plan = _planned(kubefile, replace(backends, fetch=None), options)
     check_runs(plan, backends.runner)
-    return forecast(plan, backends.cache, collector)
+    return forecast(plan, backends.cache, collector, backends.layers)
 
 
 __all__ = [

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import field
 
 from kubeimage.builder.plan import Step
+from kubeimage.image.compatibility import DEFAULT_DIALECT, Dialect
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import Layer
@@ -17,7 +18,7 @@ from kubeimage.values import dataclass
 class BuildStarted:
     """A build begins.
 
-    Shape: ``base_digest`` is that of the base's manifest, None for scratch.
+    Shape: ``base_digest`` is that of the base's manifest, None for scratch. ``dialect`` is the Kubefile's.
     Units: ``base_layers`` counts the base's layers, ``total`` the steps.
     """
 
@@ -25,6 +26,7 @@ class BuildStarted:
     base: str
     base_layers: int
     base_digest: Digest | None = None
+    dialect: Dialect = DEFAULT_DIALECT
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,7 @@ class _Build:
         started = monotonic()
         self.observe(StepStarted(step))
         try:
-            result = self._copy(step, step.copy) if step.copy else self._run(step, step.run) if step.run else None
+            result = self._result(step)
         except KubeimageError as error:
             error.location = error.location or step.location
             raise
@@ -174,10 +174,19 @@ class _Build:
         self.results.append(result)
         self.observe(StepFinished(step, result.layer, result.cached, result.why_missed, seconds))
 
+    def _result(self, step: Step) -> StepResult | None:
+        if step.copy is not None:
+            return self._copy(step, step.copy)
+        if step.directory is not None:
+            return self._make_directory(step, step.directory)
+        return self._run(step, step.run) if step.run is not None else None
+
     def run(self) -> Image:
         plan = self.plan
         base_digest = plan.base.manifest_digest if plan.base is not None else None
-        self.observe(BuildStarted(len(plan.steps), plan.base_name, len(plan.base_layers), base_digest))
+        self.observe(BuildStarted(len(plan.steps), plan.base_name, len(plan.base_layers), base_digest, plan.dialect))
+        for notice in plan.notices:
+            self._warn(notice)
         for step in plan.steps:
             self.do(step)
         self._warn_swallowed_commands()
@@ -224,7 +233,7 @@ class _Build:
 
     def _copy(self, step: Step, request: CopyRequest) -> StepResult:
         collector, cache = self.parts.collector, self.parts.cache
-        collected = collector.collect(request)
+        collected = collector.collect(self.rootfs.placed(request))
         for message in collected.warnings:
             self._warn(message, step)
         key = None
@@ -247,6 +256,14 @@ class _Build:
             collector.remember(copied.sources)
             key = self._copy_key(step, copied.sources)
         return self._missed(step, key, copied.made, why)
+
+    def _make_directory(self, step: Step, path: str) -> StepResult:
+        key = CacheKey(self.key, step.cache_fields())
+        if self.hitting and (hit := self.parts.cache.lookup(key)) is not None:
+            return self._hit(step, key, hit)
+        why = self._why_missed(key)
+        made = steps.make_directory(path, self.rootfs, self.parts.layers, mtime=step.mtime)
+        return self._missed(step, key, made, why)
 
     def _recall(self, step: Step, collected: Collected) -> StepResult | None:
         """Look a COPY up by what its sources came to the last time, if nothing about them has changed."""

@@ -6,13 +6,14 @@ from typing import Literal, NamedTuple
 
 from kubeimage.builder.executor import explain_miss
 from kubeimage.builder.plan import BuildPlan, Step
+from kubeimage.builder.rootfs import Rootfs
 from kubeimage.builder.steps import copy_key
 from kubeimage.errors import KubeimageError
 from kubeimage.image.digest import Digest
 from kubeimage.protocols.cache import BuildCache
 from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.protocols.context import SourceCollector
-from kubeimage.protocols.layers import StoredLayer
+from kubeimage.protocols.layers import LayerStore, StoredLayer
 
 Outcome = Literal["hit", "run", "note"]
 
@@ -31,23 +32,32 @@ class Forecast(NamedTuple):
     paths: tuple[str, ...] = ()
 
 
-def forecast(plan: BuildPlan, cache: BuildCache, collector: SourceCollector) -> tuple[Forecast, ...]:
+def forecast(
+    plan: BuildPlan, cache: BuildCache, collector: SourceCollector, layers: LayerStore
+) -> tuple[Forecast, ...]:
     """Walk the plan's steps, looking up and reading sources, and changing nothing.
 
+    Where a file lands by Docker's rules depends on the folders below it: behind a step that would be done, only those
+    of the steps before it are known.
     Raises: a ContextError for a COPY that would fail, with its place in the Kubefile.
     """
     found: list[Forecast] = []
     parent: Digest | None = plan.first_key.digest if plan.options.use_cache else None
+    rootfs = Rootfs(layers)
+    for layer in plan.base_layers:
+        rootfs.push(layer.diff_id)
     for step in plan.steps:
         if not step.makes_layer:
             found.append(Forecast(step, "note"))
             continue
-        key, paths = _inputs(step, parent or plan.first_key.digest, collector)
+        key, paths = _inputs(step, parent or plan.first_key.digest, collector, rootfs)
         if parent is None:
             why = "an earlier step misses" if plan.options.use_cache else "--no-cache"
             found.append(Forecast(step, "run", why_missed=why, paths=paths))
         elif (hit := cache.lookup(key)) is not None:
             found.append(Forecast(step, "hit", hit.layer, paths=paths))
+            if hit.layer is not None:
+                rootfs.push(hit.layer.diff_id)
             parent = key.digest
         else:
             why = explain_miss(cache, plan.first_key, parent, key)
@@ -56,11 +66,11 @@ def forecast(plan: BuildPlan, cache: BuildCache, collector: SourceCollector) -> 
     return tuple(found)
 
 
-def _inputs(step: Step, parent: Digest, collector: SourceCollector) -> tuple[CacheKey, tuple[str, ...]]:
+def _inputs(step: Step, parent: Digest, collector: SourceCollector, rootfs: Rootfs) -> tuple[CacheKey, tuple[str, ...]]:
     if step.copy is None:
         return CacheKey(parent, step.cache_fields()), ()
     try:
-        entries = collector.with_digests(collector.collect(step.copy).entries)
+        entries = collector.with_digests(collector.collect(rootfs.placed(step.copy)).entries)
     except KubeimageError as error:
         error.location = error.location or step.location
         raise

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Literal
 
+from kubeimage.builder.dockerplan import DockerScope, Inputs, base_of, unfold
 from kubeimage.builder.metadata import Metadata, sealer_metadata
 from kubeimage.discovery.search import PullImages, Search
 from kubeimage.errors import LayerLimitError, Location, PlatformMismatchError
-from kubeimage.image.compatibility import DEFAULT_DIALECT, history_comment
+from kubeimage.image.compatibility import DEFAULT_DIALECT, Dialect, history_comment
 from kubeimage.image.config import CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE, Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import MAX_LAYERS, Commands, History, Layer
@@ -67,7 +68,8 @@ class BuildOptions:
 class Step:
     """One instruction behind FROM, with its inputs resolved.
 
-    Shape: ``number`` counts from 1. Exactly one of ``copy`` and ``run`` is set where the step may make a layer.
+    Shape: ``number`` counts from 1. Exactly one of ``copy``, ``run`` and ``directory`` is set where the step may make a
+           layer; the last is a folder that must be there afterwards.
     Units: ``mtime`` in seconds, of the entries that have no times of their own: SOURCE_DATE_EPOCH, or 0.
     """
 
@@ -75,6 +77,7 @@ class Step:
     instruction: Instruction
     copy: CopyRequest | None = None
     run: Command | None = None
+    directory: str | None = None
     mtime: int = 0
 
     @property
@@ -90,12 +93,14 @@ class Step:
     @property
     def makes_layer(self) -> bool:
         """Whether it may add a layer."""
-        return self.copy is not None or self.run is not None
+        return self.copy is not None or self.run is not None or self.directory is not None
 
     def cache_fields(self) -> Fields:
         """What, beside the steps before and the sources, this step's result depends on."""
         if self.copy is not None:
             return _copy_fields(self.copy)
+        if self.directory is not None:
+            return (("kind", "WORKDIR"), ("directory", self.directory), ("timestamps", str(self.mtime)))
         assert self.run is not None
         network = "host" if self.run.network else "none"
         arguments = [(f"arg {name}", _readable(name, value)) for name, value in sorted(self.run.environment.items())]
@@ -115,6 +120,7 @@ def _copy_fields(request: CopyRequest) -> Fields:
         ("destination", request.destination),
         ("exact", str(request.exact).lower()),
         ("chmod", "" if request.chmod is None else f"{request.chmod:o}"),
+        *((("into", str(request.into).lower()),) if request.by_docker else ()),
         ("timestamps", "preserve" if request.mtime is None else str(request.mtime)),
     )
 
@@ -129,12 +135,13 @@ class BuildPlan:
     options: BuildOptions
     steps: tuple[Step, ...]
     metadata: Metadata
+    notices: tuple[str, ...] = ()
 
     @property
     def first_key(self) -> CacheKey:
         """The cache key that all others stand on: the base's layers, in order, and the platform."""
         layers = self.base.layers if self.base is not None else ()
-        fields = [("kind", From.keyword), ("platform", str(self.options.target))]
+        fields = [("kind", From.keyword), ("dialect", self.dialect), ("platform", str(self.options.target))]
         fields += [(f"base layer {number}", str(layer.diff_id)) for number, layer in enumerate(layers, 1)]
         return CacheKey(None, tuple(fields))
 
@@ -146,7 +153,12 @@ class BuildPlan:
     @property
     def comment(self) -> str:
         """What the image's history says of the rules that it was made by."""
-        return history_comment(DEFAULT_DIALECT)
+        return history_comment(self.dialect)
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect that the Kubefile was read in."""
+        return self.kubefile.dialect
 
     @property
     def commands(self) -> Commands:
@@ -206,16 +218,28 @@ def base_name(kubefile: Kubefile, options: BuildOptions) -> str:
 
     Raises: BuildArgError, KubefileError.
     """
-    return Scope.of(kubefile, options.build_args).base_name
+    return scope_of(kubefile, options).base_name
 
 
-def make_plan(kubefile: Kubefile, base: Image | None, options: BuildOptions, scope: Scope | None = None) -> BuildPlan:
+def scope_of(kubefile: Kubefile, options: BuildOptions) -> Scope | DockerScope:
+    """Return the scope of a Kubefile's arguments, whichever dialect it is in.
+
+    Raises: BuildArgError, KubefileError.
+    """
+    if kubefile.dialect != DEFAULT_DIALECT:
+        return DockerScope(kubefile, base_of(kubefile, options.build_args, options.target))
+    return Scope.of(kubefile, options.build_args)
+
+
+def make_plan(
+    kubefile: Kubefile, base: Image | None, options: BuildOptions, scope: Scope | DockerScope | None = None
+) -> BuildPlan:
     """Resolve every instruction; ``scope`` is the Kubefile's with these options, where somebody has made it already.
 
     Raises: BuildArgError; KubefileError for an argument without a value; LayerLimitError, which says who spends how
         many layers; PlatformMismatchError for a base that is for another platform.
     """
-    scope = scope or Scope.of(kubefile, options.build_args)
+    scope = scope or scope_of(kubefile, options)
     name = scope.base_name
     if base is not None and not options.target.accepts(base.platform):
         raise PlatformMismatchError(
@@ -223,10 +247,24 @@ def make_plan(kubefile: Kubefile, base: Image | None, options: BuildOptions, sco
             location=kubefile.base.span.location,
         )
     _check_limit(kubefile, base, name, trailing=options.pull_images != "off")
+    if isinstance(scope, DockerScope):
+        return _plan_by_docker(kubefile, base, name, options)
     behind = [(one, visible) for one, visible in scope.walk() if one is not kubefile.base]
     steps = tuple(_make_step(number, one, visible, options) for number, (one, visible) in enumerate(behind, 1))
     metadata = sealer_metadata(base, kubefile.commands, scope.arguments, options.labels, keep_base=options.keep_base)
     return BuildPlan(kubefile, base, name, options, steps, metadata)
+
+
+def _plan_by_docker(kubefile: Kubefile, base: Image | None, name: str, options: BuildOptions) -> BuildPlan:
+    mtime = None if options.timestamps == "preserve" else options.epoch or 0
+    packs = options.pull_images != "off"
+    inputs = Inputs(options.build_args, options.labels, options.target, mtime, options.keep_base, packs)
+    unfolded = unfold(kubefile, base, inputs)
+    steps = tuple(
+        Step(number, one.instruction, copy=one.copy, directory=one.directory, mtime=options.epoch or 0)
+        for number, one in enumerate(unfolded.steps, 1)
+    )
+    return BuildPlan(kubefile, base, name, options, steps, unfolded.metadata, unfolded.notices)
 
 
 def _make_step(number: int, instruction: Instruction, visible: Visible, options: BuildOptions) -> Step:

@@ -6,11 +6,15 @@ A build that finds everything in the cache never looks inside a layer.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from kubeimage.errors import DestinationError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, Kind
+from kubeimage.protocols.context import CopyRequest
 from kubeimage.protocols.layers import LayerStore
 
 if TYPE_CHECKING:
@@ -37,6 +41,19 @@ class Rootfs:
     def get(self, path: str) -> Entry | None:
         """Give what stands at ``path``."""
         return self._read().get(path)
+
+    def placed(self, request: CopyRequest) -> CopyRequest:
+        """Return a request that says whether its destination is a folder by now: Docker's rules ask for it."""
+        asks = request.by_docker and not request.into
+        return replace(request, into=True) if asks and self.is_directory(request.destination) else request
+
+    def is_directory(self, path: str) -> bool:
+        """Whether a directory stands at ``path``, or a symlink leads from there to one."""
+        tree = self._read()
+        with suppress(DestinationError):
+            found = tree.get(tree.resolve_directory(path))
+            return found is not None and found.kind is Kind.DIRECTORY
+        return False
 
     def resolve_directory(self, path: str) -> str:
         """Follow the symlinks on the way to ``path``, inside the root.

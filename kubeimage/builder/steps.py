@@ -12,7 +12,7 @@ from kubeimage.builder.plan import Step
 from kubeimage.builder.rootfs import Rootfs
 from kubeimage.errors import CommandError, CommandTimeoutError
 from kubeimage.image.digest import Digest
-from kubeimage.layer.entry import Entry, Kind, directory_as, with_digest
+from kubeimage.layer.entry import Entry, Kind, directory, directory_as, with_digest
 from kubeimage.layer.names import ancestors
 from kubeimage.protocols.cachekey import CacheKey, Fields
 from kubeimage.protocols.context import Collected
@@ -96,6 +96,19 @@ def copy(
     )
     entries = [*parents, *landed_then]
     return Copied(Made(None) if rootfs.holds(entries) else Made(stored, entries), sources)
+
+
+def make_directory(path: str, rootfs: Rootfs, layers: LayerStore, *, mtime: int = 0) -> Made:
+    """Make a directory, and those above it, as a layer; make nothing where it is there already.
+
+    Raises: DestinationError where the way runs through a file.
+    """
+    real = rootfs.resolve_directory(path)
+    missing = [one for one in (*ancestors(real), real) if one and rootfs.get(one) is None]
+    if not missing:
+        return Made(None)
+    entries = [directory(one)._replace(mtime=mtime) for one in missing]
+    return Made(layers.put(entries), entries)
 
 
 def _land(collected: Collected, rootfs: Rootfs, mtime: int) -> tuple[list[Entry], Sequence[Entry]]:

@@ -7,7 +7,6 @@ import os
 import click
 
 from kubeimage.api.backends import open_backends
-from kubeimage.api.building import read_kubefile
 from kubeimage.api.platforms import build_platforms
 from kubeimage.cli.progress import open_progress
 from kubeimage.cli.request import BuildRequest, takes_build_request
@@ -28,7 +27,7 @@ def build(session: Session, request: BuildRequest) -> None:
     session.as_json = mode == "json"
     check_iidfile(request.iidfile)
     options = request.options(os.environ, session.settings)
-    kubefile = read_kubefile(request.kubefile_path())
+    kubefile = request.read_kubefile(session.settings.dialect)
     with open_progress(mode) as progress:
         for advice in lint(kubefile):
             progress.advise(advice)

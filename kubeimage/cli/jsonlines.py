@@ -43,6 +43,7 @@ class JsonProgress:
                 self._tell(
                     "build_started",
                     steps=event.total,
+                    dialect=event.dialect,
                     base=event.base,
                     base_layers=event.base_layers,
                     base_digest=str(event.base_digest) if event.base_digest else None,

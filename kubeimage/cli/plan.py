@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kubeimage.api.backends import open_backends
-from kubeimage.api.building import preview_build, read_kubefile
+from kubeimage.api.building import preview_build
 from kubeimage.cli.diagnostics import render, width_of
 from kubeimage.cli.output import (
     count,
@@ -44,7 +44,7 @@ def plan(session: Session, request: BuildRequest, form: str) -> None:
     Nothing is changed, and nothing is run.
     """
     options = request.options(os.environ, session.settings)
-    kubefile = read_kubefile(request.kubefile_path())
+    kubefile = request.read_kubefile(session.settings.dialect)
     platforms = request.platforms() or (options.target,)
     with open_backends(session.root, access="look", mount=request.mount, isolation=request.isolation) as backends:
         forecasts = [
@@ -56,7 +56,9 @@ def plan(session: Session, request: BuildRequest, form: str) -> None:
     if advice and not request.quiet:
         click.echo(render(lay_out(advice, width_of(sys.stderr)), sys.stderr), err=True)
     if form == "json":
-        click.echo(format_json([{**_to_json(one), "platform": str(platform)} for platform, one in forecasts]))
+        click.echo(
+            format_json([{**_to_json(one, kubefile.dialect), "platform": str(platform)} for platform, one in forecasts])
+        )
     elif len(platforms) == 1:
         click.echo(format_table(_HEADER, [_to_row(one) for _, one in forecasts]))
     else:
@@ -82,10 +84,11 @@ def _name_some(paths: tuple[str, ...]) -> str:
     return f"{count(len(paths), 'path')}: {', '.join(paths[:_SHOWN_PATHS])}{more}"
 
 
-def _to_json(forecast: Forecast) -> dict[str, Any]:
+def _to_json(forecast: Forecast, dialect: str) -> dict[str, Any]:
     step, layer = forecast.step, forecast.layer
     return {
         "compatibility": COMPATIBILITY,
+        "dialect": dialect,
         "step": step.number,
         "line": step.location.line,
         "text": step.text,

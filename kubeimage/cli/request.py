@@ -18,7 +18,9 @@ from kubeimage.values import dataclass
 if TYPE_CHECKING:
     from kubeimage.builder.plan import BuildOptions
     from kubeimage.discovery.search import Guesses, PullImages
+    from kubeimage.image.compatibility import Dialect
     from kubeimage.image.platform import Platform
+    from kubeimage.kubefile import Kubefile
     from kubeimage.settings import Settings
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
@@ -32,6 +34,7 @@ class BuildRequest:
 
     tags: tuple[str, ...]
     file: str | None
+    dialect: Dialect | None
     build_args: tuple[str, ...]
     labels: tuple[str, ...]
     platform: str | None
@@ -98,8 +101,17 @@ class BuildRequest:
         """
         return parse_platforms(self.platform)
 
+    def read_kubefile(self, preset: Dialect) -> Kubefile:
+        """Return the Kubefile, parsed; ``preset`` is the dialect of one that does not say which it is in.
+
+        Raises: ContextNotFoundError, UsageError, KubefileError.
+        """
+        from kubeimage.api.building import read_kubefile
+
+        return read_kubefile(self.kubefile_path(), dialect=self.dialect, preset=preset)
+
     def kubefile_path(self) -> str:
-        """Give the Kubefile's path: ``-f`` from here, or what the context holds.
+        """Return the Kubefile's path: ``-f`` from here, or what the context holds.
 
         Raises: ContextNotFoundError, UsageError.
         """
@@ -234,6 +246,13 @@ insecure_option = click.option(
 )
 
 
+dialect_option = click.option(
+    "--dialect",
+    type=click.Choice(["sealer", "sealer-0.9", "sealos"]),
+    help="The rules that the Kubefile is read by; else its line # syntax=, its name, the setting, or sealer.",
+)
+
+
 def takes_build_request(*, tag_required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options of a build, gathered into a BuildRequest; its other options stay as they are."""
 
@@ -263,7 +282,13 @@ def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
         click.option(
             "-t", "--tag", "tags", multiple=True, required=tag_required, metavar="NAME", help="A name; may be repeated."
         ),
-        click.option("-f", "--file", metavar="FILE", help="The Kubefile; else CONTEXT/Kubefile or CONTEXT/kubefile."),
+        click.option(
+            "-f",
+            "--file",
+            metavar="FILE",
+            help="The Kubefile; else CONTEXT's Kubefile, kubefile, Sealfile, Dockerfile or Containerfile.",
+        ),
+        dialect_option,
         click.option(
             "--build-arg",
             "build_args",

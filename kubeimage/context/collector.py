@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 
+from kubeimage.context.dockercopy import collect_by_docker
 from kubeimage.context.ignore import IGNORE_FILE, NO_RULES, IgnoreRules
 from kubeimage.context.names import auth_list_warnings, secret_warnings
 from kubeimage.context.placement import Match, directories_above, filled_directory, merge, place
@@ -55,6 +56,8 @@ class ContextCollector:
                 f"the build context {self._tree.label!r} lies in the store {self._store_around!r}",
                 hint="keep them apart: --root names another place for the store",
             )
+        if request.by_docker:
+            return collect_by_docker(self._tree, request)
         rules = self._read_rules()
         finder = SourceFinder(self._tree, rules)
         matches = [match for source in request.sources for match in self._find(finder, source)]

@@ -38,6 +38,8 @@ class IgnoreRule(NamedTuple):
 class IgnoreRules:
     """The lines of a ``.kubeignore``."""
 
+    file = IGNORE_FILE
+
     def __init__(self, rules: tuple[IgnoreRule, ...] = ()) -> None:
         self._latest_first = rules[::-1]
 

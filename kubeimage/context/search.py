@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from kubeimage.context.ignore import IGNORE_FILE, IgnoreRules
+from kubeimage.context.ignore import IgnoreRules
 from kubeimage.context.names import AUTH_LIST
 from kubeimage.context.placement import Match
 from kubeimage.context.tree import Node, Tree
@@ -66,7 +66,7 @@ class Search:
             if self._is_ignored(path, node) or self._is_auth_list(path, node):
                 continue
             if node.target is not None:
-                self._follow(path)
+                self.follow(path)
             yield Match(path, is_directory=node.is_directory)
 
     def _folders(self, folder: str, matcher: Matcher) -> Iterator[str]:
@@ -92,7 +92,7 @@ class Search:
         rule = self._rules.leaves_out(path, is_directory=node.is_directory)
         if rule is None:
             return False
-        self.left_out.append(f"{path!r} by line {rule.line} of {IGNORE_FILE}, {rule.text!r}")
+        self.left_out.append(f"{path!r} by line {rule.line} of {self._rules.file}, {rule.text!r}")
         self.remedy = f"change that line, or let it in with a line !{path} below"
         return True
 
@@ -110,11 +110,11 @@ class Search:
         return any(self._is_ignored(step, Node(is_directory=True)) for step in way)
 
     def _follow_to_directory(self, path: str) -> str | None:
-        real = self._follow(path)
+        real = self.follow(path)
         node = None if real is None else self._tree.look(real)
         return real if node is not None and node.is_directory else None
 
-    def _follow(self, path: str) -> str | None:
+    def follow(self, path: str) -> str | None:
         """Give where the symlink ``path`` leads; None if that is nothing, or a circle.
 
         Raises: SourceEscapeError where it leaves the context on its way.

@@ -53,6 +53,12 @@ class Mistake(_Code):
     NUL = "E0241", "a NUL character"
     UNSET_ARGUMENT = "E0250", "FROM, COPY or ARG uses an ARG that has no value"
     LONG_EXPANSION = "E0251", "expanding ARGs gives more text than any machine could use"
+    UNKNOWN_DIALECT = "E0260", "the directive # syntax= names no dialect"
+    NOT_TAKEN = "E0261", "what the dialect's own tool takes, and kubeimage does not"
+    BAD_WORD = "E0262", "a quote or a brace is not closed, or an expansion has a form that is not known"
+    BAD_PAIR = "E0263", "ENV, LABEL or ARG holds something other than KEY=VALUE"
+    BAD_VALUE = "E0264", "a value is not one that the instruction takes"
+    OPEN_DOCUMENT = "E0265", "a here-document does not end"
 
 
 class Advice(_Code):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any, ClassVar
 
+from kubeimage.image.compatibility import DEFAULT_DIALECT, Dialect
 from kubeimage.kubefile.arguments import format_pairs
 from kubeimage.kubefile.arrays import format_array, looks_like_array
+from kubeimage.kubefile.dialects import read_directives
 from kubeimage.kubefile.source import BLANKS, NOWHERE, Source, Span, ends_in_odd_backslash
 from kubeimage.kubefile.words import is_plain, quote
 from kubeimage.values import dataclass
@@ -14,23 +16,32 @@ from kubeimage.values import dataclass
 
 @dataclass(frozen=True)
 class _Spanned:
-    """What all instructions have."""
+    """What all instructions have.
+
+    Shape: ``written`` is what follows the keyword, in the dialects that follow Docker's rules; empty in sealer's.
+    """
 
     span: Span = field(default=NOWHERE, compare=False, repr=False, kw_only=True)
+    written: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)
 class From(_Spanned):
-    """The base image, as it is written: ``scratch``, a reference, or one with ``${KEY}`` in it."""
+    """The base image, as it is written: ``scratch``, a reference, or one with ``${KEY}`` in it.
+
+    Shape: ``platform`` and ``stage`` (what AS gives) are empty where they are not said.
+    """
 
     keyword: ClassVar[str] = "FROM"
 
     name: str
+    platform: str = ""
+    stage: str = ""
 
     @property
     def value(self) -> str:
         """The name, in quotes if it needs them."""
-        return self.name if is_plain(self.name) else quote(self.name)
+        return self.written or (self.name if is_plain(self.name) else quote(self.name))
 
 
 @dataclass(frozen=True)
@@ -47,14 +58,15 @@ class Arg(_Spanned):
     @property
     def value(self) -> str:
         """``KEY=VALUE,...``, each value in quotes if it needs them."""
-        return format_pairs(self.pairs)
+        return self.written or format_pairs(self.pairs)
 
 
 @dataclass(frozen=True)
 class Copy(_Spanned):
     """Sources of the build context and the place they get, not expanded.
 
-    Shape: ``sources`` are patterns, at least one; exactly one with ``exact``.
+    Shape: ``sources`` are patterns, at least one; exactly one with ``exact``. ``excludes`` are patterns as in a
+           ``.dockerignore``.
     Units: ``chmod`` holds permission bits, or is None.
     """
 
@@ -64,10 +76,13 @@ class Copy(_Spanned):
     destination: str
     exact: bool = False
     chmod: int | None = None
+    excludes: tuple[str, ...] = ()
 
     @property
     def value(self) -> str:
         """Flags, sources and destination; as a JSON array where a name needs it."""
+        if self.written:
+            return self.written
         flags = ["--exact"] if self.exact else []
         if self.chmod is not None:
             flags.append(f"--chmod={self.chmod:o}")
@@ -78,35 +93,64 @@ class Copy(_Spanned):
 
 @dataclass(frozen=True)
 class Run(_Spanned):
-    """A command for ``sh -c``, byte for byte."""
+    """A command for ``sh -c``, byte for byte.
+
+    Shape: ``words`` are the exec form's, which no shell reads; then ``command`` is empty.
+    """
 
     keyword: ClassVar[str] = "RUN"
 
     command: str
+    words: tuple[str, ...] = ()
+    network: str = ""
 
     @property
     def value(self) -> str:
         """The command."""
-        return self.command
+        return self.written or self.command
 
 
 @dataclass(frozen=True)
 class Cmd(_Spanned):
-    """Commands that a cluster runs when it starts; none is run at build."""
+    """Commands that a cluster runs when it starts; none is run at build.
+
+    Shape: ``is_text`` where one command stands without an array; only the dialects after Docker's tell these apart.
+    """
 
     keyword: ClassVar[str] = "CMD"
 
     commands: tuple[str, ...]
+    is_text: bool = False
 
     @property
     def value(self) -> str:
         """The command as it is, or a JSON array of commands."""
+        if self.written:
+            return self.written
         if len(self.commands) == 1 and _stands_on_a_line(self.commands[0]):
             return self.commands[0]
         return format_array(self.commands)
 
 
-Instruction = From | Arg | Copy | Run | Cmd
+@dataclass(frozen=True)
+class Configure(_Spanned):
+    """An instruction that says something of the image and brings no files: ENV, LABEL, USER and their like.
+
+    Shape: ``words`` are not expanded. Those of ENV and LABEL come in pairs: a key, then its value.
+           ``is_text`` where a command stands without an array, or a value runs to the end of the line.
+    """
+
+    keyword: str
+    words: tuple[str, ...]
+    is_text: bool = False
+
+    @property
+    def value(self) -> str:
+        """What follows the keyword."""
+        return self.written
+
+
+Instruction = From | Arg | Copy | Run | Cmd | Configure
 KEYWORDS = tuple(kind.keyword for kind in (From, Arg, Copy, Run, Cmd))
 
 
@@ -119,6 +163,7 @@ class Kubefile:
 
     instructions: tuple[Instruction, ...]
     source: Source = field(default=Source("Kubefile", ""), compare=False, repr=False)
+    dialect: Dialect = DEFAULT_DIALECT
 
     def __post_init__(self) -> None:
         kinds = [type(instruction) for instruction in self.instructions if not isinstance(instruction, Arg)]
@@ -128,8 +173,15 @@ class Kubefile:
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
         """Let Hypothesis and IPython print it as what can be pasted into a test."""
         text = "".join(f"{one.keyword} {one.value}\n" for one in self.instructions)
+        if self.dialect != DEFAULT_DIALECT:
+            text = f"# syntax={self.dialect}\n{text}"
         raw = "r" if "\\" in text else ""
         printer.text(f"parse({text!r})" if '"""' in text else f'parse({raw}"""\n{text}""")')
+
+    @property
+    def escape(self) -> str:
+        """The character that continues a line, and takes the next one as it is."""
+        return read_directives(self.source).escape
 
     @property
     def file(self) -> str:
@@ -152,9 +204,9 @@ class Kubefile:
         return tuple(dict.fromkeys(key for argument in self.arguments for key, _ in argument.pairs))
 
     @property
-    def layered(self) -> tuple[Copy | Run, ...]:
+    def layered(self) -> tuple[Instruction, ...]:
         """The instructions that can add a layer, in order."""
-        return tuple(instruction for instruction in self.instructions if isinstance(instruction, Copy | Run))
+        return tuple(one for one in self.instructions if isinstance(one, Copy | Run) or _is_workdir(one))
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -165,6 +217,10 @@ class Kubefile:
             if isinstance(instruction, Cmd)
             for command in instruction.commands
         )
+
+
+def _is_workdir(one: Instruction) -> bool:
+    return isinstance(one, Configure) and one.keyword == "WORKDIR"
 
 
 def _stands_on_a_line(command: str) -> bool:

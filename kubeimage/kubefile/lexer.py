@@ -68,10 +68,10 @@ def logical_lines(source: Source) -> Iterator[LogicalLine]:
         if ends_in_odd_backslash(text):
             pieces.append((number, text[:-1]))
         else:
-            yield _join(source, [*pieces, (number, text)])
+            yield join(source, [*pieces, (number, text)])
             pieces = []
     if pieces:
-        yield _ended(_join(source, pieces))
+        yield _ended(join(source, pieces))
 
 
 def _ended(line: LogicalLine) -> LogicalLine:
@@ -82,7 +82,7 @@ def _ended(line: LogicalLine) -> LogicalLine:
     return line._replace(text=text)
 
 
-def _join(source: Source, pieces: Sequence[tuple[int, str]]) -> LogicalLine:
+def join(source: Source, pieces: Sequence[tuple[int, str]]) -> LogicalLine:
     offsets, length = [], 0
     for _, text in pieces:
         offsets.append(length)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from kubeimage.errors import Diagnostic, Location
+from kubeimage.image.compatibility import DEFAULT_DIALECT
 from kubeimage.image.reference import DEFAULT_TAG, Reference
 from kubeimage.kubefile.codes import Advice
 from kubeimage.kubefile.expansion import KEY, UNSUPPORTED, USE, names_used, unsupported_forms
@@ -37,6 +38,10 @@ def lint(kubefile: Kubefile) -> tuple[Diagnostic, ...]:
     Comments such as ``# lint: ignore=W06`` are heeded.
     """
     ignores = Ignores(kubefile)
+    if kubefile.dialect != DEFAULT_DIALECT:
+        # The rest of the advice is about sealer's own rules.
+        found = [*ignores.complaints, *_about_base(kubefile.base)]
+        return tuple(sorted((one for one in found if not ignores.silence(one.code, _place(one)[0])), key=_place))
     advice = [
         *ignores.complaints,
         *_about_uses(kubefile),

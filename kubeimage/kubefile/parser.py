@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from kubeimage.errors import Diagnostic, KubefileError, Location
+from kubeimage.image.compatibility import DEFAULT_DIALECT, Dialect
 from kubeimage.kubefile.arguments import read_pairs
 from kubeimage.kubefile.arrays import complain_behind_array, read_array
 from kubeimage.kubefile.codes import Mistake
 from kubeimage.kubefile.copying import read_copy
+from kubeimage.kubefile.dialects import choose_dialect, hint_of_other, other_dialect, read_directives
 from kubeimage.kubefile.instructions import KEYWORDS, Arg, Cmd, Copy, From, Instruction, Kubefile, Run
 from kubeimage.kubefile.lexer import decode, logical_lines
 from kubeimage.kubefile.names import check_base
@@ -26,22 +28,31 @@ _EXAMPLES = {
     "RUN": "RUN chmod +x bin/tool",
     "CMD": "CMD kubectl apply -f manifests",
 }
-_FOREIGN = {
-    "ADD": "use COPY; archives and URLs are not unpacked or fetched",
-    "ENV": "declare it with ARG; RUN sees it as an environment variable",
-    "LABEL": "labels are given at build: kubeimage build --label KEY=VALUE",
-    "ENTRYPOINT": "use CMD: the commands that a cluster runs when it starts",
-    "WORKDIR": "RUN starts in the image root; write RUN cd DIR && ...",
-    "MAINTAINER": "labels are given at build: kubeimage build --label KEY=VALUE",
-}
 
 
-def parse(text: str | bytes, *, file: str = "Kubefile") -> Kubefile:
+def parse(
+    text: str | bytes,
+    *,
+    file: str = "Kubefile",
+    dialect: Dialect | None = None,
+    preset: Dialect = DEFAULT_DIALECT,
+) -> Kubefile:
     """Read a Kubefile; ``file`` is what it is called in messages.
 
+    Without a ``dialect`` the file itself says which it is in, by a directive or by its name; else it is the ``preset``.
     Raises: KubefileError with every mistake in the file, in its order. Nothing else, whatever ``text`` holds.
     """
     source = decode(text, file)
+    directives = read_directives(source)
+    chosen = choose_dialect(file, directives.dialect, asked=dialect, preset=preset)
+    if chosen == "sealer-0.9":
+        message = "the dialect sealer-0.9 is not read: its APP, LAUNCH and the rest have no builder here"
+        hint = "build it with sealer, or write it in sealer's or sealos' words"
+        raise KubefileError([Diagnostic(Mistake.NOT_TAKEN.code, message, Location(file, 1, 1, source.line(1)), hint)])
+    if chosen != "sealer":
+        from kubeimage.kubefile.dockerfile.parser import parse_dockerfile
+
+        return parse_dockerfile(source, chosen, directives)
     complaints: list[Diagnostic] = []
     statements = [
         statement for line in logical_lines(source) if (statement := Statement.split(line, complaints)) is not None
@@ -80,7 +91,7 @@ def _complain_of_keyword(statement: Statement) -> None:
     meant = _meant(statement)
     asked = f" (did you mean {meant}?)" if meant else ""
     shown = word if word.isalnum() and len(word) <= 20 else quoted(word)
-    hint = _FOREIGN.get(word.upper()) or "a Kubefile knows FROM, ARG, COPY, RUN and CMD"
+    hint = hint_of_other(word, "sealer") or "a Kubefile knows FROM, ARG, COPY, RUN and CMD"
     if meant and _letters(word) == meant:
         hint = f"put a blank after {meant}"
     elif meant is None and statement.line.text[:1] in BLANKS:
@@ -92,7 +103,7 @@ def _complain_of_keyword(statement: Statement) -> None:
 def _meant(statement: Statement) -> str | None:
     """The keyword that an unknown one was probably meant to be."""
     word = statement.keyword.upper()
-    if word in _FOREIGN or not word:
+    if not word or other_dialect(word, "sealer"):
         return None
     return _letters(word) if _letters(word) in KEYWORDS else closest(word, KEYWORDS)
 

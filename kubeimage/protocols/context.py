@@ -15,6 +15,9 @@ class CopyRequest:
     """A COPY with everything expanded.
 
     Shape: ``sources`` are patterns relative to the build context, ``destination`` is relative to the image root.
+           With ``by_docker`` it lands where Docker would put it: a folder's entries in DEST, one file at DEST. Then
+           ``into`` says that DEST is a folder, ``excludes`` are patterns as in a ``.dockerignore``, and of
+           ``optional`` sources none need be there.
     Units: ``chmod`` holds permission bits, or is None; ``mtime`` in seconds since 1970, None to keep each file's own.
     """
 
@@ -23,6 +26,10 @@ class CopyRequest:
     exact: bool = False
     chmod: int | None = None
     mtime: int | None = 0
+    by_docker: bool = False
+    into: bool = False
+    excludes: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

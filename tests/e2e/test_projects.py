@@ -43,6 +43,12 @@ PROJECTS = (
     Project("multiarch", "tool:v1", 3, ("tool --config etc/${CHANNEL}.yaml",)),
     Project("odd-names", "odd-names:v1", 7, ()),
     Project(
+        "sealos",
+        "web:v1",
+        3,
+        ("kubectl apply -f cni/network.yaml", "helm upgrade -i ${NAME} charts/web ${OPTS}"),
+    ),
+    Project(
         "chart",
         "mysql:8.0",
         3,

@@ -51,7 +51,7 @@ class World:
     def forecast(self, text: str, files: Mapping[str, Any] | None = None, **options: Any) -> tuple[Forecast, ...]:
         kubefile, chosen = parse(text), self._options("", options)
         plan = self._plan(kubefile, chosen)
-        return forecast(plan, self.cache, MemoryContext(files or {}))
+        return forecast(plan, self.cache, MemoryContext(files or {}), self.layers)
 
     def tree(self, image: Image) -> dict[str, str]:
         tree = Tree()

@@ -133,7 +133,14 @@ def test_json_progress_is_one_object_a_line() -> None:
     cmd = 'CMD ["helm", "install"]'
     earlier = "an earlier step missed"
     assert [json.loads(line) for line in lines] == [
-        {"event": "build_started", "steps": 5, "base": "scratch", "base_layers": 0, "base_digest": None},
+        {
+            "event": "build_started",
+            "steps": 5,
+            "dialect": "sealer",
+            "base": "scratch",
+            "base_layers": 0,
+            "base_digest": None,
+        },
         {"event": "step_started", **step(1, "COPY a b etc")},
         {"event": "warning", "message": "etc/id_rsa looks like a key", **step(1, "COPY a b etc")},
         finished(1, "COPY a b etc", 12_288, None, cached=True),

@@ -1,0 +1,56 @@
+"""Images in OCI layouts, read by no code of ours: what another tool would find in them."""
+
+import gzip
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+Found = dict[str, tuple[str, int, bytes | str]]
+
+
+class Read(NamedTuple):
+    """An image. Shape: ``tree`` has the kind, the permission bits, and the content or target of each path."""
+
+    tree: Found
+    config: dict[str, Any]
+    annotations: dict[str, str]
+
+
+def read_layout(layout: Path, name: str | None = None) -> Read:
+    """Return the image of a layout that is called ``name``, or its only one."""
+    listed = json.loads((layout / "index.json").read_text())["manifests"]
+    chosen = [one for one in listed if name is None or name in one.get("annotations", {}).values()]
+    manifest = json.loads(_blob(layout, chosen[0]["digest"]))
+    tree: Found = {}
+    for layer in manifest["layers"]:
+        data = _blob(layout, layer["digest"])
+        _apply(tree, gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
+    config = json.loads(_blob(layout, manifest["config"]["digest"]))
+    return Read(tree, config, manifest.get("annotations", {}))
+
+
+def _blob(layout: Path, digest: str) -> bytes:
+    return (layout / "blobs" / digest.replace(":", "/")).read_bytes()
+
+
+def _apply(tree: Found, layer: bytes) -> None:
+    with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
+        for member in archive:
+            path = member.name.strip("/").removeprefix("./")
+            folder, _, name = path.rpartition("/")
+            if name.startswith(".wh."):
+                gone = f"{folder}/{name[4:]}".lstrip("/")
+                for one in [known for known in tree if known == gone or known.startswith(f"{gone}/")]:
+                    del tree[one]
+            elif member.isdir() and path:
+                tree[path] = ("directory", member.mode & 0o7777, "")
+            elif member.issym():
+                tree[path] = ("symlink", 0o777, member.linkname)
+            elif member.islnk():
+                tree[path] = tree[member.linkname.removeprefix("./").lstrip("/")]
+            elif member.isfile():
+                stream = archive.extractfile(member)
+                assert stream is not None
+                tree[path] = ("file", member.mode & 0o7777, stream.read())

@@ -1,0 +1,169 @@
+"""The dialect sealos, beside buildah: one file, one context, the same tree and the same config."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import buildah
+from tests.e2e.layouts import Read, read_layout
+from tests.e2e.program import Program
+
+# Each row has a folder of its own, so that one build with buildah is enough for all.
+COPIES = """
+a.yaml x
+a.yaml x/
+a.yaml x/y/z.yaml
+a.yaml x/|b.yaml x
+a.yaml x|b.yaml x
+a.yaml b.yaml x
+d x
+d/ x
+d x/
+d .
+d d
+d/* x/
+empty x
+/a.yaml x/
+../a.yaml .
+a.yaml ../../up/
+["a.yaml","x y/"]
+--chmod=700 d/sub x
+run.sh bin/
+run.sh bin
+d/lnk x
+d/lnk x/
+?.yaml x/
+[ab].yaml .
+d/sub/../x x
+.hidden .
+d/. x
+d x/.
+"""
+CONFIG = r"""FROM scratch
+ARG Z
+ARG V=v1
+ENV A="x\y\"z\$q\n" B='s\t $X' C=a\ b D=p\\q E="p\\q" F=${H:-" --set a=1 "} G=${A:+set} I=$Z/x J="$"
+ENV N "a.b"  c
+ENV O  two   words 'q' $A
+ENV A=2 K=$A L=${V}
+ENV DIR=/opt/${N} W=${UNSET:-${A}}
+LABEL "x y"=1 l2=$A\$A init="a \$r"
+LABEL old some value
+LABEL l2=again "sealos.io.type"="application" note=${V}
+USER $A:$A
+EXPOSE 80 443/udp $Z 99
+VOLUME /a /b
+VOLUME ["/c d"]
+STOPSIGNAL SIGTERM
+CMD echo  "a  b"   $X
+CMD ["first ${X}","second $(Y)"]
+MAINTAINER a
+MAINTAINER a b  "c" $X
+WORKDIR rel
+WORKDIR $A
+"""
+COMMANDS = [
+    'CMD ["a ${X}","b $(Y)"]',
+    'CMD echo  "a  b"   $X',
+    "CMD ['broken, $X']",
+    'CMD ["c2"]\nCMD ["c3"]',
+    'ENTRYPOINT ["e2"]',
+    'ENTRYPOINT ["e2"]\nCMD ["c"]',
+    'CMD ["c"]\nENTRYPOINT ["e2"]',
+    "ENTRYPOINT bash run.sh $X",
+]
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    """The context of the rows."""
+    root = tmp_path / "context"
+    for path, content in {
+        "a.yaml": "a",
+        "b.yaml": "b",
+        ".hidden": "h",
+        "run.sh": "r",
+        "d/x": "x",
+        "d/sub/y": "y",
+        "reg_amd64/blob": "blob",
+    }.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(content)
+    (root / "empty").mkdir()
+    (root / "d/lnk").symlink_to("x")
+    for found in (root, *root.rglob("*")):
+        if not found.is_symlink():
+            found.chmod(0o755 if found.is_dir() else 0o644)
+    (root / "run.sh").chmod(0o4755)
+    (root / "d/sub").chmod(0o750)
+    (root / "b.yaml").chmod(0o600)
+    return root
+
+
+@pytest.fixture
+def judge(tmp_path: Path) -> Path:
+    """An empty folder for buildah."""
+    if os.geteuid() != 0:
+        pytest.skip("buildah is asked as root: an ordinary user's needs subordinate ids and a storage configuration")
+    return tmp_path / "judge"
+
+
+def build(program: Program, context: Path, file: Path, *options: str) -> Read:
+    """Build with kubeimage, and read what other tools would."""
+    program.build("judged:v1", context, "--dialect=sealos", "-f", str(file), *options)
+    return read_layout(program.root, "judged:v1")
+
+
+def rows() -> str:
+    """Return a file with all rows of COPIES, each in a folder of its own."""
+    lines = ["FROM scratch"]
+    for number, row in enumerate(COPIES.strip().splitlines()):
+        lines += [f"WORKDIR /row{number}/w", *(f"COPY {one}" for one in row.split("|"))]
+    return "\n".join([*lines, ""])
+
+
+BASE = """FROM scratch
+ENV A=1 B=2
+LABEL a=1 b=2
+USER 1
+WORKDIR /w
+EXPOSE 1
+MAINTAINER base
+CMD ["basecmd"]
+"""
+
+
+@pytest.mark.needs("buildah")
+def test_a_base_is_inherited_as_with_buildah(kubeimage: Program, context: Path, judge: Path, tmp_path: Path) -> None:
+    file = tmp_path / "Dockerfile"
+    file.write_text(BASE)
+    buildah.build(context, judge, file, "-t", "localhost/base:v1")
+    kubeimage.build("localhost/base:v1", context, "--dialect=sealos", "-f", str(file))
+
+    for commands in ("", *COMMANDS):
+        file.write_text(f"FROM localhost/base:v1\nENV B=3 C=$A\nLABEL b=3\nWORKDIR x\nEXPOSE 2\n{commands}\n")
+        theirs = buildah.build(context, judge, file)
+        ours = build(kubeimage, context, file)
+        assert buildah.comparable(ours) == buildah.comparable(theirs), commands
+
+
+@pytest.mark.needs("buildah")
+def test_every_copy_lands_where_buildah_puts_it(kubeimage: Program, context: Path, judge: Path, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(rows())
+    theirs = buildah.build(context, judge, tmp_path / "Dockerfile").tree
+
+    ours = build(kubeimage, context, tmp_path / "Dockerfile").tree
+
+    assert ours == theirs
+
+
+@pytest.mark.needs("buildah")
+def test_a_config_is_what_buildah_makes_of_it(kubeimage: Program, context: Path, judge: Path, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(CONFIG)
+    theirs = buildah.build(context, judge, tmp_path / "Dockerfile")
+
+    ours = build(kubeimage, context, tmp_path / "Dockerfile")
+
+    assert buildah.comparable(ours) == buildah.comparable(theirs)
+    assert ours.tree == theirs.tree

@@ -1,0 +1,80 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubeimage.errors import Diagnostic, KubefileError
+from kubeimage.kubefile import Cmd, Configure, Copy, Instruction, Run, parse
+
+
+def read(text: str) -> list[Instruction]:
+    """Return the instructions behind FROM, without what they were written as."""
+    kubefile = parse(f"FROM scratch\n{text}", dialect="sealos")
+    return list(kubefile.instructions[1:])
+
+
+def words(text: str) -> tuple[str, ...]:
+    (one,) = read(text)
+    assert isinstance(one, Configure)
+    return one.words
+
+
+def test_a_line_goes_on_behind_any_number_of_backslashes() -> None:
+    assert words("LABEL a=1 \\ \n # a comment\n\n b=2\n") == ("a", "1", "b", "2")
+
+
+def test_there_is_no_comment_behind_an_instruction() -> None:
+    (copy,) = read("COPY a b # x\n")
+
+    assert isinstance(copy, Copy)
+    assert (copy.sources, copy.destination) == (("a", "b", "#"), "x")
+
+
+def test_the_old_form_takes_the_rest_of_the_line() -> None:
+    assert words('ENV NODE_PORT "a.b"  c\n') == ("NODE_PORT", '"a.b"  c')
+
+
+def test_a_json_array_is_a_list_of_commands_and_anything_else_one_text() -> None:
+    commands = read('CMD ["a ${X}","b"]\nCMD echo  "a"\nCMD [\'a\']\n')
+
+    assert [(one.commands, one.is_text) for one in commands if isinstance(one, Cmd)] == [
+        (("a ${X}", "b"), False),
+        (('echo  "a"',), True),
+        (("['a']",), True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("RUN <<EOF\necho a\n# kept\nEOF\n", "echo a\n# kept\n"),
+        ("RUN <<-EOF\n\techo a\n\tEOF\n", "echo a\n"),
+        ('RUN cat <<"A" <<B\n1\nA\n2\nB\n', 'cat <<"A" <<B\n1\nA\n2\nB\n'),
+        ("RUN echo '<<EOF'\n", "echo '<<EOF'"),
+        ("RUN [ -f x ]\n", "[ -f x ]"),
+    ],
+)
+def test_a_here_document_is_taken_as_it_is(text: str, command: str) -> None:
+    (run,) = read(text)
+
+    assert isinstance(run, Run)
+    assert run.command == command
+
+
+def test_the_escape_character_can_be_changed() -> None:
+    kubefile = parse("# escape=`\nFROM scratch\nLABEL a=C:\\x `\n b=2\n", dialect="sealos")
+
+    assert kubefile.instructions[1] == Configure("LABEL", ("a", "C:\\x", "b", "2"), written="a=C:\\x  b=2")
+
+
+@given(st.text("FROMscratch ENVLABEL=COPY\n\\\"'$#[]<{}-.\t"))
+def test_no_text_raises_anything_but_a_report(text: str) -> None:
+    for whole in (text, f"FROM scratch\nCOPY {text}", f"FROM scratch\nENV {text}", f"FROM scratch\nRUN {text}"):
+        assert all(one.hint and one.location for one in diagnostics(whole))
+
+
+def diagnostics(text: str) -> tuple[Diagnostic, ...]:
+    try:
+        parse(text, dialect="sealos")
+    except KubefileError as error:
+        return error.diagnostics
+    return ()
