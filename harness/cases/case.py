@@ -20,7 +20,7 @@ from harness.images.backends import Place
 from harness.images.image import BuiltImage
 from kubeimage.api.backends import Backends
 from kubeimage.api.building import BuildOptions, BuildResult, find_base, plan_build, read_kubefile
-from kubeimage.builder.plan import BuildPlan, base_name
+from kubeimage.builder.plan import BuildPlan
 from kubeimage.discovery.search import PullImages
 from kubeimage.errors import BaseImageError, BuildArgError, Diagnostic, KubeimageError, Location
 from kubeimage.image.config import Image
@@ -123,7 +123,7 @@ class Case:
         outcome = self.__dict__.get("outcome")
         if outcome is None or outcome.result is None:
             return None
-        stand_in = self.bases.stand_in(base_name(self.kubefile, self.options))
+        stand_in = self.bases.stand_in(self.plan.base_name)
         return {**describe(outcome), **({"base": stand_in} if stand_in else {})}
 
     @cached_property
@@ -211,16 +211,26 @@ class Case:
         )
 
     def _find_base(self) -> Image | None:
+        if (plan := self._built_plan) is not None:
+            return plan.base
         kubefile, options = self.kubefile, self.options
         with self.open() as backends:
             return find_base(kubefile, backends, options=options)
 
     def _make_plan(self) -> BuildPlan:
+        if (plan := self._built_plan) is not None:
+            return plan
         kubefile, options = self.kubefile, self.options
         # What is wrong with the base is told as one error, whoever asks.
         _ = self.base
         with self.open() as backends:
             return plan_build(kubefile, backends, options=options)
+
+    @property
+    def _built_plan(self) -> BuildPlan | None:
+        """What was planned for the build, where it has been built."""
+        outcome: Outcome | None = self.__dict__.get("outcome")
+        return outcome.plan if outcome is not None else None
 
     def _build(self) -> BuildResult:
         outcome = self.outcome

@@ -6,7 +6,7 @@ The image and its layers lie in the store; what is kept here is how the steps we
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from harness.cases.leaks import Leak
@@ -32,8 +32,8 @@ class Warned(NamedTuple):
 class Outcome:
     """A build that ended.
 
-    Shape: exactly one of ``result`` and ``error`` is set. ``leaks`` say what it left behind; ``mounter`` and
-           ``runner`` are the names of what it ran on.
+    Shape: exactly one of ``result`` and ``error`` is set. ``plan`` is what was built, None where there was none yet.
+           ``leaks`` say what it left behind. ``mounter`` and ``runner`` are the names of what it ran on.
     """
 
     result: BuildResult | None = None
@@ -42,6 +42,7 @@ class Outcome:
     leaks: tuple[Leak, ...] = ()
     mounter: str = ""
     runner: str = ""
+    plan: BuildPlan | None = field(default=None, compare=False, repr=False)
 
     def to_json(self) -> JsonObject:
         """Give it as a JSON object."""
@@ -67,6 +68,7 @@ class Outcome:
             leaks=tuple(Leak(*one) for one in value["leaks"]),
             mounter=value["mounter"],
             runner=value["runner"],
+            plan=plan,
         )
 
 

@@ -13,13 +13,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 
 from harness.asking.options import Settings
 from harness.asking.progress import log_event
-from harness.cases.leaks import find_leaks, find_mounts, own_sessions, take_snapshot
+from harness.cases.leaks import Leak, find_leaks, find_mounts, own_sessions, take_snapshot
 from harness.cases.outcome import Outcome, Warned
 from harness.images.backends import DirectoryPlace, GivenPlace, Place, make_place
 from kubeimage.api.backends import Backends
@@ -92,19 +92,31 @@ class Workshop:
         return make_place(backend or self.settings.backend, self.new_folder(), self.settings.isolation)
 
     def build(self, job: Job) -> Outcome:
-        """Build, or give what another process of this run, or an earlier call, has made of the same content."""
-        try:
-            with job.open() as backends:
-                plan = plan_build(job.kubefile, backends, options=job.options)
-                key = content_key(plan, backends.collector(job.context))
-                store = id(backends.layers)
-        except KubeimageError as error:
-            return Outcome(error=error)
-        if job.root is not None:
-            return self._build_shared(key, plan, job)
-        if (store, key) not in self._in_memory:
-            self._in_memory[store, key] = self._build_and_watch(job)
-        return self._in_memory[store, key]
+        """Build, or return what another process of this run, or an earlier call, has made of the same content.
+
+        The store is opened once, and planned once: what is looked up is what is built.
+        """
+        with ExitStack() as locked:
+            try:
+                with job.open() as backends:
+                    plan = plan_build(job.kubefile, backends, options=job.options)
+                    known = self._known_outcomes(job, content_key(plan, backends.collector(job.context)), backends)
+                    locked.enter_context(known.locked())
+                    if (found := known.read(plan, backends)) is not None:
+                        return found
+                    build = _Watched(job, plan, self._of_the_run)
+                    build.run(backends)
+            except KubeimageError as error:
+                return Outcome(error=error)
+            # What it left is judged once its session is over.
+            outcome = build.finish()
+            known.write(outcome, plan)
+        return outcome
+
+    def _known_outcomes(self, job: Job, key: str, backends: Backends) -> _Known:
+        if job.root is None:
+            return _KnownInMemory(self._in_memory, (id(backends.layers), key))
+        return _KnownOnDisk(os.path.join(self._folder, "outcomes", key))
 
     def first_to_report(self, what: str, node_id: str) -> str:
         """Give the node id that was the first, in the whole run, to claim the report of ``what``."""
@@ -133,41 +145,6 @@ class Workshop:
             return None
         ready = [first]
         return GivenPlace(lambda: ready.pop() if ready else self._hook(path) or first)
-
-    def _build_shared(self, key: str, plan: BuildPlan, job: Job) -> Outcome:
-        path = os.path.join(self._folder, "outcomes", key)
-        with flock.exclusive(path + ".lock"):
-            with job.open() as backends:
-                outcome = _read_outcome(path + ".json", plan, backends)
-            if outcome is None:
-                outcome = self._build_and_watch(job)
-                _write_outcome(path + ".json", outcome, plan.kubefile.file)
-        return outcome
-
-    def _build_and_watch(self, job: Job) -> Outcome:
-        before = take_snapshot(job.context, self._of_the_run)
-        warned: list[Warned] = []
-
-        def observe(event: events.Event) -> None:
-            log_event(event)
-            if isinstance(event, events.Warned):
-                warned.append(Warned(event.message, event.step.number if event.step is not None else None))
-
-        with job.open() as backends:
-            try:
-                result = build_image(job.kubefile, job.context, backends, options=job.options, observe=observe)
-                outcome = Outcome(result=result)
-            except KubeimageError as error:
-                outcome = Outcome(error=error)
-            # What auto chose is known when it had to choose.
-            outcome = replace(outcome, mounter=backends.mounter.name, runner=backends.runner.name)
-            mounted = find_mounts(backends.mounter)
-            sessions = own_sessions(job.root) if job.root is not None else []
-        if job.root is not None:
-            # A stand-in for a base is built in the session of who asks for it.
-            sessions = [session for session in sessions if session not in own_sessions(job.root)]
-        leaks = (*mounted, *find_leaks(before, job.context, sessions, self._of_the_run))
-        return replace(outcome, warned=tuple(warned), leaks=leaks)
 
     @property
     def _of_the_run(self) -> tuple[str, ...]:
@@ -207,21 +184,89 @@ def _step_key(parent: Digest, step: Step, collector: SourceCollector) -> CacheKe
     return copy_key(parent, (place, *step.cache_fields()), entries)
 
 
-def _read_outcome(path: str, plan: BuildPlan, backends: Backends) -> Outcome | None:
-    try:
-        with open(path, encoding="utf-8") as stream:
-            value = json.load(stream)
-    except FileNotFoundError:
-        return None
-    if value["error"] is not None and value["file"] != plan.kubefile.file:
-        # The error would name the other file of the same content.
-        return None
-    return Outcome.from_json(value, plan, backends.images)
+class _Watched:
+    """One build, and what it left behind."""
+
+    def __init__(self, job: Job, plan: BuildPlan, of_the_run: tuple[str, ...]) -> None:
+        self._job = job
+        self._plan = plan
+        self._of_the_run = of_the_run
+        self._before = take_snapshot(job.context, of_the_run)
+        self._warned: list[Warned] = []
+        self._mounted: Sequence[Leak] = ()
+        self._sessions: list[str] = []
+        self._outcome = Outcome()
+
+    def run(self, backends: Backends) -> None:
+        """Build what was planned."""
+        job = self._job
+        try:
+            outcome = Outcome(result=build_image(self._plan, job.context, backends, observe=self._observe))
+        except KubeimageError as error:
+            outcome = Outcome(error=error)
+        # What auto chose is known when it had to choose.
+        self._outcome = replace(outcome, plan=self._plan, mounter=backends.mounter.name, runner=backends.runner.name)
+        self._mounted = find_mounts(backends.mounter)
+        self._sessions = own_sessions(job.root) if job.root is not None else []
+
+    def finish(self) -> Outcome:
+        """Return how it went, when its session is over."""
+        sessions, root = self._sessions, self._job.root
+        if root is not None:
+            # A stand-in for a base is built in the session of who asks for it.
+            sessions = [session for session in sessions if session not in own_sessions(root)]
+        leaks = (*self._mounted, *find_leaks(self._before, self._job.context, sessions, self._of_the_run))
+        return replace(self._outcome, warned=tuple(self._warned), leaks=leaks)
+
+    def _observe(self, event: events.Event) -> None:
+        log_event(event)
+        if isinstance(event, events.Warned):
+            self._warned.append(Warned(event.message, event.step.number if event.step is not None else None))
 
 
-def _write_outcome(path: str, outcome: Outcome, file: str) -> None:
-    with open(path, "w", encoding="utf-8") as stream:
-        json.dump({**outcome.to_json(), "file": file}, stream)
+@dataclass(frozen=True)
+class _KnownInMemory:
+    """How builds went in a store that no other process sees."""
+
+    outcomes: dict[tuple[int, str], Outcome]
+    key: tuple[int, str]
+
+    def locked(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def read(self, _plan: BuildPlan, _backends: Backends) -> Outcome | None:
+        return self.outcomes.get(self.key)
+
+    def write(self, outcome: Outcome, _plan: BuildPlan) -> None:
+        self.outcomes[self.key] = outcome
+
+
+@dataclass(frozen=True)
+class _KnownOnDisk:
+    """How builds went, for all processes of the run."""
+
+    path: str
+
+    def locked(self) -> AbstractContextManager[None]:
+        return flock.exclusive(self.path + ".lock")
+
+    def read(self, plan: BuildPlan, backends: Backends) -> Outcome | None:
+        try:
+            with open(self.path + ".json", encoding="utf-8") as stream:
+                value = json.load(stream)
+        except FileNotFoundError:
+            return None
+        if value["error"] is not None and value["file"] != plan.kubefile.file:
+            # The error would name the other file of the same content.
+            return None
+        return Outcome.from_json(value, plan, backends.images)
+
+    def write(self, outcome: Outcome, plan: BuildPlan) -> None:
+        with open(self.path + ".json", "w", encoding="utf-8") as stream:
+            json.dump({**outcome.to_json(), "file": plan.kubefile.file}, stream)
+
+
+_Known = _KnownInMemory | _KnownOnDisk
 
 
 def remove_tree(folder: str) -> None:

@@ -36,11 +36,11 @@ def check_cache_continuity(case: Case) -> None:
         steps = [one.step for one in first.steps]
         for edit in _edits(steps, backends.collector(copy)):
             with edit.done():
-                _check_edit(case, edit, preview_build(case.kubefile, copy, backends, options=case.options), copy)
+                _check_edit(case, edit, preview_build(case.plan, copy, backends), copy)
 
 
 def _check_rebuild(case: Case, backends: Backends) -> None:
-    again = build_image(case.kubefile, case.context, backends, options=case.options)
+    again = build_image(case.plan, case.context, backends)
     for one in again.steps:
         if one.step.makes_layer and not one.cached:
             raise CheckError(
@@ -54,7 +54,7 @@ def _check_rebuild(case: Case, backends: Backends) -> None:
 
 
 def _check_copy(case: Case, backends: Backends, copy: str) -> None:
-    for one in preview_build(case.kubefile, copy, backends, options=case.options):
+    for one in preview_build(case.plan, copy, backends):
         if one.outcome == "run":
             raise CheckError(
                 "in a copy of the context, with other times and in another place, this step is not in the cache: "
