@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from kubeimage.disk.flock import release
+from kubeimage.disk.folders import make_private
 from kubeimage.errors import DigestFormatError, StoreError
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
@@ -83,7 +84,7 @@ class CacheRecords:
         """
         path = self.path(key)
         aside = os.path.join(self.directory, "record.tmp")
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        make_private(os.path.dirname(path))
         with open(aside, "wb") as file:
             file.write(_render_result(result, key.digest.hex))
             file.write(_render_body(key))
@@ -119,7 +120,7 @@ class CacheRecords:
     def _try_to_lock(self) -> int | None:
         """Give the locked file; None where the folder was taken away, and the lock with it, while we waited for it."""
         path = os.path.join(self.directory, "lock")
-        os.makedirs(self.directory, exist_ok=True)
+        make_private(self.directory)
         with suppress(FileNotFoundError):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:

@@ -22,7 +22,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
     frozenset(f"kubeimage.{name}" for name in names.split())
     for names in (
         "_version entries errors values",
-        "report image disk namespaces",
+        "report image disk namespaces framing",
         "layer settings",
         "protocols",
         "kubefile context cache mount run store archive registry discovery",

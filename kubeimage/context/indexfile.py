@@ -19,6 +19,8 @@ import struct
 import time
 from collections.abc import Callable
 
+from kubeimage.disk.folders import make_private
+
 _MAGIC = b"kubeimage context index 1 %s\n"
 _OF_ANOTHER_VERSION = re.compile(rb"kubeimage (stat|tree|context) index \d{1,9}( [a-z]+)?")
 _CHECKSUM_SIZE = hashlib.sha256().digest_size
@@ -58,7 +60,7 @@ class IndexFile:
         """Replace what is remembered, if the disk lets us."""
         body = self._framed_owner() + body
         try:
-            os.makedirs(self._directory, exist_ok=True)
+            make_private(self._directory)
             self._remove_leftovers()
             self._replace(self._magic + _checksum(memoryview(body)) + body)
         except OSError as error:

@@ -124,6 +124,9 @@ class Scope:
 
 
 def _check_declared(kubefile: Kubefile, build_args: Mapping[str, str]) -> None:
+    for key, value in build_args.items():
+        if "\0" in value:
+            raise BuildArgError(f"the build argument {quoted(key)} holds a NUL character, which no program takes")
     declared = dict.fromkeys(kubefile.declared)
     unknown = [key for key in build_args if key not in declared]
     if not unknown:

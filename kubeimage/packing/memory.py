@@ -6,6 +6,7 @@ import json
 import os
 from contextlib import suppress
 
+from kubeimage.disk.folders import make_private
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
 
@@ -32,7 +33,7 @@ class Memory:
         path = self._path(kind, name)
         data = json.dumps({"name": name, "value": value}).encode()
         with suppress(OSError):
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            make_private(os.path.dirname(path))
             handle, unfinished = tempfile.mkstemp(dir=os.path.dirname(path))
             with open(handle, "wb") as stream:
                 stream.write(data)

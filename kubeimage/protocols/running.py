@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import field
 from typing import Protocol
 
+from kubeimage.framing import check_argument, check_variable
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.layer.entry import Entry
@@ -26,6 +27,15 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
     network: bool = True
     timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no shell could be handed.
+
+        Raises: UsageError.
+        """
+        check_argument(self.script, "the command of a RUN")
+        for name, value in self.environment.items():
+            check_variable(name, value)
 
 
 class Mount(Protocol):

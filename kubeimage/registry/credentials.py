@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubeimage.errors import CredentialsError
+from kubeimage.framing import check_line
 from kubeimage.image import canonical
 
 if TYPE_CHECKING:
@@ -42,7 +43,12 @@ class Credentials(NamedTuple):
 
     @property
     def basic(self) -> str:
-        """The value of an Authorization header."""
+        """The value of an Authorization header.
+
+        Raises: CredentialsError for a user name that would end at its colon.
+        """
+        if ":" in self.user:
+            raise CredentialsError(f"a user name holds no colon, found {self.user!r}")
         return f"Basic {_encode(self)}"
 
 
@@ -68,6 +74,7 @@ class CredentialStore:
 
         Raises: CredentialsError; then the file is as it was.
         """
+        check_line(host, "the name of a registry")
         key = _key(host)
         with _changing(self.path) as config:
             auths = _table(config, "auths", self.path)

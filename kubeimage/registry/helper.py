@@ -12,6 +12,7 @@ import subprocess
 
 from kubeimage.disk.programs import find_program
 from kubeimage.errors import CredentialsError
+from kubeimage.framing import check_line
 from kubeimage.image import canonical
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -58,6 +59,7 @@ class CredentialHelper:
         return self._run("erase", server) is not None
 
     def _run(self, action: str, text: str) -> bytes | None:
+        check_line(text, f"what {self.program} is asked for")
         program = find_program(self.program)
         if program is None:
             raise CredentialsError(

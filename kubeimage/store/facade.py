@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kubeimage.errors import StoreError
+from kubeimage.framing import check_argument
 from kubeimage.image.digest import Digest
 from kubeimage.store.blobs import Blobs
 from kubeimage.store.images import DirectoryImageStore
@@ -64,6 +65,7 @@ class Store:
                 ``cache`` is what lies in ``cache_folder(root)``.
         Raises: StoreVersionError for a newer store; StoreAccessError, StoreFullError.
         """
+        check_argument(root, "the store's path")
         layout = Layout(os.path.abspath(root))
         store = cls(layout, hold=create if hold is None else hold, keep=create if keep is None else keep, cache=cache)
         # A newer store is refused whatever is wanted of it.

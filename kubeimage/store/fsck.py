@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from typing import Protocol, runtime_checkable
 
+from kubeimage.disk.folders import is_open
 from kubeimage.errors import StoreError
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
@@ -93,6 +94,7 @@ class _Checker:
         self._needed: set[Digest] = live_leases(where, but=session.name)
 
     def run(self) -> Iterator[Finding]:
+        yield from self._check_openness()
         yield from self._check_files()
         finding = self._index.read() if self._repair else self._hold_all()
         if finding is not None:
@@ -124,6 +126,19 @@ class _Checker:
             with suppress(StoreError):
                 self._session.hold(*self._census.iter_digests())
             return finding
+
+    def _check_openness(self) -> Iterator[Finding]:
+        """Find out whether others can read what closed files and build arguments have come to."""
+        with suppress(OSError):
+            inside = (
+                self._layout.blobs,
+                os.path.dirname(self._layout.blobs),
+                self._layout.cache,
+                self._layout.variants,
+            )
+            if is_open(self._layout.root) and any(is_open(one) for one in inside if os.path.isdir(one)):
+                what = "other users of this machine can look into the store, and so into closed files that it holds"
+                yield Finding(what, self._layout.root, f"chmod 700 {self._layout.root}", damage=False)
 
     def _check_files(self) -> Iterator[Finding]:
         try:

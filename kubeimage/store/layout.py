@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
+from kubeimage.disk.folders import make_private
 from kubeimage.errors import StoreAccessError, StoreError, StoreVersionError
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
@@ -162,10 +163,11 @@ def make_folders(layout: Layout) -> None:
     _check_root(layout)
     new = _missing_above(layout.root)
     with translated("make the store", layout.root):
-        os.makedirs(layout.blobs, exist_ok=True)
-        # Unpacked layers may hold set-uid programs, and half-written ones anything: nobody else enters.
-        for private in (layout.snapshots, layout.ingest):
-            os.makedirs(private, mode=0o700, exist_ok=True)
+        os.makedirs(os.path.dirname(layout.root), exist_ok=True)
+        # Blobs hold the content of files that are closed, keys the build arguments, unpacked layers set-uid programs:
+        # nobody else enters, also where the root was there already and is open.
+        for private in (layout.root, os.path.dirname(layout.blobs), layout.blobs, layout.snapshots, layout.ingest):
+            make_private(private)
     # Whatever is written into the store later is lost with the name of a folder above it.
     for folder in (*new, layout.root, os.path.dirname(layout.blobs)):
         sync_directory(folder)

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from kubeimage.disk import flock
+from kubeimage.disk.folders import make_private
 from kubeimage.errors import DigestFormatError, StoreAccessError, StoreError
 from kubeimage.image.digest import Digest
 from kubeimage.store.failures import store_error, translated
@@ -117,7 +118,7 @@ class Session:
 
     def _start(self) -> str:
         with translated("make a folder in", self._layout.ingest):
-            os.makedirs(self._layout.ingest, mode=0o700, exist_ok=True)
+            make_private(self._layout.ingest)
             while (folder := self._try_to_start()) is None:
                 pass
         return folder

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
+from kubeimage.disk.folders import make_private
 from kubeimage.errors import BlobCorruptError, StoreError
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
@@ -55,7 +56,7 @@ class Variants:
         written = self._session.new_path()
         write_new_file(written, canonical.encode(record_to_json(variant)), durable=False)
         with translated("write", path):
-            os.makedirs(self._layout.variants, exist_ok=True)
+            make_private(self._layout.variants)
             os.replace(written, path)
 
     def layer_in(self, descriptor: Descriptor) -> Layer:

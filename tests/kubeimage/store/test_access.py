@@ -74,7 +74,7 @@ def read_only(open_path: Path) -> Iterator[str]:
         store.images.put(make_image([store.layers.put(one_file(b"1"))]), [APP])
     folders = {path: path.stat().st_mode for path in (root, *root.rglob("*")) if path.is_dir()}
     for folder, mode in folders.items():
-        folder.chmod(mode & 0o555)
+        folder.chmod(mode & 0o555 | 0o055)
     yield str(root)
     for folder in folders:
         folder.chmod(0o755)
@@ -86,7 +86,7 @@ def test_a_store_that_cannot_be_written_can_be_read(read_only: str) -> None:
         assert image is not None
         assert store.layers.has(image.layers[0].diff_id)
         assert [entry.path for entry in store.layers.entries(image.layers[0].diff_id)] == ["file"]
-        assert store.check() == []
+        assert [one.what for one in store.check() if one.damage] == []
         assert store.collect_garbage(dry_run=True).items == ()
 
 

@@ -100,7 +100,8 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path, below: str) ->
 
 
 def test_what_a_killed_process_began_to_make_is_completed(root: str) -> None:
-    os.makedirs(os.path.join(root, "blobs"))
+    os.mkdir(root, 0o700)
+    os.mkdir(os.path.join(root, "blobs"))
     Path(root, "index.lock").touch()
 
     with Store.open(root) as store:
@@ -109,6 +110,7 @@ def test_what_a_killed_process_began_to_make_is_completed(root: str) -> None:
 
 
 def test_the_layout_of_another_tool_is_a_store(root: str) -> None:
+    os.mkdir(root, 0o700)
     os.makedirs(os.path.join(root, "blobs", "sha256"))
     Path(root, "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
     Path(root, "index.json").write_text('{"schemaVersion":2,"manifests":[]}')
