@@ -38,7 +38,7 @@ from harness.fixtures import (
     power_cuts,
 )
 from harness.items import hookspecs
-from harness.run import KNOWN_CHECKS, NAMED, SETTINGS, remove_workshop, shown_path
+from harness.run import KNOWN_CHECKS, NAMED, SETTINGS, WORKSHOP, remove_workshop, shown_path
 
 if TYPE_CHECKING:
     from harness.items.collector import KubefileFile
@@ -265,7 +265,21 @@ def pytest_runtest_makereport(
         from harness.items.failures import save_failure
 
         report.sections.append(("Kubefile", save_failure(folder, item.nodeid, case, report.longreprtext)))
+    elif WORKSHOP in item.config.stash:
+        _save_asked(report, item)
     return report
+
+
+def _save_asked(report: pytest.TestReport, item: pytest.Item) -> None:
+    """Keep what a test that fails asked ``kube_build`` for last."""
+    settings, workshop = item.config.stash[SETTINGS], item.config.stash[WORKSHOP]
+    if report.failed and settings.save_failures is not None and workshop.asked is not None:
+        from harness.items.failures import save_asked
+
+        saved = save_asked(settings.save_failures, item.nodeid, workshop.asked, report.longreprtext)
+        report.sections.append(("Kubefile", saved))
+    if report.when == "teardown":
+        workshop.asked = None
 
 
 def _is_check(item: pytest.Item) -> bool:
@@ -273,11 +287,14 @@ def _is_check(item: pytest.Item) -> bool:
 
 
 def _attach_facts(report: pytest.TestReport, item: Any, call: pytest.CallInfo[None]) -> None:
+    path, _, heading = report.location
+    report.location = path, item.line - 1, heading
     settings = item.config.stash[SETTINGS]
     if settings.sarif is not None:
         from harness.items.findings import attach
+        from harness.items.report import cause_of
 
-        attach(report, item, call.excinfo.value if call.excinfo is not None else None)
+        attach(report, item, cause_of(call.excinfo.value) if call.excinfo is not None else None)
     if settings.durations is not None and item.name == "build" and report.passed:
         from harness.items.summary import attach_steps
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness.asking.kubefiles import kubefile_in
 from harness.cases.modelled import put_image
 from harness.cases.standins import StandInImageStore, import_image
-from harness.cases.workshop import Workshop
+from harness.cases.workshop import Asked, Workshop
 from harness.images.image import BuiltImage
 from harness.model import Image as ModelImage
 from harness.trees import Tree, write_tree
@@ -80,10 +80,13 @@ class KubeBuild:
             keep_base=keep_base,
         )
         place = after.place if after is not None else self.workshop.new_place(backend)
+        self.workshop.asked = asked = Asked(parsed, folder, options, place)
         with place.open() as backends:
             parts = _with_fakes(backends, mounts, runner)
             if base is not None:
-                parts = self._with_base(parts, base, options.target)
+                image = self._base(parts, base, options.target)
+                self.workshop.asked = replace(asked, base=image)
+                parts = replace(parts, images=StandInImageStore(parts.images, lambda _reference, _platform: image))
             result = build_image(parsed, folder, parts, options=options)
         return BuiltImage(result.image, place, result)
 
@@ -106,16 +109,14 @@ class KubeBuild:
         write_tree(folder, context or {})
         return folder
 
-    def _with_base(self, backends: Backends, base: BuiltImage | ModelImage | Tree, platform: Platform) -> Backends:
+    def _base(self, backends: Backends, base: BuiltImage | ModelImage | Tree, platform: Platform) -> Image:
         if isinstance(base, BuiltImage):
-            image = self._import(base, backends)
-        elif isinstance(base, ModelImage):
-            image = put_image(base, backends)
-        elif isinstance(base, Mapping):
-            image = self._make(base, backends, platform)
-        else:
-            raise TypeError(f"base= takes a built image, an Image of harness.model or a tree, not {base!r}")
-        return replace(backends, images=StandInImageStore(backends.images, lambda _reference, _platform: image))
+            return self._import(base, backends)
+        if isinstance(base, ModelImage):
+            return put_image(base, backends)
+        if isinstance(base, Mapping):
+            return self._make(base, backends, platform)
+        raise TypeError(f"base= takes a built image, an Image of harness.model or a tree, not {base!r}")
 
     def _import(self, base: BuiltImage, backends: Backends) -> Image:
         with base.place.open() as source:

@@ -29,6 +29,7 @@ from kubeimage.builder.plan import BuildPlan, Step
 from kubeimage.builder.steps import copy_key
 from kubeimage.disk import flock
 from kubeimage.errors import KubeimageError
+from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.kubefile import Kubefile
 from kubeimage.protocols.cachekey import CacheKey
@@ -52,10 +53,22 @@ class Job:
     root: str | None
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a test has asked ``kube_build`` for. Shape: ``base`` is in the store of ``place``; None for FROM's own."""
+
+    kubefile: Kubefile
+    context: str
+    options: BuildOptions
+    place: Place
+    base: Image | None = None
+
+
 class Workshop:
     """Builds for a test run.
 
     Shape: ``folder`` is shared by all processes of the run. ``hook`` may give other backends for a Kubefile's path.
+           ``asked`` is what the running test asked ``kube_build`` for last.
     """
 
     def __init__(self, settings: Settings, folder: str, hook: BackendsHook = lambda _path: None) -> None:
@@ -64,6 +77,7 @@ class Workshop:
         self._hook = hook
         self._places: dict[str, Place] = {}
         self._in_memory: dict[tuple[int, str], Outcome] = {}
+        self.asked: Asked | None = None
         for name in ("outcomes", "scratch"):
             os.makedirs(os.path.join(folder, name), exist_ok=True)
         self.place = self._make_place()

@@ -14,7 +14,7 @@ from harness.cases.case import Case
 from harness.checks import Check
 from harness.items.catalogue import checks_of
 from harness.items.failures import save_failure
-from harness.items.report import failure_repr, report_text
+from harness.items.report import cause_of, failure_of, failure_repr, report_text
 from harness.run import KNOWN_CHECKS, NAMED, SETTINGS, case_of
 from kubeimage.errors import Diagnostic
 
@@ -56,6 +56,7 @@ class CheckItem(pytest.Item):
         super().__init__(**kwargs)
         self.check = check
         self.warned: list[Diagnostic] = []
+        self.line = 1
         self.add_marker(getattr(pytest.mark, MARKER))
 
     @property
@@ -67,20 +68,25 @@ class CheckItem(pytest.Item):
         """Check; where another check is to say what is wrong, skip."""
         from kubeimage.errors import KubeimageError
 
-        line = 1
-        before = len(self.case.warned)
         try:
-            self.check(self.case)
+            case = self.case
+        except OSError as error:
+            pytest.fail(f"pytest's temporary folder cannot be used: {error}", pytrace=False)
+        self.line = 1
+        before = len(case.warned)
+        try:
+            self.check(case)
         except KubeimageError as error:
             location = error.diagnostics[0].location
-            line = location.line if location is not None and location.file == self.case.path else line
+            if location is not None and location.file == case.path:
+                self.line = location.line
             if reporter := self._reporter(error):
                 raise pytest.skip.Exception(f"{reporter} says why", _use_item_location=True) from error
-            raise
+            raise failure_of(error) from error
         finally:
-            self.warned = self.case.warned[before:]
+            self.warned = case.warned[before:]
             # JUnit's own fields for these are gone from the format that pytest writes by default.
-            self.user_properties += [("file", self.parent.nodeid), ("line", line)]
+            self.user_properties += [("file", self.parent.nodeid), ("line", self.line)]
             self._describe_build()
 
     def _reporter(self, error: Exception) -> str | None:
@@ -100,17 +106,18 @@ class CheckItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show what is wrong as a compiler does; with ``--full-trace``, as Python does."""
-        if self.config.getoption("fulltrace"):
+        if self.config.getoption("fulltrace") or isinstance(excinfo.value, pytest.fail.Exception):
             return super().repr_failure(excinfo, style)
-        text = report_text(excinfo.value, self.case)
+        error = cause_of(excinfo.value)
+        text = report_text(error, self.case)
         if text is None:
             # A bug in a check: what pytest and this class do around it helps nobody.
             excinfo.traceback = excinfo.traceback.cut(path=__file__)[1:] or excinfo.traceback
             return super().repr_failure(excinfo, style)
         if folder := self.config.stash[SETTINGS].save_failures:
             text += f"\n{save_failure(folder, self.nodeid, self.case, text)}"
-        return failure_repr(text, excinfo.value, self.reportinfo())
+        return failure_repr(text, error, self.path)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
-        """Give the Kubefile's path, the line that a reader starts at, and the check's name."""
-        return self.path, 0, f"{self.parent.name}::{self.name}"
+        """Give the Kubefile's path, the line that a reader starts at, and the heading of a failure."""
+        return self.path, self.line - 1, f"{self.parent.nodeid} :: {self.name}"

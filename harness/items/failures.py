@@ -13,13 +13,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from harness.cases.bases import TAR, project_of
 from harness.cases.case import Case
 from harness.cases.copies import copy_context
-from harness.cases.workshop import remove_tree
+from harness.cases.workshop import Asked, remove_tree
 from kubeimage.api.building import BuildOptions
 from kubeimage.builder.plan import base_name
 from kubeimage.errors import KubeimageError
@@ -42,18 +42,62 @@ def save_failure(folder: str, node_id: str, case: Case, text: str) -> str:
 
     Where it cannot be written, that is said: the failure itself is what people must see.
     """
+
+    def write(place: str) -> None:
+        _Project(place, case).write(folder)
+        _write(os.path.join(place, "report.txt"), f"{text}\n\nagain: {_command(case, node_id)}\n")
+
+    return _saved(folder, node_id, write)
+
+
+def save_asked(folder: str, node_id: str, asked: Asked, text: str) -> str:
+    """Write what a test asked ``kube_build`` for last: after Hypothesis has shrunk it, the smallest that fails.
+
+    Of a base image its files are kept.
+    """
+
+    def write(place: str) -> None:
+        _write(os.path.join(place, "Kubefile"), render(asked.kubefile))
+        copy_context(asked.context, os.path.join(place, "context"), disguised=False, leave_out=folder)
+        commands = []
+        platform = f"--platform={asked.options.target}"
+        if asked.base is not None:
+            name = base_name(asked.kubefile, asked.options)
+            os.makedirs(os.path.join(place, "bases/base"))
+            with asked.place.open() as backends:
+                for layer in asked.base.layers:
+                    with backends.layers.open(layer.diff_id) as tar:
+                        apply_changeset(os.path.join(place, "bases/base"), tar)
+            _write(os.path.join(place, "bases/base.Kubefile"), "FROM scratch\nCOPY . .\n")
+            options = [platform, "-f", "bases/base.Kubefile", "bases/base"]
+            commands.append(shlex.join(["kubeimage", "build", "-t", name, *options]))
+        given = [f"--build-arg={_without_secret(f'{key}={value}')}" for key, value in asked.options.build_args.items()]
+        options = [platform, *given, "-f", "Kubefile", "context"]
+        commands.append(shlex.join(["kubeimage", "build", "-t", "failed:saved", *options]))
+        _write_script(place, '"$PWD/store"', commands)
+        _write(os.path.join(place, "report.txt"), f"{text}\n\nagain: {shlex.join(['pytest', node_id])}\n")
+
+    return _saved(folder, node_id, write)
+
+
+def _saved(folder: str, node_id: str, write: Callable[[str], None]) -> str:
     place = os.path.join(folder, re.sub(r"[^A-Za-z0-9._-]+", "-", node_id).strip("-"))
     try:
         if os.path.isdir(place):
             remove_tree(place)
         os.makedirs(place)
-        _Project(place, case).write(folder)
-        _write(os.path.join(place, "report.txt"), f"{text}\n\nagain: {_command(case, node_id)}\n")
+        write(place)
     except OSError as error:
         return f"not saved in {place}: {error.strerror or error}"
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not take the place of the failure
         return f"not saved in {place}: {type(error).__name__}: {error}"
     return f"saved: {place}"
+
+
+def _write_script(place: str, store: str, commands: Iterable[str]) -> None:
+    script = os.path.join(place, "build.sh")
+    _write(script, _SCRIPT.format(store=store, commands="\n".join(commands)))
+    os.chmod(script, os.stat(script).st_mode | 0o100)
 
 
 @dataclass
@@ -79,11 +123,8 @@ class _Project:
         self.commands.append(
             shlex.join([*self._build("failed:saved"), *self._arguments(), "-f", "Kubefile", "context"])
         )
-        script = os.path.join(self.place, "build.sh")
         root = self.case.settings.root
-        store = '"$PWD/store"' if root is None else shlex.quote(root)
-        _write(script, _SCRIPT.format(store=store, commands="\n".join(self.commands)))
-        os.chmod(script, os.stat(script).st_mode | 0o100)
+        _write_script(self.place, '"$PWD/store"' if root is None else shlex.quote(root), self.commands)
 
     def _write_bases(self, leave_out: str) -> None:
         """Write the chain of stand-ins, the lowest first."""

@@ -14,8 +14,6 @@ from harness.checks.failed import CheckError, CheckFailedError
 from kubeimage.errors import Diagnostic, KubeimageError, Location
 from kubeimage.report import format_diagnostics, format_error
 
-ReportInfo = tuple[os.PathLike[str] | str, int | None, str]
-
 
 def diagnostics_of(error: BaseException, case: Case) -> tuple[Diagnostic, ...] | None:
     """Return what a failure says; None for a bug of the check.
@@ -33,6 +31,25 @@ def diagnostics_of(error: BaseException, case: Case) -> tuple[Diagnostic, ...] |
     if isinstance(error, AssertionError):
         return diagnostics_of(CheckError(str(error) or "the check does not hold"), case)
     return None
+
+
+class KubefileAssertionError(AssertionError):
+    """A check that does not hold, as reports of every kind know it: failed, not broken.
+
+    Its cause is the error that says why.
+    """
+
+
+def failure_of(error: KubeimageError) -> KubefileAssertionError:
+    """Return ``error`` as the failure of a check, with the frames that it comes from."""
+    failure = KubefileAssertionError(str(error)).with_traceback(error.__traceback__)
+    failure.__cause__ = error
+    return failure
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """Return what made a check fail."""
+    return error.__cause__ if isinstance(error, KubefileAssertionError) and error.__cause__ is not None else error
 
 
 def report_text(error: BaseException, case: Case) -> str | None:
@@ -77,11 +94,13 @@ def _is_ours(place: TracebackType) -> bool:
     return str(place.tb_frame.f_globals.get("__name__")).startswith("harness.")
 
 
-def failure_repr(text: str, error: BaseException, info: ReportInfo) -> ReprExceptionInfo:
-    """Wrap ``text`` so that its first line stands in the short summary, under xdist and in JUnit too."""
-    path, line, _ = info
+def failure_repr(text: str, error: BaseException, path: os.PathLike[str] | str) -> ReprExceptionInfo:
+    """Wrap ``text`` so that its first line stands in the short summary, under xdist and in JUnit too.
+
+    What goes with it into annotations is the hint.
+    """
     location = getattr(error, "location", None)
-    crash = ReprFileLocation(
-        str(path), location.line if location is not None else (line or 0) + 1, text.partition("\n")[0]
-    )
+    first, *others = text.splitlines()
+    message = "\n".join([first, *(line for line in others if line.startswith("hint: "))])
+    crash = ReprFileLocation(str(path), location.line if location is not None else 1, message)
     return ReprExceptionInfo(ReprTraceback([ReprEntryNative([text + "\n"])], None, "native"), crash)

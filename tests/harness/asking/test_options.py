@@ -370,7 +370,9 @@ def test_a_base_that_nothing_stands_in_for_is_an_error_with_its_line(project: Wr
 
     result = run("--kubefile=app")
 
-    result.stdout.fnmatch_lines(["*_ Kubefile::build _*", "error[[]E0402[]]: *rootfs:v1*", "  --> app/Kubefile:1:*"])
+    result.stdout.fnmatch_lines(
+        ["*_ app/Kubefile :: build _*", "error[[]E0402[]]: *rootfs:v1*", "  --> app/Kubefile:1:*"]
+    )
 
 
 def test_what_stands_in_for_a_base_may_not_stand_on_it(project: WriteProject, run: Run) -> None:

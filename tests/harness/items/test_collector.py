@@ -102,7 +102,7 @@ def test_a_syntax_error_reads_like_a_compilers_message(project: WriteProject, ru
     result.assert_outcomes(failed=1, skipped=len(CHECKS) - 1)
     result.stdout.fnmatch_lines(
         [
-            "*_ Kubefile::parse _*",
+            "*_ Kubefile :: parse _*",
             "error[[]E0201[]]: unknown instruction FORM (did you mean FROM?)",
             "  --> Kubefile:1:1",
             "1 | FORM scratch",
@@ -130,7 +130,7 @@ def test_a_failed_build_is_told_once_and_the_others_say_where(project: WriteProj
             "error[[]E0302[]]: *b.txt*",
             "  --> app/Kubefile:2:*",
             "2 | COPY a.txt b.txt etc",
-            "SKIPPED [[]4[]] app/Kubefile:1: app/Kubefile::build says why",
+            "SKIPPED [[]4[]] app/Kubefile:2: app/Kubefile::build says why",
         ]
     )
 
@@ -152,7 +152,7 @@ def test_a_base_that_is_not_there_is_told_once_with_what_to_do(
 
     result.assert_outcomes(passed=3, failed=1, skipped=5)
     result.stdout.fnmatch_lines(
-        ["*_ Kubefile::build _*", "error[[]E0402[]]: *rootfs:v1*", "1 | FROM rootfs:v1", "*", hint]
+        ["*_ app/Kubefile :: build _*", "error[[]E0402[]]: *rootfs:v1*", "1 | FROM rootfs:v1", "*", hint]
     )
 
 
@@ -164,7 +164,7 @@ def test_without_the_build_item_the_first_one_that_needs_it_says_why(project: Wr
     result.assert_outcomes(passed=4, failed=1, skipped=3, deselected=1)
     result.stdout.fnmatch_lines(
         [
-            "*_ Kubefile::cache-continuity _*",
+            "*_ app/Kubefile :: cache-continuity _*",
             "error[[]E0302[]]: *",
             "SKIPPED*: app/Kubefile::cache-continuity says why",
         ]
@@ -339,3 +339,37 @@ def test_a_check_of_a_conftest_fails_in_the_same_form(
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(lines)
     result.stdout.no_fnmatch_line("*conftest.py*")
+
+
+SEES = """
+import pytest
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed:
+        print("\\nSEEN", *report.location[:2], isinstance(call.excinfo.value, AssertionError))
+        print(report.longrepr.reprcrash.message)
+    return report
+"""
+
+
+def test_reports_of_every_kind_point_to_the_kubefile_s_line(
+    project: WriteProject, run: Run, pytester: pytest.Pytester
+) -> None:
+    project({"app/Kubefile": "FROM scratch\n\nCOPPY a .\n", "conftest.py": SEES})
+
+    result = run("--kubefile=app", "-s", "--junitxml=out.xml", "-o", "junit_family=xunit1")
+
+    result.stdout.fnmatch_lines(["SEEN app/Kubefile 2 True", "error[[]E0201[]]: *", "hint: *"])
+    assert 'file="app/Kubefile" line="2"' in (pytester.path / "out.xml").read_text()
+
+
+def test_a_temporary_folder_that_cannot_be_used_is_said(project: WriteProject, run: Run) -> None:
+    project({"app/Kubefile": "FROM scratch\n", "file": ""})
+
+    result = run("app/Kubefile::parse", "--basetemp=file/below", backend="copy")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["pytest's temporary folder cannot be used: *"])
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from harness.items import failures
 from harness.trees import File, Link
 from tests.harness.conftest import Run, WriteProject
 
@@ -129,3 +130,57 @@ def test_the_project_of_a_test_that_fails_is_kept(project: WriteProject, run: Ru
     (folder,) = (pytester.path / "out").iterdir()
     assert build(folder).returncode == 0
     assert "+ a: '1' with mode 644" in (folder / "report.txt").read_text()
+
+
+PROPERTY = """
+from hypothesis import given, settings, strategies as st
+
+@settings(database=None, deadline=None, derandomize=True)
+@given(st.integers(0, 90))
+def test_it(kube_build, count):
+    image = kube_build("FROM scratch\\nCMD " + "x" * (count + 1), {"a": str(count)})
+    assert len(image.cmd[0]) < 11
+"""
+
+
+def test_the_smallest_project_that_fails_a_property_is_kept(
+    project: WriteProject, run: Run, pytester: pytest.Pytester
+) -> None:
+    project({"test_it.py": PROPERTY})
+
+    run("--kubefile-save-failures=out", "test_it.py").assert_outcomes(failed=1)
+
+    folder = pytester.path / "out/test_it.py-test_it"
+    assert (folder / "Kubefile").read_text() == f"FROM scratch\nCMD {'x' * 11}\n"
+    assert (folder / "context/a").read_text() == "10"
+
+
+def test_a_build_that_a_test_asked_for_is_kept_with_its_base(
+    project: WriteProject, run: Run, pytester: pytest.Pytester
+) -> None:
+    text = "def test_it(kube_build): kube_build('FROM b:1\\nCOPY a .\\nCOPY no .', {'a': '1'}, base={'etc/x': '2'})\n"
+    project({"test_it.py": text})
+
+    result = run("--kubefile-save-failures=out", "test_it.py")
+
+    folder = pytester.path / "out/test_it.py-test_it"
+    result.stdout.fnmatch_lines([f"saved: {folder}"])
+    assert (folder / "bases/base/etc/x").read_text() == "2"
+    (folder / "context/no").touch()
+    assert build(folder).returncode == 0
+
+
+def test_an_error_of_saving_takes_nothing_from_the_failure(
+    project: WriteProject, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("no")
+
+    kubefile = "FROM base:v1\nCOPY gone .\n"
+    project({"app/Kubefile": kubefile})
+    monkeypatch.setattr(failures, "copy_context", fail)
+
+    result = run("app/Kubefile::build", "--kubefile-base=base:v1=empty", "--kubefile-save-failures=out")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["error[[]E0302[]]: *", "not saved in *: ValueError: no"])
