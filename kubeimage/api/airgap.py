@@ -41,7 +41,7 @@ def images_of_context(kubefile: Kubefile, context: str, *, options: BuildOptions
     collector = ContextCollector(context)
     plan = make_plan(kubefile, None, options)
     files = ContextFiles(entry for step in plan.steps for entry in _copied(step, collector))
-    return find_images(files, options.search, choose_renderer()[1])
+    return find_images(files, options.search.with_commands(kubefile.commands), choose_renderer()[1])
 
 
 def images_of_image(

@@ -177,7 +177,8 @@ def build_image(
     plan = _planned(kubefile, backends, options)
     check_runs(plan, backends.runner)
     make_store(backends)
-    return execute(plan, make_parts(backends, context, plan.options, collector), observe)
+    options = replace(plan.options, search=plan.options.search.with_commands(plan.kubefile.commands))
+    return execute(plan, make_parts(backends, context, options, collector), observe)
 
 
 def _planned(kubefile: Kubefile | BuildPlan, backends: Backends, options: BuildOptions | None) -> BuildPlan:

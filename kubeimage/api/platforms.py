@@ -58,7 +58,8 @@ def build_platforms(
     for plan in plans:
         check_runs(plan, backends.runner)
     make_store(backends)
-    parts = make_parts(backends, context, options, collector)
+    searching = replace(options, search=options.search.with_commands(kubefile.commands))
+    parts = make_parts(backends, context, searching, collector)
     index, results = execute_all(plans, parts, _announcing(platforms, observe))
     return PlatformsResult(results, index)
 

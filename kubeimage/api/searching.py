@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 
 from kubeimage.discovery.references import Choice, parse_ignore_file, parse_image
@@ -10,6 +11,7 @@ from kubeimage.discovery.search import Guesses, Search, Values
 from kubeimage.disk.smallfile import read_small
 from kubeimage.errors import UsageError
 
+_SET = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)@")
 IGNORE_FILES = (".imageignore", ".sealignore")
 _LARGEST_VALUES = 16 << 20
 
@@ -24,13 +26,17 @@ def read_search(
     values: Sequence[str] = (),
     guesses: Guesses = "pack",
     kinds: Sequence[bytes] = (),
+    namespace: str | None = None,
+    kube_version: str | None = None,
+    api_versions: Sequence[str] = (),
 ) -> Search:
     """Return how to look for container images, for ``BuildOptions`` and for ``images_of_image``.
 
     Shape:  ``context`` is a build context, whose ``.imageignore`` and ``.sealignore`` count, or None.
             ``folders`` are searched beside manifests/ and charts/; ``.`` is all of the image.
             ``ignored_images`` and ``ignored_charts`` are patterns, ``added_images`` are names.
-            ``values`` are files for charts, as ``FILE`` or ``CHART=FILE``.
+            ``values`` are files for charts, as ``FILE`` or ``CHART=FILE``; ``SET@`` in front makes several sets.
+            ``namespace``, ``kube_version`` and ``api_versions`` are what charts are rendered for.
             ``kinds`` are the contents of files that say where custom resources name images.
     Raises: UsageError for a folder that is none of the image, and for a file that cannot be read;
             ReferenceFormatError.
@@ -45,6 +51,9 @@ def read_search(
         ),
         guesses=guesses,
         kinds=tuple(kinds),
+        namespace=namespace,
+        kube_version=kube_version,
+        api_versions=tuple(api_versions),
     )
 
 
@@ -56,11 +65,13 @@ def _parse_folder(text: str) -> str:
 
 
 def _read_values(text: str) -> Values:
+    found = _SET.match(text)
+    group, text = (found[1], text[found.end() :]) if found else ("", text)
     chart, equals, path = text.partition("=")
     if not equals:
         chart, path = "", text
     try:
-        return Values(chart or None, path, read_small(path, most=_LARGEST_VALUES))
+        return Values(chart or None, path, read_small(path, most=_LARGEST_VALUES), group)
     except OSError as error:
         raise UsageError(f"--values: cannot read {path!r}: {error.strerror}") from error
 

@@ -58,6 +58,9 @@ class BuildRequest:
     ignored_charts: tuple[str, ...]
     values: tuple[str, ...]
     guesses: Guesses
+    namespace: str | None
+    kube_version: str | None
+    api_versions: tuple[str, ...]
     context: str
 
     def options(self, environment: Mapping[str, str], settings: Settings) -> BuildOptions:
@@ -91,7 +94,15 @@ class BuildRequest:
     @property
     def _search_request(self) -> SearchRequest:
         return SearchRequest(
-            self.discover, self.ignored_images, self.added_images, self.ignored_charts, self.values, self.guesses
+            discover=self.discover,
+            ignored_images=self.ignored_images,
+            added_images=self.added_images,
+            ignored_charts=self.ignored_charts,
+            values=self.values,
+            guesses=self.guesses,
+            namespace=self.namespace,
+            kube_version=self.kube_version,
+            api_versions=self.api_versions,
         )
 
     def platforms(self) -> tuple[Platform, ...]:

@@ -25,6 +25,9 @@ class SearchRequest:
     ignored_charts: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     guesses: Guesses = "pack"
+    namespace: str | None = None
+    kube_version: str | None = None
+    api_versions: tuple[str, ...] = ()
 
     def search(self, context: str | None, kinds: tuple[bytes, ...] = ()) -> Search:
         """Return what the API takes; ``context`` is the build context, for its ``.imageignore`` and ``.sealignore``.
@@ -43,6 +46,9 @@ class SearchRequest:
             values=self.values,
             guesses=self.guesses,
             kinds=kinds,
+            namespace=self.namespace,
+            kube_version=self.kube_version,
+            api_versions=self.api_versions,
         )
 
 
@@ -83,7 +89,15 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option(
         "--values",
         multiple=True,
-        metavar="[CHART=]FILE",
-        help="Values to render charts with; one beside a chart, charts/NAME.values.yaml, is found by itself.",
+        metavar="[SET@][CHART=]FILE",
+        help="Values to render charts with; one beside a chart, charts/NAME.values.yaml, is found by itself. "
+        "With several sets, charts are rendered with each.",
+    ),
+    click.option(
+        "--namespace", metavar="NAME", help="The namespace to render charts for; else what the Kubefile's CMD says."
+    ),
+    click.option("--kube-version", metavar="VERSION", help="The Kubernetes to render charts for; else the base's."),
+    click.option(
+        "--api-versions", multiple=True, metavar="GROUP/VERSION", help="An API that charts may find in the cluster."
     ),
 ]

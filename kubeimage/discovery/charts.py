@@ -5,19 +5,18 @@ What renders them is somebody else: helm-python-sdk, or the helm program.
 
 from __future__ import annotations
 
-import gzip
-import io
 import re
-import tarfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Protocol
 
-from kubeimage.discovery.documents import Node, iter_documents
-from kubeimage.discovery.findings import Findings, Found, KubeVersion, Notebook, Place, Skipped
+from kubeimage.discovery.documents import Document, Node, iter_documents
+from kubeimage.discovery.findings import Findings, Found, KubeVersion, Notebook, Place, Skipped, Unreadable
+from kubeimage.discovery.kinds import Kinds
 from kubeimage.discovery.manifests import find_in_manifest
-from kubeimage.discovery.references import read_name
+from kubeimage.discovery.names import TEMPLATE, suggest
+from kubeimage.discovery.references import has_template, read_name
+from kubeimage.discovery.search import Installation
 from kubeimage.errors import ChartError
 from kubeimage.image.digest import Digest
 from kubeimage.protocols.cachekey import CacheKey
@@ -25,10 +24,13 @@ from kubeimage.values import dataclass
 
 CHART_FILE = "Chart.yaml"
 RULE_ANNOTATION = "helm.sh/images"
-_ANNOTATIONS = ("helm.sh/images", "artifacthub.io/images")
-_LARGEST_CHART = 256 << 20
+VALUES_FILE = "values.yaml"
+LOCK_FILE = "Images.lock"
+ONLY_IN_VALUES = "only the chart's values name it, and nothing that it renders to"
+"""Why an image of a chart was passed over that is switched off."""
+# The last one is Bitnami's.
+_ANNOTATIONS = ("helm.sh/images", "artifacthub.io/images", "images")
 _ARCHIVES = (".tgz", ".tar.gz")
-_NO_PLAIN_PART = {"", ".", ".."}
 _RELEASE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,51}[a-z0-9])?")
 
 
@@ -87,8 +89,8 @@ class Rendered:
 class Renderer(Protocol):
     """Renders charts, without a cluster and without network."""
 
-    def render(self, chart: Chart, kube_version: str | None) -> Rendered:
-        """Render ``chart`` as it would be installed on a cluster of that version.
+    def render(self, chart: Chart, installation: Installation) -> Rendered:
+        """Render ``chart`` as it would be installed.
 
         Raises: ChartError with what failed.
         """
@@ -114,34 +116,7 @@ def read_mapping(data: bytes, what: str) -> Mapping[str, Node]:
     return {}
 
 
-def read_archive(data: bytes, path: str) -> Chart:
-    """Read a packed chart.
-
-    Raises: ChartError where it is none, or is larger than a chart can be.
-    """
-    files: dict[str, bytes] = {}
-    room = _LARGEST_CHART
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
-            for member in archive:
-                name = member.name.removeprefix("./").partition("/")[2]
-                if not member.isfile() or not name:
-                    continue
-                if not _NO_PLAIN_PART.isdisjoint(name.split("/")):
-                    raise ChartError(f"the chart {path} holds a file outside of it: {member.name!r}")
-                room -= member.size
-                stream = archive.extractfile(member) if room >= 0 else None
-                if stream is None:
-                    raise ChartError(f"the chart {path} is larger than {_LARGEST_CHART >> 20} MiB")
-                files[name] = stream.read()
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise ChartError(f"the chart {path} is no archive that can be read: {error}") from error
-    if CHART_FILE not in files:
-        raise ChartError(f"the archive {path} holds no {CHART_FILE}", hint="only packed charts belong into charts/")
-    return Chart(path, files)
-
-
-def find_in_chart(chart: Chart, renderer: Renderer, kube_version: str | None) -> Findings:
+def find_in_chart(chart: Chart, renderer: Renderer, installation: Installation, kinds: Kinds) -> Findings:
     """Render ``chart`` and find the images that it names, with the Kubernetes versions that it asks for.
 
     Raises: ChartError.
@@ -151,7 +126,7 @@ def find_in_chart(chart: Chart, renderer: Renderer, kube_version: str | None) ->
         place = Place(chart.path)
         notes.skipped.append(Skipped(chart.path, place, "a library chart: it is only installed as part of others"))
         return notes.close()
-    rendered = renderer.render(chart, kube_version)
+    rendered = renderer.render(chart, installation)
     if rendered.missing:
         names = ", ".join(rendered.missing)
         raise ChartError(
@@ -160,9 +135,23 @@ def find_in_chart(chart: Chart, renderer: Renderer, kube_version: str | None) ->
         )
     for template, text in rendered.manifests.items():
         if template.rpartition("/")[2] != "NOTES.txt":
-            notes.add(find_in_manifest(text, f"{chart.path}!{template}"))
+            notes.add(find_in_manifest(text, f"{chart.path}!{template}", kinds))
     for folder in _live_charts(chart, rendered):
         notes.add(_read_description(chart, folder))
+    notes.add(_find_in_values(chart, notes.close(), kinds))
+    return notes.close()
+
+
+def _find_in_values(chart: Chart, shown: Findings, kinds: Kinds) -> Findings:
+    """List the images that values name and nothing that was rendered: they are of what is switched off."""
+    notes = Notebook()
+    found = {found.image for found in shown.found}
+    repositories = {(image.domain, image.repository) for image in found}
+    for path in sorted(path for path in chart.files if path.rpartition("/")[2] == VALUES_FILE):
+        text = chart.files[path].decode("utf-8", "replace")
+        for one in find_in_manifest(text, f"{chart.path}!{path}", kinds).found:
+            if one.image not in found and (one.image.domain, one.image.repository) not in repositories:
+                notes.skipped.append(Skipped(str(one.image), one.place, ONLY_IN_VALUES))
     return notes.close()
 
 
@@ -188,28 +177,33 @@ def _read_description(chart: Chart, folder: str) -> Findings:
     for key in _ANNOTATIONS:
         text = annotations.get(key) if isinstance(annotations, dict) else None
         if isinstance(text, str):
-            notes.add(_read_annotation(text, file, key))
+            notes.add(_read_images(next(iter_documents(text), None), text, file, f"annotations[{key!r}]"))
+    lock = folder + LOCK_FILE
+    if lock in chart.files:
+        images = read_mapping(chart.files[lock], f"{chart.path}!{lock}").get("images")
+        notes.add(_read_images(Document(1, 1, "", images), "", f"{chart.path}!{lock}", "images"))
     return notes.close()
 
 
-def _read_annotation(text: str, file: str, key: str) -> Findings:
-    """Read a list of ``name`` and ``image``, held as a text."""
+def _read_images(document: Document | None, text: str, file: str, path: str) -> Findings:
+    """Read a list of ``name`` and ``image``."""
     notes = Notebook()
-    document = next(iter_documents(text), None)
     value = document.value if document is not None else None
     for number, item in enumerate(value if isinstance(value, list) else ()):
-        place = Place(file, path=f"annotations[{key!r}][{number}]")
+        place = Place(file, path=f"{path}[{number}]")
         name = item.get("image") if isinstance(item, dict) else item
         if not isinstance(name, str):
             notes.skipped.append(Skipped(str(item)[:200], place, "no image"))
             continue
         image = read_name(name, certain=True)
-        if isinstance(image, str):
-            notes.skipped.append(Skipped(name, place, image))
-        else:
+        if not isinstance(image, str):
             notes.found.append(Found(image, place, RULE_ANNOTATION))
+        elif has_template(name):
+            notes.skipped.append(Skipped(name, place, TEMPLATE))
+        else:
+            notes.unreadable.append(Unreadable(name, place, 0, image, suggest(name)))
     if not isinstance(value, list):
-        notes.skipped.append(Skipped(text[:200], Place(file, path=f"annotations[{key!r}]"), "not a list"))
+        notes.skipped.append(Skipped(text[:200], Place(file, path=path), "not a list"))
     return notes.close()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
+from kubeimage.discovery.chartarchive import read_archive
 from kubeimage.discovery.charts import (
     Chart,
     Renderer,
@@ -13,9 +14,9 @@ from kubeimage.discovery.charts import (
     find_in_chart,
     identify,
     is_archive,
-    read_archive,
 )
 from kubeimage.discovery.findings import NOT_RENDERED, Findings, Notebook, passed_over
+from kubeimage.discovery.kinds import merged_kinds
 from kubeimage.discovery.search import VALUES_SUFFIXES, Files, Search
 from kubeimage.errors import DiscoveryError
 from kubeimage.values import dataclass
@@ -66,6 +67,7 @@ def find_in_charts(
     Raises: ChartError, DiscoveryError; what reading raises.
     """
     plan, notes = ChartPlan.of(paths), Notebook()
+    kinds = merged_kinds(search.kinds)
     for path in plan.others:
         notes.add(passed_over(path, "neither a chart nor part of one"))
     if renderer is None:
@@ -88,12 +90,22 @@ def find_in_charts(
         elif identity in search.known_charts:
             notes.add(passed_over(path, "rendered when it was packed"))
         else:
-            with_values = replace(chart, values=_values_of(chart, beside, search))
-            notes.add(find_in_chart(with_values, ready(), kube_version)._replace(charts=(identity,)))
+            for group in search.groups:
+                values = _values_of(chart, beside, search, group)
+                installation = search.installation(path, kube_version)
+                findings = find_in_chart(replace(chart, values=values), ready(), installation, kinds)
+                notes.add(_with_group(findings, group)._replace(charts=(identity,)))
     for path in sorted(beside.keys() - used):
         notes.add(passed_over(path, "values of no chart that is there"))
     _check_values(names, search)
     return notes.close()
+
+
+def _with_group(findings: Findings, group: str) -> Findings:
+    """Say of each image with which set of values the chart names it."""
+    if not group:
+        return findings
+    return findings._replace(found=tuple(one._replace(rule=f"{one.rule}, with {group}") for one in findings.found))
 
 
 def _read(path: str, own: Mapping[str, bytes]) -> Chart:
@@ -113,11 +125,16 @@ def _places_of_values(chart: Chart) -> set[str]:
     return {f"{folder}/{name}{suffix}" for name in _names_of(chart) for suffix in VALUES_SUFFIXES}
 
 
-def _values_of(chart: Chart, beside: Mapping[str, bytes], search: Search) -> tuple[bytes, ...]:
+def _values_of(chart: Chart, beside: Mapping[str, bytes], search: Search, group: str) -> tuple[bytes, ...]:
     """Give the values files of a chart: the one beside it first, then those that people name."""
     names = _names_of(chart)
     own = [beside[path] for path in sorted(_places_of_values(chart) & beside.keys())]
-    return (*own, *(one.text for one in search.values if one.chart is None or one.chart in names))
+    wanted = [one for one in search.values if one.chart is None or one.chart in names]
+    return (
+        *own,
+        *(one.text for one in wanted if not one.group),
+        *(one.text for one in wanted if one.group and one.group == group),
+    )
 
 
 def _check_values(names: set[str], search: Search) -> None:

@@ -1,79 +1,80 @@
-"""Renders charts with helm-python-sdk, which brings Helm itself as a library."""
+"""Renders charts with helm-python-sdk, which brings Helm itself as a library, in a process with bounds."""
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 import tempfile
-from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from kubeimage.discovery.charts import Chart, Rendered
 from kubeimage.discovery.helmprogram import HINT, write_files
+from kubeimage.discovery.limited import run_limited
+from kubeimage.discovery.search import Installation
 from kubeimage.errors import ChartError
+
+_CHILD = "kubeimage.discovery.helmchild"
+_BROKEN = "helm-python-sdk is installed and cannot be loaded"
 
 
 class LibraryRenderer:
-    """Renders in this process.
+    """Renders in a process of its own.
 
-    Raises: ImportError where helm-python-sdk is not installed; ChartError where its library cannot be loaded.
+    Raises: ImportError where helm-python-sdk is not installed.
     """
 
     def __init__(self) -> None:
-        import helm_python
+        if find_spec("helm_python") is None:
+            raise ImportError("helm-python-sdk is not installed", name="helm_python")
 
-        self._helm = helm_python
-        try:
-            helm_python.helm_sdk_version()
-        except (helm_python.HelmError, OSError) as error:
-            raise ChartError(
-                f"helm-python-sdk is installed and cannot be loaded: {error}",
-                hint="install it again, or put the helm program on PATH",
-            ) from error
-
-    def render(self, chart: Chart, kube_version: str | None) -> Rendered:  # noqa: ARG002  the library has its own
+    def render(self, chart: Chart, installation: Installation) -> Rendered:
         """Render ``chart`` as Helm would install it; templates see the newest Kubernetes that the library knows.
 
         Raises: ChartError with what failed.
         """
+        if installation.kube_version_is_asked or installation.api_versions:
+            raise ChartError(
+                "helm-python-sdk cannot be told of another Kubernetes",
+                hint="put the helm program on PATH and uninstall helm-python-sdk; "
+                "or leave out --kube-version and --api-versions",
+            )
         with tempfile.TemporaryDirectory(prefix="kubeimage-helm-") as folder:
             # From a folder, for then a .helmignore holds.
             place = os.path.join(folder, "chart")
             write_files(chart, place)
-            try:
-                return self._render(chart, place)
-            except self._helm.HelmError as error:
-                said = str(error).replace(f"{place}/", "").replace(place, chart.path)
-                raise ChartError(f"the chart {chart.path} cannot be rendered: {said}", hint=HINT) from error
+            answer = self._ask(chart, place, installation, folder)
+        if "error" in answer:
+            said = str(answer["error"]).replace(f"{place}/", "").replace(place, chart.path)
+            raise ChartError(f"the chart {chart.path} cannot be rendered: {said}", hint=HINT)
+        manifests = {str(path): str(text) for path, text in answer["manifests"].items()}
+        return Rendered(manifests, tuple(map(str, answer["missing"])))
 
-    def _render(self, chart: Chart, place: str) -> Rendered:
-        values = self._values(chart)
-        # Rendering changes a chart that is loaded: each use takes one of its own.
-        with self._helm.Chart.load(place) as loaded:
-            present = {str(one.get("name")) for one in loaded.dependencies}
-            written = loaded.metadata.get("dependencies") or []
-            crds = {f"{chart.name}/crds/{one['filename']}": str(one["data"]) for one in loaded.crds}
-        with self._helm.Chart.load(place) as loaded:
-            manifests = dict(loaded.render(values, name=chart.release, is_install=True))
-            declared = loaded.metadata.get("dependencies") or []
-        # After rendering, those that a condition or tag switches off are gone from the list, and aliases are names.
-        names = {str(one.get("alias") or one.get("name")): str(one.get("name")) for one in written}
-        wanted = [names.get(str(one.get("name")), str(one.get("name"))) for one in declared]
-        return Rendered({**crds, **manifests}, tuple(name for name in wanted if name not in present))
-
-    def _values(self, chart: Chart) -> dict[str, Any]:
-        merged: dict[str, Any] = {}
-        for text in chart.values:
-            try:
-                merged = merge_values(merged, self._helm.values_from_yaml(text.decode("utf-8")))
-            except UnicodeDecodeError:
-                raise ChartError(f"the chart {chart.path} has values that are not UTF-8") from None
-        return merged
+    def _ask(self, chart: Chart, place: str, installation: Installation, folder: str) -> dict[str, Any]:
+        request, result = os.path.join(folder, "request.json"), os.path.join(folder, "result.json")
+        fields = {"place": place, "name": chart.name, "release": chart.release, "namespace": installation.namespace}
+        with open(request, "w", encoding="utf-8") as stream:
+            json.dump({**fields, "values": _texts(chart)}, stream)
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": folder, "LANG": "C.UTF-8"}
+        # The child finds the same modules, wherever this process has them from.
+        environment["PYTHONPATH"] = os.pathsep.join(one for one in sys.path if one)
+        try:
+            ended = run_limited([sys.executable, "-m", _CHILD, request, result], environment, folder)
+        except OSError as error:
+            raise ChartError(f"{_BROKEN}: {error.strerror}") from error
+        if ended.trouble is not None:
+            raise ChartError(f"the chart {chart.path} cannot be rendered: {ended.trouble}", hint=HINT)
+        if ended.status or not os.path.exists(result):
+            said = ended.said.rpartition("\n")[2] or f"it ended with exit status {ended.status}"
+            raise ChartError(f"{_BROKEN}: {said}", hint="install it again, or put the helm program on PATH")
+        with open(result, encoding="utf-8") as stream:
+            answer: dict[str, Any] = json.load(stream)
+        return answer
 
 
-def merge_values(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one set of values over another, as several ``--values`` do."""
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = merge_values(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
+def _texts(chart: Chart) -> list[str]:
+    try:
+        return [text.decode("utf-8") for text in chart.values]
+    except UnicodeDecodeError:
+        raise ChartError(f"the chart {chart.path} has values that are not UTF-8") from None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Literal, Protocol
 
@@ -32,12 +33,28 @@ PullImages = Literal["off", "missing", "always", "never"]
 class Values:
     """A values file for charts.
 
-    Shape: ``chart`` None means all of them; ``name`` is the file's, for messages.
+    Shape: ``chart`` None means all of them; ``name`` is the file's, for messages. ``group`` names the set of values
+           that it belongs to, empty for one that belongs to all.
     """
 
     chart: str | None
     name: str
     text: bytes
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """How a chart is installed.
+
+    Shape: ``kube_version`` is the cluster's, None where nobody knows. ``kube_version_is_asked`` says that a person has
+           named it, who is to be told where it cannot count.
+    """
+
+    namespace: str = "default"
+    kube_version: str | None = None
+    api_versions: tuple[str, ...] = ()
+    kube_version_is_asked: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +75,30 @@ class Search:
     guesses: Guesses = "pack"
     kinds: tuple[bytes, ...] = ()
     listed: tuple[str, ...] = ()
+    namespace: str | None = None
+    namespaces: tuple[tuple[str, str], ...] = ()
+    kube_version: str | None = None
+    api_versions: tuple[str, ...] = ()
+
+    def installation(self, chart: str, cluster: str | None) -> Installation:
+        """Return how the chart at a path of the image is installed on a cluster of that version."""
+        return Installation(
+            self.namespace or dict(self.namespaces).get(chart, "default"),
+            self.kube_version or cluster,
+            self.api_versions,
+            kube_version_is_asked=self.kube_version is not None,
+        )
+
+    def with_commands(self, commands: Iterable[str]) -> Search:
+        """Return a search that heeds the namespaces which an image's commands name."""
+        from kubeimage.discovery.commands import namespaces_of
+
+        return replace(self, namespaces=namespaces_of(commands))
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The sets of values that charts are rendered with, one after the other; one without name if there is none."""
+        return tuple(sorted({one.group for one in self.values if one.group})) or ("",)
 
     def ignores_chart(self, path: str, name: str) -> bool:
         """Whether people want the chart passed over."""
@@ -67,7 +108,7 @@ class Search:
     def fields(self) -> Fields:
         """What of this the result depends on, for a cache key."""
         added = [("add", str(image)) for image in self.choice.added]
-        values = [(f"values {one.chart or ''}", str(Digest.of(one.text))) for one in self.values]
+        values = [(f"values {one.group}@{one.chart or ''}", str(Digest.of(one.text))) for one in self.values]
         return (
             ("rules", RULES_VERSION),
             *(("folder", one) for one in self.folders),
@@ -78,6 +119,10 @@ class Search:
             ("guesses", self.guesses),
             *(("kinds", str(Digest.of(one))) for one in self.kinds),
             *(("listed guess", one) for one in self.listed),
+            ("namespace", self.namespace or ""),
+            *((f"namespace of {chart}", one) for chart, one in self.namespaces),
+            ("kubernetes", self.kube_version or ""),
+            *(("api version", one) for one in self.api_versions),
         )
 
 
