@@ -12,6 +12,8 @@ import stat
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from kubeimage.context.dockercopy import DockerSearch
+from kubeimage.context.dockerignore import IGNORE_FILES, DockerIgnoreRules
 from kubeimage.context.ignore import IGNORE_FILE, NO_RULES, IgnoreRules
 from kubeimage.context.names import AUTH_LIST, are_plain, auth_list_warnings, check_name, looks_secret, secret_warnings
 from kubeimage.context.placement import PlacedTree, Placement, directories_above, filled_directory, merge, place
@@ -101,6 +103,8 @@ class MemoryContext:
 
     def collect(self, request: CopyRequest) -> Collected:
         """Find what ``request`` copies."""
+        if request.by_docker:
+            return self._collect_by_docker(request)
         self._rules = self._read_rules()
         finder = SourceFinder(self, self._rules)
         matches = [match for source in request.sources for match in finder.find(source)]
@@ -111,6 +115,17 @@ class MemoryContext:
         entries = merge(trees)
         into = filled_directory(request, placements, entries)
         return Collected(entries, directories_above(placements), tuple(dict.fromkeys(warnings)), into)
+
+    def _collect_by_docker(self, request: CopyRequest) -> Collected:
+        listed = [(name, self._items.get(name)) for name in IGNORE_FILES]
+        file, text = next(((name, one.content.decode()) for name, one in listed if isinstance(one, File)), ("", ""))
+        self._rules = rules = DockerIgnoreRules.read(text, file, request.excludes)
+        search = DockerSearch(self, rules, request)
+        placements = search.placements()
+        secrets: list[str] = []
+        entries = search.merged([self._tree(one, request, search.auth_lists, secrets) for one in placements])
+        warnings = [*auth_list_warnings(search.auth_lists), *secret_warnings(secrets)]
+        return Collected(entries, directories_above(placements), tuple(dict.fromkeys(warnings)))
 
     def with_digests(self, entries: Sequence[Entry]) -> list[Entry]:
         """Give ``entries`` with the ``digest`` of every FILE."""

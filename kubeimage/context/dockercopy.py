@@ -20,6 +20,7 @@ from kubeimage.context.placement import Match, PlacedTree, Placement, directorie
 from kubeimage.context.reading import unreadable
 from kubeimage.context.search import Search
 from kubeimage.context.sources import SourceFinder
+from kubeimage.context.tree import Tree
 from kubeimage.context.walk import DiskTree, Walk
 from kubeimage.disk.smallfile import read_small
 from kubeimage.errors import DestinationError, SourceNotFoundError, UnsupportedSourceError
@@ -29,19 +30,66 @@ from kubeimage.protocols.context import Collected, CopyRequest
 _SET_ID_BITS = 0o6000
 
 
+class DockerSearch:
+    """One COPY by Docker's rules, over whatever tree a context is kept in."""
+
+    def __init__(self, tree: Tree, rules: DockerIgnoreRules, request: CopyRequest) -> None:
+        self._tree = tree
+        self._rules = rules
+        self._request = request
+        self._finder = SourceFinder(tree, rules)
+
+    @property
+    def auth_lists(self) -> list[str]:
+        """The lists of credentials that wildcards matched, and that were not taken."""
+        return self._finder.auth_lists
+
+    def placements(self) -> list[Placement]:
+        """Find the sources, and say where each goes.
+
+        Raises: SourceNotFoundError, SourceEscapeError, DestinationError.
+        """
+        matches = [match for source in self._request.sources for match in self._find(source)]
+        return _place(matches, self._request)
+
+    def merged(self, trees: Sequence[PlacedTree]) -> list[Entry]:
+        """Lay what was found at the placements over each other, as Docker would have it.
+
+        Raises: DestinationError for a file where a directory is, or the reverse.
+        """
+        kept = [_without_emptied(one, self._rules) for one in trees]
+        return [_without_set_ids(entry) for entry in merge(kept)] if kept else []
+
+    def _find(self, source: str) -> Iterator[tuple[Match, str]]:
+        """Yield what ``source`` means, and the name that it goes by: a symlink is what it leads to, by its own name."""
+        try:
+            found = self._finder.find(clamp(source))
+        except SourceNotFoundError:
+            if source in self._request.optional:
+                return
+            raise
+        for match in found:
+            name = match.path.rpartition("/")[2]
+            if match.contents or match.is_directory:
+                yield match._replace(contents=True), name
+                continue
+            real = Search(self._tree, self._rules, source, contents=False).follow(match.path)
+            node = self._tree.look(real) if real is not None else None
+            if real is None or node is None:
+                raise SourceNotFoundError(f"COPY source {source!r} is a symlink that leads to nothing: {match.path!r}")
+            yield Match(real, node.is_directory, contents=node.is_directory), name
+
+
 def collect_by_docker(tree: DiskTree, request: CopyRequest) -> Collected:
     """Find what ``request`` copies, reading no file content.
 
     Raises: as `ContextCollector.collect` does.
     """
     rules = read_rules(tree, request.excludes)
-    finder = SourceFinder(tree, rules)
-    matches = [match for source in request.sources for match in _find(finder, tree, rules, source, request)]
-    walk = Walk(tree, rules, request)
-    placements = _place(matches, request)
-    trees = [_without_emptied(walk.collect(placement), rules) for placement in placements]
-    entries = [_without_set_ids(entry) for entry in merge(trees)] if trees else []
-    warnings = [*auth_list_warnings([*finder.auth_lists, *walk.auth_lists]), *secret_warnings(walk.secrets)]
+    search, walk = DockerSearch(tree, rules, request), Walk(tree, rules, request)
+    placements = search.placements()
+    entries = search.merged([walk.collect(placement) for placement in placements])
+    warnings = [*auth_list_warnings([*search.auth_lists, *walk.auth_lists]), *secret_warnings(walk.secrets)]
     return Collected(entries, directories_above(placements), tuple(dict.fromkeys(warnings)))
 
 
@@ -70,28 +118,6 @@ def clamp(path: str) -> str:
     'a/c'
     """
     return os.path.normpath("/" + path).lstrip("/") or "."
-
-
-def _find(
-    finder: SourceFinder, tree: DiskTree, rules: DockerIgnoreRules, source: str, request: CopyRequest
-) -> Iterator[tuple[Match, str]]:
-    """Yield what ``source`` means, and the name that it goes by: a symlink is what it leads to, by its own name."""
-    try:
-        found = finder.find(clamp(source))
-    except SourceNotFoundError:
-        if source in request.optional:
-            return
-        raise
-    for match in found:
-        name = match.path.rpartition("/")[2]
-        if match.contents or match.is_directory:
-            yield match._replace(contents=True), name
-            continue
-        real = Search(tree, rules, source, contents=False).follow(match.path)
-        node = tree.look(real) if real is not None else None
-        if real is None or node is None:
-            raise SourceNotFoundError(f"COPY source {source!r} is a symlink that leads to nothing: {match.path!r}")
-        yield Match(real, node.is_directory, contents=node.is_directory), name
 
 
 def _place(matches: Sequence[tuple[Match, str]], request: CopyRequest) -> list[Placement]:

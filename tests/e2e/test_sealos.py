@@ -1,10 +1,15 @@
 """The dialect sealos, beside buildah: one file, one context, the same tree and the same config."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
+from harness.strategies import Project
+from harness.strategies.sealos import sealos_projects
+from harness.trees import write_tree
 from tests.e2e import buildah
 from tests.e2e.layouts import Read, read_layout
 from tests.e2e.program import Program
@@ -146,6 +151,34 @@ def test_a_base_is_inherited_as_with_buildah(kubeimage: Program, context: Path, 
         theirs = buildah.build(context, judge, file)
         ours = build(kubeimage, context, file)
         assert buildah.comparable(ours) == buildah.comparable(theirs), commands
+
+
+@pytest.mark.needs("buildah")
+def test_generated_projects_are_what_buildah_makes_of_them(
+    judge: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    default = settings.default
+    assert default is not None
+    number = 1_000 if default.max_examples > 1_000 else 20
+
+    @settings(max_examples=number, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(sealos_projects())
+    def judged(project: Project) -> None:
+        folder = tmp_path_factory.mktemp("project")
+        write_tree(str(folder / "context"), project.context)
+        (folder / "Dockerfile").write_text(project.text)
+        program = Program(folder / "store", folder)
+        try:
+            theirs = buildah.build(folder / "context", folder / "judge", folder / "Dockerfile")
+        except buildah.RefusedError:
+            program.run("build", "-t", "x", "-f", folder / "Dockerfile", folder / "context", status=1)
+            return
+        ours = build(program, folder / "context", folder / "Dockerfile")
+        assert buildah.comparable(ours) == buildah.comparable(theirs)
+        assert ours.tree == theirs.tree
+        shutil.rmtree(folder)
+
+    judged()
 
 
 @pytest.mark.needs("buildah")
