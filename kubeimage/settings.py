@@ -1,12 +1,19 @@
 """What holds for every command: where the store is, how short names are completed, and how registries are reached.
 
-The last two stand in the configuration file:
+The last two, and how a RUN is run, stand in the configuration file:
 
     default-domain = "registry.example.com"     # for names that say no registry
     default-namespace = "team"                  # for names that are one word
     image-kinds = ["kinds.toml"]                # where custom resources name images (docs/airgap.md)
     dialect = "sealos"                          # of Kubefiles that do not say which they are in
     certs-dirs = ["/etc/docker/certs.d"]        # HOST/*.crt are CAs, HOST/*.cert and *.key a client's certificate
+
+    [run]                                       # for every RUN, unless a build says otherwise
+    network = "none"                            # host, private, none: as --network
+    paths = ["/opt/tools"]                      # places of the machine that it sees, beside what all see: as --run-path
+    memory = "2GiB"                             # as --memory
+    pids = 500                                  # as --pids
+    tmp-size = "1GiB"                           # as --tmp-size
 
     [registry."10.0.0.5:5000"]
     insecure = true                             # TLS without verification, or plain HTTP where there is no TLS
@@ -23,6 +30,7 @@ Reading it costs nothing where there is no file.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from typing import Any
@@ -35,7 +43,8 @@ from kubeimage.values import dataclass
 ROOT_VARIABLE = "KUBEIMAGE_ROOT"
 
 _CERTS_DIRS = ("/etc/docker/certs.d", "/etc/containers/certs.d")
-_TOP = ("default-domain", "default-namespace", "dialect", "certs-dirs", "image-kinds", "registry", "mirror")
+_TOP = ("default-domain", "default-namespace", "dialect", "certs-dirs", "image-kinds", "registry", "mirror", "run")
+_RUN = ("network", "paths", "memory", "pids", "tmp-size")
 _REGISTRY = ("insecure", "plain-http", "ca-file")
 _MIRROR = ("locations", "fallback")
 
@@ -66,6 +75,40 @@ class MirrorSettings:
 
 
 @dataclass(frozen=True)
+class RunSettings:
+    """How a RUN is run where a build does not say.
+
+    Shape: ``paths`` are places of this machine that it sees, read-only; ``network`` is one of `NETWORKS`; ``pids`` is
+           how many processes it may have at once.
+    Units: ``memory``, of each process, and ``tmp_size`` in bytes; None is no limit.
+    """
+
+    network: str = "host"
+    paths: tuple[str, ...] = ()
+    memory: int | None = None
+    pids: int | None = None
+    tmp_size: int | None = None
+
+    def but(
+        self,
+        *,
+        network: str | None = None,
+        paths: tuple[str, ...] = (),
+        memory: int | None = None,
+        pids: int | None = None,
+        tmp_size: int | None = None,
+    ) -> RunSettings:
+        """Return these settings with what is given in their place; paths are added."""
+        return RunSettings(
+            network=network or self.network,
+            paths=(*self.paths, *paths),
+            memory=memory if memory is not None else self.memory,
+            pids=pids if pids is not None else self.pids,
+            tmp_size=tmp_size if tmp_size is not None else self.tmp_size,
+        )
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings; without a file, what holds for everybody."""
 
@@ -75,6 +118,7 @@ class Settings:
     mirrors: tuple[MirrorSettings, ...] = ()
     certs_dirs: tuple[str, ...] = _CERTS_DIRS
     image_kinds: tuple[str, ...] = ()
+    run: RunSettings = RunSettings()
 
     def read_image_kinds(self) -> tuple[bytes, ...]:
         """Return the files that say where custom resources name images.
@@ -119,6 +163,24 @@ class Settings:
         rest = name[len(mirror.prefix) :]
         mirrored = [_moved(reference, location + rest) for location in mirror.locations]
         return (*mirrored, reference) if mirror.fallback else tuple(mirrored)
+
+
+NETWORKS = ("host", "private", "none")
+"""What network a RUN may have: the machine's, one of its own that leads out only, or none."""
+
+SIZES = "it is a number of bytes above 0, or one with a unit, as in 512MB or 2GiB"
+"""What `parse_size` takes."""
+
+_SIZE = re.compile(r"(?P<number>[0-9]{1,15}) ?(?:(?P<unit>[kKMGT])(?P<binary>i)?)?B?", re.ASCII)
+
+
+def parse_size(text: str) -> int | None:
+    """Return the bytes that a size says, as in ``512MB`` or ``2GiB``; None for what is no size above 0."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        return None
+    power = "kmgt".index(found["unit"].lower()) + 1 if found["unit"] else 0
+    return int(found["number"]) * (1024 if found["binary"] else 1000) ** power or None
 
 
 def default_root() -> str:
@@ -191,6 +253,20 @@ def _settings(top: _Table, folder: str) -> Settings:
         mirrors=tuple(_mirror(prefix, top.table("mirror", prefix, _MIRROR)) for prefix in top.names("mirror")),
         certs_dirs=tuple(os.path.join(folder, one) for one in top.texts("certs-dirs", _CERTS_DIRS)),
         image_kinds=tuple(os.path.join(folder, os.path.expanduser(one)) for one in top.texts("image-kinds", ())),
+        run=_run(top.section("run", _RUN), folder),
+    )
+
+
+def _run(table: _Table, folder: str) -> RunSettings:
+    network = table.text("network", NETWORKS[0])
+    if network not in NETWORKS:
+        raise SettingsError(f"{table.where} network = {network!r}: it is one of {', '.join(NETWORKS)}")
+    return RunSettings(
+        network=network,
+        paths=tuple(os.path.join(folder, os.path.expanduser(one)) for one in table.texts("paths", ())),
+        memory=table.size("memory"),
+        pids=table.count("pids"),
+        tmp_size=table.size("tmp-size"),
     )
 
 
@@ -266,6 +342,25 @@ class _Table:
         if not isinstance(values, dict):
             raise SettingsError(f"{where} is a table, found {_kind(values)}")
         return _Table(values, where, known)
+
+    def section(self, key: str, known: tuple[str, ...]) -> _Table:
+        """Return the table ``[key]``, empty where there is none."""
+        return _Table(self._value(key, dict, {}), f"[{key}]", known)
+
+    def count(self, key: str) -> int | None:
+        """Return a number above 0."""
+        number = self._value(key, int, None)
+        if number is not None and (number < 1 or isinstance(number, bool)):
+            raise SettingsError(f"{self._place(key)} is a number above 0, found {_kind(number)}")
+        return None if number is None else int(number)
+
+    def size(self, key: str) -> int | None:
+        """Return a size in bytes."""
+        text = self.text(key, "")
+        size = parse_size(text) if text else None
+        if text and size is None:
+            raise SettingsError(f"{self._place(key)} = {text!r}: {SIZES}")
+        return size
 
     def text(self, key: str, default: str, *, empty: bool = False) -> str:
         """Give a text; an empty one only where that is allowed."""

@@ -78,6 +78,28 @@ OPTIONS = (
         extra={"choices": ISOLATIONS},
     ),
     Option(
+        "--kubefile-run-path",
+        "let RUN see this place of the machine too, read-only. May be repeated",
+        "linelist",
+        {**_MANY, "metavar": "DIR"},
+    ),
+    Option(
+        "--kubefile-memory",
+        "let each process of a RUN have this much memory, as in 2GiB",
+        extra={"metavar": "SIZE"},
+    ),
+    Option(
+        "--kubefile-pids",
+        "let a RUN have at most this many processes at once",
+        "int",
+        {"metavar": "N"},
+    ),
+    Option(
+        "--kubefile-tmp-size",
+        "let the /tmp of a RUN hold this much, as in 1GiB",
+        extra={"metavar": "SIZE"},
+    ),
+    Option(
         "--kubefile-root",
         "build in this image store, where base images are, and keep it; without it, in a store that goes with the run",
         extra={"metavar": "DIR"},
@@ -197,7 +219,7 @@ class Settings:
     Shape: all paths are absolute. ``kubefiles`` were named by option or setting; ``only`` says that nothing else is
            to be collected. ``bases`` are (name, path or ``empty``). ``allowed_skipped``,
            ``allowed_secrets`` and ``allowed_leftovers`` are globs, ``allowed_lint`` has codes.
-    Units: ``max_size`` in bytes; ``min_efficiency`` from 0 to 1.
+    Units: ``memory``, ``tmp_size`` and ``max_size`` in bytes; ``min_efficiency`` from 0 to 1.
     """
 
     kubefiles: tuple[str, ...] = ()
@@ -207,6 +229,10 @@ class Settings:
     platform: str | None = None
     backend: str = "auto"
     isolation: str = "auto"
+    run_paths: tuple[str, ...] = ()
+    memory: int | None = None
+    pids: int | None = None
+    tmp_size: int | None = None
     root: str | None = None
     bases: tuple[tuple[str, str], ...] = ()
     pull_images: str | None = None
@@ -233,6 +259,10 @@ class Settings:
             ("--kubefile-platform", self.platform),
             ("--kubefile-backend", self.backend if self.backend != BACKENDS[0] else None),
             ("--kubefile-isolation", self.isolation if self.isolation != ISOLATIONS[0] else None),
+            *(("--kubefile-run-path", path) for path in self.run_paths),
+            ("--kubefile-memory", self.memory),
+            ("--kubefile-pids", self.pids),
+            ("--kubefile-tmp-size", self.tmp_size),
             ("--kubefile-root", self.root),
             ("--kubefile-pull-images", self.pull_images),
             ("--kubefile-max-layers", self.max_layers),

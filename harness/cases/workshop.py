@@ -34,6 +34,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.kubefile import Kubefile
 from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.protocols.context import SourceCollector
+from kubeimage.settings import RunSettings
 
 BackendsHook = Callable[[str], Backends | None]
 
@@ -103,7 +104,7 @@ class Workshop:
 
     def new_place(self, backend: str | None = None) -> Place:
         """Make an empty place of work, of the sort that the run was asked for."""
-        return make_place(backend or self.settings.backend, self.new_folder(), self.settings.isolation)
+        return make_place(backend or self.settings.backend, self.new_folder(), self.settings.isolation, self._run)
 
     def build(self, job: Job) -> Outcome:
         """Build, or return what another process of this run, or an earlier call, has made of the same content.
@@ -147,11 +148,16 @@ class Workshop:
         """Remove everything that goes with the run."""
         remove_tree(self._folder)
 
+    @property
+    def _run(self) -> RunSettings:
+        asked = self.settings
+        return RunSettings(paths=asked.run_paths, memory=asked.memory, pids=asked.pids, tmp_size=asked.tmp_size)
+
     def _make_place(self) -> Place:
         backend, root, isolation = self.settings.backend, self.settings.root, self.settings.isolation
         if root is not None and backend != "memory":
-            return DirectoryPlace(root, backend, isolation)
-        return make_place(backend, self._folder, isolation)
+            return DirectoryPlace(root, backend, isolation, self._run)
+        return make_place(backend, self._folder, isolation, self._run)
 
     def _given_place(self, path: str) -> Place | None:
         first = self._hook(path)

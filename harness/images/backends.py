@@ -14,6 +14,7 @@ from typing import Protocol
 
 from kubeimage.api.backends import Backends, open_backends
 from kubeimage.context import ContextCollector
+from kubeimage.settings import RunSettings
 
 
 class Place(Protocol):
@@ -40,14 +41,15 @@ class DirectoryPlace:
     root: str
     mount: str = "auto"
     isolation: str = "auto"
+    run: RunSettings = field(default=RunSettings(), repr=False)
 
     def open(self) -> AbstractContextManager[Backends]:
         """Open the store."""
-        return real_backends(self.root, mount=self.mount, isolation=self.isolation)
+        return real_backends(self.root, mount=self.mount, isolation=self.isolation, run=self.run)
 
     def fresh(self, folder: str) -> DirectoryPlace:
         """Give a place with a store in ``folder``."""
-        return DirectoryPlace(os.path.join(folder, "store"), self.mount, self.isolation)
+        return DirectoryPlace(os.path.join(folder, "store"), self.mount, self.isolation, self.run)
 
 
 @dataclass(frozen=True)
@@ -74,19 +76,21 @@ class GivenPlace:
         return GivenPlace(self.make)
 
 
-def make_place(backend: str, folder: str, isolation: str = "auto") -> Place:
+def make_place(backend: str, folder: str, isolation: str = "auto", run: RunSettings | None = None) -> Place:
     """Make an empty place of the sort that ``--kubefile-backend`` calls ``backend``."""
     if backend == "memory":
         return GivenPlace(memory_backends)
-    return DirectoryPlace(os.path.join(folder, "store"), backend, isolation)
+    return DirectoryPlace(os.path.join(folder, "store"), backend, isolation, run or RunSettings())
 
 
-def real_backends(root: str, *, mount: str = "auto", isolation: str = "auto") -> AbstractContextManager[Backends]:
+def real_backends(
+    root: str, *, mount: str = "auto", isolation: str = "auto", run: RunSettings | None = None
+) -> AbstractContextManager[Backends]:
     """Open the real parts on the store at ``root``.
 
     Raises: StoreAccessError, StoreVersionError; UsageError for an unknown mount or isolation.
     """
-    return open_backends(root, mount=mount, isolation=isolation)
+    return open_backends(root, mount=mount, isolation=isolation, run=run)
 
 
 def memory_backends() -> Backends:

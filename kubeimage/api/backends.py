@@ -21,7 +21,7 @@ from kubeimage.protocols.packing import ImagePacker
 from kubeimage.protocols.running import CommandRunner, Mounter
 from kubeimage.protocols.watching import ignore
 from kubeimage.run.choose import choose_runner, mount_for
-from kubeimage.settings import Settings, default_root, read_settings
+from kubeimage.settings import RunSettings, Settings, default_root, read_settings
 from kubeimage.store import Store, cache_folder
 from kubeimage.values import dataclass
 
@@ -110,6 +110,7 @@ def open_backends(
     access: Access = "write",
     mount: str = "auto",
     isolation: str = "auto",
+    run: RunSettings | None = None,
     notice: Callable[[str], None] | None = None,
     watch: TransferObserver = ignore,
 ) -> Iterator[Backends]:
@@ -117,9 +118,11 @@ def open_backends(
 
     A store that is not there looks empty. With ``access="write"`` it is made when the first thing is put into it.
     ``settings`` complete short names, and say how base images are fetched; without them none is.
+    ``run`` is what a RUN sees and may use; without it, what ``settings`` say.
     ``watch`` is told of what is fetched for a build.
     ``notice`` gets what ``auto`` chose, once, and what a person should know about the cache.
-    Raises: StoreAccessError, StoreVersionError; UsageError for an unknown access, mount or isolation.
+    Raises: StoreAccessError, StoreVersionError; UsageError for an unknown access, mount or isolation,
+        or for a place that cannot be shown to a RUN.
     """
     if access not in _ACCESSES:
         raise UsageError(f"no access is called {access!r}", hint=f"choose one of {', '.join(_ACCESSES)}")
@@ -145,7 +148,7 @@ def open_backends(
             cache=cache,
             collector=collector,
             mounter=choose_mounter(mount_for(isolation, mount), store.snapshots, notice),
-            runner=choose_runner(isolation, notice),
+            runner=choose_runner(isolation, notice, run or (settings.run if settings is not None else None)),
             fetch=_fetcher(store, settings, watch) if settings is not None and writes else None,
             packer=_packers(store, cache, folder, settings, watch) if writes else None,
             access=access,

@@ -21,6 +21,8 @@ from kubeimage.protocols.running import Command, CommandResult, CommandRunner, M
 from kubeimage.values import dataclass
 
 _WORTH_TELLING = 4 << 20
+# What a shell answers for a program that it does not find.
+_NOT_FOUND = 127
 """Bytes from which on a COPY tells how far it is."""
 
 
@@ -181,6 +183,8 @@ def _failure(step: Step, command: Command, result: CommandResult, kept: str | No
         message = f"RUN took longer than {command.timeout:g} s and was stopped"
         return CommandTimeoutError(message, hint=look or "give it more time with --timeout", **facts)
     hint = look or "look at what it left: --keep-failed DIR"
+    if result.status == _NOT_FOUND:
+        hint = f"a RUN sees no programs outside /usr: --run-path DIR shows it more; {hint}"
     return CommandError(f"RUN {_ending(result.status)}", hint=hint, **facts)
 
 

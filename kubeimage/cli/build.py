@@ -36,6 +36,7 @@ def build(session: Session, request: BuildRequest) -> None:
             session.settings.with_insecure(request.insecure),
             mount=request.mount,
             isolation=request.isolation,
+            run=request.run(session.settings),
             notice=progress.note,
             watch=progress,
         ) as backends:

@@ -46,7 +46,13 @@ def plan(session: Session, request: BuildRequest, form: str) -> None:
     options = request.options(os.environ, session.settings)
     kubefile = request.read_kubefile(session.settings.dialect)
     platforms = request.platforms() or (options.target,)
-    with open_backends(session.root, access="look", mount=request.mount, isolation=request.isolation) as backends:
+    with open_backends(
+        session.root,
+        access="look",
+        mount=request.mount,
+        isolation=request.isolation,
+        run=request.run(session.settings),
+    ) as backends:
         forecasts = [
             (platform, one)
             for platform in platforms

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kubeimage.image.compatibility import Dialect
     from kubeimage.image.platform import Platform
     from kubeimage.kubefile import Kubefile
-    from kubeimage.settings import Settings
+    from kubeimage.settings import RunSettings, Settings
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 # The last second that RFC 3339 can write.
@@ -42,7 +42,11 @@ class BuildRequest:
     no_base: bool
     mount: str
     isolation: str
-    network: str
+    network: str | None
+    run_paths: tuple[str, ...]
+    memory: int | None
+    pids: int | None
+    tmp_size: int | None
     timestamps: str
     timeout: float | None
     keep_failed: str | None
@@ -80,7 +84,7 @@ class BuildRequest:
             platform=next(iter(self.platforms()), None),
             use_cache=not self.no_cache,
             keep_base=not self.no_base,
-            network=self.network == "host",
+            network=self.run(settings).network != "none",
             timestamps="preserve" if self.timestamps == "preserve" else "epoch",
             epoch=parse_epoch(environment.get(EPOCH_VARIABLE)),
             timeout=self.timeout,
@@ -89,6 +93,12 @@ class BuildRequest:
             naming=naming,
             pull_images=self.pull_images,
             search=self._search_request.search(self.context, settings.read_image_kinds()),
+        )
+
+    def run(self, settings: Settings) -> RunSettings:
+        """Return how a RUN is run: as was asked for, else as the settings say."""
+        return settings.run.but(
+            network=self.network, paths=self.run_paths, memory=self.memory, pids=self.pids, tmp_size=self.tmp_size
         )
 
     @property
@@ -288,6 +298,31 @@ def _finite(_context: click.Context, _parameter: click.Parameter, value: float |
     return value
 
 
+def _size(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    from kubeimage.settings import SIZES, parse_size
+
+    size = parse_size(value) if value is not None else None
+    if value is not None and size is None:
+        raise click.BadParameter(f"{value!r}: {SIZES}")
+    return size
+
+
+def _run_options() -> list[Callable[[Any], Any]]:
+    return [
+        click.option("--network", type=click.Choice(["host", "none"]), help="The network of a RUN; by default host."),
+        click.option(
+            "--run-path",
+            "run_paths",
+            multiple=True,
+            metavar="DIR",
+            help="A place of this machine that a RUN sees too, read-only; may be repeated.",
+        ),
+        click.option("--memory", metavar="SIZE", callback=_size, help="Memory of each process of a RUN, as in 2GiB."),
+        click.option("--pids", type=click.IntRange(1), metavar="N", help="How many processes a RUN may have at once."),
+        click.option("--tmp-size", metavar="SIZE", callback=_size, help="How much /tmp of a RUN may hold, as in 1GiB."),
+    ]
+
+
 def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
     return [
         click.option(
@@ -319,7 +354,7 @@ def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
         click.option("--no-base", is_flag=True, help="Keep only the new layers, as an application image."),
         _choice("--mount", "auto", "overlay", "copy", text="How a RUN gets its root filesystem."),
         _choice("--isolation", "auto", "sandbox", "landlock", "none", text="What keeps a RUN away from this machine."),
-        _choice("--network", "host", "none", text="The network of a RUN."),
+        *_run_options(),
         _choice(
             "--timestamps", "epoch", "preserve", text="Times in layers: SOURCE_DATE_EPOCH or 0, or the files' own."
         ),

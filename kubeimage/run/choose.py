@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kubeimage.errors import SandboxError, UsageError
 from kubeimage.image.platform import Platform
 from kubeimage.protocols.running import Command, CommandResult, CommandRunner, Mount
+from kubeimage.settings import RunSettings
 
 if TYPE_CHECKING:
     from kubeimage.run.landlock import LandlockRunner
@@ -22,27 +24,27 @@ UNPROTECTED = "RUN is not isolated (--isolation=none): it can see and change thi
 SANDBOXED = "RUN is kept in a sandbox (--isolation=sandbox)"
 
 
-def choose_runner(name: str, notice: Notice | None = None, *, run_paths: Sequence[str] = ()) -> CommandRunner:
+def choose_runner(name: str, notice: Notice | None = None, settings: RunSettings | None = None) -> CommandRunner:
     """Return the runner for the isolation called ``name``; ``auto`` never takes none, for that has to be asked for.
 
     ``notice`` is told what ``auto`` chose, at the first RUN, and where a RUN has no walls or thin ones.
-    ``run_paths`` are places of the host that a RUN is to see beside what all see.
+    ``settings`` are what a RUN sees beside what all see, and what it may use.
     Raises: UsageError for another name, and for a place that cannot be shown.
     """
     from kubeimage.run.view import check_run_paths
 
     say = notice or (lambda _text: None)
-    places = check_run_paths(run_paths)
+    settings = replace(settings or RunSettings(), paths=check_run_paths((settings or RunSettings()).paths))
     if name == "auto":
-        return _LateRunner("sandbox", lambda: _AutoRunner(_sandbox(places), lambda: _landlock(places), say))
+        return _LateRunner("sandbox", lambda: _AutoRunner(_sandbox(settings), lambda: _landlock(settings), say))
     if name == "sandbox":
-        return _LateRunner(name, lambda: _sandbox(places))
+        return _LateRunner(name, lambda: _sandbox(settings))
     if name == "landlock":
         say(_thin_walls())
-        return _LateRunner(name, lambda: _landlock(places))
+        return _LateRunner(name, lambda: _landlock(settings))
     if name == "none":
         say(UNPROTECTED)
-        return _LateRunner(name, _plain)
+        return _LateRunner(name, lambda: _plain(settings))
     raise UsageError(f"no isolation is called {name!r}", hint=f"choose one of {', '.join(ISOLATIONS)}")
 
 
@@ -164,19 +166,19 @@ def _thin_walls() -> str:
     )
 
 
-def _sandbox(places: Sequence[str]) -> SandboxRunner:
+def _sandbox(settings: RunSettings) -> SandboxRunner:
     from kubeimage.run.sandbox import SandboxRunner
 
-    return SandboxRunner(run_paths=places)
+    return SandboxRunner(settings=settings)
 
 
-def _landlock(places: Sequence[str]) -> LandlockRunner:
+def _landlock(settings: RunSettings) -> LandlockRunner:
     from kubeimage.run.landlock import LandlockRunner
 
-    return LandlockRunner(run_paths=places)
+    return LandlockRunner(settings=settings)
 
 
-def _plain() -> CommandRunner:
+def _plain(settings: RunSettings) -> CommandRunner:
     from kubeimage.run.plain import PlainRunner
 
-    return PlainRunner()
+    return PlainRunner(settings=settings)

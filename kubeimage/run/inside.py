@@ -17,12 +17,13 @@ import fcntl
 import json
 import os
 import re
+import resource
 import select
 import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 READY = b"\0"
@@ -57,6 +58,7 @@ class Plan:
            ``rules`` are (path, rights). ``capabilities`` are the numbers of those that stay; None keeps all.
            ``filter`` is a seccomp program, in base64. With ``supervised`` a process of its own starts the command, and
            lives until nothing of that does.
+    Units: ``memory`` is how many bytes each process may have.
     """
 
     argv: Sequence[str]
@@ -68,6 +70,7 @@ class Plan:
     rules: Sequence[tuple[str, int]] = ()
     capabilities: Sequence[int] | None = None
     filter: str | None = None
+    memory: int | None = None
     supervised: bool = False
 
     def to_json(self) -> bytes:
@@ -91,6 +94,8 @@ def _become(plan: Plan) -> None:
         if plan.view:
             _enter(plan.view, plan.hostname)
         os.chdir(plan.directory)
+        if plan.memory is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, (plan.memory, plan.memory))
         if plan.capabilities is not None:
             _drop_capabilities(plan.capabilities)
         if plan.ruleset is not None or plan.filter is not None:
@@ -368,7 +373,7 @@ def _shell_status(status: int) -> int:
 def _kill_descendants() -> None:
     """Kill until there is nobody left: what is forked meanwhile is somebody's child, and in the end ours."""
     while True:
-        for pid in _descendants(os.getpid()):
+        for pid in descendants(os.getpid()):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         _reap(0)
@@ -379,7 +384,8 @@ def _kill_descendants() -> None:
         select.select([], [], [], _KILLING_PAUSE)
 
 
-def _descendants(ancestor: int) -> Iterator[int]:
+def descendants(ancestor: int) -> set[int]:
+    """Return the processes that descend from one, without this."""
     parents = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -391,7 +397,7 @@ def _descendants(ancestor: int) -> Iterator[int]:
         grown = found | {pid for pid, parent in parents.items() if parent in found}
         grows = grown != found
         found = grown
-    return iter(found - {ancestor})
+    return found - {ancestor}
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ from kubeimage.run import seccomp
 from kubeimage.run.environment import command_environment
 from kubeimage.run.foreign import check_platform
 from kubeimage.run.inside import Plan
-from kubeimage.run.process import READY, run_inside
+from kubeimage.run.process import READY, refuse_tmp_size, run_inside
 from kubeimage.run.view import host_view
+from kubeimage.settings import RunSettings
 
 OLDEST_ABI = 3
 """Before it, a command could empty files that it must not write to."""
@@ -96,17 +97,17 @@ class LandlockRunner:
     """Runs commands behind Landlock.
 
     Shape: ``host`` is the environment that proxies are taken from; ``abi`` is the newest version to use, by default
-           all that there is; ``run_paths`` are more places to see.
+           all that there is; ``settings`` are what a command sees beside what all see, and what it may use.
     """
 
     name = "landlock"
 
     def __init__(
-        self, host: Mapping[str, str] | None = None, *, abi: int | None = None, run_paths: Sequence[str] = ()
+        self, host: Mapping[str, str] | None = None, *, abi: int | None = None, settings: RunSettings | None = None
     ) -> None:
         self._host = os.environ if host is None else host
         self._abi = landlock_abi() if abi is None else min(abi, landlock_abi())
-        self._run_paths = run_paths
+        self._settings = settings or RunSettings()
 
     def check_platform(self, platform: Platform) -> None:
         """Make sure that programs for another machine can run here.
@@ -123,17 +124,18 @@ class LandlockRunner:
         complaint = why_not(self._abi)
         if complaint is not None:
             raise SandboxError(f"a RUN cannot be walled by Landlock: {complaint}", hint=_HINT)
+        refuse_tmp_size(self._settings, "behind Landlock")
         temporary = tempfile.mkdtemp(prefix="tmp-", dir=os.path.dirname(mount.rootfs))
         try:
             plan = self._plan(command, mount.rootfs, temporary)
-            return run_inside(mount.prefix, plan, output, timeout=command.timeout)
+            return run_inside(mount.prefix, plan, output, timeout=command.timeout, pids=self._settings.pids)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
     def _plan(self, command: Command, rootfs: str, temporary: str) -> Plan:
         own = {"TMPDIR": temporary, **command.environment}
         handled = ruleset(self._abi, network=command.network)
-        readable = [shown.source for shown in host_view(self._run_paths) if not shown.is_link]
+        readable = [shown.source for shown in host_view(self._settings.paths) if not shown.is_link]
         accounts = ("/etc/passwd", "/etc/group")
         seen = [path for path in (*readable, *accounts) if os.path.exists(path)]
         program = seccomp.make_filter(seccomp.landlock_rules(network=command.network))
@@ -145,6 +147,7 @@ class LandlockRunner:
             rules=tuple(rules(handled[0], (rootfs, temporary), seen)),
             capabilities=(),
             filter=base64.b64encode(program).decode(),
+            memory=self._settings.memory,
             supervised=True,
         )
 

@@ -11,7 +11,8 @@ from kubeimage.protocols.running import Command, CommandResult, Mount
 from kubeimage.run.environment import command_environment
 from kubeimage.run.foreign import check_platform
 from kubeimage.run.inside import Plan
-from kubeimage.run.process import READY, run_inside
+from kubeimage.run.process import READY, refuse_tmp_size, run_inside
+from kubeimage.settings import RunSettings
 
 _SHELL = READY + 'exec /bin/sh -c "$1"'
 
@@ -25,8 +26,9 @@ class PlainRunner:
 
     name = "none"
 
-    def __init__(self, host: Mapping[str, str] | None = None) -> None:
+    def __init__(self, host: Mapping[str, str] | None = None, *, settings: RunSettings | None = None) -> None:
         self._host = os.environ if host is None else host
+        self._settings = settings or RunSettings()
 
     def check_platform(self, platform: Platform) -> None:
         """Make sure that programs for another machine can run here.
@@ -45,11 +47,13 @@ class PlainRunner:
                 "a RUN without isolation cannot be kept off the network",
                 hint="leave out --network=none, or --isolation=none",
             )
+        refuse_tmp_size(self._settings, "without isolation")
         environment = command_environment(mount.rootfs, "/tmp", command.environment, self._host)  # noqa: S108
         plan = Plan(
             argv=("/bin/sh", "-c", _SHELL, "kubeimage", command.script),
             environment={**environment, "PWD": mount.rootfs},
             directory=mount.rootfs,
+            memory=self._settings.memory,
             supervised=True,
         )
-        return run_inside(mount.prefix, plan, output, timeout=command.timeout)
+        return run_inside(mount.prefix, plan, output, timeout=command.timeout, pids=self._settings.pids)

@@ -27,6 +27,7 @@ from kubeimage.run.environment import HOST_PATH
 from kubeimage.run.inside import Plan
 from kubeimage.run.keyring import with_keyring_of_its_own
 from kubeimage.run.tail import Tail
+from kubeimage.settings import RunSettings
 
 # What a user's own mask is must not show in a layer.
 READY = "umask 022; printf '\\0'; "
@@ -39,6 +40,8 @@ _SETUP_KEPT = 1 << 16
 _POLL = 0.02
 _GRACE = 5.0
 _LARGEST_ARGUMENT = 131_071
+# The keeper, its watch, and bubblewrap's two, without the command's shell.
+_AROUND = 4
 # Low numbers may be taken by redirections of the shells on the way.
 _FIRST_DESCRIPTOR = 64
 # The input moves to 3 first, since a shell gives background commands none. What the shell itself says ("Killed") is
@@ -53,7 +56,9 @@ def keeper(everybody: str, command: Sequence[str]) -> tuple[str, ...]:
     return ("/bin/sh", "-c", _KEEPER, everybody, *command)
 
 
-def run_inside(prefix: Sequence[str], plan: Plan, output: Output, *, timeout: float | None = None) -> CommandResult:
+def run_inside(
+    prefix: Sequence[str], plan: Plan, output: Output, *, timeout: float | None = None, pids: int | None = None
+) -> CommandResult:
     """Run what ``plan`` says, behind ``prefix``, by the interpreter that runs this.
 
     Raises: SandboxError where it did not come to the command; whatever ``output`` raises.
@@ -61,7 +66,7 @@ def run_inside(prefix: Sequence[str], plan: Plan, output: Output, *, timeout: fl
     refuse_long(plan.argv)
     with handed_over(plan.to_json()) as descriptor:
         argv = (*prefix, *own_interpreter(), inside.__file__, str(descriptor))
-        return run_to_end(argv, {"PATH": HOST_PATH}, output, timeout=timeout, pass_fds=(descriptor,))
+        return run_to_end(argv, {"PATH": HOST_PATH}, output, timeout=timeout, pids=pids, pass_fds=(descriptor,))
 
 
 def own_interpreter() -> tuple[str, ...]:
@@ -112,17 +117,22 @@ def run_to_end(
     output: Output,
     *,
     timeout: float | None = None,
+    pids: int | None = None,
     pass_fds: Sequence[int] = (),
 ) -> CommandResult:
     """Run ``argv``, hand over what the command prints as it comes, and return when its processes are gone.
 
+    A command with more than ``pids`` processes at once is ended, and its output says so.
     Shape:  ``argv`` is a keeper, or leads to one; its first process starts a process group.
     Raises: SandboxError where it did not come to the command; whatever ``output`` raises.
     """
     with _started(argv, environment, pass_fds) as process:
-        talk = _Talk(process, output, timeout)
+        talk = _Talk(process, output, timeout, pids)
         talk.listen()
     status = _status(process)
+    if talk.crowded:
+        talk.tail.add(f"\n[more than {pids} processes at once (--pids): stopped]\n".encode())
+        status = -signal.SIGKILL
     if not talk.stands and not talk.timed_out:
         raise SandboxError(_complaint(talk.setup, status))
     return CommandResult(status, talk.tail.text(), timed_out=talk.timed_out)
@@ -131,12 +141,16 @@ def run_to_end(
 class _Talk:
     """What a command says until it ends, or until its time is up."""
 
-    def __init__(self, process: subprocess.Popen[bytes], output: Output, timeout: float | None) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], output: Output, timeout: float | None, pids: int | None = None
+    ) -> None:
         self.tail = Tail()
         self.setup = b""
         self.stands = False
         self.timed_out = False
+        self.crowded = False
         self._process = process
+        self._pids = pids
         self._output = output
         self._deadline = time.monotonic() + timeout if timeout is not None else None
 
@@ -150,8 +164,8 @@ class _Talk:
             selector.register(source, selectors.EVENT_READ)
             death = _watch_death(self._process, selector, cleanup)
             gone = False
-            while not gone and not self._is_late():
-                selector.select(self._patience(polling=death is None))
+            while not gone and not self._is_late() and not self._is_crowded():
+                selector.select(self._patience(polling=death is None or self._pids is not None))
                 gone = _has_ended(self._process)
                 if source in selector.get_map() and not self._drain(source):
                     selector.unregister(source)
@@ -159,6 +173,12 @@ class _Talk:
     def _is_late(self) -> bool:
         self.timed_out = self._deadline is not None and time.monotonic() >= self._deadline
         return self.timed_out
+
+    def _is_crowded(self) -> bool:
+        """Whether the command has too many processes; those that start and hold it are none of its own."""
+        if self._pids is not None and self.stands:
+            self.crowded = len(inside.descendants(self._process.pid)) > self._pids + _AROUND
+        return self.crowded
 
     def _patience(self, *, polling: bool) -> float | None:
         left = max(0.0, self._deadline - time.monotonic()) if self._deadline is not None else None
@@ -292,6 +312,18 @@ def _status(process: subprocess.Popen[bytes]) -> int:
     """
     status: int = process.returncode
     return 128 - status if status - 128 in signal.valid_signals() else status
+
+
+def refuse_tmp_size(settings: RunSettings, where: str) -> None:
+    """Refuse a limit that cannot be kept where a command has no /tmp of its own.
+
+    Raises: SandboxError.
+    """
+    if settings.tmp_size is not None:
+        raise SandboxError(
+            f"--tmp-size cannot be kept {where}: a RUN has no /tmp of its own there",
+            hint="leave it out, or --isolation=sandbox",
+        )
 
 
 def refuse_long(argv: Sequence[str]) -> None:

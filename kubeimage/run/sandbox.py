@@ -24,6 +24,7 @@ from kubeimage.run.foreign import check_platform
 from kubeimage.run.process import NOT_STARTED, keeper, run_to_end
 from kubeimage.run.view import host_view
 from kubeimage.run.walls import HOME, ROOTFS, Walled, by_bubblewrap, by_ourselves
+from kubeimage.settings import RunSettings
 from kubeimage.values import dataclass
 
 NO_WALLS = "run it without walls by --mount=copy --isolation=none"
@@ -45,14 +46,15 @@ _WAYS = (_Way(True, True), _Way(True, False), _Way(False, True), _Way(False, Fal
 class SandboxRunner:
     """Runs commands in a sandbox each.
 
-    Shape: ``host`` is the environment that proxies are taken from; ``run_paths`` are more places of the host to see.
+    Shape: ``host`` is the environment that proxies are taken from; ``settings`` are what a
+           command sees beside what all see, and what it may use.
     """
 
     name = "sandbox"
 
-    def __init__(self, host: Mapping[str, str] | None = None, *, run_paths: Sequence[str] = ()) -> None:
+    def __init__(self, host: Mapping[str, str] | None = None, *, settings: RunSettings | None = None) -> None:
         self._host = os.environ if host is None else host
-        self._run_paths = run_paths
+        self._settings = settings or RunSettings()
         self._ways = list(_WAYS)
         self.is_impossible = False
         """Whether every way has been tried, and none works here."""
@@ -92,13 +94,20 @@ class SandboxRunner:
     def _run(
         self, way: _Way, command: Command, mount: Mount | _Probe, output: Callable[[bytes], None]
     ) -> CommandResult:
-        view = host_view(self._run_paths)
+        view = host_view(self._settings.paths)
         environment = command_environment(ROOTFS, HOME, command.environment, self._host)
-        walled = Walled(command.script, command.network, mount.rootfs, view, environment, way.new_proc)
+        walled = Walled(command.script, command.network, mount.rootfs, view, environment, way.new_proc, self._settings)
         with ExitStack() as stack:
             walls, descriptors = (by_bubblewrap if way.by_bwrap else by_ourselves)(walled, stack)
             argv = (*mount.prefix, *_own_pids(way, mount.prefix, command), *keeper("-1", walls))
-            return run_to_end(argv, {"PATH": HOST_PATH}, output, timeout=command.timeout, pass_fds=descriptors)
+            return run_to_end(
+                argv,
+                {"PATH": HOST_PATH},
+                output,
+                timeout=command.timeout,
+                pids=self._settings.pids,
+                pass_fds=descriptors,
+            )
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
+from kubeimage.errors import SandboxError
 from kubeimage.run import inside, seccomp
 from kubeimage.run.bubblewrap import find_bwrap
+from kubeimage.run.environment import HOST_PATH
 from kubeimage.run.process import READY, handed_over, own_interpreter
 from kubeimage.run.view import ACCOUNTS, Shown
+from kubeimage.settings import RunSettings
 from kubeimage.values import dataclass
 
 ROOTFS = "/rootfs"
@@ -31,6 +35,7 @@ _CAPABILITIES = {
     "CAP_NET_BIND_SERVICE": 10,
     "CAP_SETFCAP": 31,
 }
+_IN_MEMORY = ("/dev/shm", "/tmp")  # noqa: S108 - the sandbox's own
 _SHELL = READY + 'exec /bin/sh -c "$1"'
 _DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
 
@@ -45,11 +50,18 @@ class Walled:
     view: Sequence[Shown]
     environment: Mapping[str, str]
     new_proc: bool
+    settings: RunSettings
 
     @property
     def shell(self) -> tuple[str, ...]:
         """The argv of the command."""
         return ("/bin/sh", "-c", _SHELL, "kubeimage", self.script)
+
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """Mount options of folders in memory."""
+        size = self.settings.tmp_size
+        return (f"size={size}",) if size is not None else ()
 
 
 def by_bubblewrap(walled: Walled, stack: ExitStack) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -63,7 +75,7 @@ def by_bubblewrap(walled: Walled, stack: ExitStack) -> tuple[tuple[str, ...], tu
         descriptors.append(stack.enter_context(handed_over(data)))
         return str(descriptors[-1])
 
-    walls = [*_namespaces(network=walled.network), *_own_places(new_proc=walled.new_proc)]
+    walls = [*_namespaces(network=walled.network), *_own_places(walled)]
     # Behind the folders of its own: what is shown may lie below one of them.
     for shown in walled.view:
         walls += ("--symlink" if shown.is_link else "--ro-bind", shown.source, shown.target)
@@ -75,7 +87,16 @@ def by_bubblewrap(walled: Walled, stack: ExitStack) -> tuple[tuple[str, ...], tu
     if seccomp.has_table():
         walls += ("--seccomp", hand_over(seccomp.make_filter(seccomp.DOCKERS_DEFAULT)))
     arguments = hand_over(b"".join(os.fsencode(wall) + b"\0" for wall in walls))
-    return (find_bwrap(), "--args", arguments, "--", *walled.shell), tuple(descriptors)
+    return (*_limits(walled.settings), find_bwrap(), "--args", arguments, "--", *walled.shell), tuple(descriptors)
+
+
+def _limits(settings: RunSettings) -> tuple[str, ...]:
+    if settings.memory is None:
+        return ()
+    prlimit = shutil.which("prlimit", path=HOST_PATH)
+    if prlimit is None:
+        raise SandboxError("--memory needs the program 'prlimit'", hint="install util-linux")
+    return (prlimit, f"--data={settings.memory}", "--")
 
 
 def _namespaces(*, network: bool) -> Iterator[str]:
@@ -87,10 +108,14 @@ def _namespaces(*, network: bool) -> Iterator[str]:
         yield "--unshare-net"
 
 
-def _own_places(*, new_proc: bool) -> Iterator[str]:
+def _own_places(walled: Walled) -> Iterator[str]:
     # Some of it lets root reach the kernel whatever capabilities it lacks.
-    yield from ("--proc", "/proc", "--remount-ro", "/proc") if new_proc else ("--ro-bind", "/proc", "/proc")
-    yield from ("--dev", "/dev", "--perms", "1777", "--tmpfs", _TMP[0], "--dir", "/var", "--symlink", "../tmp", _TMP[1])
+    yield from ("--proc", "/proc", "--remount-ro", "/proc") if walled.new_proc else ("--ro-bind", "/proc", "/proc")
+    yield from ("--dev", "/dev")
+    size = ("--size", str(walled.settings.tmp_size)) if walled.settings.tmp_size is not None else ()
+    for folder in _IN_MEMORY:
+        yield from (*size, "--perms", "1777", "--tmpfs", folder)
+    yield from ("--dir", "/var", "--symlink", "../tmp", _TMP[1])
 
 
 def by_ourselves(walled: Walled, stack: ExitStack) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -107,6 +132,7 @@ def by_ourselves(walled: Walled, stack: ExitStack) -> tuple[tuple[str, ...], tup
         hostname=_HOSTNAME,
         capabilities=tuple(_CAPABILITIES.values()),
         filter=base64.b64encode(program).decode() if program is not None else None,
+        memory=walled.settings.memory,
     )
     descriptor = stack.enter_context(handed_over(plan.to_json()))
     return (*own_interpreter(), inside.__file__, str(descriptor)), (descriptor,)
@@ -121,8 +147,8 @@ def _steps(walled: Walled) -> Iterator[tuple[str, ...]]:
         yield ("link", f"/proc/self/fd{target}", f"/dev/{name}")
     yield ("new", "devpts", "/dev/pts", "newinstance,ptmxmode=0666,mode=620")
     yield ("link", "pts/ptmx", "/dev/ptmx")
-    for folder in ("/dev/shm", _TMP[0]):  # noqa: S108 - the sandbox's own
-        yield ("new", "tmpfs", folder, "mode=1777")
+    for folder in _IN_MEMORY:
+        yield ("new", "tmpfs", folder, ",".join(("mode=1777", *walled.sizes)))
     yield ("link", "../tmp", _TMP[1])
     for shown in walled.view:
         yield ("link" if shown.is_link else "ro-bind", shown.source, shown.target)

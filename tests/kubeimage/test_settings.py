@@ -4,7 +4,15 @@ import pytest
 
 from kubeimage.errors import SettingsError
 from kubeimage.image.reference import DEFAULT_DOMAIN, DEFAULT_NAMESPACE, Naming, Reference
-from kubeimage.settings import HostSettings, Settings, parse_settings, read_settings, settings_path
+from kubeimage.settings import (
+    HostSettings,
+    RunSettings,
+    Settings,
+    parse_settings,
+    parse_size,
+    read_settings,
+    settings_path,
+)
 
 WHOLE = b"""\
 default-domain = "registry.example.com:5000"
@@ -93,7 +101,7 @@ def test_a_mirror_of_one_repository_must_name_its_own() -> None:
         (
             "zzz = 1\n",
             r"unknown key 'zzz'",
-            "known are default-domain, default-namespace, dialect, certs-dirs, image-kinds, registry, mirror",
+            "known are default-domain, default-namespace, dialect, certs-dirs, image-kinds, registry, mirror, run",
         ),
         ("default-domain = 1\n", r"default-domain is a text, found a number: 1", None),
         ("default-domain = ''\n", r"default-domain is empty", None),
@@ -148,3 +156,43 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path, monkeypatch: pytest
         read_settings(str(tmp_path / "nothing"))
     with pytest.raises(SettingsError, match="cannot read the configuration file"):
         read_settings(str(tmp_path))
+
+
+def test_how_a_run_is_run_can_be_set() -> None:
+    text = b'[run]\nnetwork = "none"\npaths = ["/opt/a", "b"]\nmemory = "2GiB"\npids = 5\ntmp-size = "512MB"\n'
+
+    run = parse_settings(text, file="/etc/kubeimage/config.toml").run
+
+    assert run == RunSettings("none", ("/opt/a", "/etc/kubeimage/b"), 2 << 30, 5, 512_000_000)
+    assert run.but(network="host", paths=("/c",), memory=1) == RunSettings(
+        "host", ("/opt/a", "/etc/kubeimage/b", "/c"), 1, 5, 512_000_000
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('network = "wifi"', r"\[run\] network = 'wifi': it is one of host, private, none"),
+        ('memory = "much"', r"\[run\] memory = 'much': it is a number of bytes above 0"),
+        ('tmp-size = "0"', r"\[run\] tmp-size = '0': it is a number of bytes above 0"),
+        ("pids = 0", r"\[run\] pids is a number above 0"),
+        ("pids = true", r"\[run\] pids is a number above 0"),
+        ('path = ["/opt"]', r"unknown key 'path' in \[run\]"),
+    ],
+)
+def test_what_cannot_hold_for_a_run_is_refused(text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        parse_settings(f"[run]\n{text}\n".encode(), file="config.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1", 1), ("512MB", 512_000_000), ("2GiB", 2 << 30), ("3 kB", 3000), ("4Ki", 4096), ("5B", 5), ("1T", 10**12)],
+)
+def test_a_size_is_a_number_with_a_unit(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5GB", "1XB", "\u0661", "1 0", "GB", "0kB"])
+def test_what_is_no_size_is_none(text: str) -> None:
+    assert parse_size(text) is None

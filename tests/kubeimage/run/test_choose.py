@@ -10,6 +10,7 @@ from kubeimage.protocols.running import Command, CommandResult, Mount
 from kubeimage.run import landlock
 from kubeimage.run.choose import ISOLATIONS, SANDBOXED, choose_runner, mount_for
 from kubeimage.run.sandbox import SandboxRunner
+from kubeimage.settings import RunSettings
 from tests.kubeimage.run.conftest import FolderMount
 
 
@@ -90,7 +91,7 @@ def test_landlock_works_on_a_copy(isolation: str, mount: str) -> None:
 @pytest.mark.parametrize("path", ["tools", "/", "//", "/usr/..", "/kubeimage-is-not-here"])
 def test_a_place_that_cannot_be_shown_is_refused(path: str) -> None:
     with pytest.raises(UsageError, match="--run-path"):
-        choose_runner("auto", run_paths=[path])
+        choose_runner("auto", settings=RunSettings(paths=(path,)))
 
 
 @pytest.mark.parametrize("name", ["auto", "sandbox"])
@@ -98,7 +99,7 @@ def test_a_place_that_was_named_is_shown_and_cannot_be_changed(name: str, folder
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools/t").write_text("tool\n")
     tools = f"{tmp_path}/tools"
-    runner = choose_runner(name, run_paths=[f"{tools}/."])
+    runner = choose_runner(name, settings=RunSettings(paths=(f"{tools}/.",)))
 
     seen = runner.run(Command(f"grep tool {tools}/t && ! touch {tools}/t"), folder, lambda _data: None)
     unseen = choose_runner(name).run(Command(f"test -e {tools}"), folder, lambda _data: None)

@@ -11,6 +11,7 @@ import pytest
 
 from kubeimage.errors import SandboxError
 from kubeimage.run.landlock import LandlockRunner, landlock_abi, left_open, ruleset, why_not
+from kubeimage.settings import RunSettings
 from tests.kubeimage.run.conftest import FolderMount, Talker
 from tests.kubeimage.run.processes import processes_with
 
@@ -205,7 +206,7 @@ def test_more_places_can_be_shown(talk: Callable[..., Talker], tmp_path: Path) -
     (tmp_path / "tools/t").write_text("#!/bin/sh\necho tool\n")
     (tmp_path / "tools/t").chmod(0o755)
 
-    say = talk(LandlockRunner({}, run_paths=[str(tmp_path / "tools")]))
+    say = talk(LandlockRunner({}, settings=RunSettings(paths=(str(tmp_path / "tools"),))))
 
     assert say(f"{tmp_path}/tools/t").status == 0
     assert say(f"echo x > {tmp_path}/tools/t").status != 0
