@@ -67,6 +67,7 @@ class CheckItem(pytest.Item):
     def runtest(self) -> None:
         """Check; where another check is to say what is wrong, skip."""
         from kubeimage.errors import KubeimageError
+        from kubeimage.report.locale import locale_error
 
         try:
             case = self.case
@@ -83,6 +84,9 @@ class CheckItem(pytest.Item):
             if reporter := self._reporter(error):
                 raise pytest.skip.Exception(f"{reporter} says why", _use_item_location=True) from error
             raise failure_of(error) from error
+        except UnicodeEncodeError as error:
+            known = locale_error(error) or error
+            raise failure_of(known) from known
         finally:
             self.warned = case.warned[before:]
             # JUnit's own fields for these are gone from the format that pytest writes by default.

@@ -40,7 +40,7 @@ class KubefileAssertionError(AssertionError):
     """
 
 
-def failure_of(error: KubeimageError) -> KubefileAssertionError:
+def failure_of(error: Exception) -> KubefileAssertionError:
     """Return ``error`` as the failure of a check, with the frames that it comes from."""
     failure = KubefileAssertionError(str(error)).with_traceback(error.__traceback__)
     failure.__cause__ = error

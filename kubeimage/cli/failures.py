@@ -23,6 +23,7 @@ from kubeimage.cli.diagnostics import render, width_of
 from kubeimage.cli.output import diagnostic_to_json, format_json, give_up
 from kubeimage.cli.session import Interrupted, Session
 from kubeimage.errors import CommandError, Diagnostic, KubeimageError, UsageError
+from kubeimage.report.locale import locale_error
 from kubeimage.report.text import lay_out_error
 
 _TRAILING_FULL_STOP = re.compile(r"\.(?=$| \()")
@@ -63,6 +64,8 @@ def _translate(error: BaseException) -> KubeimageError:
             return _translate_usage(error)
         case OSError():
             return _translate_os(error)
+        case UnicodeEncodeError() if (known := locale_error(error)) is not None:
+            return known
     return KubeimageError(
         f"this is a bug in kubeimage: {type(error).__name__}: {error}",
         hint="run it again with --debug in front, and report the traceback together with the command",

@@ -142,6 +142,34 @@ def test_names_that_the_output_cannot_encode_are_shown_escaped() -> None:
     assert b"'\\u65e5\\u672c\\udcff'" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    "text", ["COPY \N{LATIN SMALL LETTER E WITH ACUTE} .", "RUN : \N{LATIN SMALL LETTER E WITH ACUTE}"]
+)
+def test_a_character_that_the_locale_lacks_is_no_bug(tmp_path: Path, text: str) -> None:
+    (tmp_path / "Kubefile").write_text(f"FROM scratch\n{text}\n", encoding="utf-8")
+    plain = {**ENVIRONMENT, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [
+        *KUBEIMAGE,
+        "--root",
+        str(tmp_path / "store"),
+        "build",
+        "-q",
+        "-t",
+        "x:v1",
+        "--isolation=none",
+        "--mount=copy",
+        ".",
+    ]
+
+    done = subprocess.run(command, env=plain, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error[E0101]: the locale's encoding, ascii, has no '\\xe9', which a file's name or a command holds\n"
+        "hint: use a locale of UTF-8: LC_ALL=C.UTF-8, or PYTHONUTF8=1\n"
+    )
+
+
 def test_an_interrupted_run_leaves_no_process_and_no_file(tmp_path: Path) -> None:
     word = f"{os.getpid()}.0{time.monotonic_ns() % 10**9}"
     (tmp_path / "context").mkdir()
