@@ -9,6 +9,7 @@ import click
 
 from kubeimage.api.backends import open_backends
 from kubeimage.api.building import find_kubefile, read_kubefile
+from kubeimage.cli.completion import complete_images
 from kubeimage.cli.images import platform_option
 from kubeimage.cli.output import count, format_json, format_option, format_table, harmless, shorten
 from kubeimage.cli.request import parse_build_args, parse_platform
@@ -129,7 +130,7 @@ def _to_json(findings: Findings) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_images)
 @platform_option
 @format_option
 @common_options

@@ -8,6 +8,7 @@ import click
 
 from kubeimage.api.backends import open_backends
 from kubeimage.api.finding import parse_name
+from kubeimage.cli.completion import complete_images
 from kubeimage.cli.images import platform_option
 from kubeimage.cli.output import count, format_json, format_option, format_size
 from kubeimage.cli.request import parse_platform
@@ -23,7 +24,7 @@ def _tell_of_layers(blob: Descriptor) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_images)
 @click.option("-o", "--output", required=True, metavar="FILE", help="The file to write; - is standard output.")
 @click.option(
     "--format",

@@ -8,6 +8,7 @@ import click
 
 from kubeimage.api.backends import open_backends
 from kubeimage.api.finding import inspect_image, list_history, list_images
+from kubeimage.cli.completion import complete_images
 from kubeimage.cli.output import count, format_json, format_option, format_size, format_table, shorten
 from kubeimage.cli.request import parse_platform
 from kubeimage.cli.session import Session, common_options
@@ -54,7 +55,7 @@ def images(session: Session, form: str) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_images)
 @click.option("--format", "form", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
 @platform_option
 @common_options
@@ -80,7 +81,7 @@ def _format_yaml(document: dict[str, Any]) -> str:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_images)
 @format_option
 @platform_option
 @common_options
@@ -115,7 +116,7 @@ def history(session: Session, name: str, form: str, platform: str | None) -> Non
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_images)
 @click.option("-o", "--output", required=True, metavar="DIR", help="A folder that is not there yet, or is empty.")
 @platform_option
 @common_options

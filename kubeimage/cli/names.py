@@ -6,13 +6,14 @@ import click
 
 from kubeimage.api.backends import open_backends
 from kubeimage.api.upkeep import Removed, remove_images, tag_image
+from kubeimage.cli.completion import complete_images
 from kubeimage.cli.output import count, format_size
 from kubeimage.cli.request import parse_platform
 from kubeimage.cli.session import Session, common_options
 
 
 @click.command()
-@click.argument("source")
+@click.argument("source", shell_complete=complete_images)
 @click.argument("target")
 @common_options
 @click.pass_obj
@@ -23,7 +24,7 @@ def tag(session: Session, source: str, target: str) -> None:
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_images)
 @click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Take only this platform's image from the names.")
 @common_options
 @click.pass_obj

@@ -9,6 +9,7 @@ import click
 
 from kubeimage.api.backends import open_backends
 from kubeimage.api.finding import parse_name
+from kubeimage.cli.completion import complete_images
 from kubeimage.cli.images import platform_option
 from kubeimage.cli.output import count, format_json, format_option, format_size, format_table
 from kubeimage.cli.request import EPOCH_VARIABLE, parse_epoch, parse_platform
@@ -22,8 +23,8 @@ _MARKS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 @click.command()
-@click.argument("old", metavar="A")
-@click.argument("new", metavar="B")
+@click.argument("old", metavar="A", shell_complete=complete_images)
+@click.argument("new", metavar="B", shell_complete=complete_images)
 @format_option
 @platform_option
 @common_options
@@ -97,7 +98,7 @@ def _sum_up(found: list[Difference]) -> str:
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="A B...")
+@click.argument("names", nargs=-1, required=True, metavar="A B...", shell_complete=complete_images)
 @click.option("-t", "--tag", "tags", multiple=True, required=True, metavar="NAME", help="A name; may be repeated.")
 @platform_option
 @common_options

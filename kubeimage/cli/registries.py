@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from kubeimage.cli.completion import complete_images
 from kubeimage.cli.request import insecure_option, parse_platform, progress_options
 from kubeimage.cli.session import Session, common_options
 from kubeimage.cli.transfers import open_transfers
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_images)
 @click.option(
     "--format",
     "form",
