@@ -101,3 +101,22 @@ def test_what_is_left_out_is_told_and_changes_nothing(backends: Backends, tmp_pa
 
     assert ImagesLeftOut(2, 1) in events
     assert [layer.kind for layer in result.image.layers] == ["COPY"]
+
+
+@pytest.mark.parametrize("use_cache", [True, False], ids=["cache", "no cache"])
+@pytest.mark.parametrize("keep_base", [True, False], ids=["with base", "without"])
+def test_the_packer_is_told_all_layers_and_every_option(
+    backends: Backends, tmp_path: Path, *, use_cache: bool, keep_base: bool
+) -> None:
+    packer = ScriptedPacker(Packed())
+    for name in "abcd":
+        (tmp_path / name).write_text(name)
+    text = b"FROM scratch\nCOPY a .\nCOPY b .\nCOPY c .\nCOPY d .\n"
+    chosen = replace(backends, packer=lambda _context, _options: packer)
+    options = BuildOptions(pull_images="missing", use_cache=use_cache, keep_base=keep_base)
+
+    results = [api.build_image(parse(text, file="K"), str(tmp_path), chosen, options=options) for _ in range(2)]
+
+    for result, request in zip(results, packer.requests, strict=True):
+        assert [layer.diff_id for layer in request.made] == [layer.diff_id for layer in result.image.layers]
+        assert (request.use_cache, request.keep_base, request.mtime) == (use_cache, keep_base, 0)
