@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         PlatformStarted,
         StepFinished,
         StepOutput,
+        StepProgress,
         StepStarted,
         Warned,
     )
@@ -118,6 +119,7 @@ if TYPE_CHECKING:
         UnsupportedSourceError,
         UsageError,
     )
+    from kubeimage.image.compatibility import Dialect
     from kubeimage.image.config import Image
     from kubeimage.image.digest import Digest
     from kubeimage.image.document import Layer
@@ -140,6 +142,7 @@ if TYPE_CHECKING:
     from kubeimage.registry.events import (
         BlobFinished,
         BlobProgress,
+        ImageFetched,
         TransferEvent,
         TransferFinished,
         TransferObserver,
@@ -188,6 +191,7 @@ __all__ = [
     "Descriptor",
     "DestinationError",
     "Diagnostic",
+    "Dialect",
     "Difference",
     "Digest",
     "DigestFormatError",
@@ -204,6 +208,7 @@ __all__ = [
     "GarbageReport",
     "Guesses",
     "Image",
+    "ImageFetched",
     "ImageName",
     "ImageNameError",
     "ImageNotFoundError",
@@ -260,6 +265,7 @@ __all__ = [
     "Step",
     "StepFinished",
     "StepOutput",
+    "StepProgress",
     "StepStarted",
     "Store",
     "StoreAccessError",
@@ -326,6 +332,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "kubeimage.image.compatibility": "Dialect",
     "kubeimage.api.airgap": "Verification images_of_context images_of_image verify_image",
     "kubeimage.api.archives": "ARCHIVE_FORMATS ArchiveFormat BlobObserver Loaded Saved load_images save_image",
     "kubeimage.api.backends": "Access Backends Fetch Packer open_backends",
@@ -340,7 +347,7 @@ _HOMES = {
     "kubeimage.api.searching": "read_search",
     "kubeimage.api.upkeep": "Removed check_store prune_store remove_images tag_image",
     "kubeimage.builder.events": (
-        "BuildFinished BuildStarted Event ImagesLeftOut Observer PackingFinished PackingStarted "
+        "StepProgress BuildFinished BuildStarted Event ImagesLeftOut Observer PackingFinished PackingStarted "
         "PlatformStarted StepFinished StepOutput StepStarted Warned"
     ),
     "kubeimage.builder.executor": "BuildResult",
@@ -368,7 +375,7 @@ _HOMES = {
     "kubeimage.protocols.transfer": "Arrival Budget",
     "kubeimage.protocols.watching": "ignore",
     "kubeimage.registry.events": (
-        "BlobFinished BlobProgress TransferEvent TransferFinished TransferObserver TransferStarted TransferWarned"
+        "ImageFetched BlobFinished BlobProgress TransferEvent TransferFinished TransferObserver TransferStarted TransferWarned"
     ),
     "kubeimage.report": "format_diagnostics format_error",
     "kubeimage.settings": "Settings default_root read_settings",

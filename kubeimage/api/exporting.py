@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -11,9 +10,10 @@ from typing import BinaryIO
 
 from kubeimage.api.backends import Backends
 from kubeimage.api.finding import ImageName, find_image
+from kubeimage.disk.failures import translated
 from kubeimage.disk.flock import own, release, remove_leftovers
 from kubeimage.disk.removal import remove_tree
-from kubeimage.errors import BlobCorruptError, StoreAccessError, StoreFullError, UsageError
+from kubeimage.errors import BlobCorruptError, UsageError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
@@ -23,7 +23,6 @@ from kubeimage.store import files
 from kubeimage.store.blobs import REBUILD, hash_file
 from kubeimage.values import dataclass
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _STAGING = ".kubeimage-export-"
 
 
@@ -50,7 +49,7 @@ def export_image(name: ImageName, directory: str, backends: Backends, *, platfor
 
 def _export(image: Image, directory: str, layers: LayerStore) -> int:
     target = os.path.abspath(directory)
-    with _translated(target):
+    with translated(f"write to {target!r}", target):
         for folder in (target, os.path.dirname(target)):
             remove_leftovers(folder, _STAGING, files.remove_tree)
         exists = _check_target(target, directory)
@@ -122,15 +121,6 @@ def _publish(staging: str, target: str, *, exists: bool) -> None:
         return
     for name in sorted(os.listdir(staging)):
         os.rename(os.path.join(staging, name), os.path.join(target, name))
-
-
-@contextmanager
-def _translated(target: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        message = f"cannot write to {target!r}: {error.strerror or error}"
-        raise (StoreFullError if error.errno in _FULL else StoreAccessError)(message) from error
 
 
 __all__ = ["Exported", "export_image"]

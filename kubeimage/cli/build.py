@@ -11,6 +11,7 @@ from kubeimage.api.platforms import build_platforms
 from kubeimage.cli.progress import open_progress
 from kubeimage.cli.request import BuildRequest, takes_build_request
 from kubeimage.cli.session import Session
+from kubeimage.disk.replacing import replace_file
 from kubeimage.errors import UsageError
 from kubeimage.kubefile import lint
 
@@ -76,18 +77,7 @@ def write_whole(path: str, text: str) -> None:
         with open(path, "w", encoding="utf-8") as stream:
             stream.write(text)
         return
-    import tempfile
-
-    target = os.path.realpath(path)
-    handle, unfinished = tempfile.mkstemp(prefix=f".{os.path.basename(target)}.", dir=os.path.dirname(target))
-    try:
-        with open(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            os.fchmod(stream.fileno(), 0o644)
-        os.replace(unfinished, target)
-    except BaseException:
-        os.unlink(unfinished)
-        raise
+    replace_file(os.path.realpath(path), text.encode(), mode=0o644)
 
 
 def _is_special(path: str) -> bool:

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 
 from kubeimage.disk.folders import make_private
+from kubeimage.disk.replacing import replace_file
 
 _MAGIC = b"kubeimage context index 1 %s\n"
 _OF_ANOTHER_VERSION = re.compile(rb"kubeimage (stat|tree|context) index \d{1,9}( [a-z]+)?")
@@ -62,23 +63,12 @@ class IndexFile:
         try:
             make_private(self._directory)
             self._remove_leftovers()
-            self._replace(self._magic + _checksum(memoryview(body)) + body)
+            replace_file(self.path, self._magic + _checksum(memoryview(body)) + body)
         except OSError as error:
             self._tell(f"the context index {self.path!r} cannot be written ({error.strerror}): sources are read again")
 
     def _framed_owner(self) -> bytes:
         return _LENGTH.pack(len(self._owner)) + self._owner
-
-    def _replace(self, data: bytes) -> None:
-        aside = os.path.join(self._directory, f".{self._name}.{os.urandom(8).hex()}.tmp")
-        try:
-            with open(aside, "xb") as stream:
-                stream.write(data)
-            os.replace(aside, self.path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(aside)
-            raise
 
     def _remove_leftovers(self) -> None:
         for name in os.listdir(self._directory):

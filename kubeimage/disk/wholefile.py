@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
+from kubeimage.disk.failures import translated
 from kubeimage.disk.flock import own, remove_leftovers
-from kubeimage.errors import StoreAccessError, StoreFullError, UsageError
+from kubeimage.errors import UsageError
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _DESCRIPTORS = "/proc/self/fd"
 # What the filesystem, or the system, says that has no files without a name.
 _UNKNOWN = {errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.EOPNOTSUPP}
@@ -41,7 +41,7 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
     Pipes and devices are written directly.
     Raises: StoreFullError, StoreAccessError.
     """
-    with _translated(path):
+    with translated(f"write {path!r}", path):
         if os.path.exists(path) and not os.path.isfile(path):
             with open(path, "wb") as special:
                 yield special
@@ -143,14 +143,3 @@ def _umask() -> int:
             return next(int(line.split()[1], 8) for line in status if line.startswith("Umask:"))
     except (OSError, StopIteration, ValueError):
         return 0o022
-
-
-@contextmanager
-def _translated(path: str) -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        kind = StoreFullError if error.errno in _FULL else StoreAccessError
-        raise kind(f"cannot write {path!r}: {error.strerror or error}") from error

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple, TypeVar
 
+from kubeimage.disk.failures import disk_error, translated
 from kubeimage.disk.removal import empty_directory, remove_tree
-from kubeimage.errors import StoreAccessError, StoreError, StoreFullError
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.names import ancestors, parent_of
 from kubeimage.layer.reader import Content
@@ -26,7 +26,6 @@ CAPABILITY = "security.capability"
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PIECE = 1 << 20
 _NOT_POSSIBLE = {errno.EPERM, errno.EACCES, errno.ENOTSUP}
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class _Attributes(NamedTuple):
@@ -129,7 +128,7 @@ class RootDirectory:
             os.setxattr(self._root, xattr, b"y")
         except OSError as error:
             if error.errno not in _NOT_POSSIBLE:
-                raise _translate(error, "", self._root) from error
+                raise disk_error(error, f"write {self._root!r}", self._root) from error
 
     def finish(self) -> None:
         """Give all directories their modes and times.
@@ -222,10 +221,9 @@ class RootDirectory:
 
     @contextmanager
     def _translated(self, path: str) -> Iterator[None]:
-        try:
+        where = f"{path!r} below {self._root!r}" if path else repr(self._root)
+        with translated(f"write {where}", self._root):
             yield
-        except OSError as error:
-            raise _translate(error, path, self._root) from error
 
 
 def _make(full: str, create: Callable[[], T]) -> T:
@@ -255,10 +253,3 @@ def _set_xattrs(full: str, entry: Entry) -> None:
             except OSError as error:
                 if error.errno not in _NOT_POSSIBLE:
                     raise
-
-
-def _translate(error: OSError, path: str, root: str) -> StoreError:
-    where = f"{path!r} below {root!r}" if path else repr(root)
-    if error.errno in _FULL:
-        return StoreFullError(f"cannot write {where}: {error.strerror}", hint="make room there, and try again")
-    return StoreAccessError(f"cannot write {where}: {error.strerror}")

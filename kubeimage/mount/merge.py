@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from kubeimage.errors import MountError, StoreFullError
+from kubeimage.disk.failures import disk_error, is_full
+from kubeimage.errors import MountError
 from kubeimage.layer.entry import FileIdentity, identity_of
 from kubeimage.mount.inspection import readable, xattrs_of
 from kubeimage.mount.lower import Found, MergedLayers, Stack
 
 _MOST_AT_ONCE = 1 << 30
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextmanager
@@ -24,8 +23,8 @@ def translated(what: str, path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
-            raise StoreFullError(f"cannot {what} {path!r}: {error.strerror}", hint="make room there") from error
+        if is_full(error):
+            raise disk_error(error, f"{what} {path!r}", path, store=True) from error
         raise MountError(f"cannot {what} {path!r}: {error.strerror} ({error.filename})") from error
 
 

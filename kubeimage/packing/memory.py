@@ -7,6 +7,7 @@ import os
 from contextlib import suppress
 
 from kubeimage.disk.folders import make_private
+from kubeimage.disk.replacing import replace_file
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
 
@@ -28,16 +29,11 @@ class Memory:
 
     def put(self, kind: str, name: str, value: object) -> None:
         """Remember something, if the disk lets us."""
-        import tempfile
-
         path = self._path(kind, name)
         data = json.dumps({"name": name, "value": value}).encode()
         with suppress(OSError):
             make_private(os.path.dirname(path))
-            handle, unfinished = tempfile.mkstemp(dir=os.path.dirname(path))
-            with open(handle, "wb") as stream:
-                stream.write(data)
-            os.replace(unfinished, path)
+            replace_file(path, data)
 
     def _path(self, kind: str, name: str) -> str:
         return os.path.join(self._folder, kind, Digest.of(name.encode()).hex)

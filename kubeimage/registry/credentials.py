@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kubeimage.disk.replacing import replace_file
 from kubeimage.errors import CredentialsError
 from kubeimage.framing import check_line
 from kubeimage.image import canonical
@@ -222,7 +223,9 @@ def _changing(path: str) -> Iterator[dict[str, Any]]:
             before = json.dumps(config)
             yield config
             if json.dumps(config) != before:
-                _replace(target, json.dumps(config, indent="\t", ensure_ascii=False) + "\n")
+                text = json.dumps(config, indent="\t", ensure_ascii=False) + "\n"
+                # Nobody else may read it.
+                replace_file(target, text.encode(), mode=0o600, durable=True)
     except OSError as error:
         raise CredentialsError(f"cannot write the credentials to {path}: {error.strerror}") from error
 
@@ -236,19 +239,3 @@ def _locked_folder(folder: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _replace(target: str, text: str) -> None:
-    import tempfile
-
-    # mkstemp makes a file that nobody else can read.
-    descriptor, unfinished = tempfile.mkstemp(prefix=".config.", dir=os.path.dirname(target))
-    try:
-        with open(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(unfinished, target)
-    except BaseException:
-        os.unlink(unfinished)
-        raise

@@ -18,6 +18,7 @@ PUBLIC = frozenset(kubeimage.__all__)
 # What cli imports beside public names: how it is written itself, not what it does.
 OUTPUT_HELPERS = {
     "kubeimage.cli",
+    "kubeimage.disk.replacing",
     "kubeimage.report",
     "kubeimage.values",
     "kubeimage.image.compatibility",
