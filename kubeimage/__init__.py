@@ -150,7 +150,7 @@ if TYPE_CHECKING:
         TransferWarned,
     )
     from kubeimage.report import format_diagnostics, format_error
-    from kubeimage.settings import Settings, default_root, read_settings
+    from kubeimage.settings import SIZES, RunSettings, Settings, default_root, parse_size, read_settings
     from kubeimage.store import Store
     from kubeimage.store.findings import Finding
     from kubeimage.store.gc import GarbageReport
@@ -158,6 +158,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ARCHIVE_FORMATS",
     "CODES",
+    "SIZES",
     "Access",
     "ArchiveError",
     "ArchiveFormat",
@@ -254,6 +255,7 @@ __all__ = [
     "RegistryError",
     "RegistryNotFoundError",
     "Removed",
+    "RunSettings",
     "SandboxError",
     "Saved",
     "Search",
@@ -315,6 +317,7 @@ __all__ = [
     "open_backends",
     "parse",
     "parse_name",
+    "parse_size",
     "plain_host",
     "plan_build",
     "preview_build",
@@ -347,7 +350,7 @@ _HOMES = {
     "kubeimage.api.searching": "read_search",
     "kubeimage.api.upkeep": "Removed check_store prune_store remove_images tag_image",
     "kubeimage.builder.events": (
-        "StepProgress BuildFinished BuildStarted Event ImagesLeftOut Observer PackingFinished PackingStarted "
+        "BuildFinished BuildStarted Event ImagesLeftOut StepProgress Observer PackingFinished PackingStarted "
         "PlatformStarted StepFinished StepOutput StepStarted Warned"
     ),
     "kubeimage.builder.executor": "BuildResult",
@@ -375,10 +378,11 @@ _HOMES = {
     "kubeimage.protocols.transfer": "Arrival Budget",
     "kubeimage.protocols.watching": "ignore",
     "kubeimage.registry.events": (
-        "ImageFetched BlobFinished BlobProgress TransferEvent TransferFinished TransferObserver TransferStarted TransferWarned"
+        "BlobFinished BlobProgress ImageFetched TransferEvent TransferFinished "
+        "TransferObserver TransferStarted TransferWarned"
     ),
     "kubeimage.report": "format_diagnostics format_error",
-    "kubeimage.settings": "Settings default_root read_settings",
+    "kubeimage.settings": "RunSettings SIZES Settings default_root parse_size read_settings",
     "kubeimage.store": "Store",
     "kubeimage.store.findings": "Finding",
     "kubeimage.store.gc": "GarbageReport",
