@@ -59,7 +59,7 @@ def test_looking_digests_up(
     benchmark: BenchmarkFixture, context: Path, digested: Sequence[Entry], tmp_path: Path
 ) -> None:
     later = 10**18 * 5
-    index = StatIndex(str(tmp_path), str(context), clock=lambda: later)
+    index = StatIndex(str(tmp_path), str(context), clock=lambda: later, find_ground=lambda _: b"here")
     collector = ContextCollector(str(context), stat_index=index)
     collector.remember(digested)
 

@@ -6,6 +6,8 @@ The last two, and how a RUN is run, stand in the configuration file:
     default-namespace = "team"                  # for names that are one word
     image-kinds = ["kinds.toml"]                # where custom resources name images (docs/airgap.md)
     dialect = "sealos"                          # of Kubefiles that do not say which they are in
+    stat-index = true                           # files that have not changed are not read again; false: always read
+    stat-index-age = 60                         # ... once they are so many seconds old
     certs-dirs = ["/etc/docker/certs.d"]        # HOST/*.crt are CAs, HOST/*.cert and *.key a client's certificate
 
     [run]                                       # for every RUN, unless a build says otherwise
@@ -42,8 +44,20 @@ from kubeimage.values import dataclass
 
 ROOT_VARIABLE = "KUBEIMAGE_ROOT"
 
+DEFAULT_INDEX_AGE = 60.0
 _CERTS_DIRS = ("/etc/docker/certs.d", "/etc/containers/certs.d")
-_TOP = ("default-domain", "default-namespace", "dialect", "certs-dirs", "image-kinds", "registry", "mirror", "run")
+_TOP = (
+    "default-domain",
+    "default-namespace",
+    "dialect",
+    "certs-dirs",
+    "image-kinds",
+    "stat-index",
+    "stat-index-age",
+    "registry",
+    "mirror",
+    "run",
+)
 _RUN = ("network", "paths", "memory", "pids", "tmp-size")
 _REGISTRY = ("insecure", "plain-http", "ca-file")
 _MIRROR = ("locations", "fallback")
@@ -110,7 +124,11 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings; without a file, what holds for everybody."""
+    """All settings; without a file, what holds for everybody.
+
+    Units: ``index_age`` is how many seconds a file of a build context must be old before it is known again without
+           reading it; with None, all files are read in every build.
+    """
 
     naming: Naming = Naming()
     dialect: Dialect = DEFAULT_DIALECT
@@ -119,6 +137,7 @@ class Settings:
     certs_dirs: tuple[str, ...] = _CERTS_DIRS
     image_kinds: tuple[str, ...] = ()
     run: RunSettings = RunSettings()
+    index_age: float | None = DEFAULT_INDEX_AGE
 
     def read_image_kinds(self) -> tuple[bytes, ...]:
         """Return the files that say where custom resources name images.
@@ -137,6 +156,10 @@ class Settings:
     def host(self, name: str) -> HostSettings:
         """Give how the registry ``name`` is reached; the usual ports need not be said."""
         return next((self.hosts[one] for one in (name, f"{name}:443", f"{name}:80") if one in self.hosts), _VERIFIED)
+
+    def with_stat_index(self, wanted: bool) -> Settings:
+        """Return settings in which every file of a build context is read, unless what is known is ``wanted``."""
+        return self if wanted else replace(self, index_age=None)
 
     def with_insecure(self, names: Iterable[str]) -> Settings:
         """Give settings in which these registries need not be verified; ``http://HOST`` means plain HTTP at once.
@@ -252,6 +275,7 @@ def _settings(top: _Table, folder: str) -> Settings:
         hosts={host: _host(host, top.table("registry", host, _REGISTRY), folder) for host in top.names("registry")},
         mirrors=tuple(_mirror(prefix, top.table("mirror", prefix, _MIRROR)) for prefix in top.names("mirror")),
         certs_dirs=tuple(os.path.join(folder, one) for one in top.texts("certs-dirs", _CERTS_DIRS)),
+        index_age=top.number("stat-index-age", DEFAULT_INDEX_AGE) if top.flag("stat-index", default=True) else None,
         image_kinds=tuple(os.path.join(folder, os.path.expanduser(one)) for one in top.texts("image-kinds", ())),
         run=_run(top.section("run", _RUN), folder),
     )
@@ -373,6 +397,13 @@ class _Table:
         """Give true or false."""
         flag: bool = self._value(key, bool, default)
         return flag
+
+    def number(self, key: str, default: float) -> float:
+        """Return a number that is not negative."""
+        value = self._values.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e9:
+            raise SettingsError(f"{self._place(key)} is a number that is not negative, found {_kind(value)}")
+        return float(value)
 
     def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
         """Give a list of texts."""

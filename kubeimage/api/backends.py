@@ -134,10 +134,14 @@ def open_backends(
         store = stack.enter_context(Store.open(root, create=False, hold=access != "look", keep=writes, cache=records))
         cache = DirectoryBuildCache(records, store.layers, warn=notice)
 
+        young = (settings or Settings()).index_age
+
         def collector(context: str) -> SourceCollector:
             from kubeimage.context import ContextCollector, StatIndex
 
-            index = StatIndex(os.path.join(folder, "contexts"), context, notice=notice)
+            if young is None:
+                return ContextCollector(context, store=root)
+            index = StatIndex(os.path.join(folder, "contexts"), context, notice=notice, young=young)
             if writes:
                 stack.callback(lambda: index.save() if store.is_there else None)
             return ContextCollector(context, stat_index=index, store=root)

@@ -34,7 +34,7 @@ def build(session: Session, request: BuildRequest) -> None:
             progress.advise(advice)
         with open_backends(
             session.root,
-            session.settings.with_insecure(request.insecure),
+            session.settings.with_insecure(request.insecure).with_stat_index(not request.no_stat_index),
             mount=request.mount,
             isolation=request.isolation,
             run=request.run(session.settings),

@@ -46,8 +46,10 @@ def plan(session: Session, request: BuildRequest, form: str) -> None:
     options = request.options(os.environ, session.settings)
     kubefile = request.read_kubefile(session.settings.dialect)
     platforms = request.platforms() or (options.target,)
+    settings = session.settings.with_stat_index(not request.no_stat_index)
     with open_backends(
         session.root,
+        settings,
         access="look",
         mount=request.mount,
         isolation=request.isolation,

@@ -39,6 +39,7 @@ class BuildRequest:
     labels: tuple[str, ...]
     platform: str | None
     no_cache: bool
+    no_stat_index: bool
     no_base: bool
     mount: str
     isolation: str
@@ -351,6 +352,11 @@ def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
             help="What to build for; else this machine's. Several make one image index.",
         ),
         click.option("--no-cache", is_flag=True, help="Look nothing up in the cache; still record."),
+        click.option(
+            "--no-stat-index",
+            is_flag=True,
+            help="Read all sources, also those that look as they did before.",
+        ),
         click.option("--no-base", is_flag=True, help="Keep only the new layers, as an application image."),
         _choice("--mount", "auto", "overlay", "copy", text="How a RUN gets its root filesystem."),
         _choice("--isolation", "auto", "sandbox", "landlock", "none", text="What keeps a RUN away from this machine."),

@@ -32,10 +32,15 @@ _STALE_SECONDS = 3600
 class IndexFile:
     """The file of one ``kind`` for one context. It fails no build: ``notice`` gets one message if it is of no use."""
 
-    def __init__(self, directory: str, context: str, kind: str, notice: Callable[[str], None] | None) -> None:
+    def __init__(
+        self, directory: str, context: str, kind: str, notice: Callable[[str], None] | None, ground: bytes | None = b""
+    ) -> None:
+        """Remember for ``context`` as long as it stands on the same ``ground``; on None, remember nothing."""
         self._directory = directory
-        self._owner = os.fsencode(context)
-        self._name = f"{hashlib.sha256(self._owner).hexdigest()[:32]}.{kind}"
+        owner = os.fsencode(context)
+        self._owner = owner + b"\0" + (ground or b"")
+        self._is_of_use = ground is not None
+        self._name = f"{hashlib.sha256(owner).hexdigest()[:32]}.{kind}"
         self._magic = _MAGIC % kind.encode()
         self._notice = notice
 
@@ -46,6 +51,8 @@ class IndexFile:
 
     def read(self) -> memoryview:
         """Give what was written last; nothing where that cannot be told."""
+        if not self._is_of_use:
+            return memoryview(b"")
         try:
             with open(self.path, "rb") as stream:
                 data = stream.read()
@@ -59,6 +66,8 @@ class IndexFile:
 
     def write(self, body: bytes) -> None:
         """Replace what is remembered, if the disk lets us."""
+        if not self._is_of_use:
+            return
         body = self._framed_owner() + body
         try:
             make_private(self._directory)

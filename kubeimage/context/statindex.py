@@ -6,7 +6,13 @@ Edits within one tick: a file may be written, read by a build, and written again
 moves on; then its stat data say nothing. So a digest is kept only if the file's times lay clearly before the moment the
 build began. That moment comes before any reading, so a later edit must show a later time.
 
-Source: the same problem and cure in git, "racy-git.txt".
+Edits through a shared mapping: the kernel stamps a file when a page of it becomes writable, and not again until the
+page was written back. So a young file is read again, and not remembered: a minute later its pages are on the disk.
+Ages go by the clock that stamps files, never by this process's own.
+
+On which file systems all this holds, and how the same place is known again: see `kubeimage.context.ground`.
+
+Source: the same problem and cure in git, "racy-git.txt"; Linux, "sysctl/vm", dirty_expire_centisecs.
 """
 
 from __future__ import annotations
@@ -14,13 +20,13 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-import time
 from collections.abc import Callable
 from functools import cached_property
 from itertools import starmap
 from types import TracebackType
 from typing import Self
 
+from kubeimage.context.ground import ground_of, kernel_now
 from kubeimage.context.indexfile import IndexFile
 from kubeimage.context.treeindex import TreeIndex
 from kubeimage.layer.entry import FileIdentity
@@ -33,6 +39,9 @@ _TICK_NS = 50_000_000
 # Filesystems without fractions of a second round by one second, or by two (FAT).
 _COARSE_TICK_NS = 2_500_000_000
 _SECOND_NS = 1_000_000_000
+
+YOUNG = 60.0
+"""Seconds: dirty pages are written back after thirty, and the kernel looks every five."""
 
 _Record = tuple[int, int, int, int, int, bytes]
 
@@ -50,14 +59,23 @@ class StatIndex:
         context: str,
         *,
         notice: Callable[[str], None] | None = None,
-        clock: Callable[[], int] = time.time_ns,
+        clock: Callable[[], int] = kernel_now,
+        young: float = YOUNG,
+        find_ground: Callable[[str], bytes | None] = ground_of,
     ) -> None:
+        """Remember in ``directory`` what is in ``context``.
+
+        Units: ``clock`` gives nanoseconds; files younger than ``young`` seconds are not remembered.
+        """
         self._began = clock()
+        self._young = int(young * _SECOND_NS)
         self._context = os.path.realpath(context)
-        self._file = IndexFile(directory, self._context, "stat", notice)
+        self._find_ground = find_ground
+        self._ground = find_ground(self._context)
+        self._file = IndexFile(directory, self._context, "stat", notice, self._ground)
         self._used: set[str] = set()
         self._is_changed = False
-        self.trees = TreeIndex(IndexFile(directory, self._context, "trees", None), self._is_settled)
+        self.trees = TreeIndex(IndexFile(directory, self._context, "trees", None, self._ground), self._is_settled)
         """What whole COPYs came to."""
 
     @property
@@ -85,7 +103,14 @@ class StatIndex:
         self._used.add(path)
 
     def save(self) -> None:
-        """Write the index, if it has news; what is no longer in the context as it was is dropped."""
+        """Write the index, if it has news; what is no longer in the context as it was is dropped.
+
+        Nothing is kept where something else was mounted meanwhile.
+        """
+        if not (self._is_changed or self.trees.is_changed) or self._ground is None:
+            return
+        if self._find_ground(self._context) != self._ground:
+            return
         self.trees.save()
         if not self._is_changed:
             return
@@ -104,7 +129,7 @@ class StatIndex:
     def _is_settled(self, identity: FileIdentity) -> bool:
         _, mtime_ns, ctime_ns, _, _ = identity
         tick = _TICK_NS if ctime_ns % _SECOND_NS else _COARSE_TICK_NS
-        return mtime_ns + tick < self._began and ctime_ns + tick < self._began
+        return mtime_ns + tick < self._began and ctime_ns + max(tick, self._young) < self._began
 
     @cached_property
     def _records(self) -> dict[str, _Record]:

@@ -30,7 +30,7 @@ class TreeIndex:
     def __init__(self, file: IndexFile, is_settled: Callable[[FileIdentity], bool]) -> None:
         self._file = file
         self._is_settled = is_settled
-        self._is_changed = False
+        self.is_changed = False
 
     def lookup(self, entries: Sequence[Entry]) -> bytes | None:
         """Give the digest that `record` got with ``entries``, if they are what they were then."""
@@ -48,12 +48,12 @@ class TreeIndex:
             return
         pairs = {key: digest, **self._pairs}
         self._pairs = dict(list(pairs.items())[:_MOST])
-        self._is_changed = True
+        self.is_changed = True
 
     def save(self) -> None:
         """Write the index, if it has news."""
-        if self._is_changed:
-            self._is_changed = False
+        if self.is_changed:
+            self.is_changed = False
             self._file.write(b"".join(chain.from_iterable(self._pairs.items())))
 
     @cached_property

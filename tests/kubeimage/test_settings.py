@@ -36,6 +36,8 @@ fallback = false
 locations = ["one.local/lib", "two.local/x/y"]
 """
 
+LAST = "stat-index, stat-index-age, registry, mirror, run"
+
 
 def parse(text: str | bytes) -> Settings:
     return parse_settings(text if isinstance(text, bytes) else text.encode(), file="/conf/config.toml")
@@ -101,7 +103,7 @@ def test_a_mirror_of_one_repository_must_name_its_own() -> None:
         (
             "zzz = 1\n",
             r"unknown key 'zzz'",
-            "known are default-domain, default-namespace, dialect, certs-dirs, image-kinds, registry, mirror, run",
+            f"known are default-domain, default-namespace, dialect, certs-dirs, image-kinds, {LAST}",
         ),
         ("default-domain = 1\n", r"default-domain is a text, found a number: 1", None),
         ("default-domain = ''\n", r"default-domain is empty", None),

@@ -46,7 +46,7 @@ def found_on_disk(collector: ContextCollector, copy: Copy) -> object:
     assert {entry.mtime for entry in collected.entries} <= {0}
     paths = [entry.path for entry in collected.entries]
     assert paths == sorted(paths, key=lambda path: path.split("/"))
-    return {entry.path: item_of(entry) for entry in collected.entries}, list(collected.directories)
+    return {entry.path: item_of(entry) for entry in collected.entries}, list(collected.directories), collected.into
 
 
 def found_by_the_model(context: Context, copy: Copy) -> object:
@@ -97,7 +97,12 @@ def test_what_is_remembered_of_a_context_is_what_reading_it_gives(edited: tuple[
             shutil.rmtree(f"{folder}/context", ignore_errors=True)
             write_tree(f"{folder}/context", project.context)
             # As if it began when the files had been there for a while.
-            index = StatIndex(f"{folder}/index", f"{folder}/context", clock=lambda: time.time_ns() + 10**10)
+            index = StatIndex(
+                f"{folder}/index",
+                f"{folder}/context",
+                clock=lambda: time.time_ns() + 10**11,
+                find_ground=lambda _: b"here",
+            )
             fresh = ContextCollector(f"{folder}/context")
             try:
                 everything = fresh.collect(CopyRequest((".",), ".")).entries

@@ -332,7 +332,7 @@ def test_a_file_that_is_not_the_one_collected_fails_the_build(context: Path, cha
 
 def indexed(context: Path, kept: Path, digester: CountingDigester) -> tuple[ContextCollector, StatIndex]:
     """A collector that begins when all files of the context are old."""
-    index = StatIndex(str(kept), str(context), clock=lambda: time.time_ns() + 10**10)
+    index = StatIndex(str(kept), str(context), clock=lambda: time.time_ns() + 10**11, find_ground=lambda _: b"here")
     return ContextCollector(str(context), stat_index=index, digester=digester), index
 
 
@@ -390,7 +390,7 @@ def test_swapped_files_of_one_size_are_seen(context: Path, tmp_path: Path) -> No
 def test_files_edited_as_the_build_began_are_not_remembered(context: Path, tmp_path: Path) -> None:
     digester = CountingDigester()
     for _ in range(2):
-        index = StatIndex(str(tmp_path / "kept"), str(context))
+        index = StatIndex(str(tmp_path / "kept"), str(context), find_ground=lambda _: b"here")
         (context / "etc/a").write_text("written just now")
         digested(ContextCollector(str(context), stat_index=index, digester=digester))
         index.save()
@@ -450,7 +450,7 @@ def test_all_of_it_works_on_a_fake_filesystem(fs: FakeFilesystem) -> None:
     fs.create_symlink("/project/link", "etc/a")
     fs.create_file("/project/.kubeignore", contents="*.log\n")
     fs.create_file("/project/x.log", contents="")
-    index = StatIndex("/kept", "/project", clock=lambda: time.time_ns() + 10**10)
+    index = StatIndex("/kept", "/project", clock=lambda: time.time_ns() + 10**11, find_ground=lambda _: b"here")
     collector = ContextCollector("/project", stat_index=index)
 
     entries = collector.with_digests(collector.collect(ALL).entries)

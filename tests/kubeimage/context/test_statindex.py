@@ -16,7 +16,7 @@ from kubeimage.layer.entry import FileIdentity
 
 SECOND = 10**9
 NOW = 1_700_000_000 * SECOND
-OLD = FileIdentity(5, NOW - 60 * SECOND + 7, NOW - 60 * SECOND + 7, 11, 22)
+OLD = FileIdentity(5, NOW - 90 * SECOND + 7, NOW - 90 * SECOND + 7, 11, 22)
 DIGEST = bytes(range(32))
 
 
@@ -33,7 +33,7 @@ def context(tmp_path: Path) -> Path:
 
 
 def index(kept: Path, context: Path, *, began: int = NOW) -> StatIndex:
-    return StatIndex(str(kept), str(context), clock=lambda: began)
+    return StatIndex(str(kept), str(context), clock=lambda: began, young=0, find_ground=lambda _: b"here")
 
 
 def test_what_one_build_saves_the_next_one_knows(kept: Path, context: Path) -> None:
@@ -93,14 +93,14 @@ def test_a_file_written_twice_within_a_tick_is_never_taken_for_its_first_content
     path = context / "a"
     for _ in range(30):
         path.write_bytes(b"one")
-        found = StatIndex(str(kept), str(context))
+        found = StatIndex(str(kept), str(context), find_ground=lambda _: b"here")
         status = path.stat()
         identity = FileIdentity(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
         found.record("a", identity, b"1" * 32)
         found.save()
         path.write_bytes(b"two")
 
-        assert StatIndex(str(kept), str(context)).lookup("a", identity) is None
+        assert StatIndex(str(kept), str(context), find_ground=lambda _: b"here").lookup("a", identity) is None
 
 
 def saved(kept: Path, context: Path) -> bytes:
@@ -218,7 +218,7 @@ def test_an_index_that_cannot_be_kept_is_told_once_and_harms_nothing(
         kept.touch()
         kept = kept / "deeper"
     told: list[str] = []
-    found = StatIndex(str(kept), str(context), notice=told.append, clock=lambda: NOW)
+    found = StatIndex(str(kept), str(context), notice=told.append, clock=lambda: NOW, find_ground=lambda _: b"here")
 
     for name in ("a", "b"):
         found.record(name, OLD, DIGEST)
@@ -234,7 +234,7 @@ def test_a_folder_without_permission_is_told_and_harms_nothing(tmp_path: Path, c
     kept = tmp_path / "kept"
     kept.mkdir(mode=0o500)
     told: list[str] = []
-    found = StatIndex(str(kept), str(context), notice=told.append, clock=lambda: NOW)
+    found = StatIndex(str(kept), str(context), notice=told.append, clock=lambda: NOW, find_ground=lambda _: b"here")
     found.record("a", OLD, DIGEST)
 
     found.save()
@@ -270,7 +270,7 @@ from kubeimage.context.statindex import StatIndex
 from kubeimage.layer.entry import FileIdentity
 kept, context, number = sys.argv[1:]
 for turn in range(40):
-    index = StatIndex(kept, context, clock=lambda: 2**60)
+    index = StatIndex(kept, context, clock=lambda: 2**60, find_ground=lambda _: b"here")
     for name in range(50):
         index.record(f"{number}-{turn}-{name}", FileIdentity(1, 1, 1, 1, 1), number.encode() * 32)
     index.save()

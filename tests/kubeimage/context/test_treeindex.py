@@ -15,7 +15,7 @@ from kubeimage.layer.entry import Entry, FileIdentity, Kind, directory, file, sy
 from kubeimage.protocols.context import CopyRequest
 
 NOW = 1_700_000_000 * 10**9
-OLD = FileIdentity(5, NOW - 60 * 10**9 + 7, NOW - 60 * 10**9 + 7, 11, 22)
+OLD = FileIdentity(5, NOW - 90 * 10**9 + 7, NOW - 90 * 10**9 + 7, 11, 22)
 DIGEST = bytes(range(32))
 ENTRIES = (
     directory("etc"),
@@ -27,7 +27,7 @@ ENTRIES = (
 
 
 def trees(tmp_path: Path, began: int = NOW) -> TreeIndex:
-    return StatIndex(str(tmp_path / "kept"), str(tmp_path), clock=lambda: began).trees
+    return StatIndex(str(tmp_path / "kept"), str(tmp_path), clock=lambda: began, find_ground=lambda _: b"here").trees
 
 
 def test_what_one_build_saves_the_next_one_knows(tmp_path: Path) -> None:
@@ -155,7 +155,9 @@ def test_a_context_is_known_until_it_changes(tmp_path: Path, change: Callable[[P
     sources = Digest(DIGEST.hex())
 
     def collector() -> tuple[ContextCollector, StatIndex]:
-        index = StatIndex(str(tmp_path / "kept"), str(folder), clock=lambda: time.time_ns() + 10**10)
+        index = StatIndex(
+            str(tmp_path / "kept"), str(folder), clock=lambda: time.time_ns() + 10**11, find_ground=lambda _: b"here"
+        )
         return ContextCollector(str(folder), stat_index=index), index
 
     first, index = collector()

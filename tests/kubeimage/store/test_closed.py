@@ -39,7 +39,8 @@ def fill(root: str, context: Path) -> None:
         with store.importing() as importer:
             foreign.put_blobs(importer)
             importer.commit(foreign.manifest)
-    index = StatIndex(os.path.join(cache_folder(root), "contexts"), str(context))
+    folder = os.path.join(cache_folder(root), "contexts")
+    index = StatIndex(folder, str(context), clock=lambda: 2**62, find_ground=lambda _: b"here")
     status = (context / "f").stat()
     index.record("f", identity_of(status), bytes(32))
     index.save()
