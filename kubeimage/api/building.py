@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kubeimage.api.backends import Backends
-from kubeimage.builder.dockerplan import DockerScope
+from kubeimage.builder.dockerscope import DockerScope
 from kubeimage.builder.events import Observer
 from kubeimage.builder.executor import BuildResult, Parts, check_runs, execute
 from kubeimage.builder.plan import SCRATCH, BuildOptions, BuildPlan, make_plan, scope_of

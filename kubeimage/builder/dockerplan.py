@@ -13,15 +13,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+from kubeimage.builder.applications import APPLICATIONS
+from kubeimage.builder.dockerscope import expand, global_arguments, refused
 from kubeimage.builder.metadata import Metadata
-from kubeimage.errors import Diagnostic, KubefileError
 from kubeimage.image.config import APPLICATION, Image, ImageType
 from kubeimage.image.document import Arguments, Commands
 from kubeimage.image.extension import Extension, installer_type
 from kubeimage.image.platform import Platform
 from kubeimage.image.runtime import DEFAULT_PATH, EMPTY, Healthcheck, overlay
 from kubeimage.kubefile import Arg, Cmd, Configure, Copy, From, Instruction, Kubefile, Mistake, Run
-from kubeimage.kubefile.dockerfile.words import WordError, expand_word
+from kubeimage.kubefile.dockerfile.sealer09 import APPLICATION_WORDS, LOCAL
 from kubeimage.protocols.context import CopyRequest
 
 # What a build packs lands here, so a COPY of it needs no such folder in the context.
@@ -34,13 +35,6 @@ _PORT = re.compile(r"(?P<first>[0-9]{1,5})(?:-(?P<last>[0-9]{1,5}))?(?:/(?P<prot
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 # Build arguments that need no ARG, as in Docker.
 _PREDEFINED = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"})
-
-
-class DockerScope(NamedTuple):
-    """What is known of a Kubefile before its base is there: what FROM names."""
-
-    kubefile: Kubefile
-    base_name: str
 
 
 class Inputs(NamedTuple):
@@ -60,12 +54,14 @@ class Inputs(NamedTuple):
 class Resolved(NamedTuple):
     """An instruction with its variables expanded.
 
-    Shape: ``directory`` is a folder that must be there afterwards, as a path of the image.
+    Shape: ``directory`` is a folder that must be there afterwards, as a path of the image. ``application`` is the
+           name of the one that ``copy`` brings the files of.
     """
 
     instruction: Instruction
     copy: CopyRequest | None = None
     directory: str | None = None
+    application: str | None = None
 
 
 class Unfolded(NamedTuple):
@@ -74,23 +70,6 @@ class Unfolded(NamedTuple):
     steps: tuple[Resolved, ...]
     metadata: Metadata
     notices: tuple[str, ...]
-
-
-def base_of(kubefile: Kubefile, build_args: Mapping[str, str], platform: Platform) -> str:
-    """Return what FROM names.
-
-    Raises: KubefileError for a word that cannot be expanded.
-    """
-    base = kubefile.base
-    values = _global_arguments(kubefile, build_args, platform)
-    name = _expand(base.name, values, base, kubefile.escape)
-    if not name:
-        raise _refused(Mistake.UNSET_ARGUMENT, base, f"FROM {base.name} names no image: what it uses has no value")
-    wanted = _expand(base.platform, values, base, kubefile.escape)
-    if name != "scratch" and wanted and not Platform.parse(wanted).matches(platform):
-        message = f"FROM --platform={wanted} is not what is built for: {platform}"
-        raise _refused(Mistake.NOT_TAKEN, base, message, "leave the flag out, or build with --platform")
-    return name
 
 
 def unfold(kubefile: Kubefile, base: Image | None, inputs: Inputs) -> Unfolded:
@@ -116,12 +95,20 @@ class _Stage:
             self._config = replace(self._config, env=(("PATH", DEFAULT_PATH), *self._config.env))
         if self._config.on_build:
             message = f"the base image has ONBUILD instructions, which are not taken: {self._config.on_build[0]!r}"
-            raise _refused(Mistake.NOT_TAKEN, kubefile.base, message)
+            raise refused(Mistake.NOT_TAKEN, kubefile.base, message)
         self._labels = dict(base.labels) if base is not None else {}
         self._author = kept.author if kept is not None else ""
-        self._globals = _global_arguments(kubefile, inputs.build_args, inputs.platform)
+        self._globals = global_arguments(kubefile, inputs.build_args, inputs.platform)
         self._arguments: dict[str, str] = {}
         self._has_cmd = False
+        self._is_sealer = kubefile.dialect == "sealer-0.9"
+        earlier = Extension.from_annotations(kept.manifest_annotations if kept is not None else {})
+        self._earlier = earlier.applications
+        self._registered = {one.name for one in earlier.applications}
+        self._commands: list[str] = []
+        self._launch: tuple[str, ...] = ()
+        self._app_commands: dict[str, tuple[str, ...]] = {}
+        self._app_env: dict[str, dict[str, str]] = {}
 
     def run(self) -> Unfolded:
         instructions = self._kubefile.instructions
@@ -138,18 +125,24 @@ class _Stage:
                 self._declare(one)
             case Copy():
                 return Resolved(one, copy=self._copy(one))
+            case Cmd() if self._is_sealer:
+                self._commands.append(one.commands[0])
             case Cmd():
                 words = one.commands if not one.is_text else (*self._shell, *one.commands)
                 self._config = replace(self._config, cmd=words)
                 self._has_cmd = True
             case Configure() if one.keyword == "WORKDIR":
                 return Resolved(one, directory=self._workdir(one))
+            case Configure() if one.keyword in APPLICATION_WORDS:
+                return Resolved(one, copy=self._register(one), application=one.words[0])
+            case Configure() if self._is_sealer and one.keyword not in ("ENV", "LABEL", "MAINTAINER"):
+                self._of_applications(one)
             case Configure():
                 self._configure(one)
             case Run():
                 message = f"RUN is not taken in the dialect {self._kubefile.dialect}"
                 hint = "run it before the build, and COPY what it makes; the dialect sealer takes RUN"
-                raise _refused(Mistake.NOT_TAKEN, one, message, hint)
+                raise refused(Mistake.NOT_TAKEN, one, message, hint)
             case From():
                 raise AssertionError("the parser lets one FROM through")
         return Resolved(one)
@@ -164,7 +157,7 @@ class _Stage:
         return {**self._arguments, **dict(self._config.env)}
 
     def _text(self, word: str, one: Instruction) -> str:
-        return _expand(word, self._variables, one, self._escape)
+        return expand(word, self._variables, one, self._escape)
 
     def _declare(self, one: Arg) -> None:
         for key, default in one.pairs:
@@ -176,13 +169,16 @@ class _Stage:
                 self._arguments[key] = self._globals[key]
 
     def _copy(self, one: Copy) -> CopyRequest:
-        sources = tuple(self._text(source, one) for source in one.sources)
+        # sealer after v0.8 knows the architecture by this name, in sources alone.
+        known = {"ARCH": self._inputs.platform.architecture} if self._is_sealer else {}
+        variables = {**self._variables, **known}
+        sources = tuple(expand(source, variables, one, self._escape) for source in one.sources)
         empty = next((written for written, source in zip(one.sources, sources, strict=True) if not source), None)
         if empty is not None:
-            raise _refused(Mistake.EMPTY_TEXT, one, f"the source {empty} is nothing: what it uses has no value")
+            raise refused(Mistake.EMPTY_TEXT, one, f"the source {empty} is nothing: what it uses has no value")
         written = self._text(one.destination, one)
         if not written:
-            raise _refused(Mistake.EMPTY_TEXT, one, f"the destination {one.destination} is nothing")
+            raise refused(Mistake.EMPTY_TEXT, one, f"the destination {one.destination} is nothing")
         destination = posixpath.normpath(posixpath.join("/", self._config.working_dir, written)).lstrip("/")
         into = written.endswith("/") or written.rpartition("/")[2] in (".", "..")
         packed = tuple(one for one in sources if posixpath.normpath("/" + one) == f"/{PACKED_FOLDER}")
@@ -196,6 +192,42 @@ class _Stage:
             excludes=one.excludes,
             optional=packed if self._inputs.packs else (),
         )
+
+    def _register(self, one: Configure) -> CopyRequest:
+        name = one.words[0]
+        if one.keyword != "APP":
+            self._labels[f"cluster.alpha.sealer.io/kube-{one.keyword.lower()}-{name}"] = "true"
+        self._registered.add(name)
+        self._app_commands.pop(name, None)
+        self._app_env.pop(name, None)
+        sources = tuple(self._text(source.removeprefix(LOCAL), one) for source in one.words[1:])
+        mtime = self._inputs.mtime
+        return CopyRequest(sources, f"{APPLICATIONS}/{name}", mtime=mtime, by_docker=True, into=True)
+
+    def _of_applications(self, one: Configure) -> None:
+        words = one.words
+        match one.keyword:
+            case "KUBEVERSION":
+                self._labels["app.alpha.sealer.io/supported-kube-version"] = words[0]
+            case "CMDS":
+                self._commands += words
+            case "LAUNCH":
+                for name in words:
+                    self._check_registered(name, one)
+                self._launch = words
+            case "APPCMDS":
+                self._check_registered(words[0], one)
+                self._app_commands[words[0]] = words[1:]
+            case "APPENV":
+                self._check_registered(words[0], one)
+                pairs = [word.partition("=") for word in words[1:]]
+                self._app_env.setdefault(words[0], {}).update({key: value for key, _, value in pairs})
+
+    def _check_registered(self, name: str, one: Configure) -> None:
+        if name not in self._registered:
+            known = f"known are {', '.join(sorted(self._registered))}" if self._registered else "there is none yet"
+            hint = f"register it above: APP {name} local://FILE"
+            raise refused(Mistake.UNKNOWN_APPLICATION, one, f"no application is called {name!r}; {known}", hint)
 
     def _workdir(self, one: Configure) -> str:
         path = posixpath.normpath(posixpath.join("/", self._config.working_dir, self._text(one.words[0], one)))
@@ -235,30 +267,31 @@ class _Stage:
 
     def _pairs(self, one: Configure) -> list[tuple[str, str]]:
         variables = self._variables
-        words = [_expand(word, variables, one, self._escape) for word in one.words]
+        words = [expand(word, variables, one, self._escape) for word in one.words]
         pairs = list(zip(words[::2], words[1::2], strict=True))
         if not all(key for key, _ in pairs):
-            raise _refused(Mistake.BAD_PAIR, one, f"{one.keyword} has a key that is empty")
+            raise refused(Mistake.BAD_PAIR, one, f"{one.keyword} has a key that is empty")
         return pairs
 
     def _ports(self, one: Configure) -> Iterator[str]:
         for text in (port for word in one.words for port in self._text(word, one).split()):
             found = _PORT.fullmatch(text)
             if found is None:
-                raise _refused(Mistake.BAD_VALUE, one, f"EXPOSE takes PORT or PORT/PROTOCOL, found {text!r}")
+                raise refused(Mistake.BAD_VALUE, one, f"EXPOSE takes PORT or PORT/PROTOCOL, found {text!r}")
             first = int(found["first"])
             for port in range(first, int(found["last"] or first) + 1):
                 yield f"{port}/{(found['protocol'] or 'tcp').lower()}"
 
     def _metadata(self) -> Metadata:
+        if self._is_sealer:
+            return self._metadata_of_sealer()
         config, commands = self._config, self._config.cluster_commands
         labels = {**self._labels, **self._inputs.labels}
         kind = next((labels[name] for name in _TYPE_LABELS if name in labels), "application")
         is_cluster = kind in _CLUSTER_TYPES and self._inputs.keep_base
         image_type: ImageType = "" if is_cluster else APPLICATION
         arguments = {key: value for key, value in config.env if key != "PATH"}
-        earlier = Extension.from_annotations(self._kept.manifest_annotations if self._kept is not None else {})
-        extension = Extension(installer_type(image_type), earlier.applications, arguments, commands)
+        extension = Extension(installer_type(image_type), self._earlier, arguments, commands)
         return Metadata(
             cmd=Commands((), commands),
             args=Arguments({}, arguments),
@@ -269,48 +302,23 @@ class _Stage:
             extension=extension,
         )
 
-
-def _global_arguments(kubefile: Kubefile, build_args: Mapping[str, str], platform: Platform) -> dict[str, str]:
-    """Return what FROM can use, and a bare ARG behind it: the ARGs above FROM, and what every build knows."""
-    values = automatic_arguments(platform)
-    for one in kubefile.instructions:
-        if not isinstance(one, Arg):
-            break
-        for key, default in one.pairs:
-            if key in build_args:
-                values[key] = build_args[key]
-            elif default is not None:
-                values[key] = _expand(default, values, one, kubefile.escape)
-    return values
-
-
-def automatic_arguments(target: Platform) -> dict[str, str]:
-    """Return the platform arguments that need no value.
-
-    Source: moby's Dockerfile reference, "Automatic platform ARGs in the global scope".
-    """
-    return {
-        f"{prefix}{name}": value
-        for prefix, platform in (("TARGET", target), ("BUILD", Platform.host()))
-        for name, value in (
-            ("PLATFORM", str(platform)),
-            ("OS", platform.os),
-            ("ARCH", platform.architecture),
-            ("VARIANT", platform.variant),
+    def _metadata_of_sealer(self) -> Metadata:
+        """Return what sealer after v0.8 writes; its commands are none of the base's."""
+        config, commands = self._config, tuple(self._commands)
+        base_type = self._base.image_type if self._base is not None else ""
+        image_type: ImageType = base_type if self._inputs.keep_base else APPLICATION
+        env = {key: value for key, value in config.env if key != "PATH"}
+        return Metadata(
+            cmd=Commands((), commands),
+            args=Arguments({}, env),
+            labels={**self._labels, **self._inputs.labels},
+            runtime=replace(config, entrypoint=(), cmd=commands),
+            author=self._author,
+            image_type=image_type,
+            extension=Extension(installer_type(image_type), self._earlier, env, commands, self._launch),
+            app_commands=self._app_commands,
+            app_env=self._app_env,
         )
-    }
-
-
-def _expand(word: str, variables: Mapping[str, str], one: Instruction, escape: str) -> str:
-    try:
-        return expand_word(word, variables, escape)
-    except WordError as error:
-        hint = "close it, or put a backslash before the character to mean it"
-        raise _refused(Mistake.BAD_WORD, one, f"{word!r} cannot be read: {error}", hint) from error
-
-
-def _refused(mistake: Mistake, one: Instruction, message: str, hint: str | None = None) -> KubefileError:
-    return KubefileError([Diagnostic(mistake.code, message, one.span.location, hint)])
 
 
 def _sorted(below: tuple[str, ...], above: Iterator[str] | list[str]) -> tuple[str, ...]:

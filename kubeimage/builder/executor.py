@@ -12,6 +12,7 @@ from dataclasses import field, replace
 from time import monotonic
 
 from kubeimage.builder import steps
+from kubeimage.builder.applications import describe
 from kubeimage.builder.events import (
     BuildFinished,
     BuildStarted,
@@ -27,12 +28,13 @@ from kubeimage.builder.events import (
 )
 from kubeimage.builder.plan import BuildPlan, Step
 from kubeimage.builder.rootfs import Rootfs
-from kubeimage.errors import KubeimageError
+from kubeimage.errors import Diagnostic, KubefileError, KubeimageError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import History, Layer
-from kubeimage.image.extension import PackedImage
+from kubeimage.image.extension import Application, PackedImage
 from kubeimage.image.platform import Platform
+from kubeimage.kubefile import Mistake
 from kubeimage.layer.entry import Entry
 from kubeimage.protocols.cache import BuildCache, CachedStep
 from kubeimage.protocols.cachekey import CacheKey
@@ -155,6 +157,7 @@ class _Build:
         self.results: list[StepResult] = []
         self.made: list[MadeLayer] = []
         self.warnings: list[str] = []
+        self.applications: list[Application] = []
         self.key = plan.first_key.digest
         self.hitting = plan.options.use_cache
         self.rootfs = Rootfs(parts.layers)
@@ -198,7 +201,7 @@ class _Build:
             made.append(trailing)
             history.append(History(f"{trailing.kind} {trailing.value}", comment=comment))
         packed = [PackedImage(name, plan.options.target) for name in names]
-        return plan.compose(tuple(made), tuple(history), packed)
+        return plan.compose(tuple(made), tuple(history), packed, self.applications)
 
     def finish(self, image: Image, manifest: Digest) -> BuildResult:
         names = tuple(str(reference) for reference in self.plan.options.references)
@@ -236,6 +239,8 @@ class _Build:
         collected = collector.collect(self.rootfs.placed(request))
         for message in collected.warnings:
             self._warn(message, step)
+        if step.application is not None:
+            self._register(step, step.application, request)
         key = None
         if self.hitting and cache.expects(self.key):
             if (hit := self._recall(step, collected)) is not None:
@@ -256,6 +261,18 @@ class _Build:
             collector.remember(copied.sources)
             key = self._copy_key(step, copied.sources)
         return self._missed(step, key, copied.made, why)
+
+    def _register(self, step: Step, name: str, request: CopyRequest) -> None:
+        """Note the application that a step brings.
+
+        Raises: KubefileError for one that sealer would not know how to launch.
+        """
+        found = describe(name, request, self.parts.collector)
+        if not found.kind and name not in self.plan.metadata.app_commands:
+            message = f"the application {name!r} is neither a chart, nor only YAML, nor only scripts"
+            hint = f'say how it is launched: APPCMDS {name} ["COMMAND"]'
+            raise KubefileError([Diagnostic(Mistake.UNKNOWN_APPLICATION.code, message, step.location, hint)])
+        self.applications.append(found)
 
     def _make_directory(self, step: Step, path: str) -> StepResult:
         key = CacheKey(self.key, step.cache_fields())

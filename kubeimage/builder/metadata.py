@@ -17,7 +17,10 @@ from kubeimage.values import dataclass
 
 @dataclass(frozen=True)
 class Metadata:
-    """What an image says of itself."""
+    """What an image says of itself.
+
+    Shape: ``app_commands`` and ``app_env`` are what a Kubefile says of applications beside their files, by name.
+    """
 
     cmd: Commands = field(default_factory=Commands)
     args: Arguments = field(default_factory=Arguments)
@@ -26,6 +29,8 @@ class Metadata:
     author: str = ""
     image_type: ImageType = ""
     extension: Extension = field(default_factory=Extension)
+    app_commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    app_env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def sealer_metadata(

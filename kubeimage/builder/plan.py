@@ -5,11 +5,13 @@ Source: the project's design, "Execution" (steps 1 and 2) and "Layers" (the limi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import Literal
 
-from kubeimage.builder.dockerplan import DockerScope, Inputs, base_of, unfold
+from kubeimage.builder.applications import with_applications
+from kubeimage.builder.dockerplan import Inputs, unfold
+from kubeimage.builder.dockerscope import DockerScope, base_of
 from kubeimage.builder.metadata import Metadata, sealer_metadata
 from kubeimage.discovery.search import PullImages, Search
 from kubeimage.errors import LayerLimitError, Location, PlatformMismatchError
@@ -17,7 +19,7 @@ from kubeimage.image.compatibility import DEFAULT_DIALECT, Dialect, history_comm
 from kubeimage.image.config import CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE, Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import MAX_LAYERS, Commands, History, Layer
-from kubeimage.image.extension import PackedImage, extension_annotations, read_images
+from kubeimage.image.extension import Application, PackedImage, extension_annotations, read_images
 from kubeimage.image.oci import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
@@ -69,7 +71,8 @@ class Step:
     """One instruction behind FROM, with its inputs resolved.
 
     Shape: ``number`` counts from 1. Exactly one of ``copy``, ``run`` and ``directory`` is set where the step may make a
-           layer; the last is a folder that must be there afterwards.
+           layer; the last is a folder that must be there afterwards. ``application`` is the name of the one that
+           ``copy`` brings the files of.
     Units: ``mtime`` in seconds, of the entries that have no times of their own: SOURCE_DATE_EPOCH, or 0.
     """
 
@@ -78,6 +81,7 @@ class Step:
     copy: CopyRequest | None = None
     run: Command | None = None
     directory: str | None = None
+    application: str | None = None
     mtime: int = 0
 
     @property
@@ -176,10 +180,15 @@ class BuildPlan:
         return self.base if self.options.keep_base else None
 
     def compose(
-        self, made: tuple[Layer, ...], history: tuple[History, ...], packed: Iterable[PackedImage] = ()
+        self,
+        made: tuple[Layer, ...],
+        history: tuple[History, ...],
+        packed: Iterable[PackedImage] = (),
+        applications: Sequence[Application] = (),
     ) -> Image:
-        """Put together the image from the layers that the steps made, and the container images ``packed`` in them."""
-        base, options, metadata = self.base, self.options, self.metadata
+        """Put together the image from what the steps made: layers, container images packed in them, applications."""
+        base, options = self.base, self.options
+        metadata = with_applications(self.metadata, applications) if self.dialect == "sealer-0.9" else self.metadata
         keep = self._kept
         annotations = dict(base.annotations) if base is not None else {}
         annotations.setdefault(CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE)
@@ -261,7 +270,14 @@ def _plan_by_docker(kubefile: Kubefile, base: Image | None, name: str, options: 
     inputs = Inputs(options.build_args, options.labels, options.target, mtime, options.keep_base, packs)
     unfolded = unfold(kubefile, base, inputs)
     steps = tuple(
-        Step(number, one.instruction, copy=one.copy, directory=one.directory, mtime=options.epoch or 0)
+        Step(
+            number,
+            one.instruction,
+            copy=one.copy,
+            directory=one.directory,
+            application=one.application,
+            mtime=options.epoch or 0,
+        )
         for number, one in enumerate(unfolded.steps, 1)
     )
     return BuildPlan(kubefile, base, name, options, steps, unfolded.metadata, unfolded.notices)

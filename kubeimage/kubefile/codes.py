@@ -59,6 +59,8 @@ class Mistake(_Code):
     BAD_PAIR = "E0263", "ENV, LABEL or ARG holds something other than KEY=VALUE"
     BAD_VALUE = "E0264", "a value is not one that the instruction takes"
     OPEN_DOCUMENT = "E0265", "a here-document does not end"
+    NOT_LAST = "E0266", "LAUNCH or CMDS is not the last instruction, or CMD stands beside LAUNCH"
+    UNKNOWN_APPLICATION = "E0267", "an application that nothing above registers, or that nothing can launch"
 
 
 class Advice(_Code):

@@ -206,7 +206,7 @@ class Kubefile:
     @property
     def layered(self) -> tuple[Instruction, ...]:
         """The instructions that can add a layer, in order."""
-        return tuple(one for one in self.instructions if isinstance(one, Copy | Run) or _is_workdir(one))
+        return tuple(one for one in self.instructions if isinstance(one, Copy | Run) or _brings_files(one))
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -219,8 +219,8 @@ class Kubefile:
         )
 
 
-def _is_workdir(one: Instruction) -> bool:
-    return isinstance(one, Configure) and one.keyword == "WORKDIR"
+def _brings_files(one: Instruction) -> bool:
+    return isinstance(one, Configure) and one.keyword in ("WORKDIR", "APP", "CNI", "CSI")
 
 
 def _stands_on_a_line(command: str) -> bool:

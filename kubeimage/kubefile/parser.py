@@ -45,10 +45,6 @@ def parse(
     source = decode(text, file)
     directives = read_directives(source)
     chosen = choose_dialect(file, directives.dialect, asked=dialect, preset=preset)
-    if chosen == "sealer-0.9":
-        message = "the dialect sealer-0.9 is not read: its APP, LAUNCH and the rest have no builder here"
-        hint = "build it with sealer, or write it in sealer's or sealos' words"
-        raise KubefileError([Diagnostic(Mistake.NOT_TAKEN.code, message, Location(file, 1, 1, source.line(1)), hint)])
     if chosen != "sealer":
         from kubeimage.kubefile.dockerfile.parser import parse_dockerfile
 

@@ -26,7 +26,7 @@ def read_layout(layout: Path, name: str | None = None) -> Read:
     tree: Found = {}
     for layer in manifest["layers"]:
         data = _blob(layout, layer["digest"])
-        _apply(tree, gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
+        apply(tree, gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
     config = json.loads(_blob(layout, manifest["config"]["digest"]))
     return Read(tree, config, manifest.get("annotations", {}))
 
@@ -35,7 +35,8 @@ def _blob(layout: Path, digest: str) -> bytes:
     return (layout / "blobs" / digest.replace(":", "/")).read_bytes()
 
 
-def _apply(tree: Found, layer: bytes) -> None:
+def apply(tree: Found, layer: bytes) -> None:
+    """Lay a layer's tar over a tree."""
     with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
         for member in archive:
             path = member.name.strip("/").removeprefix("./")

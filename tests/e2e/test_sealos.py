@@ -153,6 +153,7 @@ def test_a_base_is_inherited_as_with_buildah(kubeimage: Program, context: Path, 
         assert buildah.comparable(ours) == buildah.comparable(theirs), commands
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.needs("buildah")
 def test_generated_projects_are_what_buildah_makes_of_them(
     judge: Path, tmp_path_factory: pytest.TempPathFactory

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from kubeimage.errors import Diagnostic, KubefileError
 from kubeimage.image.compatibility import Dialect
 from kubeimage.kubefile.codes import Mistake
-from kubeimage.kubefile.dialects import SEALOS_WORDS, Directives, hint_of_other
+from kubeimage.kubefile.dialects import Directives, hint_of_other
 from kubeimage.kubefile.dockerfile.lines import Line, logical_lines
 from kubeimage.kubefile.dockerfile.reading import READERS
+from kubeimage.kubefile.dockerfile.sealer09 import SEALER_09_READERS, check_order
 from kubeimage.kubefile.dockerfile.statement import Reading
 from kubeimage.kubefile.dockerfile.words import WordError, expand_word
 from kubeimage.kubefile.instructions import Arg, Configure, Copy, From, Instruction, Kubefile
 from kubeimage.kubefile.source import Source
 from kubeimage.kubefile.statement import Problem, Statement, closest, quoted
 
+_DIALECTS = {"sealos": READERS, "sealer-0.9": SEALER_09_READERS}
 _EXPANDED = frozenset({"ENV", "LABEL", "USER", "WORKDIR", "EXPOSE", "STOPSIGNAL"})
 _ONE_STAGE = "build the other image on its own, and name it here; several stages are not taken"
 
@@ -34,6 +36,8 @@ def parse_dockerfile(source: Source, dialect: Dialect, directives: Directives) -
         if (read := _read(statement, line, dialect, directives.escape)) is not None
     ]
     _check_order(source, [statement for statement, _ in statements], complaints)
+    if dialect == "sealer-0.9":
+        check_order([statement for statement, _ in statements])
     if complaints:
         raise KubefileError(sorted(complaints, key=_place))
     return Kubefile(tuple(instructions), source, dialect)
@@ -46,7 +50,7 @@ def _place(diagnostic: Diagnostic) -> tuple[int, int]:
 
 def _read(statement: Statement, line: Line, dialect: Dialect, escape: str) -> Instruction | None:
     keyword = statement.keyword.upper()
-    reader = READERS.get(keyword)
+    reader = _DIALECTS[dialect].get(keyword)
     if reader is None:
         _complain_of_keyword(statement, dialect)
         return None
@@ -88,9 +92,10 @@ def _expanded_words(read: Instruction) -> tuple[str, ...]:
 
 def _complain_of_keyword(statement: Statement, dialect: Dialect) -> None:
     word = statement.keyword
-    meant = None if hint_of_other(word, dialect) else closest(word.upper(), SEALOS_WORDS)
+    words = _DIALECTS[dialect]
+    meant = None if hint_of_other(word, dialect) else closest(word.upper(), words)
     asked = f" (did you mean {meant}?)" if meant else ""
-    hint = hint_of_other(word, dialect) or f"the dialect {dialect} knows {', '.join(SEALOS_WORDS)}"
+    hint = hint_of_other(word, dialect) or f"the dialect {dialect} knows {', '.join(words)}"
     if meant and word.upper().startswith(meant):
         hint = f"put a blank after {meant}"
     message = f"unknown instruction {word if word.isalnum() and len(word) <= 20 else quoted(word)}{asked}"

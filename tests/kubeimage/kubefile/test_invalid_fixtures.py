@@ -11,7 +11,7 @@ from kubeimage.report import format_error
 
 FOLDER = pathlib.Path(__file__).parents[3] / "fixtures" / "invalid"
 KUBEFILES = sorted(FOLDER.glob("*.Kubefile"))
-NEED_BUILD_ARGS = {Mistake.UNSET_ARGUMENT, Mistake.LONG_EXPANSION}
+NEED_BUILD_ARGS = {Mistake.UNSET_ARGUMENT, Mistake.LONG_EXPANSION, Mistake.UNKNOWN_APPLICATION}
 
 
 def error_of(path: pathlib.Path) -> KubefileError:
