@@ -44,6 +44,7 @@ class Mistake(_Code):
     BACKSLASH_BEFORE_COMMENT = "E0226", "a comment follows the backslash that was to continue a line"
     BACKSLASH_IN_COMMENT = "E0227", "a comment behind an instruction ends in a backslash"
     UNFIT_TEXT = "E0228", "an array's text holds what no name or command can"
+    HERE_DOCUMENT = "E0229", "a here-document, which the dialect does not have"
     BAD_KEY = "E0230", "what ARG declares is not a key"
     UNQUOTED_BLANK = "E0231", "an ARG value with a blank is not quoted"
     KEY_NOT_ALONE = "E0232", "a key without a default shares its ARG"

@@ -12,6 +12,7 @@ from kubeimage.image.compatibility import DEFAULT_DIALECT
 from kubeimage.image.reference import DEFAULT_TAG, Reference
 from kubeimage.kubefile.codes import Advice
 from kubeimage.kubefile.expansion import KEY, UNSUPPORTED, USE, names_used, unsupported_forms
+from kubeimage.kubefile.heredocs import HERE_DOCUMENT, HINT, begins_document
 from kubeimage.kubefile.ignores import Ignores
 from kubeimage.kubefile.instructions import KEYWORDS, Arg, Cmd, Copy, From, Instruction, Kubefile, Run
 from kubeimage.kubefile.scope import ARCHITECTURE
@@ -27,8 +28,6 @@ _SECRET_KEYS = frozenset({("API", "KEY"), ("ACCESS", "KEY"), ("SECRET", "KEY"), 
 _KEY_WORD = re.compile(rf"(?<![A-Za-z0-9_])({KEY})")
 _SWALLOWED = rf"(?:{'|'.join(KEYWORDS)})[{BLANKS}]"
 _NOT_SHELL_TEXT = r'--[a-z]|\[ *"'
-# A letter must follow: 1<<2 is arithmetic, and <<< is a here-string.
-_HERE_DOCUMENT = re.compile(rf"(?<!<)(<<-?[{BLANKS}]*[\\'\x22]?[A-Za-z_]\w*)")
 _OPEN_END = re.compile(r"(?<!\\)(&&|\|\|?)$")
 
 
@@ -256,11 +255,10 @@ def _last_name(path: str) -> str:
 
 
 def _about_shell_text(instruction: Run | Cmd, text: str) -> Iterator[Diagnostic]:
-    found = _HERE_DOCUMENT.search(text)
-    if found and "\n" not in text[found.end() :] and "((" not in text[: found.start()]:
+    found = begins_document(text)
+    if found:
         message = f"{quoted(found[1])} begins a here-document, whose text would have to stand on lines of its own"
-        hint = "an instruction is one line to the shell: COPY the text as a file, or write it with printf"
-        yield _advise(Advice.HERE_DOCUMENT, message, instruction.span.search(_HERE_DOCUMENT), hint)
+        yield _advise(Advice.HERE_DOCUMENT, message, instruction.span.search(HERE_DOCUMENT), HINT)
     end = _OPEN_END.search(text.rstrip(BLANKS))
     if end:
         message = f"the command ends in {end[1]}, and nothing follows"

@@ -12,6 +12,7 @@ from kubeimage.kubefile.arrays import complain_behind_array, read_array
 from kubeimage.kubefile.codes import Mistake
 from kubeimage.kubefile.copying import read_copy
 from kubeimage.kubefile.dialects import choose_dialect, hint_of_other, other_dialect, read_directives
+from kubeimage.kubefile.heredocs import HINT, Ends, begins_document
 from kubeimage.kubefile.instructions import KEYWORDS, Arg, Cmd, Copy, From, Instruction, Kubefile, Run
 from kubeimage.kubefile.lexer import decode, logical_lines
 from kubeimage.kubefile.names import check_base
@@ -53,11 +54,30 @@ def parse(
     statements = [
         statement for line in logical_lines(source) if (statement := Statement.split(line, complaints)) is not None
     ]
+    statements = _without_documents(source, statements)
     instructions = [read for statement in statements if (read := _read(statement)) is not None]
     _check_order(source, statements, complaints)
     if complaints:
         raise KubefileError(sorted(complaints, key=_place))
     return Kubefile(tuple(instructions), source)
+
+
+def _without_documents(source: Source, statements: Sequence[Statement]) -> list[Statement]:
+    """Leave out the lines of here-documents: one mistake is told for each, and not one for each of its lines."""
+    kept, last, ends = [], 0, Ends(source)
+    for statement in statements:
+        span = statement.span
+        if span.first_line <= last:
+            continue
+        kept.append(statement)
+        found = begins_document(statement.value) if _keyword(statement) in {"RUN", "CMD"} else None
+        end = ends.after(found, span.last_line) if found else None
+        if found and end is not None:
+            start = statement.value_start + found.start()
+            message = f"{quoted(found[1])} begins a here-document, and the lines up to line {end} are no instructions"
+            statement.complain(Problem(Mistake.HERE_DOCUMENT, message, HINT), start, start + len(found[1]))
+            last = end
+    return kept
 
 
 def _place(diagnostic: Diagnostic) -> tuple[int, int]:
