@@ -1,7 +1,9 @@
 """RUNs that try to get out, to stay, to leak, or to lie about what they changed."""
 
 import contextlib
+import errno
 import hashlib
+import json
 import os
 import socket
 import stat
@@ -16,9 +18,13 @@ import pytest
 
 from kubeimage.errors import UnsupportedSourceError
 from kubeimage.mount.overlay import OverlayMount
-from kubeimage.protocols.running import Command, CommandResult
+from kubeimage.protocols.running import Command, CommandResult, CommandRunner
+from kubeimage.run import sandbox
 from kubeimage.run.sandbox import SandboxRunner
+from kubeimage.run.syscalls import MACHINES
+from kubeimage.run.view import SYSTEM
 from kubeimage.store.facade import Store
+from tests.kubeimage.run.conftest import Talker
 
 MARK = "kubeimage-was-here"
 HOST_PLACES = ["/", "/etc", "/usr", "/usr/bin", "/tmp", "/var/tmp", "/dev/shm", "/run", "/root", "/home", "/opt"]
@@ -143,6 +149,70 @@ def test_secrets_of_the_host_are_not_to_be_had(script: str, host: Host, attempt:
     assert host.secret.encode() not in said
 
 
+@pytest.mark.parametrize("way", range(4))
+def test_of_the_hosts_top_folders_only_those_of_programs_are_there(
+    way: int, talk: Callable[[CommandRunner], Talker]
+) -> None:
+    say = talk(runner_of(way))
+
+    say("ls -A /; echo; ls -A /etc /var")
+
+    top, below = say.said.decode().split("\n\n", 1)
+    assert set(top.split()) <= {"dev", "etc", "proc", "rootfs", "tmp", "var", *(path[1:] for path in SYSTEM)}
+    closed = {"shadow", "gshadow", "ssh", "kubernetes", "machine-id", "hostname", "sudoers", "cron.d", "systemd", "lib"}
+    assert closed.isdisjoint(below.split())
+
+
+@pytest.mark.parametrize("way", range(4))
+@pytest.mark.parametrize(("kind", "mode"), [("file", 0o600), ("file", 0o644), ("folder", 0o755)])
+def test_what_lies_elsewhere_is_not_there_closed_or_open(
+    way: int, kind: str, mode: int, talk: Callable[[CommandRunner], Talker], tmp_path: Path
+) -> None:
+    """Root reads closed files too, so that they must not be there is no question of modes."""
+    place = tmp_path / "secret"
+    place.mkdir() if kind == "folder" else place.write_text("s3cr3t")
+    place.chmod(mode)
+
+    assert talk(runner_of(way))(f"test -e {place}").status == 1
+
+
+@pytest.mark.needs("python3")
+@pytest.mark.parametrize("way", range(4))
+def test_the_kernels_doors_are_shut(way: int, talk: Callable[[CommandRunner], Talker]) -> None:
+    """Each of these is refused by the filter, whatever rights there are; what no kernel has answers ENOSYS."""
+    refused = [
+        "keyctl",
+        "add_key",
+        "request_key",
+        "bpf",
+        "perf_event_open",
+        "userfaultfd",
+        "unshare",
+        "mount",
+        "setns",
+        "io_uring_setup",
+        "open_by_handle_at",
+        "pivot_root",
+        "kexec_load",
+        "move_mount",
+        "syslog",
+    ]
+    numbers = MACHINES[os.uname().machine][0].numbers
+    calls = {name: numbers[name] for name in refused} | {"clone3": numbers["clone3"], "unknown": 999}
+    code = (
+        "import ctypes, json, os; libc = ctypes.CDLL(None, use_errno=True); calls = json.loads(os.environ['CALLS'])\n"
+        "for name, number in calls.items():\n"
+        "    result = libc.syscall(number, -1, -1, -1, -1, -1); print(name, result, ctypes.get_errno())"
+    )
+    say = talk(runner_of(way))
+
+    assert say('/usr/bin/python3 -c "$CODE"', CODE=code, CALLS=json.dumps(calls)).status == 0
+
+    expected = {f"{name} -1 {errno.EPERM}" for name in refused}
+    missing = {f"{name} -1 {errno.ENOSYS}" for name in ("clone3", "unknown")}
+    assert set(say.said.decode().splitlines()) == expected | missing
+
+
 def test_a_socket_of_the_host_cannot_be_reached(tmp_path: Path, attempt: Callable[..., Any]) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "s"))
@@ -248,6 +318,13 @@ def test_looking_at_the_changes_waits_for_no_fifo_and_follows_no_link(
 
     assert list(changes) == ["etc", "etc/up", "f", "l", "m", "sparse"]
     assert changes["sparse"].size == 1 << 40
+
+
+def runner_of(way: int) -> SandboxRunner:
+    """Return a runner that puts up its walls in one way alone."""
+    runner = SandboxRunner({})
+    runner._ways = [sandbox._WAYS[way]]
+    return runner
 
 
 def strangers(scratch: str) -> list[str]:
