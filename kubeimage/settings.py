@@ -11,7 +11,7 @@ The last two, and how a RUN is run, stand in the configuration file:
     certs-dirs = ["/etc/docker/certs.d"]        # HOST/*.crt are CAs, HOST/*.cert and *.key a client's certificate
 
     [run]                                       # for every RUN, unless a build says otherwise
-    network = "none"                            # host, none: as --network
+    network = "none"                            # host, private, none: as --network
     paths = ["/opt/tools"]                      # places of the machine that it sees, beside what all see: as --run-path
     memory = "2GiB"                             # as --memory
     pids = 500                                  # as --pids
@@ -188,8 +188,8 @@ class Settings:
         return (*mirrored, reference) if mirror.fallback else tuple(mirrored)
 
 
-NETWORKS = ("host", "none")
-"""What network a RUN may have: the machine's, or none."""
+NETWORKS = ("host", "private", "none")
+"""What network a RUN may have: the machine's, one of its own that only leads out, or none."""
 
 SIZES = "it is a number of bytes above 0, or one with a unit, as in 512MB or 2GiB"
 """What `parse_size` takes."""

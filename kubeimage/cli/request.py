@@ -310,7 +310,9 @@ def _size(_context: click.Context, _parameter: click.Parameter, value: str | Non
 
 def _run_options() -> list[Callable[[Any], Any]]:
     return [
-        click.option("--network", type=click.Choice(["host", "none"]), help="The network of a RUN; by default host."),
+        click.option(
+            "--network", type=click.Choice(["host", "private", "none"]), help="The network of a RUN; else host."
+        ),
         click.option(
             "--run-path",
             "run_paths",

@@ -74,14 +74,20 @@ class Plan:
     supervised: bool = False
 
     def to_json(self) -> bytes:
-        """Return the plan as `main` reads it."""
-        return json.dumps(dataclasses.asdict(self)).encode()
+        """Return the plan as a line that `main` reads."""
+        return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
 
 
 def main(descriptor: int) -> int:
-    """Do what the plan on ``descriptor`` says; return the command's status where it is supervised."""
-    with open(descriptor, "rb") as file:
-        plan = Plan(**json.load(file))
+    """Do what the plan on ``descriptor`` says; return the command's status where it is supervised.
+
+    On 0, which stays open for what `_supervise` makes of it, the plan is a line.
+    """
+    with open(descriptor, "rb", buffering=0, closefd=descriptor != 0) as file:
+        text = bytearray()
+        while not text.endswith(b"\n") and (piece := file.read(1 << 16)):
+            text += piece
+        plan = Plan(**json.loads(text))
     if plan.supervised:
         return _supervise(plan)
     _become(plan)

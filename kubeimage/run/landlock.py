@@ -22,6 +22,7 @@ from kubeimage.run import seccomp
 from kubeimage.run.environment import command_environment
 from kubeimage.run.foreign import check_platform
 from kubeimage.run.inside import Plan
+from kubeimage.run.privatenet import refuse_private
 from kubeimage.run.process import READY, refuse_tmp_size, run_inside
 from kubeimage.run.view import host_view
 from kubeimage.settings import RunSettings
@@ -125,6 +126,8 @@ class LandlockRunner:
         if complaint is not None:
             raise SandboxError(f"a RUN cannot be walled by Landlock: {complaint}", hint=_HINT)
         refuse_tmp_size(self._settings, "behind Landlock")
+        if command.network and self._settings.network == "private":
+            raise refuse_private("behind Landlock")
         temporary = tempfile.mkdtemp(prefix="tmp-", dir=os.path.dirname(mount.rootfs))
         try:
             plan = self._plan(command, mount.rootfs, temporary)

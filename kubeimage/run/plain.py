@@ -11,6 +11,7 @@ from kubeimage.protocols.running import Command, CommandResult, Mount
 from kubeimage.run.environment import command_environment
 from kubeimage.run.foreign import check_platform
 from kubeimage.run.inside import Plan
+from kubeimage.run.privatenet import refuse_private
 from kubeimage.run.process import READY, refuse_tmp_size, run_inside
 from kubeimage.settings import RunSettings
 
@@ -48,6 +49,8 @@ class PlainRunner:
                 hint="leave out --network=none, or --isolation=none",
             )
         refuse_tmp_size(self._settings, "without isolation")
+        if command.network and self._settings.network == "private":
+            raise refuse_private("without isolation")
         environment = command_environment(mount.rootfs, "/tmp", command.environment, self._host)  # noqa: S108
         plan = Plan(
             argv=("/bin/sh", "-c", _SHELL, "kubeimage", command.script),

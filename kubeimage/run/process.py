@@ -119,15 +119,18 @@ def run_to_end(
     timeout: float | None = None,
     pids: int | None = None,
     pass_fds: Sequence[int] = (),
+    first: bytes = b"",
 ) -> CommandResult:
     """Run ``argv``, hand over what the command prints as it comes, and return when its processes are gone.
 
+    ``first`` is what its input begins with; all input ends when the command is to.
     A command with more than ``pids`` processes at once is ended, and its output says so.
     Shape:  ``argv`` is a keeper, or leads to one; its first process starts a process group.
     Raises: SandboxError where it did not come to the command; whatever ``output`` raises.
     """
     with _started(argv, environment, pass_fds) as process:
         talk = _Talk(process, output, timeout, pids)
+        _write(process, first)
         talk.listen()
     status = _status(process)
     if talk.crowded:
@@ -136,6 +139,14 @@ def run_to_end(
     if not talk.stands and not talk.timed_out:
         raise SandboxError(_complaint(talk.setup, status))
     return CommandResult(status, talk.tail.text(), timed_out=talk.timed_out)
+
+
+def _write(process: subprocess.Popen[bytes], data: bytes) -> None:
+    assert process.stdin is not None
+    # What ends without reading it says why.
+    with suppress(BrokenPipeError):
+        while data:
+            data = data[process.stdin.write(data) or 0 :]
 
 
 class _Talk:

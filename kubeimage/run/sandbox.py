@@ -19,11 +19,13 @@ from kubeimage.errors import SandboxError
 from kubeimage.image.platform import Platform
 from kubeimage.namespaces import find_obstacle, may_make_namespaces
 from kubeimage.protocols.running import Command, CommandResult, Mount
+from kubeimage.run import inside
 from kubeimage.run.environment import HOST_PATH, command_environment
 from kubeimage.run.foreign import check_platform
-from kubeimage.run.process import NOT_STARTED, keeper, run_to_end
+from kubeimage.run.privatenet import check_private, pasta_command
+from kubeimage.run.process import NOT_STARTED, keeper, own_interpreter, refuse_long, run_to_end
 from kubeimage.run.view import host_view
-from kubeimage.run.walls import HOME, ROOTFS, Walled, by_bubblewrap, by_ourselves
+from kubeimage.run.walls import HOME, ROOTFS, Walled, by_bubblewrap, by_ourselves, make_plan
 from kubeimage.settings import RunSettings
 from kubeimage.values import dataclass
 
@@ -71,6 +73,8 @@ class SandboxRunner:
 
         Raises: SandboxError that names the cause and the way out where this host allows no sandbox.
         """
+        if self._is_private(command):
+            check_private()
         while True:
             try:
                 return self._run(self._ways[0], command, mount, output)
@@ -82,6 +86,9 @@ class SandboxRunner:
                     raise _no_sandbox(error) from error
                 # Nothing of the command has run: the next way can have it.
                 del self._ways[0]
+
+    def _is_private(self, command: Command) -> bool:
+        return command.network and self._settings.network == "private"
 
     def _works(self, way: _Way, mount: Mount) -> bool:
         """Return whether a command that asks for nothing can be run that way, on a folder that is there."""
@@ -97,6 +104,8 @@ class SandboxRunner:
         view = host_view(self._settings.paths)
         environment = command_environment(ROOTFS, HOME, command.environment, self._host)
         walled = Walled(command.script, command.network, mount.rootfs, view, environment, way.new_proc, self._settings)
+        if self._is_private(command):
+            return self._run_private(way, command, mount.prefix, walled, output)
         with ExitStack() as stack:
             walls, descriptors = (by_bubblewrap if way.by_bwrap else by_ourselves)(walled, stack)
             argv = (*mount.prefix, *_own_pids(way, mount.prefix, command), *keeper("-1", walls))
@@ -108,6 +117,26 @@ class SandboxRunner:
                 pids=self._settings.pids,
                 pass_fds=descriptors,
             )
+
+    def _run_private(
+        self,
+        way: _Way,
+        command: Command,
+        prefix: Sequence[str],
+        walled: Walled,
+        output: Callable[[bytes], None],
+    ) -> CommandResult:
+        """Run a command behind pasta, which hands on no descriptor but the first three: the plan comes by the first."""
+        refuse_long(walled.shell)
+        network = pasta_command(has_rights=bool(prefix) or may_make_namespaces())
+        inner = (*own_interpreter(), inside.__file__, "0")
+        # Its network is made; what bubblewrap would make beside that, nobody else does.
+        alone = _Way(by_bwrap=False, new_proc=way.new_proc)
+        argv = (*prefix, *network, *_own_pids(alone, network, command), *inner)
+        plan = make_plan(walled, supervised=True).to_json()
+        return run_to_end(
+            argv, {"PATH": HOST_PATH}, output, timeout=command.timeout, pids=self._settings.pids, first=plan
+        )
 
 
 @dataclass(frozen=True)

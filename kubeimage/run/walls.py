@@ -123,8 +123,14 @@ def by_ourselves(walled: Walled, stack: ExitStack) -> tuple[tuple[str, ...], tup
 
     Raises: SandboxError where too many files are open.
     """
+    descriptor = stack.enter_context(handed_over(make_plan(walled).to_json()))
+    return (*own_interpreter(), inside.__file__, str(descriptor)), (descriptor,)
+
+
+def make_plan(walled: Walled, *, supervised: bool = False) -> inside.Plan:
+    """Return what `kubeimage.run.inside` is to do for a command in namespaces that are there."""
     program = seccomp.make_filter(seccomp.DOCKERS_DEFAULT) if seccomp.has_table() else None
-    plan = inside.Plan(
+    return inside.Plan(
         argv=walled.shell,
         environment={**walled.environment, "PWD": ROOTFS},
         directory=ROOTFS,
@@ -133,9 +139,8 @@ def by_ourselves(walled: Walled, stack: ExitStack) -> tuple[tuple[str, ...], tup
         capabilities=tuple(_CAPABILITIES.values()),
         filter=base64.b64encode(program).decode() if program is not None else None,
         memory=walled.settings.memory,
+        supervised=supervised,
     )
-    descriptor = stack.enter_context(handed_over(plan.to_json()))
-    return (*own_interpreter(), inside.__file__, str(descriptor)), (descriptor,)
 
 
 def _steps(walled: Walled) -> Iterator[tuple[str, ...]]:

@@ -174,7 +174,7 @@ def test_how_a_run_is_run_can_be_set() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('network = "wifi"', r"\[run\] network = 'wifi': it is one of host, none"),
+        ('network = "wifi"', r"\[run\] network = 'wifi': it is one of host, private, none"),
         ('memory = "much"', r"\[run\] memory = 'much': it is a number of bytes above 0"),
         ('tmp-size = "0"', r"\[run\] tmp-size = '0': it is a number of bytes above 0"),
         ("pids = 0", r"\[run\] pids is a number above 0"),
