@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kubeimage.api.backends import Backends
+from kubeimage.api.roots import UnpackedRoots
 from kubeimage.builder.dockerscope import DockerScope
 from kubeimage.builder.events import Observer
 from kubeimage.builder.executor import BuildResult, Parts, check_runs, execute
@@ -22,6 +23,7 @@ from kubeimage.errors import (
     BaseImageError,
     ContextNotFoundError,
     KubeimageError,
+    Location,
     ReferenceFormatError,
     RegistryError,
     RegistryNotFoundError,
@@ -85,7 +87,8 @@ def plan_build(kubefile: Kubefile, backends: Backends, *, options: BuildOptions 
     """
     options = options or BuildOptions()
     scope = scope_of(kubefile, options)
-    return make_plan(kubefile, _find_base(scope, backends, options), options, scope)
+    base = _find_base(scope, backends, options)
+    return make_plan(kubefile, base, options, scope, _find_origins(scope, backends, options))
 
 
 def find_base(kubefile: Kubefile, backends: Backends, *, options: BuildOptions | None = None) -> Image | None:
@@ -101,7 +104,11 @@ def _find_base(scope: Scope | DockerScope, backends: Backends, options: BuildOpt
     reference = _base_reference(scope, options)
     if reference is None:
         return None
-    images, location = backends.images, scope.kubefile.base.span.location
+    return _find_image(reference, scope.kubefile.base.span.location, backends, options)
+
+
+def _find_image(reference: Reference, location: Location, backends: Backends, options: BuildOptions) -> Image:
+    images = backends.images
     try:
         return _get_base(reference, backends, options)
     except RegistryNotFoundError as error:
@@ -115,15 +122,29 @@ def _find_base(scope: Scope | DockerScope, backends: Backends, options: BuildOpt
         raise
 
 
+def _find_origins(scope: Scope | DockerScope, backends: Backends, options: BuildOptions) -> dict[str, Image]:
+    """Return the images that COPY --from names, by the names there; they are fetched as the base is."""
+    found: dict[str, Image] = {}
+    for one in scope.origins if isinstance(scope, DockerScope) else ():
+        if one.origin not in found:
+            reference = _read_name(one.origin, one.span.location, options)
+            found[one.origin] = _find_image(reference, one.span.location, backends, options)
+    return found
+
+
 def _base_reference(scope: Scope | DockerScope, options: BuildOptions) -> Reference | None:
     """Return the name that FROM says, completed; None for scratch."""
     name = scope.base_name
     if name == SCRATCH:
         return None
+    return _read_name(name, scope.kubefile.base.span.location, options)
+
+
+def _read_name(name: str, location: Location, options: BuildOptions) -> Reference:
     try:
         return options.naming.parse(name)
     except ReferenceFormatError as error:
-        error.location = scope.kubefile.base.span.location
+        error.location = location
         raise
 
 
@@ -201,7 +222,16 @@ def make_store(backends: Backends) -> None:
 def make_parts(backends: Backends, context: str, options: BuildOptions, collector: SourceCollector) -> Parts:
     """Return what the executor works with, for one context."""
     packer = backends.packer(context, options) if backends.packer is not None else None
-    return Parts(backends.layers, backends.images, backends.cache, collector, backends.mounter, backends.runner, packer)
+    return Parts(
+        backends.layers,
+        backends.images,
+        backends.cache,
+        collector,
+        backends.mounter,
+        backends.runner,
+        packer,
+        UnpackedRoots(backends.layers),
+    )
 
 
 def preview_build(

@@ -190,7 +190,8 @@ class _Stage:
             by_docker=True,
             into=into,
             excludes=one.excludes,
-            optional=packed if self._inputs.packs else (),
+            optional=packed if self._inputs.packs and not one.origin else (),
+            from_image=bool(one.origin),
         )
 
     def _register(self, one: Configure) -> CopyRequest:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from kubeimage.errors import Diagnostic, KubefileError
 from kubeimage.image.platform import Platform
-from kubeimage.kubefile import Arg, Instruction, Kubefile, Mistake
+from kubeimage.kubefile import Arg, Copy, Instruction, Kubefile, Mistake
 from kubeimage.kubefile.dockerfile.words import WordError, expand_word
 
 
@@ -19,6 +19,11 @@ class DockerScope(NamedTuple):
 
     kubefile: Kubefile
     base_name: str
+
+    @property
+    def origins(self) -> tuple[Copy, ...]:
+        """The COPYs that take from another image."""
+        return tuple(one for one in self.kubefile.instructions if isinstance(one, Copy) and one.origin)
 
 
 def base_of(kubefile: Kubefile, build_args: Mapping[str, str], platform: Platform) -> str:

@@ -38,7 +38,7 @@ from kubeimage.kubefile import Mistake
 from kubeimage.layer.entry import Entry
 from kubeimage.protocols.cache import BuildCache, CachedStep
 from kubeimage.protocols.cachekey import CacheKey
-from kubeimage.protocols.context import Collected, CopyRequest, SourceCollector
+from kubeimage.protocols.context import Collected, CopyRequest, RootOpener, SourceCollector
 from kubeimage.protocols.images import ImageStore
 from kubeimage.protocols.layers import LayerStore, StoredLayer
 from kubeimage.protocols.packing import ImagePacker, MadeLayer, PackRequest
@@ -61,6 +61,7 @@ class Parts:
     mounter: Mounter
     runner: CommandRunner
     packer: ImagePacker | None = None
+    roots: RootOpener | None = None
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,8 @@ class _Build:
         self.observe(StepFinished(step, result.layer, result.cached, result.why_missed, seconds))
 
     def _result(self, step: Step) -> StepResult | None:
+        if step.copy is not None and step.origin is not None:
+            return self._copy_from(step, step.copy, step.origin)
         if step.copy is not None:
             return self._copy(step, step.copy)
         if step.directory is not None:
@@ -260,6 +263,18 @@ class _Build:
         if key is None:
             collector.remember(copied.sources)
             key = self._copy_key(step, copied.sources)
+        return self._missed(step, key, copied.made, why)
+
+    def _copy_from(self, step: Step, request: CopyRequest, layers: Sequence[Digest]) -> StepResult:
+        """Copy from another image: its layers are in the key, so that none of its files is read to find a hit."""
+        key = CacheKey(self.key, step.cache_fields())
+        if self.hitting and (hit := self.parts.cache.lookup(key)) is not None:
+            return self._hit(step, key, hit)
+        why = self._why_missed(key)
+        assert self.parts.roots is not None
+        with self.parts.roots.open(layers) as collector:
+            collected = collector.collect(self.rootfs.placed(request))
+            copied = steps.copy(collected, self.rootfs, self.parts.layers, mtime=step.mtime)
         return self._missed(step, key, copied.made, why)
 
     def _register(self, step: Step, name: str, request: CopyRequest) -> None:

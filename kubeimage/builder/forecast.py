@@ -67,7 +67,7 @@ def forecast(
 
 
 def _inputs(step: Step, parent: Digest, collector: SourceCollector, rootfs: Rootfs) -> tuple[CacheKey, tuple[str, ...]]:
-    if step.copy is None:
+    if step.copy is None or step.origin is not None:
         return CacheKey(parent, step.cache_fields()), ()
     try:
         entries = collector.with_digests(collector.collect(rootfs.placed(step.copy)).entries)

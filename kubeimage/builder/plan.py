@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
+from types import MappingProxyType
 from typing import Literal
 
 from kubeimage.builder.applications import with_applications
@@ -72,7 +73,8 @@ class Step:
 
     Shape: ``number`` counts from 1. Exactly one of ``copy``, ``run`` and ``directory`` is set where the step may make a
            layer; the last is a folder that must be there afterwards. ``application`` is the name of the one that
-           ``copy`` brings the files of.
+           ``copy`` brings the files of. ``origin`` are the layers of the image that ``copy`` takes from, where that is
+           not the build context.
     Units: ``mtime`` in seconds, of the entries that have no times of their own: SOURCE_DATE_EPOCH, or 0.
     """
 
@@ -82,6 +84,7 @@ class Step:
     run: Command | None = None
     directory: str | None = None
     application: str | None = None
+    origin: tuple[Digest, ...] | None = None
     mtime: int = 0
 
     @property
@@ -102,7 +105,8 @@ class Step:
     def cache_fields(self) -> Fields:
         """What, beside the steps before and the sources, this step's result depends on."""
         if self.copy is not None:
-            return _copy_fields(self.copy)
+            layers = [(f"from {number}", str(one)) for number, one in enumerate(self.origin or (), 1)]
+            return (*_copy_fields(self.copy), *layers)
         if self.directory is not None:
             return (("kind", "WORKDIR"), ("directory", self.directory), ("timestamps", str(self.mtime)))
         assert self.run is not None
@@ -241,13 +245,18 @@ def scope_of(kubefile: Kubefile, options: BuildOptions) -> Scope | DockerScope:
 
 
 def make_plan(
-    kubefile: Kubefile, base: Image | None, options: BuildOptions, scope: Scope | DockerScope | None = None
+    kubefile: Kubefile,
+    base: Image | None,
+    options: BuildOptions,
+    scope: Scope | DockerScope | None = None,
+    origins: Mapping[str, Image] = MappingProxyType({}),
 ) -> BuildPlan:
     """Resolve every instruction; ``scope`` is the Kubefile's with these options, where somebody has made it already.
 
     Raises: BuildArgError; KubefileError for an argument without a value; LayerLimitError, which says who spends how
         many layers; PlatformMismatchError for a base that is for another platform.
     """
+    # Kubefiles after Docker's rules take from other images, too: ``origins`` has these by the names in --from.
     scope = scope or scope_of(kubefile, options)
     name = scope.base_name
     if base is not None and not options.target.accepts(base.platform):
@@ -257,14 +266,16 @@ def make_plan(
         )
     _check_limit(kubefile, base, name, trailing=options.pull_images != "off")
     if isinstance(scope, DockerScope):
-        return _plan_by_docker(kubefile, base, name, options)
+        return _plan_by_docker(kubefile, base, name, options, origins)
     behind = [(one, visible) for one, visible in scope.walk() if one is not kubefile.base]
     steps = tuple(_make_step(number, one, visible, options) for number, (one, visible) in enumerate(behind, 1))
     metadata = sealer_metadata(base, kubefile.commands, scope.arguments, options.labels, keep_base=options.keep_base)
     return BuildPlan(kubefile, base, name, options, steps, metadata)
 
 
-def _plan_by_docker(kubefile: Kubefile, base: Image | None, name: str, options: BuildOptions) -> BuildPlan:
+def _plan_by_docker(
+    kubefile: Kubefile, base: Image | None, name: str, options: BuildOptions, origins: Mapping[str, Image]
+) -> BuildPlan:
     mtime = None if options.timestamps == "preserve" else options.epoch or 0
     packs = options.pull_images != "off"
     inputs = Inputs(options.build_args, options.labels, options.target, mtime, options.keep_base, packs)
@@ -276,11 +287,18 @@ def _plan_by_docker(kubefile: Kubefile, base: Image | None, name: str, options: 
             copy=one.copy,
             directory=one.directory,
             application=one.application,
+            origin=_origin(one.instruction, origins),
             mtime=options.epoch or 0,
         )
         for number, one in enumerate(unfolded.steps, 1)
     )
     return BuildPlan(kubefile, base, name, options, steps, unfolded.metadata, unfolded.notices)
+
+
+def _origin(one: Instruction, origins: Mapping[str, Image]) -> tuple[Digest, ...] | None:
+    if not isinstance(one, Copy) or not one.origin:
+        return None
+    return tuple(layer.diff_id for layer in origins[one.origin].layers)
 
 
 def _make_step(number: int, instruction: Instruction, visible: Visible, options: BuildOptions) -> Step:

@@ -58,7 +58,8 @@ class DockerSearch:
         Raises: DestinationError for a file where a directory is, or the reverse.
         """
         kept = [_without_emptied(one, self._rules) for one in trees]
-        return [_without_set_ids(entry) for entry in merge(kept)] if kept else []
+        entries = merge(kept) if kept else []
+        return entries if self._request.from_image else [_without_set_ids(entry) for entry in entries]
 
     def _find(self, source: str) -> Iterator[tuple[Match, str]]:
         """Yield what ``source`` means, and the name that it goes by: a symlink is what it leads to, by its own name."""
@@ -85,7 +86,9 @@ def collect_by_docker(tree: DiskTree, request: CopyRequest) -> Collected:
 
     Raises: as `ContextCollector.collect` does.
     """
-    rules = read_rules(tree, request.excludes)
+    file = IGNORE_FILES[-1]
+    from_image = DockerIgnoreRules.read("", file, request.excludes)
+    rules = from_image if request.from_image else read_rules(tree, request.excludes)
     search, walk = DockerSearch(tree, rules, request), Walk(tree, rules, request)
     placements = search.placements()
     entries = search.merged([walk.collect(placement) for placement in placements])

@@ -66,7 +66,7 @@ class Copy(_Spanned):
     """Sources of the build context and the place they get, not expanded.
 
     Shape: ``sources`` are patterns, at least one; exactly one with ``exact``. ``excludes`` are patterns as in a
-           ``.dockerignore``.
+           ``.dockerignore``. ``origin`` is the image that ``--from`` names; empty for the build context.
     Units: ``chmod`` holds permission bits, or is None.
     """
 
@@ -77,6 +77,7 @@ class Copy(_Spanned):
     exact: bool = False
     chmod: int | None = None
     excludes: tuple[str, ...] = ()
+    origin: str = ""
 
     @property
     def value(self) -> str:

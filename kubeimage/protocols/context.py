@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from kubeimage.image.digest import Digest
@@ -17,7 +18,8 @@ class CopyRequest:
     Shape: ``sources`` are patterns relative to the build context, ``destination`` is relative to the image root.
            With ``by_docker`` it lands where Docker would put it: a folder's entries in DEST, one file at DEST. Then
            ``into`` says that DEST is a folder, ``excludes`` are patterns as in a ``.dockerignore``, and of
-           ``optional`` sources none need be there.
+           ``optional`` sources none need be there. With ``from_image`` the sources are an image's: nothing is left out
+           by a file, and set-id bits stay.
     Units: ``chmod`` holds permission bits, or is None; ``mtime`` in seconds since 1970, None to keep each file's own.
     """
 
@@ -30,6 +32,7 @@ class CopyRequest:
     into: bool = False
     excludes: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    from_image: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,4 +78,15 @@ class SourceCollector(Protocol):
 
     def remember_sources(self, entries: Sequence[Entry], sources: Digest) -> None:
         """Keep the digest of a cache key's sources, which ``entries`` came to."""
+        ...
+
+
+class RootOpener(Protocol):
+    """Opens the root file systems of other images, for COPY to take from."""
+
+    def open(self, layers: Sequence[Digest]) -> AbstractContextManager[SourceCollector]:
+        """Give the merged root of ``layers``, lowest first; nothing is left of it afterwards.
+
+        Raises: BlobNotFoundError, LayerError; StoreFullError, StoreAccessError.
+        """
         ...

@@ -182,6 +182,48 @@ def test_generated_projects_are_what_buildah_makes_of_them(
     judged()
 
 
+FROM_IMAGE = """FROM scratch
+COPY --from=localhost/other:v1 d/sub /s
+COPY --from=localhost/other:v1 / /all
+COPY --from=localhost/other:v1 a.yaml renamed
+COPY --from=localhost/other:v1 run.sh b.yaml bin/
+COPY --from=localhost/other:v1 --chmod=700 d/* flat/
+COPY --from=localhost/other:v1 empty void
+WORKDIR /w
+COPY --from=localhost/other:v1 d .
+"""
+
+
+@pytest.mark.needs("buildah")
+def test_another_image_s_files_land_where_buildah_puts_them(
+    kubeimage: Program, context: Path, judge: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "Dockerfile"
+    file.write_text("FROM scratch\nCOPY . .\n")
+    buildah.build(context, judge, file, "-t", "localhost/other:v1")
+    kubeimage.build("localhost/other:v1", context, "--dialect=sealos", "-f", str(file))
+    file.write_text(FROM_IMAGE)
+    (context / ".dockerignore").write_text("**")
+    theirs = buildah.build(context, judge, file).tree
+
+    ours = build(kubeimage, context, file).tree
+    again = kubeimage.run("build", "-t", "x", "--progress=json", "--dialect=sealos", "-f", file, context)
+
+    assert ours == theirs
+    assert all(event["cached"] for event in again.events if event["event"] == "step_finished" and event["layer"])
+    planned = kubeimage.run("plan", "--dialect=sealos", "-f", file, context).stdout
+    assert planned.count(" hit ") == FROM_IMAGE.count("COPY") + 1
+
+
+def test_an_image_to_copy_from_that_is_not_there_is_an_error(kubeimage: Program, context: Path, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY --from=gone:v1 a b\n")
+
+    ended = kubeimage.run("build", "-t", "x", "--pull=never", "-f", tmp_path / "Dockerfile", context, status=1)
+
+    assert "gone:v1 is not in the store" in ended.stderr
+    assert "Dockerfile:2:1" in ended.stderr
+
+
 @pytest.mark.needs("buildah")
 def test_every_copy_lands_where_buildah_puts_it(kubeimage: Program, context: Path, judge: Path, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text(rows())

@@ -14,7 +14,6 @@ _MODE = re.compile(r"0*[0-7]{1,4}")
 _REMOTE = re.compile(r"(?:https?|ftp|git|ssh)://|git@", re.IGNORECASE)
 _FETCH = "fetch it first, and COPY what comes of it"
 _NOT_TAKEN = {
-    "from": "build the other image on its own and name it in FROM, or put the two together: kubeimage merge",
     "parents": "write a COPY for each folder, with the folder as its destination",
 }
 
@@ -43,6 +42,7 @@ def read_copy(reading: Reading) -> Copy | None:
         names[-1],
         chmod=chmod,
         excludes=excludes,
+        origin=found.get("from", ""),
         span=reading.span,
         written=reading.written,
     )
@@ -63,11 +63,17 @@ def _check_flag(reading: Reading, name: str, value: str) -> bool:
             return False
     elif name == "exclude":
         problem = None if value else "--exclude takes a pattern"
+    elif name == "from":
+        problem = None if value else "--from takes the name of an image"
+        if value.isdigit():
+            hint = "build the other image on its own, and name it: COPY --from=NAME"
+            reading.refuse(Mistake.NOT_TAKEN, f"COPY does not take --from={value}: stages are not taken", hint)
+            return False
     elif name in _NOT_TAKEN:
         reading.refuse(Mistake.NOT_TAKEN, f"COPY does not take --{name}", _NOT_TAKEN[name])
         return False
     else:
-        reading.refuse(Mistake.UNKNOWN_FLAG, f"COPY has no flag --{name}", "it has --chmod, --exclude and --link")
+        reading.refuse(Mistake.UNKNOWN_FLAG, f"COPY has no flag --{name}", "it has --from --chmod --exclude --link")
         return False
     if problem is not None:
         reading.refuse(Mistake.FLAG_VALUE, problem, "as in: COPY --chmod=755 --exclude=*.md tool bin/")
