@@ -162,7 +162,11 @@ def kube_fs() -> Iterator[KubeFs]:
     kube_fs.build(...) takes what kube_build takes; kube_fs.write({...}) makes a context, kube_fs.check() is fsck, and
     kube_fs.leave_room(1000) fills the disk. No program can be started: mounts and RUN are in memory too.
     """
-    from harness.cases.kubefs import KubeFs
+    try:
+        from harness.cases.kubefs import KubeFs
+    except ModuleNotFoundError as error:
+        failure = pytest.fail.Exception(f"kube_fs needs {error.name}: pip install 'kubeimage[harness]'", pytrace=False)
+        raise failure from None
 
     with KubeFs() as files:
         yield files

@@ -1,10 +1,13 @@
 """What a run that has nothing to do with Kubefiles pays for the plugin: a few small modules."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from harness.trees import write_tree
 
 ROOT = Path(__file__).parents[2]
 OWN = {
@@ -56,3 +59,33 @@ def test_a_run_without_a_kubefile_imports_no_more(tmp_path: Path, arguments: tup
 
     # An entry point takes its modules out again.
     assert loaded <= {*ENTRY, "harness", *(f"harness.{name}" for name in OWN)}
+
+
+WITHOUT = """
+import sys, pytest
+missing = ("hypothesis", "pyfakefs", "filelock", "jsonschema", "xdist", "typing_extensions")
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in missing:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+sys.exit(pytest.main(["-q", "-p", "harness.plugin", "-p", "no:cacheprovider", *sys.argv[1:]]))
+"""
+
+
+# oci-valid is skipped, with its reason: it needs jsonschema.
+def test_checks_and_fixtures_need_pytest_alone_and_kube_fs_says_what_it_needs(tmp_path: Path) -> None:
+    tests = "def test_build(kube_build): kube_build('FROM scratch')\ndef test_files(kube_fs): pass\n"
+    write_tree(str(tmp_path), {"Kubefile": "FROM scratch\nCOPY Kubefile .\n", "test_it.py": tests})
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT, "--kubefile=.", "--kubefile-backend=copy", "."],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "9 passed, 1 skipped, 1 error" in ended.stdout, ended.stdout + ended.stderr
+    assert "No module named" not in ended.stdout
+    assert "kube_fs needs pyfakefs: pip install 'kubeimage[harness]'" in ended.stdout
