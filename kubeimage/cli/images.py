@@ -9,7 +9,7 @@ import click
 from kubeimage.api.backends import open_backends
 from kubeimage.api.finding import inspect_image, list_history, list_images
 from kubeimage.cli.completion import complete_images
-from kubeimage.cli.output import count, format_json, format_option, format_size, format_table, shorten
+from kubeimage.cli.output import count, format_json, format_option, format_size, format_table, is_text, shorten
 from kubeimage.cli.request import parse_platform
 from kubeimage.cli.session import Session, common_options
 
@@ -64,20 +64,26 @@ def inspect(session: Session, name: str, form: str, platform: str | None) -> Non
     """Print the document of image NAME: a name, or the first characters of an image id."""
     with open_backends(session.root, session.settings, access="look") as backends:
         document = inspect_image(name, backends, platform=parse_platform(platform))
-    click.echo(format_json(document) if form == "json" else _format_yaml(document))
+    click.echo(format_json(document) if form == "json" else format_yaml(document))
 
 
-def _format_yaml(document: dict[str, Any]) -> str:
+def format_yaml(document: dict[str, Any]) -> str:
+    """Return ``document`` as YAML, readable and with no character that a terminal would obey."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
         """Writes texts of several lines as they are read, such as a Clusterfile."""
 
     def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+        style = "|" if "\n" in text and is_text(text) else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
     Dumper.add_representer(str, represent_text)
-    return yaml.dump(document, Dumper=Dumper, allow_unicode=True, width=120).rstrip("\n")
+    text = yaml.dump(document, Dumper=Dumper, allow_unicode=True, width=120)
+    if not is_text(text):
+        # To YAML all of it are characters like others; a terminal obeys some of them.
+        text = yaml.dump(document, Dumper=Dumper, allow_unicode=False, width=120)
+    return text.rstrip("\n")
 
 
 @click.command()

@@ -18,8 +18,10 @@ from kubeimage.report.columns import columns
 # CSI, OSC and the other strings that a terminal obeys, whole.
 _ESCAPES = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\`-~])"
 # Control characters but the tab, and those that turn the direction of writing.
-_CONTROLS = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-_BEYOND_JSON = "[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+_TURNING = "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+_CONTROLS = f"[\x00-\x08\x0a-\x1f\x7f-\x9f{_TURNING}\ud800-\udfff]"
+_BEYOND_JSON = f"[\x7f-\x9f{_TURNING}\ud800-\udfff]"
+_BEYOND_LINES = f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_TURNING}\ud800-\udfff]"
 _DIGEST = r"(sha256:[0-9a-f]{12})[0-9a-f]{52}"
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 
@@ -63,6 +65,11 @@ def format_json(value: object, *, indent: int | None = 2) -> str:
     """Give ``value`` as JSON, readable and with no character that a terminal would obey."""
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     return re.sub(_BEYOND_JSON, lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def is_text(value: str) -> bool:
+    """Return whether a text holds nothing but characters that people see, and line ends."""
+    return re.search(_BEYOND_LINES, value) is None
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

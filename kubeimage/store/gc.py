@@ -21,6 +21,7 @@ from kubeimage.store.files import remove_tree, tree_size
 from kubeimage.store.index import Entries
 from kubeimage.store.layout import Layout
 from kubeimage.store.records import iter_pairs, record_path, with_variants
+from kubeimage.store.reserve import keep_reserve, let_go
 from kubeimage.store.session import Session, leftovers, live_leases, remove_leftover
 from kubeimage.store.snapshots import iter_snapshots
 from kubeimage.values import dataclass
@@ -101,7 +102,9 @@ class Collector:
                 entries = self._without_dangling(index.read_entries(self._layout))
                 found = self._find(entries, keep_cache=keep_cache)
                 return _report([*left, *found])
-        return GarbageReport(_remove(left, remove_leftover) + self._collect(keep_cache=keep_cache))
+        report = GarbageReport(_remove(left, remove_leftover) + self._collect(keep_cache=keep_cache))
+        keep_reserve(self._layout)
+        return report
 
     def _has_blobs(self) -> bool:
         with translated("look at", self._layout.blobs), suppress(FileNotFoundError, NotADirectoryError):
@@ -112,8 +115,19 @@ class Collector:
         """Change the index, and remove the blobs that were needed for what is gone; the build cache keeps its own.
 
         The change is what was asked for: blobs that cannot be removed stay for ``prune``, which says why.
+        On a full disk the store's reserve makes room for that.
         Raises: whatever ``change`` raises; StoreError, StoreFullError, StoreAccessError.
         """
+        try:
+            removed = self._remove_entries(change)
+        except StoreFullError:
+            if not let_go(self._layout):
+                raise
+            removed = self._remove_entries(change)
+        keep_reserve(self._layout)
+        return removed
+
+    def _remove_entries(self, change: Callable[[Entries], Entries]) -> list[Digest]:
         garbage: set[Digest] = set()
 
         def change_and_find(before: Entries) -> Entries:

@@ -34,6 +34,7 @@ _OWN_NAMES = {
     "ingest",
     "kubeimage.json",
     "oci-layout",
+    "reserve",
     "snapshots",
     "variants",
     "lost+found",
@@ -85,6 +86,11 @@ class Layout:
     def gc_lock(self) -> str:
         """The lock between those who start to rely on something and those who remove what nobody relies on."""
         return os.path.join(self.root, "gc.lock")
+
+    @property
+    def reserve(self) -> str:
+        """The file that keeps a little room for removals on a full disk."""
+        return os.path.join(self.root, "reserve")
 
     @property
     def version(self) -> str:

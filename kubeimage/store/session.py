@@ -23,6 +23,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.store.failures import store_error, translated
 from kubeimage.store.files import remove_tree, write_all
 from kubeimage.store.layout import Layout, make_files, make_folders, read_if_there
+from kubeimage.store.reserve import keep_reserve
 
 LEASE = "lease"
 
@@ -112,6 +113,7 @@ class Session:
         self._folder = folder = self._start()
         if not complete:
             make_files(self._layout, self.new_path)
+            keep_reserve(self._layout)
         if sweep:
             remove_leftovers(self._layout)
         return folder

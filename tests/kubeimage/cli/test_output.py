@@ -1,9 +1,12 @@
 import json
+from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubeimage.cli.images import format_yaml
 from kubeimage.cli.output import format_json, format_size, format_table, harmless, shorten
 
 
@@ -70,3 +73,19 @@ def test_a_table_without_rows_is_its_header() -> None:
 @pytest.mark.parametrize(("text", "shown"), [("abc", "abc"), ("abcd", "ab…"), ("a\nbc", "a\ufffd…")])
 def test_long_texts_are_cut(text: str, shown: str) -> None:
     assert shorten(text, 3) == shown
+
+
+WHOLE = st.characters(exclude_categories=["Cs"])
+SEEN = st.text(WHOLE | st.sampled_from("\x1b\x07\x7f\x85\u200e\u061c\u202e\u2066\u2028\n\t:'\"#-|"))
+
+
+@given(st.dictionaries(SEEN, SEEN | st.lists(SEEN, max_size=3), max_size=4))
+def test_a_document_shows_no_character_that_a_terminal_obeys(document: dict[str, Any]) -> None:
+    for text in (format_json(document), format_yaml(document)):
+        assert harmless(text.replace("\n", "")) == text.replace("\n", "")
+
+
+@given(st.dictionaries(st.text(WHOLE), st.text(WHOLE)))
+def test_a_document_is_read_back_as_it_was(document: dict[str, str]) -> None:
+    assert json.loads(format_json(document)) == document
+    assert yaml.safe_load(format_yaml(document)) == document

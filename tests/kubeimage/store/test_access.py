@@ -4,6 +4,7 @@ import errno
 import itertools
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -20,7 +21,7 @@ from kubeimage.disk.removal import remove_tree
 from kubeimage.errors import KubeimageError, StoreAccessError, StoreFullError
 from kubeimage.protocols.cache import CachedStep
 from kubeimage.protocols.cachekey import CacheKey
-from kubeimage.store import Store, cache_folder, locks
+from kubeimage.store import Store, cache_folder, locks, reserve
 from kubeimage.store.layout import Layout
 
 # Under xdist the process has threads that a child does without.
@@ -265,6 +266,40 @@ def test_a_full_disk_is_named_and_leaves_the_store_as_it_was(small_disk: Path) -
     assert sorted(small_disk.rglob("*")) == before
     with Store.open(root) as store:
         assert store.check() == []
+
+
+@pytest.mark.needs("mount", "umount")
+def test_an_image_can_be_removed_from_a_full_disk_and_gives_its_room_back(small_disk: Path) -> None:
+    root = str(small_disk / "store")
+    with Store.open(root) as store:
+        store.images.put(make_image([store.layers.put(one_file(os.urandom(200_000)))]), [APP])
+        store.images.put(make_image([store.layers.put(one_file(b"kept"))]), [OTHER])
+    with pytest.raises(OSError, match="No space left"), (small_disk / "filling").open("wb", buffering=0) as filling:
+        while filling.write(bytes(4096)):
+            pass
+
+    with Store.open(root, create=False) as store:
+        gone = store.images.remove(APP)
+
+    assert gone
+    assert shutil.disk_usage(small_disk).free > 100_000
+    with Store.open(root) as store:
+        assert [one.reference for one in store.images.records()] == [OTHER]
+        assert store.check() == []
+    assert (small_disk / "store/reserve").exists()
+
+
+def test_without_room_for_a_reserve_nothing_else_is_lost(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str, data: bytes, *, durable: bool = True) -> None:
+        raise StoreFullError(path)
+
+    monkeypatch.setattr(reserve, "write_new_file", refuse)
+    with Store.open(root) as store:
+        store.images.put(IMAGE, [APP])
+        store.images.remove(APP)
+
+        assert store.check() == []
+    assert not os.path.exists(os.path.join(root, "reserve"))
 
 
 @pytest.mark.needs("mount", "umount")

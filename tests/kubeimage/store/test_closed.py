@@ -15,7 +15,7 @@ from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.store import Store, cache_folder
 from tests.kubeimage.store.foreign import make_foreign, tar_of
 
-SHOWN = {"index.json", "oci-layout", "kubeimage.json", "index.lock", "gc.lock", "gc.turn"}
+SHOWN = {"index.json", "oci-layout", "kubeimage.json", "index.lock", "gc.lock", "gc.turn", "reserve"}
 """What lies in the root itself: names of images, and no byte of a file."""
 
 
