@@ -43,7 +43,7 @@ from kubeimage.store.fsck import Finding
 FOLDER = "/kubeimage"
 
 _ANY_SIZE = 1 << 60
-_UNKNOWN = ("copy_file_range", "posix_fadvise", "sendfile", "statvfs")
+_UNKNOWN = ("copy_file_range", "memfd_create", "posix_fadvise", "sendfile", "statvfs")
 
 
 class KubeFs:

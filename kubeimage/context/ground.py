@@ -128,8 +128,14 @@ def _is_removable(device: str) -> bool:
 
 
 def kernel_now() -> int:
-    """Return the time by the clock that stamps files, whatever this process takes for the time. Units: nanoseconds."""
-    descriptor = os.memfd_create("clock")
+    """Return the time by the clock that stamps files, whatever this process takes for the time. Units: nanoseconds.
+
+    Where that cannot be asked it is 0: by that clock every file is young.
+    """
+    try:
+        descriptor = os.memfd_create("clock")
+    except OSError:
+        return 0
     try:
         return os.fstat(descriptor).st_ctime_ns
     finally:

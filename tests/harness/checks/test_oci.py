@@ -92,7 +92,7 @@ def test_what_the_spec_forbids_is_told_with_its_place(name: str, change: dict[st
     assert found[0].startswith(problem)
 
 
-@pytest.mark.parametrize(("data", "problem"), [(b"{", "config: "), (b"[]", "config: expected a JSON object")])
+@pytest.mark.parametrize(("data", "problem"), [(b"{", "config: "), (b"[]", "config: it is no JSON object, but a list")])
 def test_what_is_no_json_object_is_told(data: bytes, problem: str) -> None:
     assert next(_schema_problems(jsonschema, "config", data)).startswith(problem)
 

@@ -25,16 +25,16 @@ def start(command: Sequence[str | Path]) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def pipe(tmp_path: Path) -> Path:
-    """A Kubefile that nobody writes: who reads it waits."""
-    path = tmp_path / "Kubefile"
+    """An archive that nobody writes: who reads it waits."""
+    path = tmp_path / "archive.tar"
     os.mkfifo(path)
     return path
 
 
 @contextmanager
 def waiting(pipe: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start a program that waits for its Kubefile, and hand it out once it does."""
-    command = [*KUBEIMAGE, "lint", str(pipe)]
+    """Start a program that waits for its archive, and hand it out once it does."""
+    command = [*KUBEIMAGE, f"--root={pipe.parent / 'store'}", "load", "-i", str(pipe)]
     with start(command) as process:
         writer = open_when_read(pipe, process)
         try:
