@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
@@ -45,18 +45,13 @@ class Document(NamedTuple):
     problem: str | None = None
 
 
-def iter_documents(text: str, wanted: Callable[[str], object] | None = None) -> Iterator[Document]:
-    """Read the documents of ``text``; JSON, also one document a line, is read as well.
-
-    Shape: what is not ``wanted`` by its text is counted and not read.
-    """
+def iter_documents(text: str) -> Iterator[Document]:
+    """Read the documents of ``text``; JSON, also one document a line, is read as well."""
     number = 0
     for line, part in _split(text.removeprefix("\ufeff")):
         if _is_blank(part):
             continue
         number += 1
-        if wanted is not None and not wanted(part):
-            continue
         yield from _read(number, line, part)
 
 

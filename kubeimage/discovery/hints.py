@@ -117,7 +117,7 @@ def hints_of_token(token: Token, at: Steps | None, says: About, *, alone: bool, 
     reason = why_no_image(token)
     rule = LINE_RULE if tail else KEY_RULE if says else LOOKS_RULE
     if reason is not None:
-        if form is Form.HOST or (form is Form.MARKED and (says or alone or "…" not in text.partition("/")[0])):
+        if form is not Form.MARKED or says or alone or _is_said(text):
             yield Hint(text, at, rule, reason=reason, tail=tail)
     elif form is Form.HOST:
         yield Hint(text, at, rule, tail=tail)
@@ -131,6 +131,11 @@ def hints_of_token(token: Token, at: Steps | None, says: About, *, alone: bool, 
             yield Hint(text, at, rule, reason=_PORT, quiet=True, tail=tail)
     elif alone and (is_versioned(text) or has_small_number(text)):
         yield Hint(text, at, rule, reason=_SHORT, quiet=True, tail=tail)
+
+
+def _is_said(text: str) -> bool:
+    """Whether a name with a template's marks says its registry or its tag."""
+    return "…" not in text.partition("/")[0] or "…" not in text.rpartition(":")[2]
 
 
 def hints_of_piece(piece: Piece, at: Steps | None, says: About, tail: str) -> Iterator[Hint]:

@@ -28,7 +28,7 @@ _COMMENT_START = re.compile(r"(?:^|\s)#")
 def find_in_manifest(text: str, file: str, kinds: Kinds | None = None) -> Findings:
     """Find the images that the documents of ``text`` name."""
     reader = _Reader(text, file, known_kinds() if kinds is None else kinds)
-    for document in iter_documents(text, may_name_images):
+    for document in iter_documents(text):
         reader.read(document)
     reader.add_unseen()
     return reader.notes.close()
@@ -68,8 +68,9 @@ class _Reader:
                 )
             self.read_lines(document)
             return
-        for hint in Walk(self._kinds).hints(document.value):
-            self._judge(hint, document)
+        if may_name_images(document.text):
+            for hint in Walk(self._kinds).hints(document.value):
+                self._judge(hint, document)
 
     def read_lines(self, document: Document) -> None:
         """Read a document by its lines alone."""

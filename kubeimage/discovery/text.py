@@ -60,7 +60,8 @@ def _pieces_of(number: int, line: str) -> Iterator[Piece]:
             yield Piece(number, value)
     bare = _bare(line)
     for token in iter_tokens(line):
-        if token.text not in said and not any(token.text in one for one in said):
+        is_told = any(token.text in one or token.form is Form.MARKED for one in said)
+        if not is_told:
             said.add(token.text)
             yield Piece(number, token.text, token, alone=token.text == bare)
     is_run = len(line) <= _LONGEST_LINE and _ENGINE.search(line) is not None

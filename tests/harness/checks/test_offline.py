@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from harness.checks.failed import CheckFailedError
-from harness.checks.offline import check_offline_complete
+from harness.checks.offline import check_nothing_skipped, check_offline_complete
 from harness.fakes.registry.fake import FakeRegistry
 from tests.containers import small_image
 from tests.harness.checks.conftest import Cases
@@ -26,6 +26,42 @@ def test_what_is_not_whole_is_listed(make_case: Cases, context: dict[str, str]) 
         check_offline_complete(make_case("FROM scratch\nCOPY . .\n", context))
 
     assert any("r.io/app:v1" in line and "the tag is missing" in line for line in caught.value.details)
+
+
+def test_what_cannot_be_read_is_listed(make_case: Cases) -> None:
+    with pytest.raises(CheckFailedError, match="not complete without a network") as caught:
+        check_offline_complete(make_case("FROM scratch\nCOPY . .\n", {"manifests/imageList": "Nginx:1"}))
+
+    assert any("manifests/imageList:1" in line and "did you mean nginx:1?" in line for line in caught.value.details)
+
+
+SKIPPED = {"manifests/a.yaml": "description: as quay.io/org/app:1\nb: '{{ .x }}/y:2'\n# quay.io/org/comment:1\n"}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "left"),
+    [((), ["quay.io/org/app:1", "…/y:2"]), (("quay.io/*",), ["…/y:2"]), (("quay.io/*", "*/y:2"), [])],
+    ids=["nothing allowed", "some", "all"],
+)
+def test_what_is_skipped_and_not_allowed_is_listed(make_case: Cases, allowed: tuple[str, ...], left: list[str]) -> None:
+    case = make_case("FROM scratch\nCOPY . .\n", SKIPPED, allowed_skipped=allowed)
+
+    if not left:
+        check_nothing_skipped(case)
+        return
+    with pytest.raises(CheckFailedError, match="left out") as caught:
+        check_nothing_skipped(case)
+    assert [line.split(": ")[0].strip() for line in caught.value.details] == left
+
+
+def test_the_check_nothing_skipped_is_there_where_it_is_asked_for(project: WriteProject, run: Run) -> None:
+    project({"app/Kubefile": "FROM scratch\nCOPY a.yaml manifests\n", "app/a.yaml": "description: quay.io/a/b:1\n"})
+
+    result = run("--kubefile=app", "--kubefile-nothing-skipped", "-v", "-k", "skipped", backend="copy")
+    allowed = run("--kubefile=app", "--kubefile-nothing-skipped", "--kubefile-allow-skipped=*/b:1", backend="copy")
+
+    result.stdout.fnmatch_lines(["app/Kubefile::nothing-skipped FAILED*"])
+    allowed.assert_outcomes(passed=10)
 
 
 def test_the_check_is_there_where_images_are_to_be_packed(project: WriteProject, run: Run) -> None:
