@@ -124,6 +124,15 @@ class LayerStoreContract:
             "b": Digest.of(b"2").hex,
         }
 
+    def test_put_tells_how_much_is_written(self, layer_store: LayerStore) -> None:
+        """Whoever watches hears of a large layer on its way, and at last of all of it."""
+        told: list[int] = []
+
+        stored = layer_store.put(one_file(b"x" * (3 << 20)), watch=told.append)
+
+        assert (sorted(told), told[-1]) == (told, stored.size)
+        assert len(told) > 1
+
     def test_equal_changesets_are_one_layer(self, layer_store: LayerStore) -> None:
         """Putting twice is putting once."""
         assert layer_store.put(CHANGESET) == layer_store.put(list(CHANGESET))

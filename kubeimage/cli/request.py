@@ -245,7 +245,14 @@ def _choice(name: str, *choices: str, text: str) -> Callable[[Any], Any]:
     return click.option(name, type=click.Choice(choices), default=choices[0], show_default=True, help=text)
 
 
-_progress = _choice("--progress", "auto", "plain", "json", "quiet", text="How to tell what happens, on standard error.")
+_progress = _choice(
+    "--progress",
+    "auto",
+    "plain",
+    "json",
+    "quiet",
+    text="How to tell what happens, on standard error; only plain and json keep what RUNs print.",
+)
 _quiet = click.option("-q", "--quiet", is_flag=True, help="The same as --progress=quiet.")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.fakes.context import MemoryContext
-from kubeimage.builder.events import BuildFinished, BuildStarted, StepFinished, StepStarted, Warned
+from kubeimage.builder.events import BuildFinished, BuildStarted, StepFinished, StepProgress, StepStarted, Warned
 from kubeimage.builder.executor import BuildResult
 from kubeimage.errors import BaseImageError, CommandError, DestinationError, LayerLimitError, SourceNotFoundError
 from kubeimage.image.config import CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE
@@ -282,6 +282,16 @@ def test_arch_in_a_source_is_the_target_architecture(world: World) -> None:
 
     assert amd.image.layers[0].diff_id != arm.image.layers[0].diff_id
     assert amd.image.layers[0].value == "${ARCH}/tool bin"
+
+
+def test_a_large_copy_tells_how_far_it_is_and_a_small_one_does_not(world: World) -> None:
+    size = 6 << 20
+    world.build("FROM scratch\nCOPY a .\nCOPY b .\n", {"a": b"x" * size, "b": b"x"})
+
+    told = [event for event in world.events if isinstance(event, StepProgress)]
+    assert {(event.step.number, event.total) for event in told} == {(1, size)}
+    assert [event.done for event in told] == sorted(event.done for event in told)
+    assert told[-1].done == size
 
 
 def test_events_tell_the_whole_story_in_order(world: World) -> None:

@@ -26,6 +26,7 @@ from kubeimage.errors import (
 from kubeimage.image.platform import Platform
 from kubeimage.packing.files import LayerFiles
 from kubeimage.protocols.packing import MadeLayer
+from kubeimage.registry.events import BlobFinished, ImageFetched
 from tests.containers import small_image
 from tests.kubeimage.packing.conftest import Workshop, choosing, listing, publish
 
@@ -120,6 +121,21 @@ def test_what_two_names_share_is_fetched_once(registry: FakeRegistry, workshop: 
 
     assert len([call for call in registry.calls() if "/blobs/" in call]) == 2
     assert flaws(workshop, result) == []
+
+
+def test_each_image_is_told_once_when_its_last_blob_is_there(registry: FakeRegistry, workshop: Workshop) -> None:
+    names = [f"app{number}:v1" for number in range(3)]
+    for name in names:
+        publish(registry, name, small_image("shared" if name != names[0] else "other"))
+
+    workshop.build(listing(*(f"{registry.host}/{name}" for name in names)))
+
+    told = workshop.told(ImageFetched)
+    assert sorted(event.name for event in told) == [f"{registry.host}/{name}" for name in names]
+    assert [(event.number, event.total) for event in told] == [(1, 3), (2, 3), (3, 3)]
+    for event in told:
+        before = workshop.events[: workshop.events.index(event)]
+        assert sum(isinstance(one, BlobFinished) for one in before) > 0
 
 
 def test_the_second_build_asks_nobody(registry: FakeRegistry, workshop: Workshop) -> None:
