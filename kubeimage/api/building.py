@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from kubeimage.builder.forecast import Forecast
 
 KUBEFILE_NAMES = ("Kubefile", "kubefile", "Sealfile", "Dockerfile", "Containerfile")
+_LOWERED = {name.lower() for name in KUBEFILE_NAMES}
 
 
 def read_kubefile(path: str, *, dialect: Dialect | None = None, preset: Dialect = DEFAULT_DIALECT) -> Kubefile:
@@ -52,9 +53,10 @@ def read_kubefile(path: str, *, dialect: Dialect | None = None, preset: Dialect 
     try:
         data = read_small(path)
     except FileNotFoundError:
-        raise UsageError(f"no Kubefile at {path!r}", hint="name it with -f, or put it into the context") from None
+        hint = "/dev/stdin is standard input" if path == "-" else "look at its path, from the current folder on"
+        raise UsageError(f"no Kubefile at {path!r}", hint=hint) from None
     except IsADirectoryError:
-        raise UsageError(f"{path!r} is a folder, not a Kubefile", hint="name the file itself with -f") from None
+        raise UsageError(f"{path!r} is a folder, not a Kubefile", hint="name a file in it") from None
     except OSError as error:
         raise UsageError(f"cannot read the Kubefile {path!r}: {error.strerror}") from error
     return parse(data, file=path, dialect=dialect, preset=preset)
@@ -66,15 +68,19 @@ def find_kubefile(context: str) -> str:
     Raises: ContextNotFoundError, UsageError.
     """
     if not os.path.isdir(context):
-        what = "is a file, not a folder" if os.path.exists(context) else "does not exist"
-        raise ContextNotFoundError(f"the build context {context!r} {what}")
+        is_file = os.path.exists(context)
+        what = "is a file, not a folder" if is_file else "does not exist"
+        hint = f"if it is the Kubefile: -f {context} {os.path.dirname(context) or '.'}" if is_file else None
+        raise ContextNotFoundError(f"the build context {context!r} {what}", hint=hint)
     for name in KUBEFILE_NAMES:
         path = os.path.join(context, name)
         if os.path.lexists(path):
             if not is_within(path, context):
                 raise UsageError(f"{path!r} leads out of the build context", hint="name the file itself with -f")
             return path
-    raise UsageError(f"no Kubefile in {context!r}", hint="name the file itself")
+    alike = [name for name in sorted(os.listdir(context)) if name.lower() in _LOWERED]
+    hint = f"-f {os.path.join(context, alike[0])} names one" if alike else "name the file itself with -f"
+    raise UsageError(f"no Kubefile in {context!r}", hint=hint)
 
 
 def plan_build(kubefile: Kubefile, backends: Backends, *, options: BuildOptions | None = None) -> BuildPlan:
@@ -118,7 +124,11 @@ def _find_image(reference: Reference, location: Location, backends: Backends, op
     except KubeimageError as error:
         error.location = error.location or location
         if isinstance(error, RegistryError):
-            error.hint = "; ".join(filter(None, (error.hint, _offline_hint(options))))
+            error.hint = _near_base(reference, images, options) or error.hint or _offline_hint(options)
+            if options.pull != "always":
+                name = options.naming.familiar(reference)
+                error.message = f"the base image {name} is not in the store, and cannot be fetched: {error.message}"
+                error.args = (error.message,)
         raise
 
 
@@ -167,10 +177,19 @@ def _no_base(reference: Reference, images: ImageStore, options: BuildOptions, el
     found = f"; the store has it for {', '.join(others)}" if others else ""
     name = options.naming.familiar(reference)
     fetch = "" if elsewhere else f"; or fetch it: kubeimage pull {name}"
+    near = None if others else _near_base(reference, images, options)
     return BaseImageError(
         f"the base image {name} is not in the store for {options.target}{found}{elsewhere}",
-        hint=f"build it first: kubeimage build -t {name} …{fetch}",
+        hint=near or f"build it first: kubeimage build -t {name} …{fetch}",
     )
+
+
+def _near_base(reference: Reference, images: ImageStore, options: BuildOptions) -> str | None:
+    """Say which image of the store was probably meant, if one was."""
+    naming = options.naming
+    known = {one.reference for one in images.records() if one.reference is not None}
+    near = naming.near(naming.familiar(reference), sorted(known, key=str))
+    return f"the store has {' and '.join(near)}: did you mean that?" if near else None
 
 
 def _offline_hint(options: BuildOptions) -> str:

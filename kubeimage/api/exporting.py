@@ -43,6 +43,11 @@ def export_image(name: ImageName, directory: str, backends: Backends, *, platfor
             written.
     """
     backends.require("read")
+    if directory == "-":
+        raise UsageError(
+            "an export goes into a folder, and - is none",
+            hint="kubeimage save writes an image to standard output; ./- is a folder of that name",
+        )
     image, _ = find_image(name, backends, platform=platform)
     return Exported(image, _export(image, directory, backends.layers))
 

@@ -24,7 +24,7 @@ from kubeimage.image.extension import Application, PackedImage, extension_annota
 from kubeimage.image.oci import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
-from kubeimage.kubefile import Copy, From, Instruction, Kubefile, Run, Scope, Visible, looks_secret
+from kubeimage.kubefile import Arg, Copy, From, Instruction, Kubefile, Run, Scope, Visible, looks_secret
 from kubeimage.protocols.cachekey import CacheKey, Fields
 from kubeimage.protocols.context import CopyRequest
 from kubeimage.protocols.running import Command
@@ -75,6 +75,7 @@ class Step:
            layer; the last is a folder that must be there afterwards. ``application`` is the name of the one that
            ``copy`` brings the files of. ``origin`` are the layers of the image that ``copy`` takes from, where that is
            not the build context.
+           ``given`` are the keys of an ARG that a build argument gives a value, in place of what is written.
     Units: ``mtime`` in seconds, of the entries that have no times of their own: SOURCE_DATE_EPOCH, or 0.
     """
 
@@ -86,11 +87,18 @@ class Step:
     application: str | None = None
     origin: tuple[Digest, ...] | None = None
     mtime: int = 0
+    given: tuple[tuple[str, str], ...] = ()
 
     @property
     def text(self) -> str:
         """The instruction on one line."""
         return f"{self.instruction.keyword} {self.instruction.value}"
+
+    @property
+    def shown(self) -> str:
+        """The instruction on one line, and what holds in place of an ARG's default; a secret's value is left out."""
+        held = (f"{key}={'…' if looks_secret(key) else value}" for key, value in self.given)
+        return f"{self.text} ({', '.join(held)} by --build-arg)" if self.given else self.text
 
     @property
     def location(self) -> Location:
@@ -307,6 +315,9 @@ def _make_step(number: int, instruction: Instruction, visible: Visible, options:
     if isinstance(instruction, Run):
         command = Command(instruction.command, visible.values, options.network, options.timeout)
         return Step(number, instruction, run=command, mtime=options.epoch or 0)
+    if isinstance(instruction, Arg):
+        pairs = ((key, options.build_args.get(key)) for key, _ in instruction.pairs)
+        return Step(number, instruction, given=tuple((key, value) for key, value in pairs if value is not None))
     return Step(number, instruction)
 
 

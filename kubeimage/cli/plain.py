@@ -125,7 +125,7 @@ class PlainProgress:
             self.say(f"{' ' * _INDENT}{ending}", style)
 
     def _label(self, step: Step) -> str:
-        label = f"[{step.number}/{self._total}] {shorten(step.text, _WIDEST_STEP)}"
+        label = f"[{step.number}/{self._total}] {shorten(step.shown, _WIDEST_STEP)}"
         return label if self.width is None else fit(label, self.width)
 
     def _print(self, lines: list[str]) -> None:

@@ -79,7 +79,7 @@ def _to_row(forecast: Forecast) -> tuple[str, ...]:
     return (
         str(step.number),
         forecast.outcome,
-        shorten(step.text, _WIDEST_INSTRUCTION),
+        shorten(step.shown, _WIDEST_INSTRUCTION),
         f"{layer.diff_id.short} {format_size(layer.size)}" if layer else "",
         "; ".join(filter(None, (shorten_digests(forecast.why_missed or ""), _name_some(forecast.paths)))),
     )

@@ -98,10 +98,16 @@ class Naming(NamedTuple):
 
     def suggest(self, wanted: str, known: Iterable[Reference]) -> str:
         """Give a hint for a name that nothing has: which of ``known`` was meant, or where to look."""
+        near = self.near(wanted, known)
+        return f"did you mean {' or '.join(near)}?" if near else "kubeimage images lists what is there"
+
+    def near(self, wanted: str, known: Iterable[Reference]) -> list[str]:
+        """Return up to three of ``known`` that may have been meant: those that differ by the tag alone come first."""
         from difflib import get_close_matches
 
-        near = get_close_matches(wanted, [self.familiar(reference) for reference in known], n=3)
-        return f"did you mean {' or '.join(near)}?" if near else "kubeimage images lists what is there"
+        names = [self.familiar(reference) for reference in known]
+        same = [name for name in names if _untagged(name) == _untagged(wanted)]
+        return list(dict.fromkeys([*same, *get_close_matches(wanted, names, n=3)]))[:3]
 
     def check(self) -> None:
         """Find out whether names can be completed with these.
@@ -109,6 +115,10 @@ class Naming(NamedTuple):
         Raises: ReferenceFormatError.
         """
         _check(f"{self.domain}/{self.namespace}", self.domain, self.namespace or "any", None)
+
+
+def _untagged(name: str) -> str:
+    return re.sub(r"(:[^:/]*)?(@.*)?$", "", name)
 
 
 def _parse_digest(text: str, digest: str) -> Digest:

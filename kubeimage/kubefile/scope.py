@@ -134,9 +134,10 @@ def _check_declared(kubefile: Kubefile, build_args: Mapping[str, str]) -> None:
     known = f"declared: {', '.join(declared)}" if declared else "the Kubefile declares none"
     meant = closest(unknown[0], declared)
     asked = f" (did you mean {meant}?)" if meant else ""
+    undeclared = f"leave it out, or add to {kubefile.file}: ARG {cut(unknown[0])}"
     raise BuildArgError(
         f"no ARG declares the build argument {', '.join(map(quoted, unknown))}{asked}; {known}",
-        hint=f"leave it out, or add to {kubefile.file}: ARG {cut(unknown[0])}",
+        hint=f"write --build-arg {meant}=…" if meant else undeclared,
     )
 
 

@@ -214,7 +214,10 @@ def test_a_missing_context_and_a_folder_as_kubefile_are_wrong_usage(
 
     assert missing.stderr == f"error[E0301]: the build context '{tmp_path}/nowhere' does not exist\n"
     assert missing_with_file.stderr == missing.stderr
-    assert file.stderr == f"error[E0301]: the build context '{context}/Kubefile' is a file, not a folder\n"
+    assert file.stderr.splitlines() == [
+        f"error[E0301]: the build context '{context}/Kubefile' is a file, not a folder",
+        f"hint: if it is the Kubefile: -f {context}/Kubefile {context}",
+    ]
     assert folder.stderr.startswith(f"error[E0101]: '{context}' is a folder, not a Kubefile\n")
     assert not root.exists()
 
