@@ -138,6 +138,8 @@ class StoreMachine(RuleBasedStateMachine):
         """Ask the cache."""
         self._both(lambda stores: stores.cache.lookup(key))
         self._both(lambda stores: stores.cache.expects(key.digest))
+        if (parent := key.parent) is not None:
+            self._both(lambda stores: stores.cache.expects(parent))
 
     @rule(keep_cache=st.booleans())
     def prune(self, keep_cache: bool) -> None:
