@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from harness.cases.leaks import Leak
 from kubeimage import errors
-from kubeimage.builder.executor import BuildResult, StepResult
+from kubeimage.builder.events import StepFinished
+from kubeimage.builder.executor import BuildResult
 from kubeimage.builder.plan import BuildPlan, Step
 from kubeimage.errors import Diagnostic, KubeimageError, Location
 from kubeimage.image.canonical import JsonObject
@@ -107,16 +108,16 @@ def _result_from_json(value: JsonObject, plan: BuildPlan, images: ImageStore) ->
     return BuildResult(image, Digest.parse(value["manifest"]), steps, tuple(value["warnings"]), value["seconds"])
 
 
-def _step_to_json(result: StepResult) -> JsonObject:
+def _step_to_json(result: StepFinished) -> JsonObject:
     layer = {"diff_id": str(result.layer.diff_id), "size": result.layer.size} if result.layer is not None else None
     return {"layer": layer, "cached": result.cached, "why_missed": result.why_missed, "seconds": result.seconds}
 
 
-def _step_from_json(value: JsonObject, step: Step) -> StepResult:
+def _step_from_json(value: JsonObject, step: Step) -> StepFinished:
     made = value["layer"]
     instruction = step.instruction
     layer = Layer(Digest.parse(made["diff_id"]), made["size"], instruction.keyword, instruction.value) if made else None
-    return StepResult(step, layer, value["cached"], value["why_missed"], value["seconds"])
+    return StepFinished(step, layer, value["cached"], value["why_missed"], value["seconds"])
 
 
 def _error_to_json(error: KubeimageError) -> JsonObject:

@@ -14,7 +14,8 @@ from harness.cases.standins import StandInImageStore, import_image
 from harness.checks.failed import CheckFailedError
 from kubeimage.api.backends import Backends
 from kubeimage.api.building import build_image
-from kubeimage.builder.executor import BuildResult, StepResult
+from kubeimage.builder.events import StepFinished
+from kubeimage.builder.executor import BuildResult
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
 from kubeimage.kubefile import Run
@@ -63,11 +64,11 @@ def _compare(first: BuildResult, again: BuildResult, here: LayerStore, there: La
         )
 
 
-def _diff_id(step: StepResult) -> Digest | None:
+def _diff_id(step: StepFinished) -> Digest | None:
     return step.layer.diff_id if step.layer is not None else None
 
 
-def _report_layer(one: StepResult, two: StepResult, here: LayerStore, there: LayerStore) -> None:
+def _report_layer(one: StepFinished, two: StepFinished, here: LayerStore, there: LayerStore) -> None:
     before, after = _contents(here, _diff_id(one)), _contents(there, _diff_id(two))
     differences = [f"  {text}" for text in islice(_differences(before, after), _LISTED + 1)]
     if len(differences) > _LISTED:

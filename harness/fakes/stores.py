@@ -41,7 +41,7 @@ class MemoryLayerStore:
 
         written = write_layer(changeset, keep if watch is None else watched(keep, watch))
         self._keep(written.diff_id, pieces[0] if len(pieces) == 1 else b"".join(pieces))
-        return StoredLayer(written.diff_id, written.size, written.digests)
+        return written
 
     def add(self, tar: BinaryIO, *, diff_id: Digest | None = None) -> StoredLayer:
         """Keep an existing tar, once its digest and its entries are found good."""

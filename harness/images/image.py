@@ -9,7 +9,8 @@ from harness.images.backends import Place
 from harness.images.efficiency import Efficiency, measure
 from harness.images.layerindex import BuiltLayer, LayerIndex
 from harness.images.rootfs import Rootfs
-from kubeimage.builder.executor import BuildResult, StepResult
+from kubeimage.builder.events import StepFinished
+from kubeimage.builder.executor import BuildResult
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
@@ -142,7 +143,7 @@ class BuiltImage:
         return self._efficiency.wasted
 
     @property
-    def steps(self) -> tuple[StepResult, ...]:
+    def steps(self) -> tuple[StepFinished, ...]:
         """How each instruction behind FROM went."""
         return self.result.steps
 

@@ -65,21 +65,6 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class StepResult:
-    """How a step went.
-
-    Shape: ``why_missed`` is None where the cache had it or had no say.
-    Units: ``seconds`` of wall clock, which make no difference to equality.
-    """
-
-    step: Step
-    layer: Layer | None
-    cached: bool
-    why_missed: str | None = None
-    seconds: float = field(default=0.0, compare=False)
-
-
-@dataclass(frozen=True)
 class BuildResult:
     """A finished build.
 
@@ -88,7 +73,7 @@ class BuildResult:
 
     image: Image
     manifest: Digest
-    steps: tuple[StepResult, ...]
+    steps: tuple[StepFinished, ...]
     warnings: tuple[str, ...] = ()
     seconds: float = field(default=0.0, compare=False)
 
@@ -155,7 +140,7 @@ class _Build:
         self.plan = plan
         self.parts = parts
         self.observe = observe
-        self.results: list[StepResult] = []
+        self.results: list[StepFinished] = []
         self.made: list[MadeLayer] = []
         self.warnings: list[str] = []
         self.applications: list[Application] = []
@@ -174,11 +159,11 @@ class _Build:
             error.location = error.location or step.location
             raise
         seconds = monotonic() - started
-        result = replace(result or StepResult(step, None, cached=False), seconds=seconds)
+        result = replace(result or StepFinished(step, None, cached=False), seconds=seconds)
         self.results.append(result)
         self.observe(StepFinished(step, result.layer, result.cached, result.why_missed, seconds))
 
-    def _result(self, step: Step) -> StepResult | None:
+    def _result(self, step: Step) -> StepFinished | None:
         if step.copy is not None and step.origin is not None:
             return self._copy_from(step, step.copy, step.origin)
         if step.copy is not None:
@@ -237,7 +222,7 @@ class _Build:
             self.observe(ImagesLeftOut(packed.left_out, packed.charts))
         return layer, packed.images
 
-    def _copy(self, step: Step, request: CopyRequest) -> StepResult:
+    def _copy(self, step: Step, request: CopyRequest) -> StepFinished:
         collector, cache = self.parts.collector, self.parts.cache
         collected = collector.collect(self.rootfs.placed(request))
         for message in collected.warnings:
@@ -265,7 +250,7 @@ class _Build:
             key = self._copy_key(step, copied.sources)
         return self._missed(step, key, copied.made, why)
 
-    def _copy_from(self, step: Step, request: CopyRequest, layers: Sequence[Digest]) -> StepResult:
+    def _copy_from(self, step: Step, request: CopyRequest, layers: Sequence[Digest]) -> StepFinished:
         """Copy from another image: its layers are in the key, so that none of its files is read to find a hit."""
         key = CacheKey(self.key, step.cache_fields())
         if self.hitting and (hit := self.parts.cache.lookup(key)) is not None:
@@ -289,7 +274,7 @@ class _Build:
             raise KubefileError([Diagnostic(Mistake.UNKNOWN_APPLICATION.code, message, step.location, hint)])
         self.applications.append(found)
 
-    def _make_directory(self, step: Step, path: str) -> StepResult:
+    def _make_directory(self, step: Step, path: str) -> StepFinished:
         key = CacheKey(self.key, step.cache_fields())
         if self.hitting and (hit := self.parts.cache.lookup(key)) is not None:
             return self._hit(step, key, hit)
@@ -297,7 +282,7 @@ class _Build:
         made = steps.make_directory(path, self.rootfs, self.parts.layers, mtime=step.mtime)
         return self._missed(step, key, made, why)
 
-    def _recall(self, step: Step, collected: Collected) -> StepResult | None:
+    def _recall(self, step: Step, collected: Collected) -> StepFinished | None:
         """Look a COPY up by what its sources came to the last time, if nothing about them has changed."""
         known = self.parts.collector.known_sources(collected.entries)
         if known is None:
@@ -311,7 +296,7 @@ class _Build:
         self.parts.collector.remember_sources(entries, key.sources_digest)
         return key
 
-    def _run(self, step: Step, command: Command) -> StepResult:
+    def _run(self, step: Step, command: Command) -> StepFinished:
         key = CacheKey(self.key, step.cache_fields())
         if self.hitting and (hit := self.parts.cache.lookup(key)) is not None:
             return self._hit(step, key, hit)
@@ -325,17 +310,17 @@ class _Build:
     def _output(self, step: Step, data: bytes) -> None:
         self.observe(StepOutput(step, data))
 
-    def _hit(self, step: Step, key: CacheKey, hit: CachedStep) -> StepResult:
+    def _hit(self, step: Step, key: CacheKey, hit: CachedStep) -> StepFinished:
         self.key = key.digest
-        return StepResult(step, self._push(step, hit.layer), cached=True)
+        return StepFinished(step, self._push(step, hit.layer), cached=True)
 
-    def _missed(self, step: Step, key: CacheKey, made: steps.Made, why: str) -> StepResult:
+    def _missed(self, step: Step, key: CacheKey, made: steps.Made, why: str) -> StepFinished:
         first = self.plan.first_key
         if self.key == first.digest:
             self.parts.cache.record(first, CachedStep(None))
         self.parts.cache.record(key, CachedStep(made.layer))
         self.key, self.hitting = key.digest, False
-        return StepResult(step, self._push(step, made.layer, made.entries), cached=False, why_missed=why)
+        return StepFinished(step, self._push(step, made.layer, made.entries), cached=False, why_missed=why)
 
     def _push(self, step: Step, layer: StoredLayer | None, entries: Sequence[Entry] | None = None) -> Layer | None:
         if layer is None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from kubeimage.errors import ContextChangedError
 from kubeimage.image.digest import Digest
@@ -18,23 +17,13 @@ from kubeimage.layer.content import read_large, read_small
 from kubeimage.layer.entry import Entry, Kind, sort_key
 from kubeimage.layer.header import BLOCK, END_OF_ARCHIVE, PADDING, render_header
 from kubeimage.layer.output import Output, Sink
+from kubeimage.layer.stored import StoredLayer
 
 _LARGE = 1 << 18
 """Content from this size on is read piece by piece."""
 
 
-class WrittenLayer(NamedTuple):
-    """A layer's tar that was written.
-
-    Units: ``size`` in bytes of the tar. ``digests`` are the sha256 (32 bytes) of each FILE's content, by path.
-    """
-
-    diff_id: Digest
-    size: int
-    digests: Mapping[str, bytes]
-
-
-def write_layer(changeset: Sequence[Entry], sink: Sink) -> WrittenLayer:
+def write_layer(changeset: Sequence[Entry], sink: Sink) -> StoredLayer:
     """Write ``changeset`` as a canonical tar to ``sink``, reading each source once.
 
     Shape:  ``changeset`` is in canonical order. ``sink`` is called with consecutive pieces, from one thread at a time
@@ -50,7 +39,7 @@ def write_layer(changeset: Sequence[Entry], sink: Sink) -> WrittenLayer:
             else:
                 output.add(render_header(entry))
         output.add(END_OF_ARCHIVE)
-        return WrittenLayer(Digest(output.finish()), output.size, digests)
+        return StoredLayer(Digest(output.finish()), output.size, digests)
 
 
 def _checked(changeset: Sequence[Entry]) -> Iterator[Entry]:

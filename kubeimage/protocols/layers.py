@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import field
 from typing import BinaryIO, Protocol
 
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry
-from kubeimage.values import dataclass
-
-
-@dataclass(frozen=True)
-class StoredLayer:
-    """A layer's tar in a store.
-
-    Units: ``size`` in bytes of the tar. ``digests`` are the sha256 (32 bytes) of each FILE's content, by path.
-    """
-
-    diff_id: Digest
-    size: int
-    digests: Mapping[str, bytes] = field(default_factory=dict)
+from kubeimage.layer.stored import StoredLayer
 
 
 class LayerStore(Protocol):
@@ -89,3 +76,6 @@ class SnapshotStore(Protocol):
         Raises: StoreFullError.
         """
         ...
+
+
+__all__ = ["LayerStore", "SnapshotStore", "StoredLayer"]

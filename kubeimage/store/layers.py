@@ -45,7 +45,7 @@ class DirectoryLayerStore:
         with self._blobs.writing() as blob:
             written = write_layer(changeset, blob.write if watch is None else watched(blob.write, watch))
             self._blobs.publish(blob, written.diff_id, written.size)
-        return StoredLayer(written.diff_id, written.size, written.digests)
+        return written
 
     def add(self, tar: BinaryIO, *, diff_id: Digest | None = None) -> StoredLayer:
         """Keep an existing tar, byte for byte, once its digest and all its entries are found good.

@@ -29,7 +29,8 @@ from kubeimage.layer.entry import (
     whiteout,
 )
 from kubeimage.layer.reader import iter_entries
-from kubeimage.layer.writer import WrittenLayer, write_layer
+from kubeimage.layer.stored import StoredLayer
+from kubeimage.layer.writer import write_layer
 
 EVERY_KIND = [
     opaque(""),
@@ -43,7 +44,7 @@ EVERY_KIND = [
 ]
 
 
-def write(*entries: Entry) -> tuple[WrittenLayer, bytes]:
+def write(*entries: Entry) -> tuple[StoredLayer, bytes]:
     tar = io.BytesIO()
     return write_layer(entries, tar.write), tar.getvalue()
 
