@@ -1,10 +1,17 @@
 """Plugins and Hypothesis profiles for every test of the repository."""
 
 import os
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester"]
+
+_EXAMPLES = Path(__file__).parent / ".hypothesis"
+if not os.access(_EXAMPLES if _EXAMPLES.exists() else _EXAMPLES.parent, os.W_OK):
+    # Somebody else's checkout: there is no place to keep examples, which Hypothesis would warn of.
+    settings.register_profile("default", database=None)
+    settings.load_profile("default")
 
 settings.register_profile("dev", max_examples=60, deadline=None)
 settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True)
