@@ -54,6 +54,10 @@ def build(session: Session, request: BuildRequest) -> None:
     click.echo(built)
 
 
+_LONGEST_NAME = 255
+"""Bytes of a file's name on Linux."""
+
+
 def check_iidfile(path: str | None) -> None:
     """Find out before the build whether its id can be written.
 
@@ -65,6 +69,8 @@ def check_iidfile(path: str | None) -> None:
     if os.path.isdir(path) or not os.path.isdir(folder):
         found = "a folder" if os.path.isdir(path) else f"no folder {folder!r}"
         raise UsageError(f"--iidfile takes the path of a file, found {found}: {path!r}")
+    if len(os.fsencode(os.path.basename(path))) > _LONGEST_NAME:
+        raise UsageError(f"--iidfile takes a file name of at most {_LONGEST_NAME} bytes")
     if not os.access(path if _is_special(path) else folder, os.W_OK):
         raise UsageError(
             f"--iidfile cannot be written: {path!r}", hint="choose a file in a folder that you may write to"

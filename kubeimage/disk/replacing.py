@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_SHOWN = 50
+"""Characters of a name that an unfinished file shows, of up to four bytes each."""
 
 
 def replace_file(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
@@ -16,7 +18,8 @@ def replace_file(path: str, data: bytes, *, mode: int = 0o600, durable: bool = F
     Raises: OSError; then ``path`` is as it was.
     """
     folder, name = os.path.split(path)
-    unfinished = os.path.join(folder, f".{name}.{os.urandom(8).hex()}.tmp")
+    # A name may be as long as the file system takes; with what is added here, it would be longer.
+    unfinished = os.path.join(folder, f".{name[:_SHOWN]}.{os.urandom(8).hex()}.tmp")
     try:
         with open(os.open(unfinished, _NEW, 0o600), "wb") as file:
             file.write(data)

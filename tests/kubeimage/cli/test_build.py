@@ -151,6 +151,7 @@ def test_a_failed_build_leaves_the_id_file_alone(run: Run, make_context: MakeCon
         (["--platform", "a/b/c/d"], r"E0105]: not a platform"),
         (["--timeout", "0"], r"E0101]: invalid value for '--timeout'"),
         (["--iidfile", "/nowhere/id"], r"E0101]: --iidfile takes the path of a file, found no folder '/nowhere'"),
+        (["--iidfile", "i" * 256], r"E0101]: --iidfile takes a file name of at most 255 bytes"),
         (["--iidfile", "/"], r"E0101]: --iidfile takes the path of a file, found a folder"),
         (["-f", "/nowhere"], r"E0101]: no Kubefile at '/nowhere'"),
     ],
