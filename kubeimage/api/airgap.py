@@ -19,7 +19,7 @@ from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import Kubefile
 from kubeimage.layer.entry import directory
-from kubeimage.packing.closure import Flaw, find_flaws
+from kubeimage.packing.closure import Flaw, find_flaws, find_stand_ins
 from kubeimage.packing.files import ContextFiles, LayerFiles
 from kubeimage.packing.record import RECORD, Record
 from kubeimage.packing.search import choose_renderer
@@ -95,7 +95,7 @@ def verify_image(name: ImageName, backends: Backends, *, platform: Platform | No
     )
     findings = find_images(files, search, choose_renderer()[1])
     wanted = {**dict.fromkeys(findings.images), **record.images}
-    flaws = find_flaws(files, wanted, image.platform)
+    flaws = (*find_flaws(files, wanted, image.platform), *find_stand_ins(findings.images, record.images))
     packed = {*map(str, wanted), *map(familiar, wanted)}
     skipped = tuple(one for one in findings.left_names if one.text not in packed)
     images = tuple(sorted(wanted, key=str))

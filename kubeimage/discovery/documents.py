@@ -21,9 +21,7 @@ MERGE = "<<"
 class Mapping(dict[str, "Node"]):
     """A mapping as it is written. Shape: ``twins`` are the earlier values of keys that stand there twice."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.twins: list[tuple[str, Node]] = []
+    twins: Sequence[tuple[str, Node]] = ()
 
 
 _SEPARATOR = re.compile(r"^---(?=[ \t\r\n]|$)|^\.\.\.[ \t\r]*$", re.MULTILINE)
@@ -173,7 +171,7 @@ def _as_texts(root: Any) -> Node:
             if type(key) is not yaml.ScalarNode:
                 raise yaml.constructor.ConstructorError(None, None, "a key is no text", key.start_mark)
             if key.value in target:
-                target.twins.append((key.value, target[key.value]))
+                target.twins = (*target.twins, (key.value, target[key.value]))
             target[key.value] = begin(below)
     return value
 

@@ -78,6 +78,8 @@ class Choice(NamedTuple):
 
     def ignores(self, image: Reference) -> str | None:
         """Give the pattern that leaves ``image`` out, if one does."""
+        if not self.ignored:
+            return None
         names = _spellings(image)
         return next((one for one in self.ignored if any(fnmatchcase(name, one) for name in names)), None)
 

@@ -66,6 +66,21 @@ def find_flaws(rootfs: Rootfs, images: Mapping[Reference, Digest | None], platfo
     return _Proof(rootfs, platform).run(images)
 
 
+def find_stand_ins(named: Iterable[Reference], recorded: Mapping[Reference, Digest]) -> tuple[Flaw, ...]:
+    """Find the images that are named and were not packed, and in whose stead one of another registry would answer.
+
+    The image's registry knows no hosts: only the record of what was packed tells such two apart.
+    """
+    packed = {(one.repository, one.tag): one for one in sorted(recorded, key=str) if one.tag}
+    flaws = []
+    for image in named:
+        other = packed.get((image.repository, image.tag))
+        if image in recorded or other is None or image.digest == recorded[other]:
+            continue
+        flaws.append(Flaw(image, tag_path(image), f"it is not in the image's registry: {other} would answer for it"))
+    return tuple(flaws)
+
+
 class _Proof:
     """Goes from names to blobs in steps, so that each layer is read a few times and not once an image."""
 
