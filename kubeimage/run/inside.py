@@ -377,11 +377,16 @@ def _shell_status(status: int) -> int:
 
 
 def _kill_descendants() -> None:
-    """Kill until there is nobody left: what is forked meanwhile is somebody's child, and in the end ours."""
+    """Kill until there is nobody left: what is forked meanwhile is somebody's child, and in the end ours.
+
+    All are stopped before the first is killed, or a shell would still say that its child was.
+    """
     while True:
-        for pid in descendants(os.getpid()):
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+        left = descendants(os.getpid())
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in left:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
         _reap(0)
         try:
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
