@@ -54,7 +54,7 @@ def test_memory_is_what_each_process_may_have(make: Make) -> None:
 def test_a_run_with_too_many_processes_is_stopped(make: Make, mark: str) -> None:
     say = make(RunSettings(pids=20))
 
-    result = say(f"for i in $(seq 40); do sleep {mark} & done; wait")
+    result = say(f"for i in $(seq 40); do sleep {mark} & done; wait", timeout=30)
 
     assert result.status == -9
     assert "more than 20 processes at once (--pids): stopped" in result.tail

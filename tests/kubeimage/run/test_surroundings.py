@@ -14,7 +14,8 @@ from kubeimage.run import inside, landlock
 from kubeimage.run.seccomp import Rule, make_filter
 from tests.kubeimage.run.processes import locked_down
 
-MASK = ["sh", "-c", 'mount --bind /dev/null /proc/version && exec "$@"', "masked"]
+# Behind one more user namespace, for whoever masks may unmask.
+MASK = ["sh", "-c", 'mount --bind /dev/null /proc/version && exec unshare -U -r -m -- "$@"', "masked"]
 MASKED = ["unshare", "-U", "-r", "-m", *MASK]
 AS_ROOT = ["unshare", "-U", "-r"]
 NAMESPACES = (
