@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 
-from kubeimage.discovery.documents import Document, iter_documents, line_of
+from kubeimage.discovery.documents import Document, Node, iter_documents, line_of
 from kubeimage.discovery.findings import COMMENT, Findings, Found, Notebook, Place, Skipped, Unreadable
 from kubeimage.discovery.hints import About, Hint, hints_of_piece
-from kubeimage.discovery.kinds import Kinds, known_kinds
+from kubeimage.discovery.kinds import Kinds, known_kinds, name_of_kind
 from kubeimage.discovery.names import TEMPLATE, Form, iter_tokens, suggest
 from kubeimage.discovery.references import has_template, read_name
 from kubeimage.discovery.text import iter_pieces
@@ -68,9 +68,17 @@ class _Reader:
                 )
             self.read_lines(document)
             return
-        if may_name_images(document.text):
+        if may_name_images(document.text) or self._is_known(document.value):
             for hint in Walk(self._kinds).hints(document.value):
                 self._judge(hint, document)
+
+    def _is_known(self, value: Node) -> bool:
+        """Whether a document, or an item of a list of them, is of a known kind."""
+        if not isinstance(value, dict):
+            return False
+        items = value.get("items")
+        inside = items if isinstance(items, list) else []
+        return any(name_of_kind(one) in self._kinds for one in (value, *inside) if isinstance(one, dict))
 
     def read_lines(self, document: Document) -> None:
         """Read a document by its lines alone."""

@@ -24,7 +24,7 @@ from kubeimage.discovery.hints import (
     tokens_for,
 )
 from kubeimage.discovery.kinds import Kinds, compose, name_of_kind, texts_at
-from kubeimage.discovery.references import has_template, read_name
+from kubeimage.discovery.references import read_name
 from kubeimage.discovery.splits import join_split
 from kubeimage.discovery.text import iter_pieces
 
@@ -259,7 +259,7 @@ class Walk:
 
     def _text(self, text: str, at: Steps | None, around: _Around) -> Iterator[Hint]:
         """Look into a text that a document holds: a document itself, or lines."""
-        if self._depth < _DEEPEST and not has_template(text) and may_name_images(text) and _STRUCTURE.search(text):
+        if self._depth < _DEEPEST and "{{" not in text and may_name_images(text) and _STRUCTURE.search(text):
             documents = list(iter_documents(text))
             if documents and all(isinstance(one.value, dict | list) for one in documents):
                 inside = Walk(self._kinds, self._depth + 1)
