@@ -125,6 +125,11 @@ class ShellInterpreter:
         Raises: SandboxError for what this shell does not know.
         """
         self.commands.append(command)
+        if command.image is not None:
+            raise SandboxError(
+                "this small shell runs no programs of an image: RUN inside the image's own root needs a real backend",
+                hint="choose one: --kubefile-backend=overlay or copy; or say what it does: fake_runner.on(...)",
+            )
         variables = {"PATH": _PATH, "HOME": "/tmp", "LANG": "C.UTF-8", "PWD": ROOTFS, **command.environment}  # noqa: S108
         session = _Session(tree_of(mount), variables, output)
         try:

@@ -24,6 +24,7 @@ from kubeimage.image.runtime import DEFAULT_PATH, EMPTY, Healthcheck, overlay
 from kubeimage.kubefile import Arg, Cmd, Configure, Copy, From, Instruction, Kubefile, Mistake, Run
 from kubeimage.kubefile.dockerfile.sealer09 import APPLICATION_WORDS, LOCAL
 from kubeimage.protocols.context import CopyRequest
+from kubeimage.protocols.running import Command, ImageRoot
 
 # What a build packs lands here, so a COPY of it needs no such folder in the context.
 PACKED_FOLDER = "registry"
@@ -40,7 +41,7 @@ _PREDEFINED = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "
 class Inputs(NamedTuple):
     """What a build is asked for, as far as it bears on instructions.
 
-    Units: ``mtime`` in seconds since 1970, None to keep each file's own.
+    Units: ``mtime`` in seconds since 1970, None to keep each file's own; ``timeout`` in seconds for each RUN, or None.
     """
 
     build_args: Mapping[str, str]
@@ -49,6 +50,8 @@ class Inputs(NamedTuple):
     mtime: int | None
     keep_base: bool
     packs: bool
+    network: bool
+    timeout: float | None
 
 
 class Resolved(NamedTuple):
@@ -60,6 +63,7 @@ class Resolved(NamedTuple):
 
     instruction: Instruction
     copy: CopyRequest | None = None
+    run: Command | None = None
     directory: str | None = None
     application: str | None = None
 
@@ -140,9 +144,7 @@ class _Stage:
             case Configure():
                 self._configure(one)
             case Run():
-                message = f"RUN is not taken in the dialect {self._kubefile.dialect}"
-                hint = "run it before the build, and COPY what it makes; the dialect sealer takes RUN"
-                raise refused(Mistake.NOT_TAKEN, one, message, hint)
+                return Resolved(one, run=self._run(one))
             case From():
                 raise AssertionError("the parser lets one FROM through")
         return Resolved(one)
@@ -194,6 +196,19 @@ class _Stage:
             from_image=bool(one.origin),
         )
 
+    def _run(self, one: Run) -> Command:
+        config = self._config
+        argv = one.words or (*self._shell, one.command)
+        user = _numbers(config.user)
+        if user is None:
+            hint = "write USER with numbers, as in: USER 1000:1000"
+            raise refused(
+                Mistake.NOT_TAKEN, one, f"RUN as USER {config.user} would need the image's list of users", hint
+            )
+        image = ImageRoot(argv, config.working_dir or "/", user)
+        network = self._inputs.network and one.network != "none"
+        return Command(one.command, self._variables, network, self._inputs.timeout, image)
+
     def _register(self, one: Configure) -> CopyRequest:
         name = one.words[0]
         if one.keyword != "APP":
@@ -231,10 +246,11 @@ class _Stage:
             raise refused(Mistake.UNKNOWN_APPLICATION, one, f"no application is called {name!r}; {known}", hint)
 
     def _workdir(self, one: Configure) -> str:
-        path = posixpath.normpath(posixpath.join("/", self._config.working_dir, self._text(one.words[0], one)))
-        path = "/" + path.lstrip("/")
-        self._config = replace(self._config, working_dir=path)
-        return path.lstrip("/")
+        written = self._text(one.words[0], one)
+        path = posixpath.normpath(posixpath.join("/", self._config.working_dir, written)).lstrip("/")
+        # buildah keeps an absolute path as it is written.
+        self._config = replace(self._config, working_dir=written if written.startswith("/") else f"/{path}")
+        return path
 
     def _configure(self, one: Configure) -> None:
         config = self._config
@@ -346,3 +362,16 @@ def _nanoseconds(text: str) -> int:
     """
     found = re.findall(r"([0-9.]+)(ns|us|µs|ms|s|m|h)", text)
     return round(sum(float(number) * _UNITS[unit] for number, unit in found))
+
+
+def _numbers(user: str) -> tuple[int, int] | None:
+    """Return the numbers that USER names; None where it names a user of the image's own list.
+
+    >>> _numbers("65532:65532"), _numbers("root"), _numbers("app")
+    ((65532, 65532), (0, 0), None)
+    """
+    name, colon, group = (user or "0").partition(":")
+    found = [
+        0 if one == "root" else int(one) if one.isascii() and one.isdigit() else -1 for one in (name, group or "0")
+    ]
+    return (found[0], found[1]) if min(found) >= 0 and (group or not colon) else None

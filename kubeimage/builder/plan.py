@@ -27,7 +27,7 @@ from kubeimage.image.reference import Naming, Reference
 from kubeimage.kubefile import Arg, Copy, From, Instruction, Kubefile, Run, Scope, Visible, looks_secret
 from kubeimage.protocols.cachekey import CacheKey, Fields
 from kubeimage.protocols.context import CopyRequest
-from kubeimage.protocols.running import Command
+from kubeimage.protocols.running import Command, ImageRoot
 from kubeimage.values import dataclass
 
 SCRATCH = "scratch"
@@ -121,12 +121,19 @@ class Step:
         network = "host" if self.run.network else "none"
         arguments = [(f"arg {name}", _readable(name, value)) for name, value in sorted(self.run.environment.items())]
         times = [("timestamps", str(self.mtime))] if self.mtime else []
+        if self.run.image is not None:
+            arguments += _image_fields(self.run.image)
         return (("kind", Run.keyword), ("command", self.run.script), ("network", network), *arguments, *times)
 
 
 def _readable(name: str, value: str) -> str:
     """A cache record can be read by anybody who reads the store: a secret enters it as a digest."""
     return str(Digest.of(value.encode())) if looks_secret(name) else value
+
+
+def _image_fields(image: ImageRoot) -> list[tuple[str, str]]:
+    words = [(f"word {number}", word) for number, word in enumerate(image.argv, 1)]
+    return [("root", "image"), ("directory", image.directory), ("user", ":".join(map(str, image.user))), *words]
 
 
 def _copy_fields(request: CopyRequest) -> Fields:
@@ -286,13 +293,23 @@ def _plan_by_docker(
 ) -> BuildPlan:
     mtime = None if options.timestamps == "preserve" else options.epoch or 0
     packs = options.pull_images != "off"
-    inputs = Inputs(options.build_args, options.labels, options.target, mtime, options.keep_base, packs)
+    inputs = Inputs(
+        build_args=options.build_args,
+        labels=options.labels,
+        platform=options.target,
+        mtime=mtime,
+        keep_base=options.keep_base,
+        packs=packs,
+        network=options.network,
+        timeout=options.timeout,
+    )
     unfolded = unfold(kubefile, base, inputs)
     steps = tuple(
         Step(
             number,
             one.instruction,
             copy=one.copy,
+            run=one.run,
             directory=one.directory,
             application=one.application,
             origin=_origin(one.instruction, origins),

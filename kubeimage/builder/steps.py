@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
+from kubeimage.builder.lending import lend, without_lent
 from kubeimage.builder.plan import Step
 from kubeimage.builder.rootfs import Rootfs
 from kubeimage.errors import CommandError, CommandTimeoutError
@@ -160,13 +161,15 @@ def run(
 
     Raises: CommandError, MountError, SandboxError.
     """
+    command, lent = lend(command, rootfs) if command.image is not None else (command, frozenset[str]())
     with parts.mounter.mount(rootfs.diff_ids) as mount:
         result = parts.runner.run(command, mount, output)
         if result.timed_out or result.status:
             if keep_failed is not None:
                 mount.keep(keep_failed)
             raise _failure(step, command, result, keep_failed)
-        changes = [with_owner(entry, rootfs)._replace(mtime=step.mtime) for entry in mount.changes()]
+        found = without_lent(mount.changes(), lent)
+        changes = [with_owner(entry, rootfs)._replace(mtime=step.mtime) for entry in found]
         return Made(parts.layers.put(changes), changes) if changes else Made(None)
 
 

@@ -15,11 +15,26 @@ from kubeimage.values import dataclass
 
 
 @dataclass(frozen=True)
+class ImageRoot:
+    """How a command runs inside an image's own root.
+
+    Shape: ``argv`` is the program and its arguments. ``user`` is a user's and a group's number. ``lent`` are files of
+           the host that it finds at their own places.
+    """
+
+    argv: tuple[str, ...]
+    directory: str = "/"
+    user: tuple[int, int] = (0, 0)
+    lent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Command:
     """A RUN.
 
     Shape: ``script`` goes to ``sh -c`` byte for byte. ``environment`` is all that the command sees beside PATH, HOME
-           and LANG. ``network`` False means none at all.
+           and LANG. ``network`` False means none at all. With ``image`` it is not the host's shell that works on the
+           rootfs: the command runs inside it, and ``environment`` is all of its own.
     Units: ``timeout`` in seconds, or None.
     """
 
@@ -27,6 +42,7 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
     network: bool = True
     timeout: float | None = None
+    image: ImageRoot | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no shell could be handed.

@@ -16,5 +16,9 @@ def command_environment(
     rootfs: str, home: str, arguments: Mapping[str, str], host: Mapping[str, str]
 ) -> dict[str, str]:
     """Give a command's whole environment; what ``arguments`` say comes before all else."""
-    proxies = {name: host[name] for lower in _PROXIES for name in (lower, lower.upper()) if name in host}
-    return {"PATH": f"{rootfs}/bin:{HOST_PATH}", "HOME": home, "LANG": "C.UTF-8", **proxies, **arguments}
+    return {"PATH": f"{rootfs}/bin:{HOST_PATH}", "HOME": home, "LANG": "C.UTF-8", **proxies(host), **arguments}
+
+
+def proxies(host: Mapping[str, str]) -> dict[str, str]:
+    """Return the host's proxy variables."""
+    return {name: host[name] for lower in _PROXIES for name in (lower, lower.upper()) if name in host}

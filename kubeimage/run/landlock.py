@@ -21,6 +21,7 @@ from kubeimage.protocols.running import Command, CommandResult, Mount
 from kubeimage.run import seccomp
 from kubeimage.run.environment import command_environment
 from kubeimage.run.foreign import check_platform
+from kubeimage.run.imageroot import refuse_image
 from kubeimage.run.inside import Plan
 from kubeimage.run.privatenet import refuse_private
 from kubeimage.run.process import READY, refuse_tmp_size, run_inside
@@ -122,6 +123,7 @@ class LandlockRunner:
 
         Raises: SandboxError where Landlock is missing or too old, or the command cannot be started.
         """
+        refuse_image(command, "behind Landlock")
         complaint = why_not(self._abi)
         if complaint is not None:
             raise SandboxError(f"a RUN cannot be walled by Landlock: {complaint}", hint=_HINT)

@@ -10,6 +10,7 @@ from kubeimage.image.platform import Platform
 from kubeimage.protocols.running import Command, CommandResult, Mount
 from kubeimage.run.environment import command_environment
 from kubeimage.run.foreign import check_platform
+from kubeimage.run.imageroot import refuse_image
 from kubeimage.run.inside import Plan
 from kubeimage.run.privatenet import refuse_private
 from kubeimage.run.process import READY, refuse_tmp_size, run_inside
@@ -43,6 +44,7 @@ class PlainRunner:
 
         Raises: SandboxError where it cannot be started, or is to have no network.
         """
+        refuse_image(command, "without isolation")
         if not command.network:
             raise SandboxError(
                 "a RUN without isolation cannot be kept off the network",

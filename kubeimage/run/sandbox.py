@@ -14,14 +14,16 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from kubeimage.errors import SandboxError
 from kubeimage.image.platform import Platform
 from kubeimage.namespaces import find_obstacle, may_make_namespaces
-from kubeimage.protocols.running import Command, CommandResult, Mount
+from kubeimage.protocols.running import Command, CommandResult, ImageRoot, Mount
 from kubeimage.run import inside
 from kubeimage.run.environment import HOST_PATH, command_environment
 from kubeimage.run.foreign import check_platform
+from kubeimage.run.imageroot import by_bubblewrap_in_image, image_environment, refuse_image
 from kubeimage.run.privatenet import check_private, pasta_command
 from kubeimage.run.process import NOT_STARTED, keeper, own_interpreter, refuse_long, run_to_end
 from kubeimage.run.view import host_view
@@ -101,6 +103,8 @@ class SandboxRunner:
     def _run(
         self, way: _Way, command: Command, mount: Mount | _Probe, output: Callable[[bytes], None]
     ) -> CommandResult:
+        if command.image is not None:
+            return self._run_in_image(way, command, command.image, mount, output)
         view = host_view(self._settings.paths)
         environment = command_environment(ROOTFS, HOME, command.environment, self._host)
         walled = Walled(command.script, command.network, mount.rootfs, view, environment, way.new_proc, self._settings)
@@ -108,6 +112,28 @@ class SandboxRunner:
             return self._run_private(way, command, mount.prefix, walled, output)
         with ExitStack() as stack:
             walls, descriptors = (by_bubblewrap if way.by_bwrap else by_ourselves)(walled, stack)
+            argv = (*mount.prefix, *_own_pids(way, mount.prefix, command), *keeper("-1", walls))
+            return run_to_end(
+                argv,
+                {"PATH": HOST_PATH},
+                output,
+                timeout=command.timeout,
+                pids=self._settings.pids,
+                pass_fds=descriptors,
+            )
+
+    def _run_in_image(
+        self, way: _Way, command: Command, image: ImageRoot, mount: Mount | _Probe, output: Callable[[bytes], None]
+    ) -> CommandResult:
+        if not way.by_bwrap:
+            refuse_image(command, "without bubblewrap")
+        if self._is_private(command):
+            refuse_image(command, "with --network=private")
+        whole = replace(command, environment=image_environment(command, self._host))
+        with ExitStack() as stack:
+            walls, descriptors = by_bubblewrap_in_image(
+                whole, image, mount.rootfs, self._settings, stack, new_proc=way.new_proc
+            )
             argv = (*mount.prefix, *_own_pids(way, mount.prefix, command), *keeper("-1", walls))
             return run_to_end(
                 argv,

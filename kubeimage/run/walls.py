@@ -75,7 +75,7 @@ def by_bubblewrap(walled: Walled, stack: ExitStack) -> tuple[tuple[str, ...], tu
         descriptors.append(stack.enter_context(handed_over(data)))
         return str(descriptors[-1])
 
-    walls = [*_namespaces(network=walled.network), *_own_places(walled)]
+    walls = [*namespaces(network=walled.network), *_own_places(walled)]
     # Behind the folders of its own: what is shown may lie below one of them.
     for shown in walled.view:
         walls += ("--symlink" if shown.is_link else "--ro-bind", shown.source, shown.target)
@@ -87,10 +87,14 @@ def by_bubblewrap(walled: Walled, stack: ExitStack) -> tuple[tuple[str, ...], tu
     if seccomp.has_table():
         walls += ("--seccomp", hand_over(seccomp.make_filter(seccomp.DOCKERS_DEFAULT)))
     arguments = hand_over(b"".join(os.fsencode(wall) + b"\0" for wall in walls))
-    return (*_limits(walled.settings), find_bwrap(), "--args", arguments, "--", *walled.shell), tuple(descriptors)
+    return (*limits(walled.settings), find_bwrap(), "--args", arguments, "--", *walled.shell), tuple(descriptors)
 
 
-def _limits(settings: RunSettings) -> tuple[str, ...]:
+def limits(settings: RunSettings) -> tuple[str, ...]:
+    """Return the argv that limits the memory of what follows.
+
+    Raises: SandboxError where the program for it is missing.
+    """
     if settings.memory is None:
         return ()
     prlimit = shutil.which("prlimit", path=HOST_PATH)
@@ -99,7 +103,8 @@ def _limits(settings: RunSettings) -> tuple[str, ...]:
     return (prlimit, f"--data={settings.memory}", "--")
 
 
-def _namespaces(*, network: bool) -> Iterator[str]:
+def namespaces(*, network: bool) -> Iterator[str]:
+    """Yield what bwrap is told of namespaces, capabilities and the environment."""
     yield from ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", _HOSTNAME)
     yield from ("--new-session", "--die-with-parent", "--clearenv", "--cap-drop", "ALL")
     for capability in _CAPABILITIES:

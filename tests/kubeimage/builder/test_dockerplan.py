@@ -90,7 +90,8 @@ def test_no_layer_is_shared_between_dialects(world: World) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("RUN true\n", "RUN is not taken in the dialect sealos"),
+        ("RUN --mount=type=ssh true\n", "RUN does not take --mount=type=ssh"),
+        ("USER app\nRUN true\n", "RUN as USER app"),
         ("COPY $U x\n", "the source \\$U is nothing"),
         ("COPY a $U\n", "the destination \\$U is nothing"),
         ("EXPOSE http\n", "EXPOSE takes PORT"),
@@ -109,3 +110,31 @@ def test_a_base_with_onbuild_is_refused(world: World) -> None:
 
     with pytest.raises(KubefileError, match="ONBUILD"):
         world.build("# syntax=sealos\nFROM base:1\n")
+
+
+def test_an_entrypoint_drops_the_base_s_cmd_and_keeps_that_of_its_own_file(world: World) -> None:
+    world.build(f'{HEAD}CMD ["base"]\n', name="base:1")
+    file = "# syntax=sealos\nFROM base:1\n"
+
+    alone = world.build(f'{file}ENTRYPOINT ["e"]\n').image.runtime
+    both = world.build(f'{file}CMD ["c"]\nENTRYPOINT ["e"]\n').image.runtime
+
+    assert (alone.entrypoint, alone.cmd) == (("e",), ())
+    assert (both.entrypoint, both.cmd) == (("e",), ("c",))
+
+
+# Each was tried with buildah 1.28.2.
+@pytest.mark.parametrize(
+    ("written", "kept", "made"),
+    [
+        ("/opt/../srv", "/opt/../srv", {"srv"}),
+        ("a/../b", "/b", {"b"}),
+        ("../up", "/up", {"up"}),
+        ("//a//b", "//a//b", {"a", "a/b"}),
+    ],
+)
+def test_a_workdir_is_kept_as_buildah_keeps_it(world: World, written: str, kept: str, made: set[str]) -> None:
+    image = world.build(f"{HEAD}WORKDIR {written}\n").image
+
+    assert image.runtime.working_dir == kept
+    assert set(world.tree(image)) == made

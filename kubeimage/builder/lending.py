@@ -1,0 +1,69 @@
+"""What a RUN inside an image's own root is lent, so that none of it stays in the layer.
+
+The sandbox mounts a ``/proc``, a ``/dev`` and two files of ``/etc`` there, and makes what is missing to mount on.
+Whether that is safe is seen from the tree: nothing is lent where a symlink stands, for it would be followed out of the
+image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from kubeimage.builder.rootfs import Rootfs
+from kubeimage.errors import CommandError, DestinationError
+from kubeimage.layer.entry import Entry, Kind
+from kubeimage.protocols.running import Command
+
+_FOLDERS = ("proc", "dev")
+_FILES = ("etc/resolv.conf", "etc/hosts")
+_SHELL = ("bin", "sh")
+
+
+def lend(command: Command, rootfs: Rootfs) -> tuple[Command, frozenset[str]]:
+    """Return the command with the files that it can be lent, and the paths that are made for all of it.
+
+    Raises: CommandError for an image that no command can run in.
+    """
+    assert command.image is not None
+    _check_shell(rootfs)
+    for path in _FOLDERS:
+        found = rootfs.get(path)
+        if found is not None and found.kind is not Kind.DIRECTORY:
+            raise CommandError(f"the image has a {found.kind.value} at /{path}, where a RUN needs a folder", status=126)
+    etc = rootfs.get("etc")
+    files = [path for path in _FILES if _can_be_lent(rootfs.get(path))] if _is_folder_or_nothing(etc) else []
+    made = frozenset(path for path in (*_FOLDERS, "etc", *files) if rootfs.get(path) is None)
+    lent = tuple(f"/{path}" for path in files)
+    # A user without a list of users, or who is not root, has no home that anybody knows of.
+    home = "/root" if command.image.user[0] == 0 and rootfs.get("etc/passwd") is not None else "/"
+    environment = {"HOME": home, **command.environment}
+    return replace(command, environment=environment, image=replace(command.image, lent=lent)), made
+
+
+def without_lent(changes: Sequence[Entry], made: frozenset[str]) -> list[Entry]:
+    """Return ``changes`` without what was made to mount on; a folder that the RUN has filled stays."""
+    kept = [entry for entry in changes if entry.path not in made]
+    filled = {entry.path.partition("/")[0] for entry in kept if "/" in entry.path}
+    return [entry for entry in changes if entry.path not in made or entry.path in filled]
+
+
+def _is_folder_or_nothing(found: Entry | None) -> bool:
+    return found is None or found.kind is Kind.DIRECTORY
+
+
+def _can_be_lent(found: Entry | None) -> bool:
+    return found is None or found.kind in (Kind.FILE, Kind.HARDLINK)
+
+
+def _check_shell(rootfs: Rootfs) -> None:
+    folder, name = _SHELL
+    with suppress(DestinationError):
+        if rootfs.get(f"{rootfs.resolve_directory(folder)}/{name}") is not None:
+            return
+    raise CommandError(
+        "the image has no /bin/sh, which every RUN inside it needs",
+        status=127,
+        hint="build on an image with a shell, or run the command before the build and COPY what it makes",
+    )

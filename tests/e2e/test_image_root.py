@@ -1,0 +1,172 @@
+"""RUN inside the image's own root, in the dialect sealos: its shell, its user, its folder, and nothing left behind."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import buildah
+from tests.e2e.layouts import Found, read_layout
+from tests.e2e.program import Program
+
+BASE = "FROM scratch\nCOPY root /\n"
+LOOP = "RUN for i in 1 2; do echo $i >> /lines; done\n"
+RUNS = f"""FROM localhost/base:v1
+ARG V=1
+ENV A="two words" B=2
+RUN echo "$A $B $V $HOME" > /env
+WORKDIR /work
+RUN echo "$PWD" > here
+RUN ["/bin/sh", "-c", "echo exec > form"]
+{LOOP}SHELL ["/bin/sh", "-ec"]
+RUN false || echo "shell" > /shell
+RUN echo x > /tmp/kept; test -e /etc/resolv.conf && test -e /etc/hosts && test -e /proc/self/status
+RUN umask > /umask; test -c /dev/null
+"""
+DOCUMENT = """RUN <<EOF
+for i in 1 2; do
+  echo $i >> /lines
+done
+EOF
+"""
+IDS = """FROM localhost/base:v1
+USER 1000:1001
+RUN while read -r line; do case $line in Uid*|Gid*) echo "$line" >> /tmp/ids;; esac; done < /proc/self/status
+"""
+
+
+def programs() -> list[Path]:
+    """Return a shell and what it links to."""
+    shell = shutil.which("dash") or "/bin/sh"
+    linked = subprocess.run(["ldd", shell], capture_output=True, text=True, check=True).stdout
+    return [Path(shell), *(Path(found) for found in re.findall(r"(/\S+) \(0x", linked))]
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    """A context whose folder root holds a shell."""
+    root = tmp_path / "context/root"
+    shell, *libraries = programs()
+    for path, place in ((shell, "bin/sh"), *((path, str(path).lstrip("/")) for path in libraries)):
+        target = root / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path.resolve(), target)
+        target.chmod(0o755)
+    (root / "etc").mkdir()
+    (root / "tmp").mkdir()
+    (root / "tmp").chmod(0o777)
+    return tmp_path / "context"
+
+
+def build(program: Program, context: Path, text: str, *options: str) -> Found:
+    """Build a file on the base, and return the image's tree."""
+    (context / "Base").write_text(BASE)
+    (context / "Dockerfile").write_text(text)
+    program.build("localhost/base:v1", context, "--dialect=sealos", "-f", context / "Base")
+    program.build("judged:v1", context, "--dialect=sealos", "-f", context / "Dockerfile", *options)
+    return read_layout(program.root, "judged:v1").tree
+
+
+def fail(program: Program, context: Path, text: str, *options: str) -> str:
+    """Build a file that cannot be built, and return what is said of it."""
+    (context / "Dockerfile").write_text(text)
+    return program.run("build", "-t", "x", "-f", context / "Dockerfile", *options, context, status=1).stderr
+
+
+def content(tree: Found, path: str) -> str:
+    """Return a file's text."""
+    found = tree[path][2]
+    assert isinstance(found, bytes)
+    return found.decode().strip()
+
+
+@pytest.mark.parametrize("mount", ["overlay", "copy"])
+def test_a_run_is_inside_the_image_and_leaves_only_what_it_made(kubeimage: Program, context: Path, mount: str) -> None:
+    tree = build(kubeimage, context, RUNS.replace(LOOP, DOCUMENT), f"--mount={mount}")
+
+    texts = {
+        path: content(tree, path) for path in ("env", "work/here", "work/form", "lines", "shell", "tmp/kept", "umask")
+    }
+    assert list(texts.values()) == ["two words 2 1 /", "/work", "exec", "1\n2", "shell", "x", "0022"]
+    assert not {"proc", "dev", "etc/resolv.conf", "etc/hosts"} & tree.keys()
+
+
+def test_a_run_has_the_numbers_of_its_user(kubeimage: Program, context: Path) -> None:
+    found = content(build(kubeimage, context, IDS), "tmp/ids").split()
+
+    assert (found[1], found[6]) == ("1000", "1001")
+
+
+def test_a_run_is_cached_by_its_user_its_shell_and_its_variables(kubeimage: Program, context: Path) -> None:
+    def hits(text: str) -> list[bool]:
+        (context / "Dockerfile").write_text(text)
+        told = kubeimage.run("build", "-t", "x", "--progress=json", "-f", context / "Dockerfile", context).events
+        return [one["cached"] for one in told if one["event"] == "step_finished" and one["text"].startswith("RUN")]
+
+    text = "FROM localhost/base:v1\nENV A=1\nRUN echo a > /a\n"
+    build(kubeimage, context, text)
+
+    assert hits(text) == [True]
+    assert hits(text.replace("A=1", "A=2")) == [False]
+    assert hits(text.replace("RUN", "USER 0:5\nRUN")) == [False]
+    assert hits(text.replace("RUN", 'SHELL ["/bin/sh", "-ec"]\nRUN')) == [False]
+    assert hits(text.replace("RUN", "WORKDIR /w\nRUN")) == [False]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [("rm bin/sh", "the image has no /bin/sh"), ("ln -s /var/tmp proc", "the image has a symlink at /proc")],
+)
+def test_an_image_that_no_run_can_be_in_is_an_error(
+    kubeimage: Program, context: Path, change: str, message: str
+) -> None:
+    subprocess.run(["sh", "-c", change], cwd=context / "root", check=True)
+
+    assert message in fail(kubeimage, context, "FROM scratch\nCOPY root /\nRUN echo a > /a\n")
+
+
+def test_a_symlink_in_etc_is_never_followed_out_of_the_image(kubeimage: Program, context: Path, tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    (context / "root/etc/resolv.conf").symlink_to(trap)
+    (context / "root/etc/hosts").symlink_to("../../../../../../../.." + str(trap))
+
+    tree = build(kubeimage, context, "FROM localhost/base:v1\nRUN echo a > /a\n")
+
+    assert not trap.exists()
+    assert tree["etc/resolv.conf"] == ("symlink", 0o777, str(trap))
+
+
+def test_a_run_that_fails_says_how(kubeimage: Program, context: Path) -> None:
+    build(kubeimage, context, "FROM localhost/base:v1\n")
+
+    said = fail(kubeimage, context, "FROM localhost/base:v1\nRUN echo told; exit 7\n")
+
+    assert "told" in said
+    assert "exit status 7" in said
+
+
+@pytest.mark.parametrize("isolation", ["none", "landlock"])
+def test_where_there_is_no_root_of_its_own_the_error_says_so(kubeimage: Program, context: Path, isolation: str) -> None:
+    build(kubeimage, context, "FROM localhost/base:v1\n")
+
+    text = "FROM localhost/base:v1\nRUN echo a > /a\n"
+    said = fail(kubeimage, context, text, f"--isolation={isolation}", "--mount=copy")
+
+    assert "a RUN inside the image's own root cannot be made" in said
+
+
+@pytest.mark.needs("buildah")
+def test_a_run_makes_what_it_makes_with_buildah(kubeimage: Program, context: Path, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("buildah is asked as root: an ordinary user's needs subordinate ids and a storage configuration")
+    ours = build(kubeimage, context, RUNS)
+    buildah.build(context, tmp_path / "judge", context / "Base", "-t", "localhost/base:v1")
+
+    theirs = buildah.build(context, tmp_path / "judge", context / "Dockerfile").tree
+
+    # What buildah makes to mount on it leaves in the image.
+    left = {path for path in theirs.keys() - ours.keys() if path.split("/")[0] in {"dev", "proc", "sys", "run", "etc"}}
+    assert ours == {path: found for path, found in theirs.items() if path not in left}
