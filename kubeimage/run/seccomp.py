@@ -13,7 +13,8 @@ import errno
 import os
 import struct
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from functools import cache
 
 from kubeimage.run.syscalls import LAST_KNOWN, MACHINES, Architecture
 from kubeimage.values import dataclass
@@ -85,7 +86,8 @@ def has_table(machine: str | None = None) -> bool:
     return (machine or os.uname().machine) in MACHINES and sys.byteorder == "little"
 
 
-def make_filter(rules: Sequence[Rule], machine: str | None = None) -> bytes:
+@cache
+def make_filter(rules: tuple[Rule, ...], machine: str | None = None) -> bytes:
     """Return the program of ``rules`` for a machine, by default this one; of two rules for a call the first counts.
 
     Raises: KeyError for a machine without a table.

@@ -129,7 +129,7 @@ def _system() -> Iterator[Shown]:
 
 def _settings() -> Iterator[Shown]:
     for pattern in ETC:
-        for name in sorted(glob.glob(pattern, root_dir=ETC_FOLDER)):
+        for name in sorted(glob.glob(pattern, root_dir=ETC_FOLDER)) if "*" in pattern else [pattern]:
             real = os.path.realpath(f"{ETC_FOLDER}/{name}")
             try:
                 mode = os.stat(real).st_mode
