@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-PATTERNS = ("Kubefile", "kubefile", "*.Kubefile", "Kubefile.*")
+PATTERNS = ("Kubefile", "kubefile", "*.Kubefile", "Kubefile.*", "Sealfile")
+_NAMES = ("Kubefile", "kubefile", "Sealfile")
 _OTHER_LANGUAGES = (".py", ".pyc", ".md", ".rst", ".txt", "~")
 
 
 def is_kubefile_name(name: str) -> bool:
-    """Whether a file is called as Kubefiles are: ``Kubefile``, ``kubefile``, ``app.Kubefile``, ``Kubefile.app``."""
+    """Whether a file is called as Kubefiles are: ``Kubefile``, ``app.Kubefile``, ``Kubefile.app``, ``Sealfile`` …"""
     return not name.endswith(_OTHER_LANGUAGES) and any(fnmatch.fnmatchcase(name, pattern) for pattern in PATTERNS)
 
 
@@ -28,7 +29,7 @@ def find_kubefiles(named: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 def kubefile_in(folder: str) -> str | None:
     """Give the Kubefile of a project's folder, None if it has none."""
-    for name in PATTERNS[:2]:
+    for name in _NAMES:
         path = os.path.join(folder, name)
         if os.path.isfile(path):
             return path
