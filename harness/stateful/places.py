@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from harness.cases.kubefs import KubeFs
-from harness.cases.leaks import find_leaks, take_snapshot
+from harness.cases.leaks import find_leaks, mount_points, take_snapshot
 from harness.fakes.context import MemoryContext
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
@@ -125,7 +125,10 @@ class DiskPlace:
         """Run ``kubeimage fsck``, and look for mounts, processes and unfinished writes."""
         with open_backends(self.root, access="look") as backends:
             damage = [f"{one.what}: {one.where}" for one in check_store(backends) if one.damage]
-        return damage + [str(leak) for leak in find_leaks(self._before, self._context, self.root)]
+        ingest = os.path.join(self.root, "ingest")
+        sessions = [os.path.join(ingest, name) for name in os.listdir(ingest)] if os.path.isdir(ingest) else []
+        mounts = [f"the mount {point}" for point in mount_points() if point.startswith(f"{self.root}/")]
+        return damage + mounts + [str(leak) for leak in find_leaks(self._before, self._context, sessions)]
 
     def close(self) -> None:
         """Remove the folder."""

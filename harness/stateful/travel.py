@@ -62,7 +62,8 @@ class TravelMachine(RuleBasedStateMachine):
         """Write an image into a file that can be loaded elsewhere; where there is no image, no file is left."""
         name = data.draw(st.sampled_from([*sorted(self.names), _ABSENT]))
         path = self._path("archive.tar")
-        coding = Coding.parse(kind) if kind is not None else None
+        # A docker-archive holds layers as they are.
+        coding = Coding.parse(kind) if kind is not None and form != "docker-archive" else None
         with open_backends(self.place.root, access="read") as backends:
             error = error_of(lambda: save_image(name, path, backends, form=form, coding=coding))
         assert error == (None if name in self.names else NO_IMAGE)
