@@ -87,13 +87,25 @@ def pytest_configure(config: pytest.Config) -> None:
     kubefiles = tuple(dict.fromkeys((*settings.kubefiles, *named)))
     config.stash[_OPENINGS] = add_kubefiles(config, kubefiles, only=settings.only)
     config.stash[_ARGUMENTS] = tuple(config.args)
-    if settings.bases or settings.sarif is not None or _is_about_kubefiles(config):
+    if settings.bases or settings.sarif is not None or settings.report is not None or _is_about_kubefiles(config):
         _claim_name()
     _check_values(settings)
     if settings.sarif is not None and not hasattr(config, "workerinput"):
         from harness.items.findings import SarifLog
 
         config.pluginmanager.register(SarifLog(settings.sarif, os.getcwd()))
+    if settings.report is not None and not hasattr(config, "workerinput"):
+        _keep_pages(config, settings.report)
+
+
+def _keep_pages(config: pytest.Config, path: str) -> None:
+    from harness.items.pages import PageLog
+    from kubeimage.errors import UsageError
+
+    try:
+        config.pluginmanager.register(PageLog(path))
+    except UsageError as error:
+        raise pytest.UsageError(f"--kubefile-report: {error.message}: {error.hint}") from error
 
 
 def _claim_name() -> None:
@@ -295,6 +307,13 @@ def _attach_facts(report: pytest.TestReport, item: Any, call: pytest.CallInfo[No
         from harness.items.report import cause_of
 
         attach(report, item, cause_of(call.excinfo.value) if call.excinfo is not None else None)
+    if settings.report is not None:
+        # For a plugin that sees the reports of workers, and not their items.
+        report.kubefile_check = True  # type: ignore[attr-defined]
+        if item.name == "build" and report.passed:
+            from harness.items.pages import attach_page
+
+            attach_page(report, item.case)
     if settings.durations is not None and item.name == "build" and report.passed:
         from harness.items.summary import attach_steps
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     )
     from kubeimage.api.merging import Merged, merge_images
     from kubeimage.api.platforms import PlatformsResult, build_platforms
+    from kubeimage.api.reporting import report_image, write_report
     from kubeimage.api.searching import read_search
     from kubeimage.api.upkeep import Removed, check_store, prune_store, remove_images, tag_image
     from kubeimage.builder.events import (
@@ -131,6 +132,7 @@ if TYPE_CHECKING:
     from kubeimage.layer.compression import Coding
     from kubeimage.layer.entry import Entry
     from kubeimage.packing.closure import Flaw
+    from kubeimage.pages.page import ImagePage
     from kubeimage.protocols.cache import BuildCache
     from kubeimage.protocols.context import SourceCollector
     from kubeimage.protocols.images import ImageRecord, ImageStore
@@ -214,6 +216,7 @@ __all__ = [
     "ImageNameError",
     "ImageNotFoundError",
     "ImagePacker",
+    "ImagePage",
     "ImageRecord",
     "ImageStore",
     "ImagesLeftOut",
@@ -329,9 +332,11 @@ __all__ = [
     "read_settings",
     "remove_images",
     "render",
+    "report_image",
     "save_image",
     "tag_image",
     "verify_image",
+    "write_report",
 ]
 
 _HOMES = {
@@ -344,6 +349,8 @@ _HOMES = {
     "kubeimage.api.distribution": "log_in log_out plain_host pull_image push_image",
     "kubeimage.api.exporting": "Exported export_image",
     "kubeimage.api.finding": "ImageName PastStep find_image inspect_image list_history list_images parse_name",
+    "kubeimage.api.reporting": "report_image write_report",
+    "kubeimage.pages.page": "ImagePage",
     "kubeimage.api.linting": "Linted check_allowed find_kubefiles lint_bytes lint_kubefile lint_paths meanings",
     "kubeimage.api.merging": "Merged merge_images",
     "kubeimage.api.platforms": "PlatformsResult build_platforms",

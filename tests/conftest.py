@@ -36,7 +36,7 @@ def _leaves_no_trace() -> Iterator[None]:
     """Fail where a test and its fixtures leave a thread, or another working directory or environment."""
     before, threads = _surroundings(), set(threading.enumerate())
     yield
-    left = [thread for thread in threading.enumerate() if thread not in threads and not _is_of_a_registry(thread)]
+    left = [thread for thread in threading.enumerate() if thread not in threads and not _is_shared(thread)]
     for thread in left:
         thread.join(timeout=5)
     assert [thread for thread in left if thread.is_alive()] == []
@@ -47,9 +47,9 @@ def _surroundings() -> dict[str, str]:
     return {**os.environ, "PYTEST_CURRENT_TEST": "", "the working directory": os.getcwd()}
 
 
-def _is_of_a_registry(thread: threading.Thread) -> bool:
-    """Whether it serves a registry in this process, which several tests may share."""
-    return thread.name == "fake registry" or "process_request_thread" in thread.name
+def _is_shared(thread: threading.Thread) -> bool:
+    """Whether it serves a registry in this process, or the driver of a browser: several tests may share those."""
+    return thread.name.startswith(("fake registry", "asyncio_")) or "process_request_thread" in thread.name
 
 
 @pytest.fixture(autouse=True)

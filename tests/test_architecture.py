@@ -23,7 +23,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
     for names in (
         "_version entries errors values",
         "report image disk namespaces framing",
-        "layer settings",
+        "layer pages settings",
         "protocols",
         "kubefile context cache mount run store archive registry discovery",
         "builder packing",
@@ -40,6 +40,7 @@ PACKAGES = ("kubeimage", "harness")
 # Third-party and standard modules that only some rooms may know.
 RESERVED = {
     "click": {"kubeimage.cli"},
+    "jinja2": {"kubeimage.pages"},
     "rich": {"kubeimage.cli"},
     # discovery/helmprogram.py runs helm, and nothing else there runs any.
     # A credential helper is a program by its definition; registry/helper.py runs it, and nothing else there runs any.

@@ -191,6 +191,11 @@ OPTIONS = (
         extra={"metavar": "FILE"},
     ),
     Option(
+        "--kubefile-report",
+        "write what was checked and built to this file, as one HTML page",
+        extra={"metavar": "FILE"},
+    ),
+    Option(
         "--kubefile-durations",
         "list the N steps of builds that took longest, 0 for all",
         "int",
@@ -248,6 +253,7 @@ class Settings:
     strict_lint: bool = False
     save_failures: str | None = None
     sarif: str | None = None
+    report: str | None = None
     durations: int | None = None
 
     def command_line(self) -> list[str]:

@@ -53,6 +53,7 @@ def read_settings(config: pytest.Config) -> Settings:
         strict_lint=bool(raw.value("kubefile_strict_lint")),
         save_failures=raw.future_folder("kubefile_save_failures"),
         sarif=raw.future_file("kubefile_sarif"),
+        report=raw.future_file("kubefile_report"),
         durations=raw.count("kubefile_durations"),
     )
 

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import NamedTuple
 
 from harness.images.backends import Place
-from harness.images.efficiency import Efficiency, measure
 from harness.images.layerindex import BuiltLayer, LayerIndex
 from harness.images.rootfs import Rootfs
 from kubeimage.builder.events import StepFinished
@@ -14,6 +13,7 @@ from kubeimage.builder.executor import BuildResult
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
+from kubeimage.layer.efficiency import Efficiency, measure
 from kubeimage.layer.entry import Kind
 
 # The layer of what a build finds out by itself, behind those of the instructions.

@@ -32,6 +32,7 @@ COMMANDS = {
     "pull": LazyCommand("kubeimage.cli.registries:pull", "Fetch an image from its registry."),
     "login": LazyCommand("kubeimage.cli.registries:login", "Keep a name and password for a registry."),
     "logout": LazyCommand("kubeimage.cli.registries:logout", "Forget them."),
+    "report": LazyCommand("kubeimage.cli.report:report", "Write an HTML page about an image."),
     "diff": LazyCommand("kubeimage.cli.pairs:diff", "List the paths that differ between two images."),
     "merge": LazyCommand("kubeimage.cli.pairs:merge", "Put images on top of each other."),
     "save": LazyCommand("kubeimage.cli.archives:save", "Write an image into a file."),

@@ -10,12 +10,13 @@ from kubeimage.api.backends import open_backends
 from kubeimage.api.finding import parse_name
 from kubeimage.cli.completion import complete_images
 from kubeimage.cli.images import platform_option
-from kubeimage.cli.output import count, format_json, format_option, format_size
+from kubeimage.cli.output import count, format_json, format_option
 from kubeimage.cli.request import parse_platform
 from kubeimage.cli.session import Session, common_options
 from kubeimage.errors import UsageError
 from kubeimage.image.media_types import is_layer
 from kubeimage.image.oci import Descriptor
+from kubeimage.report.sizes import format_size
 
 
 def _tell_of_layers(blob: Descriptor) -> None:

@@ -23,7 +23,6 @@ _CONTROLS = f"[\x00-\x08\x0a-\x1f\x7f-\x9f{_TURNING}\ud800-\udfff]"
 _BEYOND_JSON = f"[\x7f-\x9f{_TURNING}\ud800-\udfff]"
 _BEYOND_LINES = f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_TURNING}\ud800-\udfff]"
 _DIGEST = r"(sha256:[0-9a-f]{12})[0-9a-f]{52}"
-_UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 format_option = click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print."
@@ -44,16 +43,6 @@ def shorten(text: str, width: int) -> str:
 def shorten_digests(text: str) -> str:
     """Cut the digests in ``text`` to the characters that people compare."""
     return re.sub(_DIGEST, r"\1", text)
-
-
-def format_size(size: int) -> str:
-    """Give a number of bytes as people say it: ``999 B``, ``12 kB``, ``1.3 MB``."""
-    if size < 1000:
-        return f"{size} B"
-    amount, unit = size / 1000, 0
-    while round(amount) >= 1000 and unit + 1 < len(_UNITS):
-        amount, unit = amount / 1000, unit + 1
-    return f"{amount:.1f} {_UNITS[unit]}" if amount < 9.95 else f"{amount:.0f} {_UNITS[unit]}"
 
 
 def count(number: int, noun: str) -> str:

@@ -11,9 +11,10 @@ from kubeimage.api.backends import open_backends
 from kubeimage.api.finding import parse_name
 from kubeimage.cli.completion import complete_images
 from kubeimage.cli.images import platform_option
-from kubeimage.cli.output import count, format_json, format_option, format_size, format_table
+from kubeimage.cli.output import count, format_json, format_option, format_table
 from kubeimage.cli.request import EPOCH_VARIABLE, parse_epoch, parse_platform
 from kubeimage.cli.session import Session, common_options
+from kubeimage.report.sizes import format_size
 
 if TYPE_CHECKING:
     from kubeimage.api.comparing import Difference

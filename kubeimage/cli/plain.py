@@ -19,13 +19,14 @@ from kubeimage.builder.events import (
     Warned,
 )
 from kubeimage.builder.plan import Step
-from kubeimage.cli.output import count, format_size, harmless, shorten, shorten_digests
+from kubeimage.cli.output import count, harmless, shorten, shorten_digests
 from kubeimage.cli.streams import LineSplitter
 from kubeimage.cli.telling import line_of
 from kubeimage.errors import Diagnostic, Location
 from kubeimage.registry.events import TransferEvent
 from kubeimage.report.columns import fit, wrap
 from kubeimage.report.seconds import TOLD_FROM, format_seconds
+from kubeimage.report.sizes import format_size
 from kubeimage.report.text import Line, lay_out
 
 _OUTPUT_PREFIX = "  | "

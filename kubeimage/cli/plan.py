@@ -12,19 +12,12 @@ import click
 from kubeimage.api.backends import open_backends
 from kubeimage.api.building import preview_build
 from kubeimage.cli.diagnostics import render, width_of
-from kubeimage.cli.output import (
-    count,
-    format_json,
-    format_option,
-    format_size,
-    format_table,
-    shorten,
-    shorten_digests,
-)
+from kubeimage.cli.output import count, format_json, format_option, format_table, shorten, shorten_digests
 from kubeimage.cli.request import BuildRequest, takes_build_request
 from kubeimage.cli.session import Session
 from kubeimage.image.compatibility import COMPATIBILITY
 from kubeimage.kubefile import lint
+from kubeimage.report.sizes import format_size
 from kubeimage.report.text import lay_out
 
 if TYPE_CHECKING:

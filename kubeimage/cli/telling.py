@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from kubeimage.cli.output import format_size, harmless
+from kubeimage.cli.output import harmless
 from kubeimage.image.digest import Digest
 from kubeimage.registry.events import (
     BlobFinished,
@@ -15,6 +15,7 @@ from kubeimage.registry.events import (
     TransferStarted,
     TransferWarned,
 )
+from kubeimage.report.sizes import format_size
 
 _PAST = {"push": "pushed", "pull": "pulled"}
 _TENTHS = 10

@@ -9,8 +9,9 @@ import click
 
 from kubeimage.api.backends import open_backends
 from kubeimage.api.upkeep import check_store, prune_store
-from kubeimage.cli.output import count, format_json, format_option, format_size, format_table, harmless
+from kubeimage.cli.output import count, format_json, format_option, format_table, harmless
 from kubeimage.cli.session import Session, common_options
+from kubeimage.report.sizes import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,9 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from kubeimage.cli.now import Bar, Now
-from kubeimage.cli.output import format_size
 from kubeimage.report.columns import fit
 from kubeimage.report.seconds import format_seconds
+from kubeimage.report.sizes import format_size
 
 _TIMES_A_SECOND = 10
 _INDENT = 6

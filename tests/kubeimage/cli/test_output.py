@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeimage.cli.images import format_yaml
-from kubeimage.cli.output import format_json, format_size, format_table, harmless, shorten
+from kubeimage.cli.output import format_json, format_table, harmless, shorten
+from kubeimage.report.sizes import format_size
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from harness.images.efficiency import Occurrence, measure
+from kubeimage.layer.efficiency import Occurrence, measure
 from kubeimage.layer.entry import Entry, directory, file, opaque, whiteout
 
 BIG = file("dir/big", bytes(90))
