@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from kubeimage.api.backends import Backends
 from kubeimage.api.roots import UnpackedRoots
-from kubeimage.builder.dockerscope import DockerScope
 from kubeimage.builder.events import Observer
 from kubeimage.builder.executor import BuildResult, Parts, check_runs, execute
 from kubeimage.builder.plan import SCRATCH, BuildOptions, BuildPlan, make_plan, scope_of
@@ -38,6 +37,7 @@ from kubeimage.protocols.images import ImageStore
 from kubeimage.protocols.watching import ignore
 
 if TYPE_CHECKING:
+    from kubeimage.builder.dockerscope import DockerScope
     from kubeimage.builder.forecast import Forecast
 
 KUBEFILE_NAMES = ("Kubefile", "kubefile", "Sealfile", "Dockerfile", "Containerfile")
@@ -135,7 +135,7 @@ def _find_image(reference: Reference, location: Location, backends: Backends, op
 def _find_origins(scope: Scope | DockerScope, backends: Backends, options: BuildOptions) -> dict[str, Image]:
     """Return the images that COPY --from names, by the names there; they are fetched as the base is."""
     found: dict[str, Image] = {}
-    for one in scope.origins if isinstance(scope, DockerScope) else ():
+    for one in () if isinstance(scope, Scope) else scope.origins:
         if one.origin not in found:
             reference = _read_name(one.origin, one.span.location, options)
             found[one.origin] = _find_image(reference, one.span.location, backends, options)

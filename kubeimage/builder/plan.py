@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from kubeimage.builder.applications import with_applications
-from kubeimage.builder.dockerplan import Inputs, unfold
-from kubeimage.builder.dockerscope import DockerScope, base_of
 from kubeimage.builder.metadata import Metadata, sealer_metadata
 from kubeimage.discovery.search import PullImages, Search
 from kubeimage.errors import LayerLimitError, Location, PlatformMismatchError
@@ -29,6 +27,9 @@ from kubeimage.protocols.cachekey import CacheKey, Fields
 from kubeimage.protocols.context import CopyRequest
 from kubeimage.protocols.running import Command, ImageRoot
 from kubeimage.values import dataclass
+
+if TYPE_CHECKING:
+    from kubeimage.builder.dockerscope import DockerScope
 
 SCRATCH = "scratch"
 
@@ -255,6 +256,8 @@ def scope_of(kubefile: Kubefile, options: BuildOptions) -> Scope | DockerScope:
     Raises: BuildArgError, KubefileError.
     """
     if kubefile.dialect != DEFAULT_DIALECT:
+        from kubeimage.builder.dockerscope import DockerScope, base_of
+
         return DockerScope(kubefile, base_of(kubefile, options.build_args, options.target))
     return Scope.of(kubefile, options.build_args)
 
@@ -280,7 +283,7 @@ def make_plan(
             location=kubefile.base.span.location,
         )
     _check_limit(kubefile, base, name, trailing=options.pull_images != "off")
-    if isinstance(scope, DockerScope):
+    if not isinstance(scope, Scope):
         return _plan_by_docker(kubefile, base, name, options, origins)
     behind = [(one, visible) for one, visible in scope.walk() if one is not kubefile.base]
     steps = tuple(_make_step(number, one, visible, options) for number, (one, visible) in enumerate(behind, 1))
@@ -291,6 +294,8 @@ def make_plan(
 def _plan_by_docker(
     kubefile: Kubefile, base: Image | None, name: str, options: BuildOptions, origins: Mapping[str, Image]
 ) -> BuildPlan:
+    from kubeimage.builder.dockerplan import Inputs, unfold
+
     mtime = None if options.timestamps == "preserve" else options.epoch or 0
     packs = options.pull_images != "off"
     inputs = Inputs(

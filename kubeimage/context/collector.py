@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 
-from kubeimage.context.dockercopy import collect_by_docker
 from kubeimage.context.ignore import IGNORE_FILE, NO_RULES, IgnoreRules
 from kubeimage.context.names import auth_list_warnings, secret_warnings
 from kubeimage.context.placement import Match, directories_above, filled_directory, merge, place
@@ -57,6 +56,8 @@ class ContextCollector:
                 hint="keep them apart: --root names another place for the store",
             )
         if request.by_docker:
+            from kubeimage.context.dockercopy import collect_by_docker
+
             return collect_by_docker(self._tree, request)
         rules = self._read_rules()
         finder = SourceFinder(self._tree, rules)
