@@ -10,6 +10,7 @@ from harness.strategies.images import base_images, layers
 from harness.strategies.kubefiles import instructions, kubefiles
 from harness.strategies.projects import Project, build_args, projects
 from harness.strategies.scripts import scripts
+from harness.strategies.sealos import sealos_projects
 from harness.strategies.tars import hostile_tars
 from harness.strategies.texts import (
     InvalidKubefile,
@@ -37,5 +38,6 @@ __all__ = [
     "layers",
     "projects",
     "scripts",
+    "sealos_projects",
     "written_kubefiles",
 ]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import NamedTuple
 
 from kubeimage.errors import ReferenceFormatError
@@ -19,6 +20,8 @@ _LETTER = "[a-z]"
 _TEMPLATE = re.compile(r"\{\{|\}\}|\$\(|\$\{|\$[A-Za-z_]|<[A-Za-z_ -]+>|%[a-z(]")
 
 
+# An application names few images, each of them often.
+@lru_cache(1 << 14)
 def parse_image(text: str) -> Reference:
     """Read the name of a container image; a missing tag is ``latest``.
 

@@ -40,3 +40,12 @@ def test_whoever_reads_sees_a_whole_file_however_early_the_writer_dies(tmp_path:
     dies_at(call, lambda: replace_file(str(target), b"new", durable=True), among=WRITING)
 
     assert target.read_text() in {"old", "new"}
+
+
+@pytest.mark.parametrize("name", ["a", "i" * 250, "i" * 255, "é" * 127, "漢" * 85, "😀" * 63], ids=len)
+def test_a_file_of_any_name_is_replaced(tmp_path: Path, name: str) -> None:
+    for data in (b"1", b"2"):
+        replace_file(str(tmp_path / name), data)
+
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == b"2"

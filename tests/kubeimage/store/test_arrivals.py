@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.contracts import APP, OTHER
 from kubeimage.errors import (
@@ -28,7 +30,7 @@ from kubeimage.image.media_types import INDEX, Compression, Format
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
 from kubeimage.protocols.transfer import Arrival, Budget, Importer
-from kubeimage.store import Store
+from kubeimage.store import Store, arrivals
 from tests.kubeimage.store.foreign import Foreign, make_foreign, make_index, pack, tar_of
 
 BlobPath = Callable[[Digest], Path]
@@ -514,3 +516,17 @@ def test_an_image_of_something_else_is_refused(store: Store) -> None:
     with pytest.raises(StoreError, match="helm"), store.importing() as importer:
         chart.put_blobs(importer)
         importer.commit(manifest, [APP])
+
+
+@given(st.lists(st.binary(max_size=24), max_size=12))
+def test_not_a_byte_is_lost_and_no_piece_is_needlessly_small(chunks: list[bytes]) -> None:
+    piece_size = 8
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arrivals, "PIECE", piece_size)
+        pieces = list(arrivals._regroup(chunks))
+
+    assert b"".join(pieces) == b"".join(chunks)
+    assert all(len(piece) >= piece_size for piece in pieces[:-1])
+    assert all(pieces)
+    longest = max(map(len, chunks), default=0)
+    assert all(len(piece) < piece_size + longest for piece in pieces)
