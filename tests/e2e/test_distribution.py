@@ -242,9 +242,10 @@ def test_a_base_that_cannot_be_fetched_is_told_with_what_to_do(kubeimage: Progra
 
     ended = program.run("build", "-t", "x", context, status=1)
 
-    assert "error[E0801]: cannot connect to the registry 127.0.0.1:1: Connection refused" in ended.stderr
+    said = "the base image 127.0.0.1:1/a:v1 is not in the store, and cannot be fetched: cannot connect to the registry"
+    assert f"error[E0801]: {said} 127.0.0.1:1: Connection refused" in ended.stderr
     assert f"{context}/Kubefile:1:1" in ended.stderr
-    assert "with --pull never no registry is asked for it" in ended.stderr
+    assert "hint: check the address, and that the registry runs" in ended.stderr
 
 
 def test_a_base_that_is_nowhere_is_told_with_both_places(online: Program, registry: str) -> None:
