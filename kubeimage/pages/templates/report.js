@@ -4,12 +4,15 @@ for (const search of document.querySelectorAll(".search")) {
   const input = search.querySelector("input");
   const said = search.querySelector("output");
   const list = search.nextElementSibling;
-  const files = [...list.querySelectorAll("li[data-path]")];
-  const folders = [...list.querySelectorAll("li:has(> details)")];
   const SHOWN = 500;
+  let files = null;
+  let folders = null;
   search.hidden = false;
   let waiting = 0;
   const find = () => {
+    // Of many files that takes a while, and most readers never search.
+    files ??= [...list.querySelectorAll("li[data-path]")];
+    folders ??= [...list.querySelectorAll("li > details")].map((one) => one.parentElement);
     const text = input.value.trim().toLowerCase();
     const found = text ? files.filter((one) => one.dataset.path.toLowerCase().includes(text)) : files;
     const kept = new Set(found.slice(0, text ? SHOWN : found.length));
