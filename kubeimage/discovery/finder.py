@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 RULE_ADDED = "--add-image"
 LISTED_GUESS = "a guess, which is listed and not packed"
 """Why an image that something seems to name is not packed where people want guesses listed."""
+_IN_CHARTS = f"{CHARTS}/"
 _LARGEST_STRAY = 16 << 20
 _LARGEST_OTHER = 1 << 20
 
@@ -46,27 +47,29 @@ class Plan:
 
 
 def plan_search(files: Files, search: Search) -> Plan:
-    """Choose the files to look into, by their names alone."""
+    """Return the files to look into, chosen by their names alone; of unknown files those that are small.
+
+    Example: ``manifests/app.yaml`` is a manifest, ``charts/app/Chart.yaml`` belongs to the charts,
+             ``manifests/install.sh`` is one of the others.
+    """
     folders = tuple(f"{folder}/" if folder else "" for folder in (MANIFESTS, *search.folders))
-    inside = [path for path in files.paths() if path.startswith((*folders, f"{CHARTS}/")) or is_list(path)]
-    links = [path for path in inside if files.is_symlink(path)]
-    plain = [path for path in inside if path not in set(links)] if links else inside
-    in_charts = [path for path in plain if path.startswith(f"{CHARTS}/")]
-    manifests = [
-        path
-        for path in plain
-        if path.startswith(folders)
-        and path.lower().endswith(MANIFEST_SUFFIXES)
-        and not path.startswith((f"{CHARTS}/", OWN_FOLDER))
-    ]
+    inside = [path for path in files.paths() if path.startswith((*folders, _IN_CHARTS)) or is_list(path)]
+    symlinks = {path: None for path in inside if files.is_symlink(path)}
+    plain = [path for path in inside if path not in symlinks]
     lists = [path for path in plain if is_list(path)]
+    manifests = [path for path in plain if path.startswith(folders) and _is_manifest(path)]
+    charts = [path for path in plain if path.startswith(_IN_CHARTS)]
     known = {*manifests, *lists}
-    others = [
-        path
-        for path in plain
-        if path.startswith(f"{MANIFESTS}/") and path not in known and files.size(path) <= _LARGEST_OTHER
-    ]
-    return Plan(tuple(lists), tuple(manifests), tuple(in_charts), tuple(links), tuple(others))
+    unknown = [path for path in plain if path.startswith(f"{MANIFESTS}/") and path not in known]
+    others = [path for path in unknown if files.size(path) <= _LARGEST_OTHER]
+    return Plan(tuple(lists), tuple(manifests), tuple(charts), tuple(symlinks), tuple(others))
+
+
+def _is_manifest(path: str) -> bool:
+    """Whether a file in a folder of manifests is one, by its name."""
+    if path.startswith((_IN_CHARTS, OWN_FOLDER)):
+        return False
+    return path.lower().endswith(MANIFEST_SUFFIXES)
 
 
 def is_list(path: str) -> bool:
@@ -101,17 +104,7 @@ def find_strays(files: Files, search: Search) -> dict[str, tuple[Reference, ...]
 
     Raises: what reading raises.
     """
-    plan = plan_search(files, search)
-    known = {*plan.manifests, *plan.charts, *plan.symlinks}
-    outside = [
-        path
-        for path in files.paths()
-        if path.lower().endswith((".yaml", ".yml"))
-        and path not in known
-        and not path.startswith(OWN_FOLDER)
-        and not files.is_symlink(path)
-        and files.size(path) <= _LARGEST_STRAY
-    ]
+    outside = _unsearched_yaml(files, search)
     if not outside:
         return {}
     from kubeimage.discovery.manifests import find_in_manifest
@@ -124,6 +117,15 @@ def find_strays(files: Files, search: Search) -> dict[str, tuple[Reference, ...]
         if images:
             strays[path] = tuple(images)
     return strays
+
+
+def _unsearched_yaml(files: Files, search: Search) -> list[str]:
+    """Return the YAML files that a search passes by, but for those that are too large to be read."""
+    plan = plan_search(files, search)
+    known = {*plan.manifests, *plan.charts, *plan.symlinks}
+    yaml = [path for path in files.paths() if path.lower().endswith((".yaml", ".yml"))]
+    passed_by = [path for path in yaml if path not in known and not path.startswith(OWN_FOLDER)]
+    return [path for path in passed_by if not files.is_symlink(path) and files.size(path) <= _LARGEST_STRAY]
 
 
 def _find_in_files(plan: Plan, files: Files, notes: Notebook, kinds: Kinds) -> None:

@@ -101,6 +101,11 @@ def hints_of_scalar(text: str, at: Steps | None, says: About) -> Iterator[Hint]:
         if "/" in text and says is About.NOTHING and is_well_known(text) and not any(map(str.isspace, text)):
             yield Hint(text, at, LOOKS_RULE, reason=_NO_TAG, quiet=True)
         return
+    yield from _hints_of_tokens(text, at, says)
+
+
+def _hints_of_tokens(text: str, at: Steps | None, says: About) -> Iterator[Hint]:
+    """Judge each part of a text that reads as a name, once however often it stands there."""
     whole = read_token(text.strip())
     said = set[str]()
     for token in iter_tokens(text):
@@ -112,25 +117,50 @@ def hints_of_scalar(text: str, at: Steps | None, says: About) -> Iterator[Hint]:
 
 
 def hints_of_token(token: Token, at: Steps | None, says: About, *, alone: bool, tail: str = "") -> Iterator[Hint]:
-    """Judge a part of a text that reads as a name; ``alone`` says that it is all of what a key or line has."""
+    """Judge a part of a text that reads as a name; ``alone`` says that it is all of what a key or line has.
+
+    Example: ``quay.io/a/b:1`` is a hint wherever it stands, ``a/b:1`` one with a reason if it stands in a sentence.
+    """
+    verdict = _judge(token, says, alone=alone)
+    if verdict is None:
+        return
+    rule = LINE_RULE if tail else KEY_RULE if says else LOOKS_RULE
+    yield Hint(token.text, at, rule, reason=verdict.reason, quiet=verdict.quiet, tail=tail)
+
+
+class _Verdict(NamedTuple):
+    """What a hint says of a token. Shape: see ``Hint``."""
+
+    reason: str | None = None
+    quiet: bool = True
+
+
+def _judge(token: Token, says: About, *, alone: bool) -> _Verdict | None:
+    """Return what is to be said of a token, None where nothing is."""
     text, form = token.text, token.form
     reason = why_no_image(token)
-    rule = LINE_RULE if tail else KEY_RULE if says else LOOKS_RULE
     if reason is not None:
-        if form is not Form.MARKED or says or alone or _is_said(text):
-            yield Hint(text, at, rule, reason=reason, tail=tail)
-    elif form is Form.HOST:
-        yield Hint(text, at, rule, tail=tail)
-    elif says:
-        if is_versioned(text) or alone:
-            yield Hint(text, at, rule, quiet=True, tail=tail)
-    elif form is Form.PATH:
-        if is_versioned(text):
-            yield Hint(text, at, rule, reason=None if alone else _IN_TEXT, quiet=True, tail=tail)
-        elif alone and text.rpartition(":")[2].isdigit():
-            yield Hint(text, at, rule, reason=_PORT, quiet=True, tail=tail)
-    elif alone and (is_versioned(text) or has_small_number(text)):
-        yield Hint(text, at, rule, reason=_SHORT, quiet=True, tail=tail)
+        # The marks of a template alone don't make a text a name.
+        is_told = form is not Form.MARKED or says or alone or _is_said(text)
+        return _Verdict(reason, quiet=False) if is_told else None
+    if form is Form.HOST:
+        return _Verdict(quiet=False)
+    if says:
+        return _Verdict() if alone or is_versioned(text) else None
+    if form is Form.PATH:
+        return _judge_path(text, alone=alone)
+    if alone and (is_versioned(text) or has_small_number(text)):
+        return _Verdict(_SHORT)
+    return None
+
+
+def _judge_path(text: str, *, alone: bool) -> _Verdict | None:
+    """Return what is to be said of a name without a registry, which stands at a key that says nothing."""
+    if is_versioned(text):
+        return _Verdict(None if alone else _IN_TEXT)
+    if alone and text.rpartition(":")[2].isdigit():
+        return _Verdict(_PORT)
+    return None
 
 
 def _is_said(text: str) -> bool:

@@ -47,9 +47,10 @@ class Split(NamedTuple):
 
 
 def join_split(mapping: Mapping[str, Node], *, about_images: bool) -> Split | None:
-    """Give the name that the keys of ``mapping`` make, None where they make none.
+    """Return the name that the keys of ``mapping`` make, None where they make none.
 
     ``about_images`` says that the mapping stands below a key that means images: then ``name`` is a repository too.
+    Example: ``{registry: quay.io, repository: a/b, tag: "1"}`` makes ``quay.io/a/b:1``.
     """
     if _MAY_SPLIT.isdisjoint(mapping) and not (about_images and "name" in mapping):
         return None
@@ -60,15 +61,13 @@ def join_split(mapping: Mapping[str, Node], *, about_images: bool) -> Split | No
     if repository is None and name is None:
         return None
     tag, digest = _first(texts, _TAG), _first(texts, _DIGEST)
-    path, used = _join_path(registry, repository, name)
-    if repository is None and registry is None and tag is None and digest is None:
+    path, keys = _join_path(registry, repository, name)
+    version, version_keys = _join_version(path, tag, digest)
+    keys += version_keys
+    if repository is None and len(keys) < 2:
+        # A name alone may be the name of anything.
         return None
-    suffix = ""
-    if tag is not None and ":" not in path.rpartition("/")[2] and "@" not in path:
-        suffix, used = f":{tag[1]}", [*used, tag[0]]
-    if digest is not None and "@" not in path:
-        suffix, used = f"{suffix}@{_with_algorithm(digest[1])}", [*used, digest[0]]
-    return Split(path + suffix, tuple(used)) if len(used) > 1 or repository is not None else None
+    return Split(path + version, tuple(keys))
 
 
 def _plain(key: str) -> str:
@@ -92,6 +91,23 @@ def _join_path(
     if registry is not None and parts and not _has_host(parts[0][1]):
         parts = [registry, *parts]
     return "/".join(value.strip("/") for _, value in parts), [key for key, _ in parts]
+
+
+def _join_version(path: str, tag: tuple[str, str] | None, digest: tuple[str, str] | None) -> tuple[str, list[str]]:
+    """Return what stands behind ``path``, such as ``:1@sha256:…``, and the keys that it is made of.
+
+    What ``path`` says already is not said again.
+    """
+    if "@" in path:
+        return "", []
+    version, keys = "", list[str]()
+    if tag is not None and ":" not in path.rpartition("/")[2]:
+        version = f":{tag[1]}"
+        keys.append(tag[0])
+    if digest is not None:
+        version += f"@{_with_algorithm(digest[1])}"
+        keys.append(digest[0])
+    return version, keys
 
 
 def _is_whole_path(text: str) -> bool:

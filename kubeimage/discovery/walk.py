@@ -68,6 +68,21 @@ class _Around(NamedTuple):
         return About.IMAGES if self.says and self.key else About.NOTHING
 
 
+def _said_of(key: str, names: Node, around: _Around) -> About:
+    """Return what is said of the text at ``key``: by the key, by those above, by a ``name: …`` beside ``value: …``."""
+    says = about(key) or around.says_below
+    if key in _VALUE_KEYS and type(names) is str:
+        return max(says, about(names))
+    return says
+
+
+def _around_below(key: str, value: Node, around: _Around) -> _Around:
+    """Return what is known of a list or mapping at ``key`` before it is looked into."""
+    of_schema = "" if key in _SCHEMAS and isinstance(value, dict) else None
+    says = min(about(key), About.IMAGES)
+    return _Around(says, around.why or _why(key), of_schema, key=key)
+
+
 class Walk:
     """One way through a document, or through a text in one."""
 
@@ -119,6 +134,10 @@ class Walk:
         around: _Around,
         below: list[tuple[Node, Steps | None, _Around]],
     ) -> Iterator[Hint]:
+        """Judge the texts of a mapping, and put what else it holds onto ``below``.
+
+        Example: of ``{image: a:1, env: […]}`` the name is a hint, and the list waits in ``below``.
+        """
         if around.why is None:
             yield from self._meant(mapping, at, around)
         names = mapping.get("name") or mapping.get("key")
@@ -128,9 +147,8 @@ class Walk:
             if ":" in key or "@" in key:
                 yield from hints_of_scalar(key, Steps(at, key), About.NOTHING)
             if type(value) is str:
-                says = about(key) or around.says_below
-                if key in _VALUE_KEYS and type(names) is str:
-                    says = max(says, about(names))
+                says = _said_of(key, names, around)
+                # Most texts of most documents are no names: nothing is made for them.
                 if says or _is_worth_a_look(value):
                     here = at if key == MERGE else Steps(at, key)
                     yield from self._scalar(value, here, _Around(says, around.why or _why(key), key=key))
@@ -142,9 +160,7 @@ class Walk:
                 for name, text in value.items():
                     yield from self._decoded(text, Steps(here, name), around)
             else:
-                of_schema = "" if key in _SCHEMAS and isinstance(value, dict) else None
-                says = min(about(key), About.IMAGES)
-                below.append((value, here, _Around(says, around.why or _why(key), of_schema, key=key)))
+                below.append((value, here, _around_below(key, value, around)))
 
     def _of_schema(
         self,

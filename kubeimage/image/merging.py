@@ -33,14 +33,8 @@ def merge_images(images: Sequence[Image], names: Sequence[str], *, created: str 
 
     Raises: LayerLimitError that says how many layers come from which; PlatformMismatchError.
     """
-    platforms = {str(image.platform) for image in images}
-    if any(not images[0].platform.matches(image.platform) for image in images):
-        raise PlatformMismatchError(f"images for {' and '.join(sorted(platforms))} cannot be merged")
-    parts = [part for image in images for part in _parts(image)]
-    last = {layer.diff_id: number for number, (_, layer) in enumerate(parts) if layer is not None}
-    kept = [
-        (entry, layer) for number, (entry, layer) in enumerate(parts) if layer is None or last[layer.diff_id] == number
-    ]
+    _check_platforms(images)
+    kept = _without_repeats([part for image in images for part in _parts(image)])
     layers = tuple(layer for _, layer in kept if layer is not None)
     _check_limit(images, names, len(layers))
     commands = _commands(images)
@@ -60,6 +54,21 @@ def merge_images(images: Sequence[Image], names: Sequence[str], *, created: str 
         author=next((image.author for image in reversed(images) if image.author), ""),
         manifest_annotations=_manifest_annotations(images, commands, runtime.env, image_type),
     )
+
+
+def _check_platforms(images: Sequence[Image]) -> None:
+    if all(images[0].platform.matches(image.platform) for image in images):
+        return
+    platforms = sorted({str(image.platform) for image in images})
+    raise PlatformMismatchError(f"images for {' and '.join(platforms)} cannot be merged")
+
+
+def _without_repeats(parts: Sequence[tuple[History, Layer | None]]) -> list[tuple[History, Layer | None]]:
+    """Return ``parts`` with each layer once, where it comes last: there it covers what is below."""
+    last = {layer.diff_id: number for number, (_, layer) in enumerate(parts) if layer is not None}
+    return [
+        (entry, layer) for number, (entry, layer) in enumerate(parts) if layer is None or last[layer.diff_id] == number
+    ]
 
 
 def _manifest_annotations(
