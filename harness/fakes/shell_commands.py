@@ -243,20 +243,32 @@ def _new_mode(text: str, mode: int, *, directory: bool) -> int:
 
 
 def _apply_clause(who: str, how: str, what: str, mode: int, *, directory: bool) -> int:
-    everybody = who == "" or "a" in who
-    among = 0o777 if everybody else sum(_CLASSES[one] for one in set(who))
+    """Return ``mode`` after one clause of ``chmod``: ``u+x`` is ``who`` "u", ``how`` "+", ``what`` "x"."""
+    classes = "ugo" if who == "" or "a" in who else who
+    among = sum(_CLASSES[one] for one in set(classes))
+    # X is for what somebody may run or enter already.
+    letters = what if directory or mode & 0o111 else what.replace("X", "")
     bits = 0
-    for one in what:
-        if one in "st":
-            special = (0o4000 if everybody or "u" in who else 0) | (0o2000 if everybody or "g" in who else 0)
-            bits |= 0o1000 if one == "t" else special
-        elif one != "X" or directory or mode & 0o111:
-            bits |= _BITS[one.lower()] & among
+    for letter in letters:
+        bits |= _bits_of(letter, classes, among)
     if who == "":
         bits &= ~_UMASK
-    if how == "+":
-        return mode | bits
-    return mode & ~bits if how == "-" else mode & ~among | bits
+    match how:
+        case "+":
+            return mode | bits
+        case "-":
+            return mode & ~bits
+        case _:
+            return mode & ~among | bits
+
+
+def _bits_of(letter: str, classes: str, among: int) -> int:
+    """Return the bits that a letter of ``rwxXst`` stands for, where it is said of ``classes``."""
+    if letter == "t":
+        return 0o1000
+    if letter == "s":
+        return (0o4000 if "u" in classes else 0) | (0o2000 if "g" in classes else 0)
+    return _BITS[letter.lower()] & among
 
 
 def touch(shell: Shell, arguments: list[str]) -> int:

@@ -225,19 +225,28 @@ def _has_children(path: str, rootfs: Rootfs) -> bool:
 
 
 def _is_like(found: RootfsEntry, wanted: object, rootfs: Rootfs) -> bool:
-    if isinstance(wanted, RootfsEntry):
-        return found == wanted
-    if wanted is None or isinstance(wanted, Folder):
-        return found.is_dir and (wanted is None or found.mode == wanted.mode)
-    if isinstance(wanted, Link):
-        return found.is_symlink and found.target == wanted.target
-    if isinstance(wanted, HardLink):
-        return found.is_file and wanted.path in rootfs and found == rootfs[wanted.path]
-    if isinstance(wanted, str | bytes):
-        return found.is_file and _has_content(found, as_bytes(wanted))
-    if isinstance(wanted, File):
-        return found.is_file and found.mode == wanted.mode and _has_content(found, wanted.data)
-    return isinstance(wanted, Fifo) and found.entry.kind is Kind.FIFO and found.mode == wanted.mode
+    """Whether what stands at a path is what a test asks for; ``rootfs`` has what a hard link leads to.
+
+    Example: a file of mode 0o755 is like ``"text"`` if that is its content, but not like ``File("text")`` of 0o644.
+    """
+    match wanted:
+        case RootfsEntry():
+            return found == wanted
+        case None:
+            return found.is_dir
+        case Folder():
+            return found.is_dir and found.mode == wanted.mode
+        case Link():
+            return found.is_symlink and found.target == wanted.target
+        case HardLink():
+            return found.is_file and wanted.path in rootfs and found == rootfs[wanted.path]
+        case str() | bytes():
+            return found.is_file and _has_content(found, as_bytes(wanted))
+        case File():
+            return found.is_file and found.mode == wanted.mode and _has_content(found, wanted.data)
+        case Fifo():
+            return found.entry.kind is Kind.FIFO and found.mode == wanted.mode
+    return False
 
 
 def _has_content(found: RootfsEntry, data: bytes) -> bool:

@@ -138,10 +138,7 @@ class Work:
         walked = list(arguments.walk(request.kubefile, request.build_args))
         self.values = walked[-1][1]
         name = next(arguments.expand(one.name, values) for one, values in walked if isinstance(one, From))
-        if name != "scratch":
-            if request.base is None or name != BASE_NAME or request.base.platform != request.platform:
-                raise Failed("E0402", f"there is no image {name}")
-            self.base = request.base
+        self.base = None if name == "scratch" else self._base_called(name)
         layers = sum(isinstance(one, Copy | Run) for one, _ in walked)
         if layers + len(self.base.layers if self.base else ()) > MOST_LAYERS:
             raise Failed("E0401", "too many layers")
@@ -151,6 +148,16 @@ class Work:
                 self._names(one, values)
         self.tree = self.base.tree if self.base else {}
         self.key = (_frozen(self.base.layers if self.base else ()), request.platform)
+
+    def _base_called(self, name: str) -> Image:
+        """Return the base that FROM names.
+
+        Raises: Failed.
+        """
+        base = self.request.base
+        if base is None or name != BASE_NAME or base.platform != self.request.platform:
+            raise Failed("E0402", f"there is no image {name}")
+        return base
 
     def do(self, instruction: Instruction, values: arguments.Values) -> None:
         """Do one instruction.

@@ -69,14 +69,13 @@ class Rootfs:
         tree = self._read()
         if any(entry.path not in tree for entry in entries):
             return False
-        files = {entry.path: entry for entry in entries}
-        # The tree knows no hard links: each name is a file of its own.
-        wanted = [files[one.target]._replace(path=one.path) if one.kind is Kind.HARDLINK else one for one in entries]
-        pairs = [(entry, tree[entry.path]) for entry in wanted]
+        pairs = [(entry, tree[entry.path]) for entry in _without_hard_links(entries)]
         if not all(is_same(old, new, same_content=_any) for new, old in pairs):
             return False
-        digests = self._content_digests({old.path for _, old in pairs if old.kind is Kind.FILE and old.digest is None})
-        return all(new.digest == (old.digest or digests[old.path]) for new, old in pairs if new.kind is Kind.FILE)
+        # Contents last: reading them is what takes time.
+        files = [(new, old) for new, old in pairs if new.kind is Kind.FILE]
+        digests = self._content_digests({old.path for _, old in files if old.digest is None})
+        return all(new.digest == (old.digest or digests[old.path]) for new, old in files)
 
     def _read(self) -> Tree:
         for diff_id, entries in self._pending:
@@ -96,6 +95,12 @@ class Rootfs:
         from kubeimage.layer.contents import content_digests
 
         return content_digests(self._tree, paths, lambda layer: self._layers.open(self._stack[layer]))
+
+
+def _without_hard_links(entries: Sequence[Entry]) -> list[Entry]:
+    """Return ``entries`` as a tree has them, which knows no hard links: each name is a file of its own."""
+    named = {entry.path: entry for entry in entries}
+    return [named[one.target]._replace(path=one.path) if one.kind is Kind.HARDLINK else one for one in entries]
 
 
 def _any(_old: Entry, _new: Entry) -> bool:

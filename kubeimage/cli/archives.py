@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +18,9 @@ from kubeimage.errors import UsageError
 from kubeimage.image.media_types import is_layer
 from kubeimage.image.oci import Descriptor
 from kubeimage.report.sizes import format_size
+
+if TYPE_CHECKING:
+    from kubeimage.api.archives import Loaded
 
 
 def _tell_of_layers(blob: Descriptor) -> None:
@@ -90,28 +94,36 @@ def load(session: Session, *, source: str, tags: tuple[str, ...], form: str) -> 
     with open_backends(session.root, session.settings) as backends:
         loaded = load_images(source, backends, references=references, observe=_tell_of_layers)
     for one in loaded:
-        for warning in one.arrival.warnings:
-            click.echo(f"warning: {warning}", err=True)
-        for absent in one.arrival.absent:
-            what = f" for {absent.platform}" if absent.platform is not None else ""
-            click.echo(f"note: the file does not hold {absent.digest}{what}", err=True)
+        _warn_of(one)
     if form == "json":
-        rows = [
-            {
-                "references": [str(name) for name in one.references],
-                "manifest": str(one.arrival.top.digest),
-                "images": [
-                    {"platform": str(platform), "image_id": str(image_id)}
-                    for platform, _, image_id in one.arrival.images
-                ],
-            }
-            for one in loaded
-        ]
-        click.echo(format_json(rows))
+        click.echo(format_json([_loaded_to_json(one) for one in loaded]))
         return
     for one in loaded:
-        names = [session.naming.familiar(name) for name in one.references] or [
-            image_id.short for _, _, image_id in one.arrival.images
-        ]
-        platforms = ", ".join(str(platform) for platform, _, _ in one.arrival.images)
-        click.echo("\n".join(f"loaded {name} ({platforms})" for name in names))
+        for line in _loaded_lines(one, session):
+            click.echo(line)
+
+
+def _warn_of(loaded: Loaded) -> None:
+    for warning in loaded.arrival.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    for absent in loaded.arrival.absent:
+        what = f" for {absent.platform}" if absent.platform is not None else ""
+        click.echo(f"note: the file does not hold {absent.digest}{what}", err=True)
+
+
+def _loaded_to_json(loaded: Loaded) -> dict[str, Any]:
+    images = loaded.arrival.images
+    return {
+        "references": [str(name) for name in loaded.references],
+        "manifest": str(loaded.arrival.top.digest),
+        "images": [{"platform": str(platform), "image_id": str(image_id)} for platform, _, image_id in images],
+    }
+
+
+def _loaded_lines(loaded: Loaded, session: Session) -> list[str]:
+    """Return a line for each name of an image, or for each image where it has none."""
+    images = loaded.arrival.images
+    names = [session.naming.familiar(name) for name in loaded.references]
+    ids = [image_id.short for _, _, image_id in images]
+    platforms = ", ".join(str(platform) for platform, _, _ in images)
+    return [f"loaded {name} ({platforms})" for name in names or ids]

@@ -40,14 +40,7 @@ class JsonProgress:
         """Tell what has happened."""
         match event:
             case BuildStarted():
-                self._tell(
-                    "build_started",
-                    steps=event.total,
-                    dialect=event.dialect,
-                    base=event.base,
-                    base_layers=event.base_layers,
-                    base_digest=str(event.base_digest) if event.base_digest else None,
-                )
+                self._tell("build_started", **_started_to_json(event))
             case PlatformStarted():
                 self.note(f"for {event.platform}")
             case StepStarted():
@@ -63,32 +56,13 @@ class JsonProgress:
                 self._running = None
                 self._tell("step_finished", **_finished_to_json(event))
             case Warned():
-                step = event.step
-                fields = _step_to_json(step) if step is not None else {"step": None}
-                self._tell("warning", message=event.message, **fields)
+                self._tell("warning", **_warning_to_json(event))
             case BuildFinished():
-                self._tell(
-                    "build_finished",
-                    image_id=str(event.image.id),
-                    manifest=str(event.manifest),
-                    references=list(event.references),
-                    layers=len(event.image.layers),
-                    size=event.image.size,
-                    seconds=_rounded(event.seconds),
-                )
+                self._tell("build_finished", **_built_to_json(event))
             case PackingStarted():
                 self._tell("packing_started")
             case PackingFinished():
-                layer = event.layer
-                self._tell(
-                    "packing_finished",
-                    images=list(event.images),
-                    cached=event.cached,
-                    layer=str(layer.diff_id) if layer else None,
-                    size=layer.size if layer else None,
-                    seconds=_rounded(event.seconds),
-                    skipped=event.skipped,
-                )
+                self._tell("packing_finished", **_packed_to_json(event))
             case ImagesLeftOut():
                 self._tell("images_left_out", images=event.images, charts=event.charts)
             case _:
@@ -121,6 +95,43 @@ class JsonProgress:
 
 def _step_to_json(step: Step) -> dict[str, Any]:
     return {"step": step.number, "text": step.text, "file": step.location.file, "line": step.location.line}
+
+
+def _started_to_json(event: BuildStarted) -> dict[str, Any]:
+    return {
+        "steps": event.total,
+        "dialect": event.dialect,
+        "base": event.base,
+        "base_layers": event.base_layers,
+        "base_digest": str(event.base_digest) if event.base_digest else None,
+    }
+
+
+def _warning_to_json(event: Warned) -> dict[str, Any]:
+    step: dict[str, Any] = {"step": None} if event.step is None else _step_to_json(event.step)
+    return {"message": event.message, **step}
+
+
+def _built_to_json(event: BuildFinished) -> dict[str, Any]:
+    return {
+        "image_id": str(event.image.id),
+        "manifest": str(event.manifest),
+        "references": list(event.references),
+        "layers": len(event.image.layers),
+        "size": event.image.size,
+        "seconds": _rounded(event.seconds),
+    }
+
+
+def _packed_to_json(event: PackingFinished) -> dict[str, Any]:
+    return {
+        "images": list(event.images),
+        "cached": event.cached,
+        "layer": str(event.layer.diff_id) if event.layer else None,
+        "size": event.layer.size if event.layer else None,
+        "seconds": _rounded(event.seconds),
+        "skipped": event.skipped,
+    }
 
 
 def _finished_to_json(event: StepFinished) -> dict[str, Any]:

@@ -123,9 +123,15 @@ class StoreImporter:
         if any(name.digest is not None for name in names):
             return data
         document = _parse(data)
-        if not isinstance(document, Index):
-            restored = self._restore_manifest(document)
-            return restored.to_bytes() if restored is not None else data
+        if isinstance(document, Index):
+            restored = self._restore_index(document)
+        else:
+            manifest = self._restore_manifest(document)
+            restored = manifest.to_bytes() if manifest is not None else None
+        return data if restored is None else restored
+
+    def _restore_index(self, document: Index) -> bytes | None:
+        """Return what an index was before it left, None if that was no other; of one image it is the manifest."""
         come = [one for one in document.manifests if one.digest in self._arrived]
         found = [
             self._restore_manifest(manifests.read_manifest(self._blobs, self._arrived[one.digest]))
@@ -134,7 +140,7 @@ class StoreImporter:
         ]
         images = [one.to_bytes() for one in found if one is not None]
         if not images or len(images) != len(come):
-            return data
+            return None
         if len(images) == 1:
             return images[0]
         listed = [self.put_manifest(one) for one in images]

@@ -169,19 +169,22 @@ class StoreDeparture:
         wired = [self._wire(one) for one in self._sources]
         unchanged = all(new.data == old.data for new, old in zip(wired, self._sources, strict=True))
         if unchanged and self._format == format_of(self._top.media_type):
-            data = self._blobs.read(self._top.digest, self._top.size)
-            inner = tuple(WireManifest(one, self._blobs.read(one.digest, one.size), ()) for one in self._inner)
-            return WireImage(self._top, data, tuple(wired), self._absent, inner)
-        wired = [new for new, old in zip(wired, self._sources, strict=True) if old.image is not None]
+            return self._as_it_came(wired)
+        # What is not an image, such as an attestation, is about bytes that are sent no more.
+        images = [(new, old) for new, old in zip(wired, self._sources, strict=True) if old.image is not None]
+        sent = tuple(new for new, _ in images)
         if self._top.media_type in MANIFESTS and self._format == "oci":
-            return WireImage(wired[0].descriptor, wired[0].data, tuple(wired))
-        listed = tuple(
-            replace(new.descriptor, platform=self._platform(old))
-            for new, old in zip(wired, [one for one in self._sources if one.image], strict=True)
-        )
+            return WireImage(sent[0].descriptor, sent[0].data, sent)
+        listed = tuple(replace(new.descriptor, platform=self._platform(old)) for new, old in images)
         index = Index(listed, INDEX if self._format == "oci" else DOCKER_LIST)
         data = index.to_bytes()
-        return WireImage(Descriptor.of(index.media_type, data), data, tuple(wired))
+        return WireImage(Descriptor.of(index.media_type, data), data, sent)
+
+    def _as_it_came(self, wired: list[WireManifest]) -> WireImage:
+        """Return the wire form of an image of which nothing had to be changed: the bytes that the store has."""
+        data = self._blobs.read(self._top.digest, self._top.size)
+        inner = tuple(WireManifest(one, self._blobs.read(one.digest, one.size), ()) for one in self._inner)
+        return WireImage(self._top, data, tuple(wired), self._absent, inner)
 
     def open_blob(self, descriptor: Descriptor) -> BinaryIO:
         """Open a blob of the wire form, once it is known to be whole.
