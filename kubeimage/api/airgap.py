@@ -19,12 +19,12 @@ from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import Kubefile
 from kubeimage.layer.entry import directory
+from kubeimage.layer.stack import StackedLayer
 from kubeimage.packing.closure import Flaw, find_flaws, find_stand_ins
 from kubeimage.packing.files import ContextFiles, LayerFiles
 from kubeimage.packing.record import RECORD, Record
 from kubeimage.packing.search import choose_renderer
 from kubeimage.protocols.layers import LayerStore
-from kubeimage.protocols.packing import MadeLayer
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _copied(step: Step, collector: ContextCollector) -> Iterable[Entry]:
 
 
 def _files_of(image: Image, layers: LayerStore) -> LayerFiles:
-    return LayerFiles(layers, [MadeLayer(layer.diff_id) for layer in image.layers])
+    return LayerFiles(layers, [StackedLayer(layer.diff_id) for layer in image.layers])
 
 
 __all__ = ["Verification", "images_of_context", "images_of_image", "verify_image"]

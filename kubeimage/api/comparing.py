@@ -7,12 +7,9 @@ from typing import Literal
 
 from kubeimage.api.backends import Backends
 from kubeimage.api.finding import ImageName, find_image
-from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
-from kubeimage.layer.contents import content_digests
 from kubeimage.layer.entry import Entry, Kind
-from kubeimage.layer.tree import Tree
-from kubeimage.protocols.layers import LayerStore
+from kubeimage.layer.stack import LayerStack, StackedLayer
 from kubeimage.values import dataclass
 
 Change = Literal["added", "removed", "changed"]
@@ -44,7 +41,10 @@ def compare_images(
             LayerError.
     """
     backends.require("read")
-    before, after = (_View(find_image(name, backends, platform=platform)[0], backends.layers) for name in (old, new))
+    images = [find_image(name, backends, platform=platform)[0] for name in (old, new)]
+    before, after = (
+        LayerStack(backends.layers, [StackedLayer(layer.diff_id) for layer in image.layers]) for image in images
+    )
     both = [path for path in before.tree if path in after.tree]
     doubtful = {path for path in both if _is_doubtful(path, before, after)}
     contents = before.digests(doubtful), after.digests(doubtful)
@@ -58,7 +58,7 @@ def compare_images(
     return sorted(found, key=lambda one: one.path.split("/"))
 
 
-def _is_doubtful(path: str, before: _View, after: _View) -> bool:
+def _is_doubtful(path: str, before: LayerStack, after: LayerStack) -> bool:
     old, new = before.tree[path], after.tree[path]
     alike = old.kind is new.kind is Kind.FILE and old.size == new.size
     return alike and before.layer_of(path) != after.layer_of(path)
@@ -76,23 +76,6 @@ def _changes(old: Entry, new: Entry, *, content: bool) -> Iterator[str]:
         yield "xattrs"
     if content or old.size != new.size:
         yield "content"
-
-
-class _View:
-    """The merged tree of an image, and where its contents are."""
-
-    def __init__(self, image: Image, layers: LayerStore) -> None:
-        self._layers = layers
-        self._stack = [layer.diff_id for layer in image.layers]
-        self.tree = Tree()
-        for number, diff_id in enumerate(self._stack):
-            self.tree.apply(layers.entries(diff_id), layer=number)
-
-    def layer_of(self, path: str) -> str:
-        return self._stack[self.tree.layer_of(path)].hex
-
-    def digests(self, paths: set[str]) -> dict[str, bytes]:
-        return content_digests(self.tree, paths, lambda layer: self._layers.open(self._stack[layer]))
 
 
 __all__ = ["Change", "Difference", "compare_images"]

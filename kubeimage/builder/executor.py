@@ -27,7 +27,6 @@ from kubeimage.builder.events import (
     Warned,
 )
 from kubeimage.builder.plan import BuildPlan, Step
-from kubeimage.builder.rootfs import Rootfs
 from kubeimage.errors import Diagnostic, KubefileError, KubeimageError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
@@ -36,12 +35,13 @@ from kubeimage.image.extension import Application, PackedImage
 from kubeimage.image.platform import Platform
 from kubeimage.kubefile import Mistake
 from kubeimage.layer.entry import Entry
+from kubeimage.layer.stack import LayerStack, StackedLayer
 from kubeimage.protocols.cache import BuildCache, CachedStep
 from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.protocols.context import Collected, CopyRequest, RootOpener, SourceCollector
 from kubeimage.protocols.images import ImageStore
 from kubeimage.protocols.layers import LayerStore, StoredLayer
-from kubeimage.protocols.packing import ImagePacker, MadeLayer, PackRequest
+from kubeimage.protocols.packing import ImagePacker, PackRequest
 from kubeimage.protocols.running import Command, CommandRunner, Mounter
 from kubeimage.protocols.watching import ignore
 from kubeimage.values import dataclass
@@ -141,14 +141,11 @@ class _Build:
         self.parts = parts
         self.observe = observe
         self.results: list[StepFinished] = []
-        self.made: list[MadeLayer] = []
         self.warnings: list[str] = []
         self.applications: list[Application] = []
         self.key = plan.first_key.digest
         self.hitting = plan.options.use_cache
-        self.rootfs = Rootfs(parts.layers)
-        for layer in plan.base_layers:
-            self.rootfs.push(layer.diff_id)
+        self.rootfs = LayerStack(parts.layers, [StackedLayer(layer.diff_id) for layer in plan.base_layers])
 
     def do(self, step: Step) -> None:
         started = monotonic()
@@ -204,7 +201,7 @@ class _Build:
         if packing:
             self.observe(PackingStarted())
         base = tuple(layer.diff_id for layer in self.plan.base_layers)
-        made, use_cache = tuple(self.made), options.use_cache
+        made, use_cache = tuple(self.rootfs.layers[len(base) :]), options.use_cache
         packed = packer.pack(
             PackRequest(
                 base, made, options.target, options.epoch or 0, use_cache=use_cache, keep_base=options.keep_base
@@ -224,7 +221,7 @@ class _Build:
 
     def _copy(self, step: Step, request: CopyRequest) -> StepFinished:
         collector, cache = self.parts.collector, self.parts.cache
-        collected = collector.collect(self.rootfs.placed(request))
+        collected = collector.collect(steps.placed(request, self.rootfs))
         for message in collected.warnings:
             self._warn(message, step)
         if step.application is not None:
@@ -258,7 +255,7 @@ class _Build:
         why = self._why_missed(key)
         assert self.parts.roots is not None
         with self.parts.roots.open(layers) as collector:
-            collected = collector.collect(self.rootfs.placed(request))
+            collected = collector.collect(steps.placed(request, self.rootfs))
             copied = steps.copy(collected, self.rootfs, self.parts.layers, mtime=step.mtime)
         return self._missed(step, key, copied.made, why)
 
@@ -325,8 +322,7 @@ class _Build:
     def _push(self, step: Step, layer: StoredLayer | None, entries: Sequence[Entry] | None = None) -> Layer | None:
         if layer is None:
             return None
-        self.rootfs.push(layer.diff_id, entries)
-        self.made.append(MadeLayer(layer.diff_id, entries))
+        self.rootfs.push(StackedLayer(layer.diff_id, entries))
         return Layer(layer.diff_id, layer.size, step.instruction.keyword, step.instruction.value)
 
     def _why_missed(self, key: CacheKey | None) -> str:

@@ -6,10 +6,10 @@ from typing import Literal, NamedTuple
 
 from kubeimage.builder.executor import explain_miss
 from kubeimage.builder.plan import BuildPlan, Step
-from kubeimage.builder.rootfs import Rootfs
-from kubeimage.builder.steps import copy_key
+from kubeimage.builder.steps import copy_key, placed
 from kubeimage.errors import KubeimageError
 from kubeimage.image.digest import Digest
+from kubeimage.layer.stack import LayerStack, StackedLayer
 from kubeimage.protocols.cache import BuildCache
 from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.protocols.context import SourceCollector
@@ -43,9 +43,7 @@ def forecast(
     """
     found: list[Forecast] = []
     parent: Digest | None = plan.first_key.digest if plan.options.use_cache else None
-    rootfs = Rootfs(layers)
-    for layer in plan.base_layers:
-        rootfs.push(layer.diff_id)
+    rootfs = LayerStack(layers, [StackedLayer(layer.diff_id) for layer in plan.base_layers])
     for step in plan.steps:
         if not step.makes_layer:
             found.append(Forecast(step, "note"))
@@ -57,7 +55,7 @@ def forecast(
         elif (hit := cache.lookup(key)) is not None:
             found.append(Forecast(step, "hit", hit.layer, paths=paths))
             if hit.layer is not None:
-                rootfs.push(hit.layer.diff_id)
+                rootfs.push(StackedLayer(hit.layer.diff_id))
             parent = key.digest
         else:
             why = explain_miss(cache, plan.first_key, parent, key)
@@ -66,11 +64,13 @@ def forecast(
     return tuple(found)
 
 
-def _inputs(step: Step, parent: Digest, collector: SourceCollector, rootfs: Rootfs) -> tuple[CacheKey, tuple[str, ...]]:
+def _inputs(
+    step: Step, parent: Digest, collector: SourceCollector, rootfs: LayerStack
+) -> tuple[CacheKey, tuple[str, ...]]:
     if step.copy is None or step.origin is not None:
         return CacheKey(parent, step.cache_fields()), ()
     try:
-        entries = collector.with_digests(collector.collect(rootfs.placed(step.copy)).entries)
+        entries = collector.with_digests(collector.collect(placed(step.copy, rootfs)).entries)
     except KubeimageError as error:
         error.location = error.location or step.location
         raise

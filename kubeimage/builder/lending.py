@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from kubeimage.builder.rootfs import Rootfs
 from kubeimage.errors import CommandError, DestinationError
 from kubeimage.layer.entry import Entry, Kind
+from kubeimage.layer.stack import LayerStack
 from kubeimage.protocols.running import Command
 
 _FOLDERS = ("proc", "dev")
@@ -21,7 +21,7 @@ _FILES = ("etc/resolv.conf", "etc/hosts")
 _SHELL = ("bin", "sh")
 
 
-def lend(command: Command, rootfs: Rootfs) -> tuple[Command, frozenset[str]]:
+def lend(command: Command, rootfs: LayerStack) -> tuple[Command, frozenset[str]]:
     """Return the command with the files that it can be lent, and the paths that are made for all of it.
 
     Raises: CommandError for an image that no command can run in.
@@ -29,15 +29,15 @@ def lend(command: Command, rootfs: Rootfs) -> tuple[Command, frozenset[str]]:
     assert command.image is not None
     _check_shell(rootfs)
     for path in _FOLDERS:
-        found = rootfs.get(path)
+        found = rootfs.tree.get(path)
         if found is not None and found.kind is not Kind.DIRECTORY:
             raise CommandError(f"the image has a {found.kind.value} at /{path}, where a RUN needs a folder", status=126)
-    etc = rootfs.get("etc")
-    files = [path for path in _FILES if _can_be_lent(rootfs.get(path))] if _is_folder_or_nothing(etc) else []
-    made = frozenset(path for path in (*_FOLDERS, "etc", *files) if rootfs.get(path) is None)
+    etc = rootfs.tree.get("etc")
+    files = [path for path in _FILES if _can_be_lent(rootfs.tree.get(path))] if _is_folder_or_nothing(etc) else []
+    made = frozenset(path for path in (*_FOLDERS, "etc", *files) if rootfs.tree.get(path) is None)
     lent = tuple(f"/{path}" for path in files)
     # A user without a list of users, or who is not root, has no home that anybody knows of.
-    home = "/root" if command.image.user[0] == 0 and rootfs.get("etc/passwd") is not None else "/"
+    home = "/root" if command.image.user[0] == 0 and rootfs.tree.get("etc/passwd") is not None else "/"
     environment = {"HOME": home, **command.environment}
     return replace(command, environment=environment, image=replace(command.image, lent=lent)), made
 
@@ -57,10 +57,10 @@ def _can_be_lent(found: Entry | None) -> bool:
     return found is None or found.kind in (Kind.FILE, Kind.HARDLINK)
 
 
-def _check_shell(rootfs: Rootfs) -> None:
+def _check_shell(rootfs: LayerStack) -> None:
     folder, name = _SHELL
     with suppress(DestinationError):
-        if rootfs.get(f"{rootfs.resolve_directory(folder)}/{name}") is not None:
+        if rootfs.tree.get(f"{rootfs.tree.resolve_directory(folder)}/{name}") is not None:
             return
     raise CommandError(
         "the image has no /bin/sh, which every RUN inside it needs",

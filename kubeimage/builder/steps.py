@@ -6,25 +6,27 @@ Source: the project's design, "Execution".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Protocol
 
 from kubeimage.builder.lending import lend, without_lent
 from kubeimage.builder.plan import Step
-from kubeimage.builder.rootfs import Rootfs
-from kubeimage.errors import CommandError, CommandTimeoutError
+from kubeimage.errors import CommandError, CommandTimeoutError, DestinationError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, Kind, directory, directory_as, with_digest
 from kubeimage.layer.names import ancestors
+from kubeimage.layer.stack import LayerStack
 from kubeimage.protocols.cachekey import CacheKey, Fields
-from kubeimage.protocols.context import Collected
+from kubeimage.protocols.context import Collected, CopyRequest
 from kubeimage.protocols.layers import LayerStore, StoredLayer
 from kubeimage.protocols.running import Command, CommandResult, CommandRunner, Mounter
 from kubeimage.values import dataclass
 
 _WORTH_TELLING = 4 << 20
+"""Bytes from which on a COPY tells how far it is."""
 # What a shell answers for a program that it does not find.
 _NOT_FOUND = 127
-"""Bytes from which on a COPY tells how far it is."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,24 @@ def _describe(entry: Entry) -> str:
     return f"{kind.value} {entry.mode:o}{times}{target}"
 
 
+def placed(request: CopyRequest, rootfs: LayerStack) -> CopyRequest:
+    """Return a request that says whether its destination is a directory by now: Docker's rules ask for it."""
+    asks = request.by_docker and not request.into
+    return replace(request, into=True) if asks and _is_directory(request.destination, rootfs) else request
+
+
+def _is_directory(path: str, rootfs: LayerStack) -> bool:
+    """Return whether a directory stands at ``path``, or a symlink leads from there to one."""
+    tree = rootfs.tree
+    with suppress(DestinationError):
+        found = tree.get(tree.resolve_directory(path))
+        return found is not None and found.kind is Kind.DIRECTORY
+    return False
+
+
 def copy(
     collected: Collected,
-    rootfs: Rootfs,
+    rootfs: LayerStack,
     layers: LayerStore,
     *,
     mtime: int = 0,
@@ -101,38 +118,38 @@ def copy(
     return Copied(Made(None) if rootfs.holds(entries) else Made(stored, entries), sources)
 
 
-def make_directory(path: str, rootfs: Rootfs, layers: LayerStore, *, mtime: int = 0) -> Made:
+def make_directory(path: str, rootfs: LayerStack, layers: LayerStore, *, mtime: int = 0) -> Made:
     """Make a directory, and those above it, as a layer; make nothing where it is there already.
 
     Raises: DestinationError where the way runs through a file.
     """
-    real = rootfs.resolve_directory(path)
-    missing = [one for one in (*ancestors(real), real) if one and rootfs.get(one) is None]
+    real = rootfs.tree.resolve_directory(path)
+    missing = [one for one in (*ancestors(real), real) if one and rootfs.tree.get(one) is None]
     if not missing:
         return Made(None)
     entries = [directory(one)._replace(mtime=mtime) for one in missing]
     return Made(layers.put(entries), entries)
 
 
-def _land(collected: Collected, rootfs: Rootfs, mtime: int) -> tuple[list[Entry], Sequence[Entry]]:
+def _land(collected: Collected, rootfs: LayerStack, mtime: int) -> tuple[list[Entry], Sequence[Entry]]:
     """Give the directories that the destination implies, and the entries where they land: behind the symlinks below."""
     if not collected.directories:
         return [], _into_existing(collected.entries, collected, rootfs, "")
     written = collected.directories[-1]
-    real = rootfs.resolve_directory(written)
+    real = rootfs.tree.resolve_directory(written)
     landed = collected.entries if real == written else [_move(entry, written, real) for entry in collected.entries]
     own = {entry.path for entry in landed}
     implied = [path for path in (*ancestors(real), real) if path and path not in own]
-    parents = [directory_as(path, rootfs.get(path))._replace(mtime=mtime) for path in implied]
+    parents = [directory_as(path, rootfs.tree.get(path))._replace(mtime=mtime) for path in implied]
     return parents, _into_existing(landed, collected, rootfs, real)
 
 
-def _into_existing(landed: Sequence[Entry], collected: Collected, rootfs: Rootfs, real: str) -> Sequence[Entry]:
+def _into_existing(landed: Sequence[Entry], collected: Collected, rootfs: LayerStack, real: str) -> Sequence[Entry]:
     """Let the directory that entries go into stay as it is below, where it is there already."""
     if collected.into is None:
         return landed
     path = _rebase(collected.into, collected.directories[-1] if collected.directories else "", real)
-    below = rootfs.get(path)
+    below = rootfs.tree.get(path)
     if below is None or below.kind is not Kind.DIRECTORY:
         return landed
     return [directory_as(path, below)._replace(mtime=one.mtime) if one.path == path else one for one in landed]
@@ -151,7 +168,7 @@ def _rebase(path: str, written: str, real: str) -> str:
 def run(
     step: Step,
     command: Command,
-    rootfs: Rootfs,
+    rootfs: LayerStack,
     parts: RunParts,
     output: Callable[[bytes], None],
     *,
@@ -173,9 +190,9 @@ def run(
         return Made(parts.layers.put(changes), changes) if changes else Made(None)
 
 
-def with_owner(entry: Entry, rootfs: Rootfs) -> Entry:
+def with_owner(entry: Entry, rootfs: LayerStack) -> Entry:
     """A mount shows all as root's; a directory that the RUN may not have touched goes on to be whose it was."""
-    below = rootfs.get(entry.path) if entry.kind is Kind.DIRECTORY else None
+    below = rootfs.tree.get(entry.path) if entry.kind is Kind.DIRECTORY else None
     return entry if below is None or below.kind is not Kind.DIRECTORY else entry._replace(owner=below.owner)
 
 

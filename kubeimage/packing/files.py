@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
 
 from kubeimage.errors import DiscoveryError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.content import read_small
 from kubeimage.layer.entry import Entry, Kind
-from kubeimage.layer.reader import Content, iter_contents
+from kubeimage.layer.stack import LayerReader, LayerStack, StackedLayer
 from kubeimage.layer.tree import Tree
-from kubeimage.protocols.layers import LayerStore
-from kubeimage.protocols.packing import MadeLayer
-
-T = TypeVar("T")
 
 LARGEST_FILE = 256 << 20
 """Bytes of a file that is read as a whole."""
@@ -45,53 +38,35 @@ class _TreeFiles(ABC):
 
 
 class LayerFiles(_TreeFiles):
-    """The files of a stack of layers, lowest first; each layer is read once for all that is asked of it."""
+    """The files of a stack of layers, lowest first."""
 
-    def __init__(self, layers: LayerStore, stack: Sequence[MadeLayer]) -> None:
-        self._layers = layers
-        self._stack = stack
+    def __init__(self, store: LayerReader, layers: Iterable[StackedLayer]) -> None:
+        self._stack = LayerStack(store, layers)
 
-    @cached_property
+    @property
     def tree(self) -> Tree:
         """What stands at which path.
 
         Raises: BlobNotFoundError, LayerFormatError.
         """
-        tree = Tree()
-        for number, layer in enumerate(self._stack):
-            entries = self._layers.entries(layer.diff_id) if layer.entries is None else layer.entries
-            tree.apply(entries, layer=number)
-        return tree
+        return self._stack.tree
 
     def read(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """Give the contents of these files.
+        """Yield the contents of these files; each layer is read once.
 
         Raises: DiscoveryError for one that is too large; BlobNotFoundError, LayerFormatError.
         """
         for path in paths:
             check_size(self.tree[path])
-        yield from self._each(paths, _read_all)
+        for path, content in self._stack.contents(paths):
+            yield path, content.read()
 
     def digests(self, paths: Sequence[str]) -> dict[str, Digest]:
-        """Give the digests of these files' contents, however large they are.
+        """Return the digests of these files' contents, however large they are.
 
         Raises: BlobNotFoundError, LayerFormatError.
         """
-        return dict(self._each(paths, _hash))
-
-    def _each(self, paths: Iterable[str], take: Callable[[Content], T]) -> Iterator[tuple[str, T]]:
-        wanted: dict[int, set[str]] = {}
-        for path in paths:
-            if self.tree[path].kind is Kind.FILE:
-                wanted.setdefault(self.tree.layer_of(path), set()).add(path)
-        for number, names in sorted(wanted.items()):
-            yield from self._each_of(self._stack[number].diff_id, names, take)
-
-    def _each_of(self, diff_id: Digest, names: set[str], take: Callable[[Content], T]) -> Iterator[tuple[str, T]]:
-        with self._layers.open(diff_id) as tar:
-            for entry, content in iter_contents(tar):
-                if content is not None and entry.path in names:
-                    yield entry.path, take(content)
+        return {path: Digest(found.hex()) for path, found in self._stack.digests(paths).items()}
 
 
 class ContextFiles(_TreeFiles):
@@ -127,11 +102,3 @@ def check_size(entry: Entry) -> None:
             f"{entry.path!r} has {entry.size} bytes; what names images has up to {LARGEST_FILE >> 20} MiB",
             hint="move it out of manifests/ and charts/",
         )
-
-
-def _read_all(content: Content) -> bytes:
-    return content.read()
-
-
-def _hash(content: Content) -> Digest:
-    return Digest(hashlib.file_digest(content, "sha256").hexdigest())

@@ -17,13 +17,14 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry, Kind, file
+from kubeimage.layer.stack import StackedLayer
 from kubeimage.packing.memory import Memory
 from kubeimage.packing.resolve import Names, check_collisions, resolve_known
 from kubeimage.packing.search import find_and_remember, find_strays_and_remember
 from kubeimage.protocols.cache import BuildCache, CachedStep
 from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.protocols.layers import LayerStore, StoredLayer
-from kubeimage.protocols.packing import MadeLayer, Packed, PackRequest
+from kubeimage.protocols.packing import Packed, PackRequest
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class _Packing:
         self._search = search
         self._context = context
         self._request = request
-        base = tuple(MadeLayer(one) for one in request.base)
+        base = tuple(StackedLayer(one) for one in request.base)
         self._whole = LayerFiles(parts.layers, (*base, *request.made))
         self._below = self._whole if request.keep_base else LayerFiles(parts.layers, request.made)
 
@@ -192,11 +193,11 @@ class _Packing:
         shelf = self._parts.shelf()
         entries = make_entries(contents, extra, self._below.tree, shelf.path, self._request.mtime)
         layer = self._parts.layers.put(entries)
-        self._prove(resolved, MadeLayer(layer.diff_id, entries))
+        self._prove(resolved, StackedLayer(layer.diff_id, entries))
         self._parts.cache.record(key, CachedStep(layer))
         return layer, False
 
-    def _prove(self, resolved: Mapping[Reference, Digest], made: MadeLayer) -> None:
+    def _prove(self, resolved: Mapping[Reference, Digest], made: StackedLayer) -> None:
         """Find out, from the layers as they were written, whether every image is whole.
 
         Raises: PackingError with all that is wrong.
@@ -204,7 +205,7 @@ class _Packing:
         from kubeimage.packing.closure import find_flaws
         from kubeimage.packing.files import LayerFiles
 
-        stack = [MadeLayer(one) for one in self._request.base] if self._request.keep_base else []
+        stack = [StackedLayer(one) for one in self._request.base] if self._request.keep_base else []
         files = LayerFiles(self._parts.layers, (*stack, *self._request.made, made))
         flaws = find_flaws(files, resolved, self._request.platform)
         if flaws:

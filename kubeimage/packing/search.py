@@ -10,10 +10,10 @@ from kubeimage.discovery.findings import Findings, Found, KubeVersion, Place, Sk
 from kubeimage.discovery.references import parse_image
 from kubeimage.discovery.search import ARCHIVE_LIST, CHARTS, IMAGE_LISTS, LISTS_FOLDER, MANIFESTS, Search
 from kubeimage.errors import ChartError, KubeimageError
+from kubeimage.layer.stack import StackedLayer
 from kubeimage.packing.memory import Memory
 from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.protocols.layers import LayerStore
-from kubeimage.protocols.packing import MadeLayer
 
 if TYPE_CHECKING:
     from kubeimage.discovery.charts import Renderer
@@ -58,7 +58,7 @@ def _nothing() -> Renderer:
 
 
 def find_and_remember(
-    layers: LayerStore, made: Sequence[MadeLayer], search: Search, memory: Memory, kube_version: str | None
+    layers: LayerStore, made: Sequence[StackedLayer], search: Search, memory: Memory, kube_version: str | None
 ) -> Findings:
     """Find the images that the layers name, those of charts as well; layers that were searched so before are not again.
 
@@ -78,7 +78,7 @@ def find_and_remember(
 
 def find_in_layers(
     layers: LayerStore,
-    made: Sequence[MadeLayer],
+    made: Sequence[StackedLayer],
     search: Search,
     renderer: Callable[[], Renderer] | None = None,
     kube_version: str | None = None,
@@ -96,7 +96,7 @@ def find_in_layers(
 
 
 def find_strays_and_remember(
-    layers: LayerStore, made: Sequence[MadeLayer], search: Search, memory: Memory
+    layers: LayerStore, made: Sequence[StackedLayer], search: Search, memory: Memory
 ) -> dict[str, list[str]]:
     """Find the images that YAML names which is not looked into, by the file's path; layers are searched once.
 
@@ -115,15 +115,11 @@ def find_strays_and_remember(
     return strays
 
 
-def _may_name_images(layers: LayerStore, made: Sequence[MadeLayer], search: Search) -> bool:
+def _may_name_images(layers: LayerStore, made: Sequence[StackedLayer], search: Search) -> bool:
     """Whether any file stands where images are looked for: most images have none there, and are to pay nothing."""
     searched = tuple(f"{folder}/" if folder else "" for folder in (MANIFESTS, CHARTS, *search.folders))
     searched = (*searched, *IMAGE_LISTS, LISTS_FOLDER, ARCHIVE_LIST)
-    return any(
-        entry.path.startswith(searched)
-        for layer in made
-        for entry in (layers.entries(layer.diff_id) if layer.entries is None else layer.entries)
-    )
+    return any(entry.path.startswith(searched) for layer in made for entry in layer.entries_in(layers))
 
 
 def _to_json(findings: Findings) -> dict[str, object]:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
-from kubeimage.layer.entry import Entry
+from kubeimage.layer.stack import StackedLayer
 from kubeimage.protocols.layers import StoredLayer
 from kubeimage.values import dataclass
-
-
-@dataclass(frozen=True)
-class MadeLayer:
-    """A layer that a build has made. Shape: ``entries`` are what is in it, None where they must be read."""
-
-    diff_id: Digest
-    entries: Sequence[Entry] | None = None
 
 
 @dataclass(frozen=True)
@@ -29,7 +20,7 @@ class PackRequest:
     """
 
     base: tuple[Digest, ...]
-    made: tuple[MadeLayer, ...]
+    made: tuple[StackedLayer, ...]
     platform: Platform
     mtime: int = 0
     use_cache: bool = True

@@ -11,10 +11,10 @@ from harness.fakes.context import Directory, Files, MemoryContext
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.stores import MemoryLayerStore
 from kubeimage.builder import steps
-from kubeimage.builder.rootfs import Rootfs
 from kubeimage.layer.entry import Entry, Kind, canonical_order, file
 from kubeimage.layer.names import ancestors
 from kubeimage.layer.reader import iter_entries
+from kubeimage.layer.stack import LayerStack, StackedLayer
 from kubeimage.layer.writer import write_layer
 from kubeimage.protocols.context import CopyRequest
 
@@ -33,11 +33,9 @@ def directories(draw: st.DrawFn) -> list[Entry]:
     ]
 
 
-def stand_on(entries: Sequence[Entry]) -> tuple[MemoryLayerStore, Rootfs]:
+def stand_on(entries: Sequence[Entry]) -> tuple[MemoryLayerStore, LayerStack]:
     layers = MemoryLayerStore()
-    rootfs = Rootfs(layers)
-    rootfs.push(layers.put(canonical_order(entries)).diff_id)
-    return layers, rootfs
+    return layers, LayerStack(layers, [StackedLayer(layers.put(canonical_order(entries)).diff_id)])
 
 
 def copy(files: Files, request: CopyRequest, base: Sequence[Entry]) -> dict[str, Entry]:

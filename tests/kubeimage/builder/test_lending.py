@@ -4,20 +4,18 @@ import pytest
 
 from harness.fakes.stores import MemoryLayerStore
 from kubeimage.builder.lending import lend, without_lent
-from kubeimage.builder.rootfs import Rootfs
 from kubeimage.errors import CommandError
 from kubeimage.layer.entry import Entry, directory, file, symlink
+from kubeimage.layer.stack import LayerStack, StackedLayer
 from kubeimage.protocols.running import Command, ImageRoot
 
 COMMAND = Command("true", image=ImageRoot(("/bin/sh", "-c", "true")))
 SHELL = (directory("bin"), file("bin/sh", b"#", 0o755))
 
 
-def rootfs(*entries: Entry) -> Rootfs:
+def rootfs(*entries: Entry) -> LayerStack:
     layers = MemoryLayerStore()
-    found = Rootfs(layers)
-    found.push(layers.put(sorted(entries, key=lambda one: one.path)).diff_id)
-    return found
+    return LayerStack(layers, [StackedLayer(layers.put(sorted(entries, key=lambda one: one.path)).diff_id)])
 
 
 def lent(*entries: Entry) -> tuple[tuple[str, ...], frozenset[str]]:

@@ -10,10 +10,10 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.layer.entry import Entry, canonical_order, directory, file
 from kubeimage.layer.names import ancestors
+from kubeimage.layer.stack import StackedLayer
 from kubeimage.packing.closure import find_flaws
 from kubeimage.packing.files import LayerFiles
 from kubeimage.packing.layout import Contents, blob_path, layer_path, make_entries, revision_path, tag_path
-from kubeimage.protocols.packing import MadeLayer
 from tests.containers import small_image
 from tests.kubeimage.store.foreign import Foreign, make_foreign, make_index, tar_of
 
@@ -43,7 +43,7 @@ def flaws_of(files: Mapping[str, bytes], wanted: Digest | None = None, name: str
     entries: dict[str, Entry] = {path: file(path, data) for path, data in files.items()}
     entries |= {folder: directory(folder) for path in files for folder in ancestors(path)}
     stored = layers.put(canonical_order(entries.values()))
-    rootfs = LayerFiles(layers, [MadeLayer(stored.diff_id)])
+    rootfs = LayerFiles(layers, [StackedLayer(stored.diff_id)])
     return [f"{flaw.what} ({flaw.where})" for flaw in find_flaws(rootfs, {parse_image(name): wanted}, AMD64)]
 
 

@@ -12,10 +12,10 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.layer.entry import Entry, canonical_order, directory, file
 from kubeimage.layer.names import ancestors
+from kubeimage.layer.stack import StackedLayer
 from kubeimage.packing.closure import find_flaws
 from kubeimage.packing.files import LayerFiles
 from kubeimage.packing.layout import Contents, make_entries
-from kubeimage.protocols.packing import MadeLayer
 from tests.kubeimage.store.foreign import Foreign, make_foreign, tar_of
 from tests.properties.examples import examples
 
@@ -46,7 +46,7 @@ def flaws_of(files: dict[str, bytes]) -> list[str]:
     entries: dict[str, Entry] = {path: file(path, data) for path, data in files.items()}
     entries |= {folder: directory(folder) for path in files for folder in ancestors(path)}
     stored = layers.put(canonical_order(entries.values()))
-    rootfs = LayerFiles(layers, [MadeLayer(stored.diff_id)])
+    rootfs = LayerFiles(layers, [StackedLayer(stored.diff_id)])
     platform = Platform("linux", "amd64")
     wanted = {name: Digest.of(image.manifest) for name, image in zip(NAMES, IMAGES, strict=True)}
     return [f"{flaw.where}: {flaw.what}" for flaw in find_flaws(rootfs, wanted, platform)]

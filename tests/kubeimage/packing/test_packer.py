@@ -24,8 +24,8 @@ from kubeimage.errors import (
     RegistryNotFoundError,
 )
 from kubeimage.image.platform import Platform
+from kubeimage.layer.stack import StackedLayer
 from kubeimage.packing.files import LayerFiles
-from kubeimage.protocols.packing import MadeLayer
 from kubeimage.registry.events import BlobFinished, ImageFetched
 from tests.containers import small_image
 from tests.kubeimage.packing.conftest import Workshop, choosing, listing, publish
@@ -36,7 +36,7 @@ STORAGE = "registry/docker/registry/v2"
 def files_of(workshop: Workshop, result: BuildResult) -> dict[str, bytes]:
     """Give the files of the last layer."""
     with open_backends(str(workshop.root), access="look") as backends:
-        files = LayerFiles(backends.layers, [MadeLayer(result.image.layers[-1].diff_id)])
+        files = LayerFiles(backends.layers, [StackedLayer(result.image.layers[-1].diff_id)])
         return dict(files.read(files.paths()))
 
 
