@@ -100,7 +100,7 @@ class Workshop:
         try:
             yield folder
         finally:
-            remove_tree(folder)
+            remove_folder(folder)
 
     def new_place(self, backend: str | None = None) -> Place:
         """Make an empty place of work, of the sort that the run was asked for."""
@@ -146,7 +146,7 @@ class Workshop:
 
     def close(self) -> None:
         """Remove everything that goes with the run."""
-        remove_tree(self._folder)
+        remove_folder(self._folder)
 
     @property
     def _run(self) -> RunSettings:
@@ -289,7 +289,7 @@ class _KnownOnDisk:
 _Known = _KnownInMemory | _KnownOnDisk
 
 
-def remove_tree(folder: str) -> None:
+def remove_folder(folder: str) -> None:
     """Remove a folder, even if folders in it are read-only, as those of some contexts are."""
     for path, folders, _ in os.walk(folder):
         for name in folders:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from harness.cases.bases import TAR, project_of
 from harness.cases.case import Case
 from harness.cases.copies import copy_context
-from harness.cases.workshop import Asked, remove_tree
+from harness.cases.workshop import Asked, remove_folder
 from kubeimage.api.building import BuildOptions
 from kubeimage.builder.plan import base_name
 from kubeimage.errors import KubeimageError
@@ -84,7 +84,7 @@ def _saved(folder: str, node_id: str, write: Callable[[str], None]) -> str:
     place = os.path.join(folder, re.sub(r"[^A-Za-z0-9._-]+", "-", node_id).strip("-"))
     try:
         if os.path.isdir(place):
-            remove_tree(place)
+            remove_folder(place)
         os.makedirs(place)
         write(place)
     except OSError as error:

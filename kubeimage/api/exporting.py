@@ -56,7 +56,7 @@ def _export(image: Image, directory: str, layers: LayerStore) -> int:
     target = os.path.abspath(directory)
     with translated(f"write to {target!r}", target):
         for folder in (target, os.path.dirname(target)):
-            remove_leftovers(folder, _STAGING, files.remove_tree)
+            remove_leftovers(folder, _STAGING, files.try_remove_tree)
         exists = _check_target(target, directory)
         with _staging(target if exists else os.path.dirname(target)) as staging:
             written = 0

@@ -13,7 +13,7 @@ from kubeimage.protocols.layers import SnapshotStore
 from kubeimage.protocols.running import Mount, Mounter
 
 if TYPE_CHECKING:
-    from kubeimage.mount.copying import CopyMounter
+    from kubeimage.mount.copymounter import CopyMounter
     from kubeimage.mount.overlay import OverlayMounter
 
 MOUNTERS = ("auto", "overlay", "copy")
@@ -80,6 +80,6 @@ def _overlay(snapshots: SnapshotStore) -> OverlayMounter:
 
 
 def _copy(snapshots: SnapshotStore) -> CopyMounter:
-    from kubeimage.mount.copying import CopyMounter
+    from kubeimage.mount.copymounter import CopyMounter
 
     return CopyMounter(snapshots)

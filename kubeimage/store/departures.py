@@ -170,7 +170,7 @@ class StoreDeparture:
         unchanged = all(new.data == old.data for new, old in zip(wired, self._sources, strict=True))
         if unchanged and self._format == format_of(self._top.media_type):
             return self._as_it_came(wired)
-        # What is not an image, such as an attestation, is about bytes that are sent no more.
+        # A manifest that is no image is sent only where nothing had to be changed.
         images = [(new, old) for new, old in zip(wired, self._sources, strict=True) if old.image is not None]
         sent = tuple(new for new, _ in images)
         if self._top.media_type in MANIFESTS and self._format == "oci":

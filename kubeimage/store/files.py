@@ -86,7 +86,7 @@ def _iter_tree(path: str) -> Iterator[str]:
             yield os.path.join(folder, name)
 
 
-def remove_tree(path: str) -> bool:
+def try_remove_tree(path: str) -> bool:
     """Remove ``path`` and what is below it, as far as that is possible; tell whether it is gone.
 
     Where something is mounted on it or below, everything stays.
@@ -103,11 +103,11 @@ def remove_tree(path: str) -> bool:
 
 
 def _remove_directory(path: str) -> None:
-    from kubeimage.disk.removal import remove_tree as remove_all
+    from kubeimage.disk.removal import remove_tree
 
     if _has_mount(path):
         raise OSError(errno.EBUSY, "something is mounted there", path)
-    remove_all(path)
+    remove_tree(path)
 
 
 def _has_mount(path: str) -> bool:

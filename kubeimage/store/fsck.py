@@ -19,7 +19,7 @@ from kubeimage.store import layout, locks
 from kubeimage.store.blobs import Blobs
 from kubeimage.store.census import Census
 from kubeimage.store.comparison import first_difference
-from kubeimage.store.files import remove_tree, replace_file, write_new_file
+from kubeimage.store.files import replace_file, try_remove_tree, write_new_file
 from kubeimage.store.findings import AGAIN, Finding
 from kubeimage.store.gc import CacheRecords
 from kubeimage.store.indexcheck import IndexCheck
@@ -163,7 +163,7 @@ class _Checker:
             if what is None:
                 continue
             if self._repair:
-                remove_tree(path)
+                try_remove_tree(path)
             advice = f"{AGAIN} to remove it; what it says is found out again when it is needed"
             yield Finding(
                 f"the record of a compressed layer is of no use: {what}",
@@ -180,7 +180,7 @@ class _Checker:
             damage = digest in self._needed or _has_mark(path)
             if self._repair:
                 self._blobs.forget([digest])
-                remove_tree(path)
+                try_remove_tree(path)
             yield Finding(what, path, f"{AGAIN} to remove it", damage=damage, repaired=self._repair)
 
     def _check_snapshots(self) -> Iterator[Finding]:
@@ -195,7 +195,7 @@ class _Checker:
                     continue
                 what, damage = difference, True
             if self._repair:
-                remove_tree(snapshot.path)
+                try_remove_tree(snapshot.path)
             advice = f"{AGAIN} to remove it; it is unpacked again when it is needed"
             yield Finding(
                 f"the unpacked layer is not as it was: {what}", snapshot.path, advice, damage, repaired=self._repair

@@ -17,7 +17,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.store import index, locks, manifests
 from kubeimage.store.blobs import Blobs
 from kubeimage.store.failures import store_error, translated
-from kubeimage.store.files import remove_tree, tree_size
+from kubeimage.store.files import tree_size, try_remove_tree
 from kubeimage.store.index import Entries
 from kubeimage.store.layout import Layout
 from kubeimage.store.records import iter_pairs, record_path, with_variants
@@ -147,7 +147,7 @@ class Collector:
             candidates += self._find_records(lambda digest: digest not in garbage)
             with suppress(StoreError):
                 self._take_away(candidates, trash)
-        remove_tree(trash)
+        try_remove_tree(trash)
         return [digest for digest in there if not os.path.lexists(self._layout.blob(digest))]
 
     def _collect(self, *, keep_cache: bool) -> tuple[Garbage, ...]:
@@ -160,8 +160,8 @@ class Collector:
             index.change_entries(self._layout, self._session, self._without_dangling)
             found = self._find(index.read_entries(self._layout), keep_cache=keep_cache)
             moved = self._take_away(found, trash)
-        removed = _remove(moved, remove_tree)
-        remove_tree(trash)
+        removed = _remove(moved, try_remove_tree)
+        try_remove_tree(trash)
         return removed
 
     def _collect_in_place(self, *, keep_cache: bool) -> tuple[Garbage, ...]:
@@ -170,7 +170,7 @@ class Collector:
             with ExitStack() as stack:
                 for candidate in found:
                     stack.enter_context(self._let_alone(candidate))
-                return _remove(found, remove_tree)
+                return _remove(found, try_remove_tree)
 
     def _without_dangling(self, entries: Entries) -> Entries:
         """Leave out our images that have no name, unless a session relies on one."""

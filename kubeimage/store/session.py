@@ -21,7 +21,7 @@ from kubeimage.disk.folders import make_private
 from kubeimage.errors import DigestFormatError, StoreAccessError, StoreError
 from kubeimage.image.digest import Digest
 from kubeimage.store.failures import store_error, translated
-from kubeimage.store.files import remove_tree, write_all
+from kubeimage.store.files import try_remove_tree, write_all
 from kubeimage.store.layout import Layout, make_files, make_folders, read_if_there
 from kubeimage.store.reserve import keep_reserve
 
@@ -68,7 +68,7 @@ class Session:
         try:
             yield path
         finally:
-            remove_tree(path)
+            try_remove_tree(path)
 
     def hold(self, *digests: Digest) -> None:
         """Keep ``digests`` from being collected until the session ends; the caller holds ``gc.lock``, shared.
@@ -201,7 +201,7 @@ def remove_leftover(path: str) -> bool:
         return True
     with suppress(FileNotFoundError):
         return _remove_if_free(path)
-    return remove_tree(path)
+    return try_remove_tree(path)
 
 
 def _remove_if_free(path: str) -> bool:
@@ -223,10 +223,10 @@ def _remove(folder: str) -> bool:
     with suppress(OSError):
         for name in os.listdir(folder):
             if name != LEASE:
-                remove_tree(os.path.join(folder, name))
+                try_remove_tree(os.path.join(folder, name))
     with suppress(OSError):
         os.unlink(os.path.join(folder, LEASE))
-    return remove_tree(folder)
+    return try_remove_tree(folder)
 
 
 def _sessions(layout: Layout) -> list[str]:

@@ -21,7 +21,7 @@ from kubeimage.layer.apply import apply_changeset
 from kubeimage.layer.diff import diff_trees
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.tree import Tree
-from kubeimage.mount.copying import CopyMounter
+from kubeimage.mount.copymounter import CopyMounter
 from kubeimage.mount.overlay import OverlayMounter
 from kubeimage.store import Store
 from tests.properties.examples import examples

@@ -8,7 +8,7 @@ import pytest
 from harness.asking.options import Settings
 from harness.cases.leaks import Leak
 from harness.cases.outcome import Outcome, Warned
-from harness.cases.workshop import Job, Workshop, content_key, remove_tree
+from harness.cases.workshop import Job, Workshop, content_key, remove_folder
 from harness.images.backends import DirectoryPlace, Place, memory_backends
 from harness.trees import Folder, write_tree
 from kubeimage import errors
@@ -90,7 +90,7 @@ def test_what_keeps_a_build_from_being_planned_is_its_outcome(workshop: Workshop
 def test_an_image_that_the_store_has_lost_is_built_again(workshop: Workshop, context: Path) -> None:
     first = workshop.build(job(workshop.place, context))
     assert workshop.place.root is not None
-    remove_tree(workshop.place.root)
+    remove_folder(workshop.place.root)
 
     again = workshop.build(job(workshop.place, context))
 

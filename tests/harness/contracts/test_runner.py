@@ -12,7 +12,7 @@ from harness.fakes.memory_tree import MemoryTree
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.runner import FakeRunner, ShellInterpreter
 from harness.fakes.stores import MemoryLayerStore
-from kubeimage.mount.copying import CopyMounter
+from kubeimage.mount.copymounter import CopyMounter
 from kubeimage.mount.overlay import OverlayMounter
 from kubeimage.run.plain import PlainRunner
 from kubeimage.run.sandbox import SandboxRunner

@@ -12,7 +12,7 @@ from harness.fakes.memory_tree import MemoryTree
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.runner import FakeRunner
 from kubeimage.errors import CommandError, SandboxError
-from kubeimage.mount.copying import CopyMounter
+from kubeimage.mount.copymounter import CopyMounter
 from kubeimage.protocols.running import Command, CommandResult
 from kubeimage.store import Store
 

@@ -21,7 +21,7 @@ from kubeimage.errors import KubeimageError, StoreFullError
 from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import parse
-from kubeimage.mount.copying import CopyMounter
+from kubeimage.mount.copymounter import CopyMounter
 from kubeimage.store import Store
 
 KUBEFILE = parse("FROM scratch\nCOPY . etc\nRUN echo 1 > made && rm etc/a\nCMD go\n", file="Kubefile")

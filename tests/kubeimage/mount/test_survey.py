@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kubeimage.mount import survey
-from kubeimage.mount.copying import CopyMounter
+from kubeimage.mount.copymounter import CopyMounter
 from tests.kubeimage.mount.conftest import FolderSnapshots
 
 PIECE = 8

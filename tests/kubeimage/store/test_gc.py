@@ -87,7 +87,7 @@ def test_what_stays_elsewhere_under_another_name_is_not_freed(
 def test_what_cannot_be_removed_is_not_said_to_be_freed(
     store: Store, garbage: StoredLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kubeimage.store.gc.remove_tree", lambda _: False)
+    monkeypatch.setattr("kubeimage.store.gc.try_remove_tree", lambda _: False)
 
     assert store.collect_garbage().items == ()
 

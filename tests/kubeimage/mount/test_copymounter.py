@@ -8,8 +8,8 @@ import pytest
 
 from harness.trees import Content, Fifo, File, Folder, HardLink, Link
 from kubeimage.errors import KubeimageError, MountError, StoreFullError
-from kubeimage.mount import copying, merge
-from kubeimage.mount.copying import CopyMounter
+from kubeimage.mount import copymounter, merge
+from kubeimage.mount.copymounter import CopyMounter
 from tests.kubeimage.mount.conftest import FolderSnapshots
 
 TREE: dict[str, Content] = {
@@ -60,7 +60,7 @@ def test_what_has_still_its_times_is_not_read(snapshots: FolderSnapshots, monkey
 
     with CopyMounter(snapshots).mount([base]) as mount:
         looked_at = []
-        monkeypatch.setattr(copying, "_TICK_NS", -1)
+        monkeypatch.setattr(copymounter, "_TICK_NS", -1)
         monkeypatch.setattr("kubeimage.mount.survey._same_content", lambda *pair: looked_at.append(pair) or True)
         with open(f"{mount.rootfs}/d/3", "w") as file:
             file.write("x")
