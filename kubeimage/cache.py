@@ -63,11 +63,11 @@ class CacheRecords:
         self._keys = os.path.join(directory, "keys")
 
     def path(self, key: CacheKey) -> str:
-        """Give the place of a key's record."""
+        """Return the place of a key's record."""
         return os.path.join(self.folder(key.parent), key.digest.hex)
 
     def folder(self, parent: Digest | None) -> str:
-        """Give the place of the records of all steps after ``parent``."""
+        """Return the place of the records of all steps after ``parent``."""
         return os.path.join(self._keys, _BASE if parent is None else parent.hex)
 
     def read(self, path: str) -> _Result:
@@ -118,7 +118,7 @@ class CacheRecords:
             release(descriptor)
 
     def _try_to_lock(self) -> int | None:
-        """Give the locked file; None where the folder was taken away, and the lock with it, while we waited for it."""
+        """Return the locked file; None where the folder and the lock in it were taken away while we waited."""
         path = os.path.join(self.directory, "lock")
         make_private(self.directory)
         with suppress(FileNotFoundError):
@@ -134,7 +134,7 @@ class CacheRecords:
         return None
 
     def layers(self) -> set[Digest]:
-        """Give the layers that records lead to.
+        """Return the layers that records lead to.
 
         Raises: OSError for records that cannot be read now: somebody else may be able to, or later.
         """
@@ -145,7 +145,7 @@ class CacheRecords:
         return {diff_id for diff_id in found if diff_id is not None}
 
     def check(self, layers: set[Digest], *, repair: bool) -> list[tuple[str, str, bool]]:
-        """Give the path of each bad record, what is wrong with it, and whether that is damage.
+        """Return the path of each bad record, what is wrong with it, and whether that is damage.
 
         Shape: ``layers`` are those that are there and good. With ``repair`` the bad records are removed.
         """
@@ -188,7 +188,7 @@ class DirectoryBuildCache:
         self._replaced: set[Digest] = set()
 
     def lookup(self, key: CacheKey) -> CachedStep | None:
-        """Give what the step with this key made, or None: also where its layer is gone or damaged."""
+        """Return what the step with this key made, or None: also where its layer is gone or damaged."""
         path = self._records.path(key)
         result = self._read(path)
         if result is None:
@@ -222,7 +222,7 @@ class DirectoryBuildCache:
         return os.path.isdir(self._records.folder(parent))
 
     def nearest(self, key: CacheKey) -> CacheKey | None:
-        """Give the remembered key with the same parent that is most like ``key``, the newest of equals."""
+        """Return the remembered key with the same parent that is most like ``key``, the newest of equals."""
         folder = self._records.folder(key.parent)
         newest = sorted(_names_in(folder), key=lambda name: -_age_of(os.path.join(folder, name)))
         own = set(key.fields)

@@ -154,7 +154,7 @@ class Settings:
         return tuple(texts)
 
     def host(self, name: str) -> HostSettings:
-        """Give how the registry ``name`` is reached; the usual ports need not be said."""
+        """Return how the registry ``name`` is reached; the usual ports need not be said."""
         return next((self.hosts[one] for one in (name, f"{name}:443", f"{name}:80") if one in self.hosts), _VERIFIED)
 
     def with_stat_index(self, wanted: bool) -> Settings:
@@ -162,7 +162,7 @@ class Settings:
         return self if wanted else replace(self, index_age=None)
 
     def with_insecure(self, names: Iterable[str]) -> Settings:
-        """Give settings in which these registries need not be verified; ``http://HOST`` means plain HTTP at once.
+        """Return settings in which these registries need not be verified; ``http://HOST`` means plain HTTP at once.
 
         Raises: SettingsError for what is no ``HOST[:PORT]``.
         """
@@ -174,7 +174,7 @@ class Settings:
         return replace(self, hosts=hosts)
 
     def places(self, reference: Reference) -> tuple[Reference, ...]:
-        """Give where the image can be pulled from, in the order to try.
+        """Return where the image can be pulled from, in the order to try.
 
         Raises: SettingsError for a mirror that stands for one repository and does not name its own.
         """
@@ -207,7 +207,7 @@ def parse_size(text: str) -> int | None:
 
 
 def default_root() -> str:
-    """Give the store's root where nobody names one.
+    """Return the store's root where nobody names one.
 
     Source: the project's design, "The store".
     """
@@ -220,7 +220,7 @@ def default_root() -> str:
 
 
 def settings_path(environment: Mapping[str, str] | None = None) -> str:
-    """Give the path of the configuration file where nobody names one."""
+    """Return the path of the configuration file where nobody names one."""
     environment = os.environ if environment is None else environment
     home = environment.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
     return os.path.join(home, "kubeimage", "config.toml")
@@ -356,11 +356,11 @@ class _Table:
                 raise _unknown(key, where, known)
 
     def names(self, key: str) -> list[str]:
-        """Give the names of the tables below ``key``."""
+        """Return the names of the tables below ``key``."""
         return list(self._value(key, dict, {}))
 
     def table(self, key: str, name: str, known: tuple[str, ...]) -> _Table:
-        """Give the table ``[key."name"]``."""
+        """Return the table ``[key."name"]``."""
         where = f'[{key}."{name}"]'
         values = self._values[key][name]
         if not isinstance(values, dict):
@@ -387,14 +387,14 @@ class _Table:
         return size
 
     def text(self, key: str, default: str, *, empty: bool = False) -> str:
-        """Give a text; an empty one only where that is allowed."""
+        """Return a text; an empty one only where that is allowed."""
         text: str = self._value(key, str, default)
         if key in self._values and not (text or empty):
             raise SettingsError(f"{self._place(key)} is empty")
         return text
 
     def flag(self, key: str, default: bool) -> bool:
-        """Give true or false."""
+        """Return true or false."""
         flag: bool = self._value(key, bool, default)
         return flag
 
@@ -406,7 +406,7 @@ class _Table:
         return float(value)
 
     def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        """Give a list of texts."""
+        """Return a list of texts."""
         texts = self._value(key, list, default)
         for text in texts:
             if not isinstance(text, str):

@@ -208,7 +208,7 @@ def _opened_source(path: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _seekable(file: BinaryIO, store: Store, most: int) -> Iterator[BinaryIO]:
-    """Give the archive uncompressed and so that places in it can be found again."""
+    """Yield the archive uncompressed and so that places in it can be found again."""
     from kubeimage.archive.members import is_compressed, uncompress
 
     if file.seekable() and not is_compressed(file):

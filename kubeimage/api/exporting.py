@@ -77,7 +77,7 @@ def _verify(tar: BinaryIO, diff_id: Digest) -> None:
 
 
 def _check_target(target: str, directory: str) -> bool:
-    """Tell whether ``target`` is there, as an empty folder."""
+    """Return whether ``target`` is there, as an empty folder."""
     if not os.path.lexists(target):
         if not os.path.isdir(os.path.dirname(target)):
             raise UsageError(f"there is no folder {os.path.dirname(target)!r} to make {os.path.basename(target)!r} in")
@@ -95,7 +95,7 @@ def _check_target(target: str, directory: str) -> bool:
 
 @contextmanager
 def _staging(folder: str) -> Iterator[str]:
-    """Give a folder on the target's filesystem that is gone afterwards, unless it was moved away.
+    """Yield a folder on the target's filesystem that is gone afterwards, unless it was moved away.
 
     It is locked meanwhile: so the next export knows what a killed one has left.
     """

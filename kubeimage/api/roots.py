@@ -24,7 +24,7 @@ class UnpackedRoots:
 
     @contextmanager
     def open(self, layers: Sequence[Digest]) -> Iterator[SourceCollector]:
-        """Give the merged root of ``layers``, lowest first.
+        """Yield the merged root of ``layers``, lowest first.
 
         Raises: BlobNotFoundError, LayerError; StoreFullError, StoreAccessError.
         """

@@ -43,7 +43,7 @@ class Removed:
 
 
 def tag_image(source: ImageName, target: str | Reference, backends: Backends) -> Reference:
-    """Give an image another name as well, and return that name, whole.
+    """Name an image once more, and return that name, whole.
 
     Shape:  an image that is named by its name goes with all its platforms, one that is named by its id alone.
     Raises: ImageNotFoundError with near names; ReferenceFormatError; StoreError.

@@ -55,7 +55,7 @@ class Members:
             raise ArchiveError(f"the archive lacks {name!r}, which it speaks of", hint=_AGAIN) from None
 
     def chunks(self, name: str) -> Iterator[bytes]:
-        """Give a file's bytes in pieces.
+        """Yield a file's bytes in pieces.
 
         Raises: ArchiveError.
         """
@@ -71,7 +71,7 @@ class Members:
             yield piece
 
     def read(self, name: str) -> bytes:
-        """Give a small file.
+        """Return a small file.
 
         Raises: ArchiveError where it is not there or not small.
         """
@@ -81,7 +81,7 @@ class Members:
         return b"".join(self.chunks(name))
 
     def read_json(self, name: str) -> JsonObject:
-        """Give a small file that holds one JSON object.
+        """Return a small file that holds one JSON object.
 
         Raises: ArchiveError.
         """

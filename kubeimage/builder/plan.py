@@ -243,7 +243,7 @@ class BuildPlan:
 
 
 def base_name(kubefile: Kubefile, options: BuildOptions) -> str:
-    """Give what FROM names, with its ARGs expanded.
+    """Return what FROM names, with its ARGs expanded.
 
     Raises: BuildArgError, KubefileError.
     """

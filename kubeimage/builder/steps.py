@@ -132,7 +132,10 @@ def make_directory(path: str, rootfs: LayerStack, layers: LayerStore, *, mtime: 
 
 
 def _land(collected: Collected, rootfs: LayerStack, mtime: int) -> tuple[list[Entry], Sequence[Entry]]:
-    """Give the directories that the destination implies, and the entries where they land: behind the symlinks below."""
+    """Return the directories that the destination implies, and the entries where they land.
+
+    They land behind the symlinks of the layers below.
+    """
     if not collected.directories:
         return [], _into_existing(collected.entries, collected, rootfs, "")
     written = collected.directories[-1]

@@ -146,5 +146,5 @@ def _finished_to_json(event: StepFinished) -> dict[str, Any]:
 
 
 def _rounded(seconds: float) -> float:
-    """Give milliseconds' worth: more digits say nothing."""
+    """Return milliseconds' worth: more digits say nothing."""
     return round(seconds, 3)

@@ -30,7 +30,7 @@ format_option = click.option(
 
 
 def harmless(text: str) -> str:
-    """Give ``text`` without what a terminal would obey rather than show; tabs stay."""
+    """Return ``text`` without what a terminal would obey rather than show; tabs stay."""
     return re.sub(_CONTROLS, "\N{REPLACEMENT CHARACTER}", re.sub(_ESCAPES, "", text))
 
 
@@ -46,12 +46,12 @@ def shorten_digests(text: str) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Give ``1 step`` or ``2 steps``."""
+    """Return ``1 step`` or ``2 steps``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def format_json(value: object, *, indent: int | None = 2) -> str:
-    """Give ``value`` as JSON, readable and with no character that a terminal would obey."""
+    """Return ``value`` as JSON, readable and with no character that a terminal would obey."""
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     return re.sub(_BEYOND_JSON, lambda found: f"\\u{ord(found[0]):04x}", text)
 
@@ -72,7 +72,7 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def diagnostic_to_json(diagnostic: Diagnostic) -> dict[str, Any]:
-    """Give ``diagnostic`` as one flat object; what it does not have is null."""
+    """Return ``diagnostic`` as one flat object; what it does not have is null."""
     place = diagnostic.location
     return {
         "code": diagnostic.code,

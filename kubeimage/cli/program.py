@@ -28,7 +28,7 @@ class Program(click.Group):
         self._lazy = commands_by_name
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """Give the commands in the order of the table, which is that of the help."""
+        """Return the commands in the order of the table, which is that of the help."""
         return list(self._lazy)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:

@@ -40,7 +40,7 @@ class Progress(Protocol):
 
 @contextmanager
 def open_progress(mode: str) -> Iterator[Progress]:
-    """Give the watcher for ``auto``, ``plain``, ``json`` or ``quiet``, and close it."""
+    """Yield the watcher for ``auto``, ``plain``, ``json`` or ``quiet``, and close it."""
     progress = _make(mode)
     try:
         yield progress

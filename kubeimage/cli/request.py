@@ -69,7 +69,7 @@ class BuildRequest:
     context: str
 
     def options(self, environment: Mapping[str, str], settings: Settings) -> BuildOptions:
-        """Give what the API takes.
+        """Return what the API takes.
 
         Raises: UsageError for the first option that cannot be followed.
         """
@@ -117,7 +117,7 @@ class BuildRequest:
         )
 
     def platforms(self) -> tuple[Platform, ...]:
-        """Give the platforms to build for; none where nobody named one.
+        """Return the platforms to build for; none where nobody named one.
 
         Raises: PlatformFormatError; UsageError where one comes twice.
         """

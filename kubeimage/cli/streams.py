@@ -39,7 +39,7 @@ class LineSplitter:
         self._rest = ""
 
     def feed(self, data: bytes, *, final: bool = False) -> list[str]:
-        """Give the lines that are whole now."""
+        """Return the lines that are whole now."""
         *lines, rest = (self._rest + self._decode(data, final)).split("\n")
         while len(rest) > _LONGEST_LINE or (final and rest):
             lines.append(rest[:_LONGEST_LINE])
@@ -48,7 +48,7 @@ class LineSplitter:
         return lines
 
     def finish(self) -> list[str]:
-        """Give what is left, as a line."""
+        """Return what is left, as a line."""
         return self.feed(b"", final=True)
 
 

@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 
 def line_of(event: TransferEvent) -> Line | None:
-    """Give the line that tells of an event; progress is told by no line."""
+    """Return the line that tells of an event; progress is told by no line."""
     match event:
         case TransferStarted():
             way = "to" if event.direction == "push" else "from"
@@ -56,7 +56,7 @@ class Objects:
         self._tenths: dict[Digest, int] = {}
 
     def object_of(self, event: TransferEvent) -> dict[str, Any] | None:
-        """Give the object that tells of an event, None where there is nothing new to tell."""
+        """Return the object that tells of an event, None where there is nothing new to tell."""
         match event:
             case TransferStarted():
                 return {"event": "transfer_started", **event._asdict()}

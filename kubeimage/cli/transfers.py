@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_transfers(mode: str) -> Iterator[TransferObserver]:
-    """Give the watcher of a push or pull for ``auto``, ``plain``, ``json`` or ``quiet``, and close it.
+    """Yield the watcher of a push or pull for ``auto``, ``plain``, ``json`` or ``quiet``, and close it.
 
     A build's watcher, which tells the same, would cost the import of the builder.
     """

@@ -82,7 +82,7 @@ class ContextCollector:
             ) from error
 
     def with_digests(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Give ``entries`` with the ``digest`` of every FILE, reading only what is not known from before.
+        """Return ``entries`` with the ``digest`` of every FILE, reading only what is not known from before.
 
         Raises: ContextChangedError, UnreadableSourceError.
         """
@@ -103,7 +103,7 @@ class ContextCollector:
                 record(relative(source), identity, digest)
 
     def known_sources(self, entries: Sequence[Entry]) -> Digest | None:
-        """Give what `remember_sources` got with the same ``entries``, if nothing has changed since; read nothing."""
+        """Return what `remember_sources` got with the same ``entries``, if nothing has changed since; read nothing."""
         known = self._index.trees.lookup(entries) if self._index is not None else None
         return Digest(known.hex()) if known is not None else None
 
@@ -145,7 +145,7 @@ def _inside(folder: str, store: str) -> str | None:
 
 
 def _real_folder(context: str) -> str:
-    """Give the real path of the build context.
+    """Return the real path of the build context.
 
     Raises: ContextNotFoundError.
     """

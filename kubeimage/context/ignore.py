@@ -54,7 +54,7 @@ class IgnoreRules:
         return bool(self._latest_first)
 
     def leaves_out(self, path: str, *, is_directory: bool) -> IgnoreRule | None:
-        """Give the rule that leaves out ``path`` (relative to the context) itself, whatever holds for its parents."""
+        """Return the rule that leaves out ``path`` (relative to the context) itself, whatever holds for its parents."""
         name = path[path.rfind("/") + 1 :]
         for rule in self._latest_first:
             if rule.directories_only and not is_directory:

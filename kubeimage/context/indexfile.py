@@ -50,7 +50,7 @@ class IndexFile:
         return os.path.join(self._directory, self._name)
 
     def read(self) -> memoryview:
-        """Give what was written last; nothing where that cannot be told."""
+        """Return what was written last; nothing where that cannot be told."""
         if not self._is_of_use:
             return memoryview(b"")
         try:

@@ -47,7 +47,7 @@ class Placement(NamedTuple):
     contents: bool
 
     def origin(self, path: str) -> str:
-        """Give the path in the context of what landed on ``path``."""
+        """Return the path in the context of what landed on ``path``."""
         tail = path[len(self.destination) :].lstrip("/")
         return "/".join(part for part in (self.source, tail) if part)
 
@@ -64,7 +64,7 @@ class PlacedTree(NamedTuple):
 
 
 def resolve_destination(text: str) -> str:
-    """Give DEST as a path of the image, ``""`` for its root: ``..`` goes up, all other ways to write it are one.
+    """Return DEST as a path of the image, ``""`` for its root: ``..`` goes up, all other ways to write it are one.
 
     Raises: DestinationError.
     """
@@ -151,7 +151,7 @@ def merge(trees: Sequence[PlacedTree]) -> list[Entry]:
 
 
 def directories_above(placements: Iterable[Placement]) -> tuple[str, ...]:
-    """Give the directories that ``placements`` need and do not bring, outermost first.
+    """Return the directories that ``placements`` need and do not bring, outermost first.
 
     All sources of one COPY land in one directory, so one placement speaks for all.
     """

@@ -38,7 +38,7 @@ class ContentHasher:
         self._buffer: memoryview | None = None
 
     def digest(self, path: str, identity: FileIdentity | None) -> bytes:
-        """Give the sha256 of the content of the file at ``path``, which must be the one of ``identity`` throughout.
+        """Return the sha256 of the content of the file at ``path``, which must be the one of ``identity`` throughout.
 
         Another name or another mode changes the ctime and not the content: then a second look must find the same.
         Raises: ContextChangedError, UnreadableSourceError.
@@ -71,7 +71,7 @@ class ContentHasher:
         return identity_of(status), content, identity_of(after)
 
     def _digest_open(self, descriptor: int, size: int) -> tuple[int, bytes]:
-        """Give how many bytes there were, and their sha256."""
+        """Return how many bytes there were, and their sha256."""
         if size >= _BUFFER_SIZE:
             return self._digest_large(descriptor)
         # One byte more than there should be, so that growth is seen as well as the end.

@@ -48,7 +48,7 @@ class Search:
         self.remedy = ""
 
     def run(self, matchers: Sequence[Matcher]) -> list[Match]:
-        """Give what matches, name by name from the root of the context.
+        """Return what matches, name by name from the root of the context.
 
         Raises: SourceEscapeError.
         """
@@ -70,7 +70,7 @@ class Search:
             yield Match(path, is_directory=node.is_directory)
 
     def _folders(self, folder: str, matcher: Matcher) -> Iterator[str]:
-        """Give the directories that stand, or that symlinks lead to, at what matches in ``folder``."""
+        """Yield the directories that stand, or that symlinks lead to, at what matches in ``folder``."""
         for path, node in self._candidates(folder, matcher):
             if not node.is_directory and node.target is None:
                 self.not_directories.append(path)
@@ -115,7 +115,7 @@ class Search:
         return real if node is not None and node.is_directory else None
 
     def follow(self, path: str) -> str | None:
-        """Give where the symlink ``path`` leads; None if that is nothing, or a circle.
+        """Return where the symlink ``path`` leads; None if that is nothing, or a circle.
 
         Raises: SourceEscapeError where it leaves the context on its way.
         """

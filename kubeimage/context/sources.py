@@ -69,7 +69,7 @@ class SourceFinder:
         """The lists of credentials that wildcards matched, and that were not taken."""
 
     def find(self, text: str) -> list[Match]:
-        """Give what ``text`` means, sorted by name; never nothing.
+        """Return what ``text`` means, sorted by name; never nothing.
 
         Raises: SourceNotFoundError, with near matches as a hint; SourceEscapeError.
         """
@@ -135,7 +135,7 @@ class SourceFinder:
 
 
 def near_matches(wanted: str, known: Sequence[str]) -> list[str]:
-    """Give up to three of ``known`` that are most like ``wanted``, those with the very same last name first."""
+    """Return up to three of ``known`` that are most like ``wanted``, those with the very same last name first."""
     import difflib
 
     last = wanted.rpartition("/")[2].lower()

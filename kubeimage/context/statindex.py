@@ -84,7 +84,7 @@ class StatIndex:
         return self._file.path
 
     def lookup(self, path: str, identity: FileIdentity) -> bytes | None:
-        """Give the digest of the file at ``path`` in the context, if it is known to be that of ``identity``."""
+        """Return the digest of the file at ``path`` in the context, if it is known to be that of ``identity``."""
         record = self._records.get(path)
         if record is None or record[:5] != identity:
             return None

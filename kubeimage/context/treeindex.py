@@ -33,7 +33,7 @@ class TreeIndex:
         self.is_changed = False
 
     def lookup(self, entries: Sequence[Entry]) -> bytes | None:
-        """Give the digest that `record` got with ``entries``, if they are what they were then."""
+        """Return the digest that `record` got with ``entries``, if they are what they were then."""
         if not self._pairs or (key := _fingerprint(entries)) is None:
             return None
         return self._pairs.get(key)

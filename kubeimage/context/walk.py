@@ -37,11 +37,11 @@ class DiskTree:
         self._prefix = root if root.endswith("/") else root + "/"
 
     def absolute(self, path: str) -> str:
-        """Give where ``path`` is on this machine."""
+        """Return where ``path`` is on this machine."""
         return self._prefix + path
 
     def relative(self, absolute: str) -> str:
-        """Give what `absolute` made a path from."""
+        """Return what `absolute` made a path from."""
         return absolute[len(self._prefix) :]
 
     def look(self, path: str) -> Node | None:
@@ -87,7 +87,7 @@ class Walk:
         self.secrets: list[str] = []
 
     def collect(self, placement: Placement) -> PlacedTree:
-        """Give what stands at ``placement``, in canonical order; nested symlinks are kept, whatever they point to.
+        """Return what stands at ``placement``, in canonical order; nested symlinks are kept, whatever they point to.
 
         Raises: UnsupportedSourceError, UnreadableSourceError, ContextChangedError.
         """

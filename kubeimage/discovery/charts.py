@@ -156,7 +156,7 @@ def _find_in_values(chart: Chart, shown: Findings, kinds: Kinds) -> Findings:
 
 
 def _live_charts(chart: Chart, rendered: Rendered) -> Iterator[str]:
-    """Give the folders, in the chart, of it and of those of its sub-charts that are switched on."""
+    """Yield the folders, in the chart, of it and of those of its sub-charts that are switched on."""
     yield ""
     own = f"{chart.name}/"
     for path in sorted(chart.files):
@@ -208,7 +208,7 @@ def _read_images(document: Document | None, text: str, file: str, path: str) -> 
 
 
 def identify(path: str, files: Mapping[str, bytes]) -> str:
-    """Give a chart's path with the digest of all that it is."""
+    """Return a chart's path with the digest of all that it is."""
     fields = tuple((name, str(Digest.of(data))) for name, data in sorted(files.items()))
     return f"{path} {CacheKey(None, fields).digest}"
 
@@ -219,7 +219,7 @@ def is_archive(path: str) -> bool:
 
 
 def chart_folders(paths: Sequence[str]) -> tuple[str, ...]:
-    """Give the folders below ``charts/`` that are charts, without the sub-charts in them."""
+    """Return the folders below ``charts/`` that are charts, without the sub-charts in them."""
     folders = sorted(path.removesuffix(f"/{CHART_FILE}") for path in paths if path.endswith(f"/{CHART_FILE}"))
     found: list[str] = []
     for folder in folders:

@@ -115,7 +115,7 @@ def _read(path: str, own: Mapping[str, bytes]) -> Chart:
 
 
 def _names_of(chart: Chart) -> set[str]:
-    """Give what people call a chart: its path, the end of that, and its own name."""
+    """Return what people call a chart: its path, the end of that, and its own name."""
     base = chart.path.rpartition("/")[2].removesuffix(".tgz").removesuffix(".tar.gz")
     return {chart.path, base, chart.name}
 
@@ -126,7 +126,7 @@ def _places_of_values(chart: Chart) -> set[str]:
 
 
 def _values_of(chart: Chart, beside: Mapping[str, bytes], search: Search, group: str) -> tuple[bytes, ...]:
-    """Give the values files of a chart: the one beside it first, then those that people name."""
+    """Return the values files of a chart: the one beside it first, then those that people name."""
     names = _names_of(chart)
     own = [beside[path] for path in sorted(_places_of_values(chart) & beside.keys())]
     wanted = [one for one in search.values if one.chart is None or one.chart in names]

@@ -22,7 +22,7 @@ def namespaces_of(commands: Iterable[str]) -> tuple[tuple[str, str], ...]:
 
 
 def _parts(command: str) -> Iterator[list[str]]:
-    """Give the words of each helm command in a script."""
+    """Yield the words of each helm command in a script."""
     for line in command.replace("\\\n", " ").split("\n"):
         try:
             words = _split(line)

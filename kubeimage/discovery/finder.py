@@ -100,7 +100,7 @@ def find_images(
 
 
 def find_strays(files: Files, search: Search) -> dict[str, tuple[Reference, ...]]:
-    """Give the images that YAML names which is not looked into, by the file's path; only what is certain counts.
+    """Return the images that YAML names which is not looked into, by the file's path; only what is certain counts.
 
     Raises: what reading raises.
     """
@@ -179,7 +179,7 @@ def _overrule(findings: Findings, search: Search) -> Findings:
 
 
 def decode(data: bytes) -> str:
-    """Give a file's text; what is no UTF-8 becomes a replacement character, which is in no image's name."""
+    """Return a file's text; what is no UTF-8 becomes a replacement character, which is in no image's name."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
     return data.decode("utf-8", "replace")

@@ -148,7 +148,7 @@ class Notebook:
         self.warnings += findings.warnings
 
     def close(self) -> Findings:
-        """Give all of it, each finding once."""
+        """Return all of it, each finding once."""
         return Findings(
             _once(self.found),
             _once(self.skipped),
@@ -160,7 +160,7 @@ class Notebook:
 
 
 def passed_over(path: str, reason: str) -> Findings:
-    """Give the findings of a file that was not looked into."""
+    """Return the findings of a file that was not looked into."""
     return Findings(skipped=(Skipped(path, Place(path), reason),))
 
 

@@ -178,7 +178,7 @@ def hints_of_piece(piece: Piece, at: Steps | None, says: About, tail: str) -> It
 
 
 def tokens_for(reason: str, text: str, at: Steps | None, tail: str = "") -> Iterator[Hint]:
-    """Give the names that stand where none is meant, with the reason."""
+    """Yield the names that stand where none is meant, with the reason."""
     for token in iter_tokens(text):
         if token.form is Form.HOST:
             yield Hint(token.text, at, LOOKS_RULE, reason=why_no_image(token) or reason, tail=tail)

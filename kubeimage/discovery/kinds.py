@@ -97,7 +97,7 @@ Step = str | int
 
 
 def texts_at(node: Node, path: str) -> Iterator[tuple[tuple[Step, ...], str]]:
-    """Give the texts at a path of the kinds' form, each with its own place."""
+    """Yield the texts at a path of the kinds' form, each with its own place."""
     yield from _texts(node, _steps(path), ())
 
 
@@ -123,7 +123,7 @@ def _texts(node: Node, steps: Sequence[str], at: tuple[Step, ...]) -> Iterator[t
 
 
 def compose(node: Node, pattern: str) -> Iterator[str]:
-    """Give the name that a pattern makes of a resource's texts; none where one of them is not there.
+    """Yield the name that a pattern makes of a resource's texts; none where one of them is not there.
 
     A part with a default is written ``{path|default}``; ``[]`` and ``*`` are not for patterns.
     """

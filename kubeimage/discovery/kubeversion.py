@@ -96,7 +96,7 @@ def is_met(constraint: str, version: Version) -> bool:
 
 
 def combine(constraints: Sequence[str]) -> str:
-    """Give the constraint that asks for all of them at once.
+    """Return the constraint that asks for all of them at once.
 
     Raises: KubeVersionError where one is no constraint.
     """

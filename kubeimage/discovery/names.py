@@ -113,7 +113,7 @@ def may_hold_names(text: str) -> bool:
 
 
 def iter_tokens(text: str) -> Iterator[Token]:
-    """Give the parts of ``text`` that read as names with a slash or digest, and those within a template's marks."""
+    """Yield the parts of ``text`` that read as names with a slash or digest, and those within a template's marks."""
     if not may_hold_names(text):
         return
     if _HAS_MARK.search(text):
@@ -125,7 +125,7 @@ def iter_tokens(text: str) -> Iterator[Token]:
 
 
 def read_token(word: str) -> Token | None:
-    """Give what one word reads as, without what surrounds the name; None where that is nothing."""
+    """Return what one word reads as, without what surrounds the name; None where that is nothing."""
     word = word.rstrip(".:,-@+/%")
     if word.startswith(("/", ".", "~")):
         return None
@@ -144,7 +144,7 @@ def read_token(word: str) -> Token | None:
 
 
 def why_no_image(token: Token) -> str | None:
-    """Give the reason why a token that stands anywhere is surely no image; None where it may be one."""
+    """Return the reason why a token that stands anywhere is surely no image; None where it may be one."""
     if token.form is Form.MARKED:
         return TEMPLATE
     if token.address:
@@ -185,7 +185,7 @@ def is_well_known(text: str) -> bool:
 
 
 def suggest(text: str) -> str | None:
-    """Give the name that was probably meant by a text that is none."""
+    """Return the name that was probably meant by a text that is none."""
     bare = re.sub(r"^[a-z+-]+://", "", text.strip().strip("\"'").strip(), flags=re.IGNORECASE).strip("/")
     parted = re.sub(r"(?<=\w)\s+(?=[\w.-]+$)", ":", bare)
     joined = re.sub(r"\s+", "", bare)

@@ -36,7 +36,7 @@ def parse_image(text: str) -> Reference:
 
 
 def familiar(reference: Reference) -> str:
-    """Give the name as people write it."""
+    """Return the name as people write it."""
     return _HUB.familiar(reference)
 
 
@@ -46,7 +46,7 @@ def has_template(text: str) -> bool:
 
 
 def read_name(text: str, *, certain: bool) -> Reference | str:
-    """Give the image that ``text`` names, or the reason why it names none.
+    """Return the image that ``text`` names, or the reason why it names none.
 
     What is not ``certain`` to be a name must be whole: with a tag or digest, and a repository that is no number.
     """
@@ -80,7 +80,7 @@ class Choice(NamedTuple):
     added: tuple[Reference, ...] = ()
 
     def ignores(self, image: Reference) -> str | None:
-        """Give the pattern that leaves ``image`` out, if one does."""
+        """Return the pattern that leaves ``image`` out, if one does."""
         if not self.ignored:
             return None
         names = _spellings(image)

@@ -130,7 +130,7 @@ class Files(Protocol):
     """The files that are searched: of layers, or of a build context."""
 
     def paths(self) -> Sequence[str]:
-        """Give the paths of all files and symlinks, sorted."""
+        """Return the paths of all files and symlinks, sorted."""
         ...
 
     def is_symlink(self, path: str) -> bool:
@@ -142,7 +142,7 @@ class Files(Protocol):
         ...
 
     def read(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """Give the contents of these files, in any order.
+        """Return the contents of these files, in any order.
 
         Raises: DiscoveryError for a file that is too large; StoreError, ContextError.
         """

@@ -36,7 +36,7 @@ class Piece(NamedTuple):
 
 
 def iter_pieces(text: str) -> Iterator[Piece]:
-    """Give what may be a name in the lines of ``text``; what stands behind a key is given once, for the key's sake."""
+    """Yield what may be a name in the lines of ``text``; what stands behind a key is given once, for the key's sake."""
     for number, line in enumerate(text.split("\n"), 1):
         if ":" not in line and "@" not in line and "image" not in line.lower() and "FROM" not in line:
             continue
@@ -80,7 +80,7 @@ def _bare(line: str) -> str:
 
 
 def _words_of(words: Sequence[str]) -> Iterator[Token]:
-    """Give short names, which are told from hosts with ports by what stands around them alone."""
+    """Yield short names, which are told from hosts with ports by what stands around them alone."""
     for word in words:
         token = read_token(word) if ":" in word else None
         if token is not None and token.form is Form.WORD and is_versioned(token.text):
@@ -88,7 +88,7 @@ def _words_of(words: Sequence[str]) -> Iterator[Token]:
 
 
 def _values_of(line: str) -> Iterator[str]:
-    """Give what stands behind each key that ends in ``image``."""
+    """Yield what stands behind each key that ends in ``image``."""
     for pattern in (_KEY, _OPTION, _FROM):
         for key in pattern.finditer(line):
             value = _value_at(line, key.end())

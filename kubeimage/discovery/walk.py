@@ -187,7 +187,7 @@ class Walk:
                 below.append((value, here, around._replace(key=key)))
 
     def _meant(self, mapping: dict[str, Node], at: Steps | None, around: _Around) -> Iterator[Hint]:
-        """Give what is meant as an image by the structure: certain, outside of texts that a document holds."""
+        """Yield what is meant as an image by the structure: certain, outside of texts that a document holds."""
         certain = self._depth == 0
         volume = mapping.get("image")
         if isinstance(volume, dict) and _is_in(at, "volumes") and isinstance(volume.get("reference"), str):
@@ -241,7 +241,7 @@ class Walk:
                 yield Hint(text, Steps(at, number), "kustomize")
 
     def _split(self, mapping: dict[str, Node], at: Steps | None, around: _Around) -> Iterator[Hint]:
-        """Give the name that several keys make together."""
+        """Yield the name that several keys make together."""
         split = join_split(mapping, about_images=bool(around.says)) if len(mapping) > 1 or around.says else None
         if split is None or (at is not None and at.all() in self._explained):
             return

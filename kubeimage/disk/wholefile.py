@@ -36,7 +36,7 @@ def check_target(path: str) -> None:
 
 @contextmanager
 def whole_file(path: str) -> Iterator[BinaryIO]:
-    """Give a file to write that takes the place of ``path`` when it is whole; if anything fails, nothing has changed.
+    """Yield a file to write that takes the place of ``path`` when it is whole; if anything fails, nothing has changed.
 
     Pipes and devices are written directly.
     Raises: StoreFullError, StoreAccessError.

@@ -16,7 +16,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 
 def encode(value: JsonObject) -> bytes:
-    """Give ``value`` as canonical JSON bytes."""
+    """Return ``value`` as canonical JSON bytes."""
     return _ENCODER.encode(value).encode()
 
 

@@ -125,7 +125,7 @@ class Image:
         return image
 
     def complete_config(self, *, for_sealer: bool) -> bytes:
-        """Give the config with all that its readers look for; the very bytes where nothing is missing.
+        """Return the config with all that its readers look for; the very bytes where nothing is missing.
 
         Shape:  OCI's readers need ``rootfs``; sealer v0.8 an Image document with one ``spec.layers[].id`` a layer.
         """
@@ -139,7 +139,7 @@ class Image:
         return canonical.encode({**own, **value, **added})
 
     def present(self, reference: Reference | None = None) -> JsonObject:
-        """Give the Image document as people read it: with its id, and with the name it was asked for by."""
+        """Return the Image document as people read it: with its id, and with the name it was asked for by."""
         # An image from elsewhere may lack all that is not OCI's.
         own, found = _to_json(self), canonical.decode(self.config)
         value = {**own, **found}
@@ -157,7 +157,7 @@ class Image:
 
 
 def read_diff_ids(config: JsonObject) -> list[Digest] | None:
-    """Give the layers that a config names; None for sealer's, which has only an Image document's.
+    """Return the layers that a config names; None for sealer's, which has only an Image document's.
 
     Those are no digests of layers' tars: sealer makes them before it changes symlinks.
     Raises: ValueError or DigestFormatError where there are none.
@@ -169,7 +169,7 @@ def read_diff_ids(config: JsonObject) -> list[Digest] | None:
 
 
 def _listed_layers(config: JsonObject) -> list[Any]:
-    """Give the ids that an Image document has for its layers."""
+    """Return the ids that an Image document has for its layers."""
     try:
         return [layer["id"] for layer in config["spec"]["layers"]]
     except (KeyError, TypeError):

@@ -56,7 +56,7 @@ def compression_of(media_type: str) -> Compression:
 
 
 def layer_type(compression: Compression, form: Format = "oci") -> str:
-    """Give the media type of a layer that is compressed so."""
+    """Return the media type of a layer that is compressed so."""
     if form == "oci":
         return LAYER if compression == "none" else f"{LAYER}+{compression}"
     return DOCKER_LAYER if compression == "none" else f"{DOCKER_LAYER}.{compression}"

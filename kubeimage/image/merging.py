@@ -84,7 +84,7 @@ def _manifest_annotations(
 
 
 def _parts(image: Image) -> Iterator[tuple[History, Layer | None]]:
-    """Give each instruction with its layer; layers that no history tells of come last, with what made them."""
+    """Yield each instruction with its layer; layers that no history tells of come last, with what made them."""
     layers = iter(image.layers)
     for entry in image.history:
         layer = None if entry.empty_layer else next(layers, None)

@@ -13,7 +13,7 @@ from kubeimage.image.reference import Reference
 
 
 def name_annotations(reference: Reference) -> dict[str, str]:
-    """Give the annotations of an image that is called so."""
+    """Return the annotations of an image that is called so."""
     return {ANNOTATION_REF_NAME: reference.familiar(), ANNOTATION_FULL_NAME: str(reference)}
 
 

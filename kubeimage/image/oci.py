@@ -52,7 +52,7 @@ class Descriptor:
         return cls(media_type, Digest.of(data), len(data))
 
     def to_json(self) -> JsonObject:
-        """Give image-spec's object."""
+        """Return image-spec's object."""
         value: JsonObject = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
         if self.annotations:
             value["annotations"] = dict(self.annotations)
@@ -88,7 +88,7 @@ class Manifest(NamedTuple):
     media_type: str = MEDIA_TYPE_MANIFEST
 
     def to_bytes(self) -> bytes:
-        """Give the blob."""
+        """Return the blob."""
         value: JsonObject = {
             "schemaVersion": 2,
             "mediaType": self.media_type,
@@ -124,7 +124,7 @@ class Index(NamedTuple):
     media_type: str = MEDIA_TYPE_INDEX
 
     def to_bytes(self) -> bytes:
-        """Give the blob, or the file ``index.json`` of a layout."""
+        """Return the blob, or the file ``index.json`` of a layout."""
         return canonical.encode(
             {
                 "schemaVersion": 2,
@@ -210,7 +210,7 @@ def parse_document(data: bytes) -> Manifest | Index:
 
 
 def platform_to_json(platform: Platform) -> JsonObject:
-    """Give image-spec's platform object; an absent variant is left out."""
+    """Return image-spec's platform object; an absent variant is left out."""
     value = {"architecture": platform.architecture, "os": platform.os}
     if platform.variant:
         value["variant"] = platform.variant

@@ -91,7 +91,7 @@ class Platform:
         return self.is_alike(other) or (self.os == other.os and other.architecture == _ALSO_RUNS.get(self.architecture))
 
     def choose(self, found: Sequence[T], platform_of: Callable[[T], Platform]) -> list[T]:
-        """Give those of ``found`` that this platform accepts, the best first; equals stay in their order."""
+        """Return those of ``found`` that this platform accepts, the best first; equals stay in their order."""
         known = [(platform_of(one), one) for one in found]
         accepted = [(platform, one) for platform, one in known if self.accepts(platform)]
         accepted.sort(key=lambda pair: (not self.matches(pair[0]), -(_generation(pair[0].usual_variant) or 0)))
@@ -106,6 +106,6 @@ class Platform:
 
 
 def _generation(variant: str) -> int | None:
-    """Give the number of a variant such as ``v7``."""
+    """Return the number of a variant such as ``v7``."""
     match = re.fullmatch(_GENERATION, variant)
     return int(match[1]) if match else None

@@ -60,7 +60,7 @@ class Reference:
         return cls(found_domain, repository, tag or ("" if digest else DEFAULT_TAG), digest)
 
     def familiar(self, *, domain: str = DEFAULT_DOMAIN, namespace: str = DEFAULT_NAMESPACE) -> str:
-        """Give the short form: what ``parse`` fills in is left out, but for the tag."""
+        """Return the short form: what ``parse`` fills in is left out, but for the tag."""
         name = f"{self.domain}/{self.repository}"
         if self.domain == domain:
             short = self.repository.removeprefix(f"{namespace}/")
@@ -68,7 +68,7 @@ class Reference:
         return name + self._suffix
 
     def with_tag(self, tag: str) -> Self:
-        """Give the same repository with another tag and no digest."""
+        """Return the same repository with another tag and no digest."""
         return replace(self, tag=tag, digest=None)
 
     @property
@@ -93,11 +93,11 @@ class Naming(NamedTuple):
         return Reference.parse(text, domain=self.domain, namespace=self.namespace)
 
     def familiar(self, reference: Reference) -> str:
-        """Give the short form that ``parse`` completes."""
+        """Return the short form that ``parse`` completes."""
         return reference.familiar(domain=self.domain, namespace=self.namespace)
 
     def suggest(self, wanted: str, known: Iterable[Reference]) -> str:
-        """Give a hint for a name that nothing has: which of ``known`` was meant, or where to look."""
+        """Return a hint for a name that nothing has: which of ``known`` was meant, or where to look."""
         near = self.near(wanted, known)
         return f"did you mean {' or '.join(near)}?" if near else "kubeimage images lists what is there"
 

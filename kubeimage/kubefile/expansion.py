@@ -21,27 +21,27 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 
 
 def expanded_length(text: str, variables: Mapping[str, str]) -> int:
-    """Tell how long ``expand`` would make ``text``, in characters, without doing it."""
+    """Return how long ``expand`` would make ``text``, in characters, without doing it."""
     return len(text) + sum(len(_replacement(use, variables)) - len(use[0]) for use in USE.finditer(text))
 
 
 def iter_names(text: str) -> Iterator[str]:
-    """Give the name of each use, in order, repeats included."""
+    """Return the name of each use, in order, repeats included."""
     return (name for use in USE.finditer(text) if (name := name_of(use)))
 
 
 def names_used(text: str) -> list[str]:
-    """Give each name that ``text`` uses once, in the order of its first use."""
+    """Return each name that ``text`` uses once, in the order of its first use."""
     return list(dict.fromkeys(iter_names(text)))
 
 
 def unsupported_forms(text: str) -> list[str]:
-    """Give what looks like an expansion, as ``${KEY:-other}`` does, and is none."""
+    """Return what looks like an expansion, as ``${KEY:-other}`` does, and is none."""
     return [use["form"] for use in UNSUPPORTED.finditer(text) if use["form"]]
 
 
 def name_of(use: re.Match[str]) -> str | None:
-    """Give the name in a match of ``USE``; an escaped ``$`` has none."""
+    """Return the name in a match of ``USE``; an escaped ``$`` has none."""
     return use["braced"] or use["bare"]
 
 

@@ -34,7 +34,7 @@ class LogicalLine(NamedTuple):
     numbers: tuple[int, ...]
 
     def piece(self, offset: int) -> int:
-        """Give the index of the piece that the character at ``offset`` comes from."""
+        """Return the index of the piece that the character at ``offset`` comes from."""
         return bisect_right(self.offsets, offset) - 1
 
     def span(self, start: int, end: int) -> Span:

@@ -58,7 +58,7 @@ class Visible:
         return dict(self.settings[: self.count])
 
     def expand_base(self, base: From) -> str:
-        """Give the name of the base image.
+        """Return the name of the base image.
 
         Raises: KubefileError where an ARG that it uses is unset, or the result is no image reference.
         """
@@ -67,7 +67,7 @@ class Visible:
         return name
 
     def expand_copy(self, copy: Copy, architecture: str) -> Copy:
-        """Give ``copy`` with all its names expanded; ``${ARCH}`` is ``architecture``, whatever an ARG says.
+        """Return ``copy`` with all its names expanded; ``${ARCH}`` is ``architecture``, whatever an ARG says.
 
         Raises: KubefileError where an ARG that it uses is unset, or a name becomes empty or leaves its root.
         """
@@ -106,7 +106,7 @@ class Scope:
         return Visible(self.settings, len(self.settings)).values
 
     def walk(self) -> Iterator[tuple[Instruction, Visible]]:
-        """Give each instruction, in order, with what it sees; an ARG sees its own keys as well."""
+        """Yield each instruction, in order, with what it sees; an ARG sees its own keys as well."""
         visible = Visible(self.settings, 0)
         for instruction in self.kubefile.instructions:
             if isinstance(instruction, Arg):

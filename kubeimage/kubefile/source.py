@@ -33,7 +33,7 @@ class Source:
         return tuple(line.rstrip("\r") for line in self.text.split("\n"))
 
     def line(self, number: int) -> str:
-        """Give a physical line, counted from 1; past either end of the file there is nothing."""
+        """Return a physical line, counted from 1; past either end of the file there is nothing."""
         return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
     def span(self, first_line: int, last_line: int, column: int, length: int) -> Span:

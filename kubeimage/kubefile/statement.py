@@ -68,7 +68,7 @@ class Statement(NamedTuple):
 
 
 def cut(text: str) -> str:
-    """Give ``text``, or the start of a long one."""
+    """Return ``text``, or the start of a long one."""
     return text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…"
 
 
@@ -78,7 +78,7 @@ def quoted(text: str) -> str:
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
-    """Give the known word that ``word`` was probably meant to be."""
+    """Return the known word that ``word`` was probably meant to be."""
     if len(word) > _LONGEST_QUOTE:
         return None
     from difflib import get_close_matches

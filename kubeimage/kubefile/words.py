@@ -32,7 +32,7 @@ class Word(NamedTuple):
 
 
 def skip_blanks(text: str, start: int, end: int) -> int:
-    """Give the offset of the first character from ``start`` on that is not blank, or ``end``."""
+    """Return the offset of the first character from ``start`` on that is not blank, or ``end``."""
     found = _GAP.match(text, start, end)
     return found.end() if found else start
 

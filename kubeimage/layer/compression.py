@@ -34,7 +34,7 @@ class Readable(Protocol):
     """Something to read bytes from."""
 
     def read(self, size: int, /) -> bytes:
-        """Give up to ``size`` bytes, none only at the end."""
+        """Return up to ``size`` bytes, none only at the end."""
         ...
 
 
@@ -70,7 +70,7 @@ def detect(head: bytes) -> Compression:
 
 
 def decompress(source: Readable, *, most: int | None = None) -> Iterator[bytes]:
-    """Give what ``source`` holds uncompressed, in pieces of up to 1 MiB.
+    """Yield what ``source`` holds uncompressed, in pieces of up to 1 MiB.
 
     Units:  ``most`` in bytes of all that is given.
     Raises: LayerFormatError for what is damaged or ends too early; LayerTooLargeError past ``most``.
@@ -89,7 +89,7 @@ def decompress(source: Readable, *, most: int | None = None) -> Iterator[bytes]:
 
 
 def compress(pieces: Iterable[bytes], coding: Coding) -> Iterator[bytes]:
-    """Give ``pieces`` compressed: equal bytes in, however they are cut, equal bytes out."""
+    """Yield ``pieces`` compressed: equal bytes in, however they are cut, equal bytes out."""
     compressor = _gzip_compressor() if coding.kind == "gzip" else _zstd_compressor(coding.level or _ZSTD_LEVEL)
     for piece in pieces:
         if compressed := compressor.compress(piece):

@@ -24,7 +24,7 @@ _REPLACED = {
 
 
 def read_small(entry: Entry, path: str) -> tuple[bytes, bytes]:
-    """Give the content of the file at ``path``, which is ``entry.size`` long, and its sha256.
+    """Return the content of the file at ``path``, which is ``entry.size`` long, and its sha256.
 
     Raises: ContextChangedError, UnreadableSourceError.
     """

@@ -28,7 +28,7 @@ def has_same_content(old: Entry, new: Entry) -> bool:
 def diff_trees(
     lower: Mapping[str, Entry], upper: Mapping[str, Entry], *, same_content: SameContent = has_same_content
 ) -> list[Entry]:
-    """Give the changeset, in canonical order, that makes ``upper`` of ``lower``.
+    """Return the changeset, in canonical order, that makes ``upper`` of ``lower``.
 
     Shape: both map each path to its entry, without whiteouts; a HARDLINK's target is the path of a FILE in the same
            mapping. ``same_content`` is asked only about FILEs that are alike in all else.

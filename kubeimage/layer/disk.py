@@ -55,7 +55,7 @@ class RootDirectory:
             self._enter_one("")
 
     def full(self, path: str) -> str:
-        """Give the absolute path of ``path``."""
+        """Return the absolute path of ``path``."""
         return f"{self._root}/{path}" if path else self._root
 
     def put(self, entry: Entry, content: Content | None) -> int:

@@ -46,7 +46,7 @@ class FileIdentity(NamedTuple):
 
 
 def identity_of(status: os.stat_result) -> FileIdentity:
-    """Give what tells this file from any other, and from itself after a change."""
+    """Return what tells this file from any other, and from itself after a change."""
     # As FileIdentity(…) does it, in half the time.
     return tuple.__new__(
         FileIdentity, (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
@@ -114,7 +114,7 @@ def opaque(path: str) -> Entry:
 
 
 def with_digest(entry: Entry, digest: bytes | None) -> Entry:
-    """Give ``entry`` with the digest of its content."""
+    """Return ``entry`` with the digest of its content."""
     # As entry._replace(digest=…) does it, in a tenth of the time.
     return tuple.__new__(Entry, (*entry[:-1], digest))
 

@@ -49,7 +49,7 @@ class GzipCompressor:
         return self._begin() + b"".join(self._add(blocks[start : start + BLOCK]) for start in range(0, whole, BLOCK))
 
     def flush(self) -> bytes:
-        """Give the rest; nothing can follow."""
+        """Return the rest; nothing can follow."""
         last = self._add(bytes(self._waiting)) if self._waiting else b""
         trailer = struct.pack("<II", self._crc, self._size & 0xFFFFFFFF)
         end: bytes = self._stream.flush()

@@ -35,7 +35,7 @@ _FLAGS = {
 
 
 def render_header(entry: Entry) -> bytes:
-    """Give all blocks that stand before the content of ``entry``.
+    """Return all blocks that stand before the content of ``entry``.
 
     Raises: PathEscapeError, LayerFormatError for a name, target or xattr that no layer may hold.
     """

@@ -37,12 +37,12 @@ def check_path(path: str) -> None:
 
 
 def parent_of(path: str) -> str:
-    """Give the directory that ``path`` stands in; ``""`` is the root."""
+    """Return the directory that ``path`` stands in; ``""`` is the root."""
     return path.rpartition("/")[0]
 
 
 def ancestors(path: str) -> list[str]:
-    """Give every directory on the way to ``path``, outermost first, the root left out."""
+    """Return every directory on the way to ``path``, outermost first, the root left out."""
     found = []
     slash = path.find("/")
     while slash != -1:

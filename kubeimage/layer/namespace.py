@@ -41,7 +41,10 @@ class Namespace:
         self._leaves[name] = entry, offset
 
     def resolve(self, path: str, target: str) -> tuple[Entry, int]:
-        """Give what the hard link ``path`` is, and where its content begins: a link to the FILE, or the same again."""
+        """Return what the hard link ``path`` is, and where its content begins.
+
+        It is a link to the FILE, or the same again as what is no FILE.
+        """
         check_path(target)
         if target not in self._leaves:
             raise LayerFormatError(f"the hard link {path!r} leads to {target!r}, which does not come before it")
@@ -51,7 +54,7 @@ class Namespace:
         return first._replace(path=path), offset
 
     def size_of(self, path: str) -> int:
-        """Give the size of the FILE ``path``."""
+        """Return the size of the FILE ``path``."""
         return self._leaves[path][0].size
 
     def _add_parents(self, path: str) -> None:

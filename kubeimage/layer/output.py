@@ -61,7 +61,7 @@ class Output:
         self._pass_on(piece)
 
     def buffer(self) -> memoryview:
-        """Give a buffer that nobody uses any more.
+        """Return a buffer that nobody uses any more.
 
         One is being filled, one is being written, others wait: there is one more of them than that.
         """

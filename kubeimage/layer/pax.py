@@ -13,7 +13,7 @@ XATTR_PREFIX = "SCHILY.xattr."
 
 
 def render_records(records: Iterable[tuple[str, bytes]]) -> bytes:
-    """Give ``records`` as the content of an extended header."""
+    """Return ``records`` as the content of an extended header."""
     return b"".join(_render_record(key.encode(), value) for key, value in records)
 
 

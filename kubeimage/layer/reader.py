@@ -81,7 +81,7 @@ class Content(io.RawIOBase):
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        """Give up to ``size`` bytes, or all that is left.
+        """Return up to ``size`` bytes, or all that is left.
 
         Raises: LayerFormatError where the tar ends too early; StoreAccessError where it cannot be read.
         """
@@ -101,7 +101,7 @@ class Content(io.RawIOBase):
 
 
 def iter_entries(stream: BinaryIO, *, limits: Limits = _DEFAULT_LIMITS) -> Iterator[Entry]:
-    """Give the entries of a tar in its order, passing over the content of files.
+    """Return the entries of a tar in its order, passing over the content of files.
 
     Shape:  ``stream`` can seek. A directory may come twice, nothing else does.
     Raises: LayerFormatError, PathEscapeError, LayerTooLargeError; StoreAccessError where the tar cannot be read.
@@ -110,7 +110,7 @@ def iter_entries(stream: BinaryIO, *, limits: Limits = _DEFAULT_LIMITS) -> Itera
 
 
 def iter_places(stream: BinaryIO, *, limits: Limits = _DEFAULT_LIMITS) -> Iterator[tuple[Entry, int]]:
-    """Give the entries as ``iter_entries`` does, each with the byte of the tar where its content begins.
+    """Yield the entries as ``iter_entries`` does, each with the byte of the tar where its content begins.
 
     Shape:  that of a HARDLINK is its first file's. No byte of a file's content is read: a buffer, which reads ahead,
             is gone around, and stands where it stood when all is done.
@@ -129,7 +129,7 @@ def iter_places(stream: BinaryIO, *, limits: Limits = _DEFAULT_LIMITS) -> Iterat
 
 
 def iter_contents(stream: BinaryIO, *, limits: Limits = _DEFAULT_LIMITS) -> Iterator[tuple[Entry, Content | None]]:
-    """Give the entries of a tar, with the content of each FILE and HARDLINK (a link's is its first file's).
+    """Yield the entries of a tar, with the content of each FILE and HARDLINK (a link's is its first file's).
 
     Shape:  ``stream`` can seek. A content can be read until the next entry is asked for.
     Raises: LayerFormatError, PathEscapeError, LayerTooLargeError; StoreAccessError where the tar cannot be read.
@@ -155,7 +155,7 @@ class _Archive:
         self._extended: dict[bytes, bytes] = {}
 
     def __iter__(self) -> Iterator[tuple[Entry, int]]:
-        """Give each entry, and where its content begins."""
+        """Yield each entry, and where its content begins."""
         stream = self._stream
         limits = self._limits
         position = stream.tell()

@@ -87,14 +87,14 @@ class Tree(Mapping[str, Entry]):
             self._children[parent].discard(name)
 
     def layer_of(self, path: str) -> int:
-        """Give the layer that put there what stands at ``path``.
+        """Return the layer that put there what stands at ``path``.
 
         Raises: KeyError where nothing stands.
         """
         return self._layers[path]
 
     def children(self, path: str) -> list[str]:
-        """Give the names in the directory ``path`` (``""`` is the root), sorted."""
+        """Return the names in the directory ``path`` (``""`` is the root), sorted."""
         return sorted(self._children.get(path, ()))
 
     def resolve_directory(self, path: str) -> str:
@@ -132,7 +132,7 @@ class Tree(Mapping[str, Entry]):
         return "/".join(done)
 
     def copy(self) -> Self:
-        """Give a tree of its own that looks like this one."""
+        """Return a tree of its own that looks like this one."""
         twin = type(self)()
         children = {path: set(names) for path, names in self._children.items()}
         twin.__dict__.update(_entries=dict(self._entries), _layers=dict(self._layers), _children=children)

@@ -43,7 +43,7 @@ def write_layer(changeset: Sequence[Entry], sink: Sink) -> StoredLayer:
 
 
 def _checked(changeset: Sequence[Entry]) -> Iterator[Entry]:
-    """Give the entries, each link as its first file is, and refuse what is not in canonical order."""
+    """Yield the entries, each link as its first file is, and refuse what is not in canonical order."""
     previous = ""
     blocked: str | None = None
     files: dict[str, Entry] = {}

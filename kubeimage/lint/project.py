@@ -94,7 +94,7 @@ class Project:
         return tuple(found) or ((0, whole),)
 
     def _on_other_machines(self, step: Step) -> Iterator[CopyRequest]:
-        """Give what a COPY with ``${ARCH}`` asks for elsewhere: not every image is for the machine that lints."""
+        """Yield what a COPY with ``${ARCH}`` asks for elsewhere: not every image is for the machine that lints."""
         assert isinstance(step.instruction, Copy)
         if not any(ARCHITECTURE in names_used(source) for source in step.instruction.sources):
             return

@@ -22,7 +22,7 @@ Notice = Callable[[str], None]
 
 
 def choose_mounter(name: str, snapshots: SnapshotStore, notice: Notice | None = None) -> Mounter:
-    """Give the mounter called ``name``; ``auto`` chooses at its first mount and tells ``notice`` what and why.
+    """Return the mounter called ``name``; ``auto`` chooses at its first mount and tells ``notice`` what and why.
 
     Raises: UsageError for another name.
     """

@@ -39,7 +39,7 @@ def check_name(name: str, path: str) -> None:
 
 
 def entry_of(path: str, full: str, status: os.stat_result) -> Entry:
-    """Give what stands at ``full`` as the entry ``path``; its content is left where it is.
+    """Return what stands at ``full`` as the entry ``path``; its content is left where it is.
 
     Raises: UnsupportedSourceError for a socket or a device, and for text that is not UTF-8.
     """
@@ -58,7 +58,7 @@ def entry_of(path: str, full: str, status: os.stat_result) -> Entry:
 
 
 def xattrs_of(full: str, path: str) -> tuple[tuple[str, bytes], ...]:
-    """Give the xattrs that a layer keeps of ``full``, sorted.
+    """Return the xattrs that a layer keeps of ``full``, sorted.
 
     Raises: UnsupportedSourceError for a name that is not UTF-8.
     """

@@ -40,7 +40,7 @@ class Found(NamedTuple):
 
 
 def opaque_xattr() -> str:
-    """Give the xattr by which this user's overlays and snapshots mark opaque directories."""
+    """Return the xattr by which this user's overlays and snapshots mark opaque directories."""
     return "trusted.overlay.opaque" if keeps_trusted_xattrs() else "user.overlay.opaque"
 
 
@@ -58,7 +58,7 @@ def is_opaque(directory: str) -> bool:
 
 
 def whiteout_folders(layer: str) -> tuple[str, ...]:
-    """Give the directories of an unpacked layer in which there are whiteouts, relative to its root, without this."""
+    """Return the directories of an unpacked layer in which there are whiteouts, relative to its root, without this."""
     mark = f"{opaque_xattr().partition('.')[0]}.{HAS_WHITEOUTS}"
     try:
         os.getxattr(layer, mark)
@@ -77,7 +77,7 @@ def _hold_whiteouts(folder: str, names: Sequence[str]) -> bool:
 
 
 def uncovered(layers: Sequence[str]) -> list[str]:
-    """Give those of ``layers``, lowest first, that a merged tree can show something of, each of them once.
+    """Return those of ``layers``, lowest first, that a merged tree can show something of, each of them once.
 
     Below a layer whose root is opaque nothing shows; the kernel itself does not heed that mark on a root. A layer that
     comes twice shows what it has at its upper place, and the kernel takes no directory twice.
@@ -108,7 +108,7 @@ class MergedLayers:
         self._restored.close()
 
     def find(self, stack: Stack, name: str) -> Found | None:
-        """Give what stands under ``name`` in the merged directory of ``stack``."""
+        """Return what stands under ``name`` in the merged directory of ``stack``."""
         top: tuple[str, os.stat_result] | None = None
         directories: list[str] = []
         for directory in stack:
@@ -129,7 +129,7 @@ class MergedLayers:
         return Found(*top, tuple(directories)) if top else None
 
     def children(self, stack: Stack) -> Iterator[tuple[str, Found]]:
-        """Give all that stands in the merged directory of ``stack``, by name, sorted."""
+        """Yield all that stands in the merged directory of ``stack``, by name, sorted."""
         for name in sorted({name for directory in stack for name in os.listdir(directory)}):
             found = self.find(stack, name)
             if found is not None:

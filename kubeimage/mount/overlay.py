@@ -97,7 +97,7 @@ class _Links:
         self._names: dict[str, str] = {}
 
     def name(self, layer: str) -> str:
-        """Give the name of the link to ``layer``."""
+        """Return the name of the link to ``layer``."""
         if layer not in self._names:
             name = str(len(self._names))
             os.symlink(layer, f"{self.folder}/{name}")
@@ -129,7 +129,7 @@ class OverlayMounter:
             yield _prepare(scratch, unpacked, self._links, options, self._floor(unpacked))
 
     def _floor(self, layers: Sequence[str]) -> set[str]:
-        """Give the directories that must not be those of one layer alone.
+        """Return the directories that must not be those of one layer alone.
 
         The kernel takes whiteouts out of a list only where it merges directories.
         """

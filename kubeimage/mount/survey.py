@@ -35,7 +35,7 @@ class _Directory(NamedTuple):
 
 
 def survey_upper(upper: str, layers: Sequence[str]) -> list[Entry]:
-    """Give what overlayfs's upper directory changes on ``layers`` (lowest first), in canonical order.
+    """Return what overlayfs's upper directory changes on ``layers`` (lowest first), in canonical order.
 
     Raises: UnsupportedSourceError for what no layer can hold; MountError where the directory cannot be read.
     """
@@ -43,7 +43,7 @@ def survey_upper(upper: str, layers: Sequence[str]) -> list[Entry]:
 
 
 def survey_copy(root: str, layers: Sequence[str], untouched: Untouched) -> list[Entry]:
-    """Give what the whole tree at ``root`` changes on ``layers`` (lowest first), in canonical order.
+    """Return what the whole tree at ``root`` changes on ``layers`` (lowest first), in canonical order.
 
     Shape:  what is ``untouched`` is known to be as it was below, and is not looked into; it is asked about
             everything but directories.
@@ -109,7 +109,7 @@ class _Survey:
             self._todo.append(_Directory(path, full, stack, directory.covering or is_opaque(full)))
 
     def _entry(self, path: str, full: str, status: os.stat_result) -> Entry:
-        """Give what stands at ``full``, a regular file's further names as hard links to the first that was met.
+        """Return what stands at ``full``, a regular file's further names as hard links to the first that was met.
 
         What was changed belongs to the RUN alone, so a file can be made readable for good once its mode is known.
         """

@@ -15,7 +15,7 @@ _PATIENCE = 60
 
 
 def find_tool(name: str) -> str:
-    """Give the absolute path of a program of the system.
+    """Return the absolute path of a program of the system.
 
     Raises: MountError.
     """

@@ -46,7 +46,7 @@ class ListedCredentials(CredentialStore):
         self._sections = [one for one in sections if one.credentials is not None]
 
     def get(self, host: str, repository: str = "") -> Credentials | None:
-        """Give the credentials of the section that lists the repository, else of one for the registry.
+        """Return the credentials of the section that lists the repository, else of one for the registry.
 
         Raises: CredentialsError.
         """

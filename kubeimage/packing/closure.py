@@ -41,11 +41,11 @@ class Rootfs(Protocol):
         ...
 
     def read(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """Give the contents of small files."""
+        """Return the contents of small files."""
         ...
 
     def digests(self, paths: Sequence[str]) -> Mapping[str, Digest]:
-        """Give the digests of files' contents."""
+        """Return the digests of files' contents."""
         ...
 
 

@@ -178,7 +178,7 @@ class Fetcher:
             )
 
     def _read_manifest(self, image: Reference, digest: Digest) -> bytes:
-        """Give a manifest or index: from the shelf, from the layers below, else from its registry."""
+        """Return a manifest or index: from the shelf, from the layers below, else from its registry."""
         with self._one_at_a_time(digest):
             if not self._take_from_below(digest):
                 data, _ = self._ask(image, lambda repository: repository.get_manifest(digest))
@@ -192,7 +192,7 @@ class Fetcher:
         return self._shelf.read(config.digest)
 
     def _one_at_a_time(self, digest: Digest) -> threading.Lock:
-        """Give the lock of a document: images that share it fetch it once."""
+        """Return the lock of a document: images that share it fetch it once."""
         with self._lock:
             return self._locks.setdefault(digest, threading.Lock())
 

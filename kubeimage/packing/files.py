@@ -25,7 +25,7 @@ class _TreeFiles(ABC):
         """What stands at which path."""
 
     def paths(self) -> Sequence[str]:
-        """Give the paths of all files and symlinks, sorted."""
+        """Return the paths of all files and symlinks, sorted."""
         return sorted(path for path, one in self.tree.items() if one.kind in (Kind.FILE, Kind.SYMLINK))
 
     def is_symlink(self, path: str) -> bool:
@@ -81,7 +81,7 @@ class ContextFiles(_TreeFiles):
         return self._tree
 
     def read(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """Give the contents of these files.
+        """Yield the contents of these files.
 
         Raises: DiscoveryError for one that is too large; ContextError.
         """

@@ -31,32 +31,32 @@ BLOBS = f"{ROOT}/blobs/sha256"
 
 
 def blob_path(digest: Digest) -> str:
-    """Give where a blob stands."""
+    """Return where a blob stands."""
     return f"{BLOBS}/{digest.hex[:2]}/{digest.hex}/data"
 
 
 def repository_path(image: Reference) -> str:
-    """Give the folder of an image's repository."""
+    """Return the folder of an image's repository."""
     return f"{ROOT}/repositories/{image.repository}"
 
 
 def tag_path(image: Reference) -> str:
-    """Give the link that says what an image's tag means."""
+    """Return the link that says what an image's tag means."""
     return f"{repository_path(image)}/_manifests/tags/{image.tag}/current/link"
 
 
 def revision_path(image: Reference, digest: Digest) -> str:
-    """Give the link that lets a repository serve a manifest."""
+    """Return the link that lets a repository serve a manifest."""
     return f"{repository_path(image)}/_manifests/revisions/sha256/{digest.hex}/link"
 
 
 def layer_path(image: Reference, digest: Digest) -> str:
-    """Give the link that lets a repository serve a config or layer."""
+    """Return the link that lets a repository serve a config or layer."""
     return f"{repository_path(image)}/_layers/sha256/{digest.hex}/link"
 
 
 def choose_manifest(index: Index, platform: Platform) -> Descriptor | None:
-    """Give the manifest of an index that is taken for a platform, None where there is none.
+    """Return the manifest of an index that is taken for a platform, None where there is none.
 
     What is for no platform, such as an attestation, is no image; an index of one image need not say whom it is for.
     """
@@ -86,7 +86,7 @@ class Contents:
         return (self.config, *self.layers)
 
     def links(self) -> Iterable[tuple[str, Digest]]:
-        """Give every link with what it leads to."""
+        """Yield every link with what it leads to."""
         for digest in self.manifests:
             yield revision_path(self.image, digest), digest
         for blob in self.blobs:

@@ -19,7 +19,7 @@ class Memory:
         self._folder = folder
 
     def get(self, kind: str, name: str) -> object:
-        """Give what was remembered, or None."""
+        """Return what was remembered, or None."""
         try:
             with open(self._path(kind, name), "rb") as stream:
                 value = canonical.loads(stream.read())

@@ -123,7 +123,7 @@ class _Packing:
         return _Survey(images, findings, metadata, sections, warnings)
 
     def _pack(self, survey: _Survey) -> tuple[StoredLayer | None, bool]:
-        """Give the layer, and whether nothing had to be made for it; None where the layers below have all of it."""
+        """Return the layer, and whether nothing had to be made for it; None where the layers below have all of it."""
         from kubeimage.packing.record import RECORD, Record
 
         recorded = self._read_below(RECORD, self._below)

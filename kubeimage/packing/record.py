@@ -37,7 +37,7 @@ class Record:
     listed: tuple[str, ...] = ()
 
     def over(self, below: Record | None) -> Self:
-        """Give the record of an image that stands on one with the record ``below``."""
+        """Return the record of an image that stands on one with the record ``below``."""
         if below is None:
             return self
         ignored = tuple(dict.fromkeys((*below.ignored, *self.ignored)))
@@ -46,7 +46,7 @@ class Record:
         return type(self)({**below.images, **self.images}, ignored, charts, listed)
 
     def to_bytes(self) -> bytes:
-        """Give the file."""
+        """Return the file."""
         images = [{"name": str(one), "digest": str(self.images[one])} for one in sorted(self.images, key=str)]
         lists = {"ignored": [*self.ignored], "charts": [*self.charts]}
         value: dict[str, object] = {"version": _VERSION, "images": images, **lists}
@@ -94,7 +94,7 @@ def read_metadata(data: bytes | None) -> dict[str, Any]:
 
 
 def cluster_version(metadata: Mapping[str, Any]) -> str | None:
-    """Give the version of Kubernetes that ``Metadata`` says, None where that is none.
+    """Return the version of Kubernetes that ``Metadata`` says, None where that is none.
 
     Images of sealer's may have the constraint of some chart in its place.
     """
@@ -123,7 +123,7 @@ def check_kube_versions(asked: Sequence[KubeVersion], cluster: str | None) -> No
 
 
 def with_kube_versions(metadata: Mapping[str, Any], asked: Sequence[KubeVersion]) -> bytes:
-    """Give ``Metadata`` that records what the charts ask for, beside what it says already.
+    """Return ``Metadata`` that records what the charts ask for, beside what it says already.
 
     Raises: KubeVersionError.
     """

@@ -19,7 +19,7 @@ class Names:
         self._memory = memory
 
     def get(self, image: Reference) -> Digest | None:
-        """Give the digest, None where nobody knows."""
+        """Return the digest, None where nobody knows."""
         found = self._memory.get("names", str(image))
         try:
             return Digest.parse(str(found))
@@ -37,7 +37,7 @@ def resolve_known(
     names: Names,
     below: Mapping[Reference, Digest],
 ) -> dict[Reference, Digest]:
-    """Give the digests that are known without asking a registry; with ``always`` only those that the names say.
+    """Return the digests that are known without asking a registry; with ``always`` only those that the names say.
 
     ``below`` is what the base image brings.
     """

@@ -22,7 +22,7 @@ _VERSION = "2"
 
 
 def choose_renderer() -> tuple[str, Callable[[], Renderer]]:
-    """Give what renders charts, with a name that changes when it does; nothing is loaded before it is called.
+    """Return what renders charts, with a name that changes when it does; nothing is loaded before it is called.
 
     Calling it raises ChartError where there is neither helm-python-sdk nor the helm program.
     """

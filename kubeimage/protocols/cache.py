@@ -21,7 +21,7 @@ class BuildCache(Protocol):
     """Remembers what steps made. It may forget at any time; it never answers wrongly."""
 
     def lookup(self, key: CacheKey) -> CachedStep | None:
-        """Give what the step with this key made, or None."""
+        """Return what the step with this key made, or None."""
         ...
 
     def record(self, key: CacheKey, step: CachedStep) -> None:
@@ -33,5 +33,5 @@ class BuildCache(Protocol):
         ...
 
     def nearest(self, key: CacheKey) -> CacheKey | None:
-        """Give the remembered key with the same parent that is most like ``key``, to say what differs."""
+        """Return the remembered key with the same parent that is most like ``key``, to say what differs."""
         ...

@@ -62,7 +62,7 @@ class SourceCollector(Protocol):
         ...
 
     def with_digests(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Give ``entries`` with the ``digest`` of every FILE, reading only what is not known from before.
+        """Return ``entries`` with the ``digest`` of every FILE, reading only what is not known from before.
 
         Raises: ContextChangedError, UnreadableSourceError.
         """
@@ -73,7 +73,7 @@ class SourceCollector(Protocol):
         ...
 
     def known_sources(self, entries: Sequence[Entry]) -> Digest | None:
-        """Give what `remember_sources` got with the same ``entries``, if nothing has changed since; read nothing."""
+        """Return what `remember_sources` got with the same ``entries``, if nothing has changed since; read nothing."""
         ...
 
     def remember_sources(self, entries: Sequence[Entry], sources: Digest) -> None:
@@ -85,7 +85,7 @@ class RootOpener(Protocol):
     """Opens the root file systems of other images, for COPY to take from."""
 
     def open(self, layers: Sequence[Digest]) -> AbstractContextManager[SourceCollector]:
-        """Give the merged root of ``layers``, lowest first; nothing is left of it afterwards.
+        """Return the merged root of ``layers``, lowest first; nothing is left of it afterwards.
 
         Raises: BlobNotFoundError, LayerError; StoreFullError, StoreAccessError.
         """

@@ -44,14 +44,14 @@ class ImageStore(Protocol):
         ...
 
     def get(self, reference: Reference, platform: Platform | None = None) -> Image | None:
-        """Give the image of that name (for that platform), or None.
+        """Return the image of that name (for that platform), or None.
 
         Raises: BlobNotFoundError, BlobCorruptError where the name leads to a damaged image.
         """
         ...
 
     def find(self, image_id: str) -> Image | None:
-        """Give the image whose id starts with ``image_id`` (at least 6 hex characters), if it is the only one."""
+        """Return the image whose id starts with ``image_id`` (at least 6 hex characters), if it is the only one."""
         ...
 
     def records(self) -> list[ImageRecord]:

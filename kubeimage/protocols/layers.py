@@ -60,18 +60,18 @@ class SnapshotStore(Protocol):
     """Keeps layers unpacked as overlayfs wants its lower directories, made when first asked for."""
 
     def path(self, diff_id: Digest) -> str:
-        """Give the absolute path of the unpacked layer; nobody may write to it.
+        """Return the absolute path of the unpacked layer; nobody may write to it.
 
         Raises: BlobNotFoundError, BlobCorruptError, LayerError, StoreFullError.
         """
         ...
 
     def scratch(self) -> AbstractContextManager[str]:
-        """Give an empty private directory on the same filesystem, removed afterwards whatever is in it."""
+        """Return an empty private directory on the same filesystem, removed afterwards whatever is in it."""
         ...
 
     def workspace(self) -> str:
-        """Give an empty private directory on the same filesystem, which lasts until the store is closed.
+        """Return an empty private directory on the same filesystem, which lasts until the store is closed.
 
         Raises: StoreFullError.
         """

@@ -68,7 +68,7 @@ class Mount(Protocol):
         ...
 
     def changes(self) -> list[Entry]:
-        """Give what differs from the layers below, in canonical order; call it when nothing runs any more.
+        """Return what differs from the layers below, in canonical order; call it when nothing runs any more.
 
         What is equal in type, mode, content, target and xattrs is no change, whatever its times.
         """

@@ -187,7 +187,7 @@ class Departure(Protocol):
         ...
 
     def blob_of(self, layer: RawLayer) -> Descriptor:
-        """Give the blob of a layer that has been compressed, as the wire manifest will name it.
+        """Return the blob of a layer that has been compressed, as the wire manifest will name it.
 
         Raises: KeyError before it is.
         """

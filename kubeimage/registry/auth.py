@@ -57,12 +57,12 @@ def parse_challenges(headers: Sequence[str]) -> list[Challenge]:
 
 
 def pull_scope(repository: str) -> str:
-    """Give the scope for reading a repository."""
+    """Return the scope for reading a repository."""
     return f"repository:{repository}:pull"
 
 
 def push_scope(repository: str) -> str:
-    """Give the scope for reading and writing a repository."""
+    """Return the scope for reading and writing a repository."""
     return f"repository:{repository}:pull,push"
 
 
@@ -91,7 +91,7 @@ class Authenticator:
         self._known: list[Credentials | None] = []
 
     def authorization(self, scopes: Scopes) -> str | None:
-        """Give the Authorization header for a request, as far as it is known what the registry wants.
+        """Return the Authorization header for a request, as far as it is known what the registry wants.
 
         Raises: RegistryError, CredentialsError.
         """

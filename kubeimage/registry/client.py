@@ -51,7 +51,7 @@ class Repository:
         return f"{self.exchange.host}/{self.name}"
 
     def get_manifest(self, tag: str | Digest) -> tuple[bytes, Digest]:
-        """Give the manifest or index of a tag, or of a digest, and its digest.
+        """Return the manifest or index of a tag, or of a digest, and its digest.
 
         Raises: RegistryNotFoundError; RegistryContentError for other bytes than those of the digest, or too many.
         """
@@ -76,7 +76,7 @@ class Repository:
             return response.status == 200
 
     def find_digest(self, tag: str) -> Digest | None:
-        """Give the digest that a tag has now, None where there is none or the registry does not tell.
+        """Return the digest that a tag has now, None where there is none or the registry does not tell.
 
         Raises: RegistryError.
         """

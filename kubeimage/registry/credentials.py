@@ -60,7 +60,7 @@ class CredentialStore:
         self._environment = os.environ if environment is None else environment
 
     def get(self, host: str, repository: str = "") -> Credentials | None:
-        """Give the credentials for a registry, or for the longest part of the repository's name that has some.
+        """Return the credentials for a registry, or for the longest part of the repository's name that has some.
 
         Raises: CredentialsError.
         """
@@ -145,7 +145,7 @@ def _key(host: str) -> str:
 
 
 def _names(host: str) -> list[str]:
-    """Give the keys that mean this registry, as old and new tools write them."""
+    """Return the keys that mean this registry, as old and new tools write them."""
     hosts = DOCKER_HUB if host in DOCKER_HUB else (host,)
     forms = [(scheme, path) for scheme in ("", "https://", "http://") for path in ("", "/", "/v1/", "/v2/")]
     return [_key(host), *(f"{scheme}{one}{path}" for one in hosts for scheme, path in forms)]
@@ -214,7 +214,7 @@ def _read(path: str) -> dict[str, Any]:
 
 @contextmanager
 def _changing(path: str) -> Iterator[dict[str, Any]]:
-    """Give the content of the file to change, and write it back: whole, for this user alone, one process at a time."""
+    """Yield the content of the file to change, and write it back: whole, for this user alone, one process at a time."""
     # Somebody may have put a link there to another place; the link stays.
     target = os.path.realpath(path)
     try:

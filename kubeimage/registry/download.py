@@ -26,7 +26,7 @@ class Download:
         self._offset = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give the bytes; as many as the descriptor says, or an error.
+        """Yield the bytes; as many as the descriptor says, or an error.
 
         Raises: RegistryContentError for more or fewer bytes; RegistryError.
         """

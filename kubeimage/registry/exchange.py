@@ -77,7 +77,7 @@ class Exchange:
         self._auth = Authenticator(host, credentials, self._send_once, self._check_realm)
 
     def url(self, path: str) -> str:
-        """Give the whole address of ``/v2/`` and so on.
+        """Return the whole address of ``/v2/`` and so on.
 
         Raises: RegistryConnectionError where it must be found out how to reach the registry, and nobody is there.
         """
@@ -150,7 +150,7 @@ class Exchange:
         return request._replace(url=url)
 
     def resolve(self, request: Request, location: str) -> str:
-        """Give the address that a Location header means.
+        """Return the address that a Location header means.
 
         Raises: RegistryError for one that is not to be followed.
         """

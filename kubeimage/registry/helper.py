@@ -30,7 +30,7 @@ class CredentialHelper:
         self._where = where
 
     def get(self, server: str) -> tuple[str, str] | None:
-        """Give user name and secret for ``server``, None where the helper has none.
+        """Return user name and secret for ``server``, None where the helper has none.
 
         Raises: CredentialsError.
         """

@@ -41,7 +41,7 @@ class Response:
         return parse_count(self.headers.get("Content-Length", ""))
 
     def read_piece(self, most: int = PIECE) -> bytes:
-        """Give the next bytes, up to ``most``; none at the end.
+        """Return the next bytes, up to ``most``; none at the end.
 
         Raises: RegistryConnectionError where the connection is lost, or is too slow.
         """
@@ -52,7 +52,7 @@ class Response:
             return piece
 
     def read(self, limit: int) -> bytes:
-        """Give the whole body of a small answer.
+        """Return the whole body of a small answer.
 
         Raises: RegistryContentError for more than ``limit`` bytes; RegistryConnectionError.
         """

@@ -26,7 +26,7 @@ class Body(NamedTuple):
 
     @classmethod
     def of(cls, data: bytes) -> Body:
-        """Give the body that is ``data``."""
+        """Return the body that is ``data``."""
         return cls(len(data), lambda: iter((data,)))
 
 

@@ -20,7 +20,7 @@ class Origin(NamedTuple):
 
 
 def origin_of(url: str) -> Origin:
-    """Give the origin of an address.
+    """Return the origin of an address.
 
     Raises: ValueError for an address that is not http or https.
     """

@@ -27,7 +27,7 @@ class Proxy(NamedTuple):
 
 
 def find_proxy(origin: Origin, environment: Mapping[str, str] | None = None) -> Proxy | None:
-    """Give the proxy for ``origin``; none for this machine itself.
+    """Return the proxy for ``origin``; none for this machine itself.
 
     Raises: UsageError for a proxy that is no HTTP proxy.
     """

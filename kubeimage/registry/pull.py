@@ -124,7 +124,7 @@ class Pull(NamedTuple):
             raise RegistryContentError(f"{self.repository}: {digest} is no manifest of an image: {error}") from error
 
     def _choose(self, listed: list[Descriptor]) -> list[Descriptor]:
-        """Give the manifests for the wanted platforms; what is for none, such as an attestation, is no image."""
+        """Return the manifests for the wanted platforms; what is for none, such as an attestation, is no image."""
         listed = [one for one in listed if one.media_type not in INDEXES]
         images = [one for one in listed if one.platform is not None and one.platform.os != "unknown"]
         # An index of one image need not say whom it is for: its config does.

@@ -91,7 +91,7 @@ class Registries:
         ).run()
 
     def sources(self, reference: Reference) -> list[Repository]:
-        """Give the repositories that an image can be read from, in the order to try."""
+        """Return the repositories that an image can be read from, in the order to try."""
         return [self._repository(place) for place in self._settings.places(reference)]
 
     def check(self, host: str, credentials: Credentials) -> None:

@@ -20,7 +20,7 @@ class Trust:
         self._lock = threading.Lock()
 
     def context(self, host: str) -> ssl.SSLContext:
-        """Give the context for ``HOST[:PORT]``.
+        """Return the context for ``HOST[:PORT]``.
 
         Raises: SettingsError for a certificate that cannot be read.
         """

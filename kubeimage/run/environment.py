@@ -15,7 +15,7 @@ _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 def command_environment(
     rootfs: str, home: str, arguments: Mapping[str, str], host: Mapping[str, str]
 ) -> dict[str, str]:
-    """Give a command's whole environment; what ``arguments`` say comes before all else."""
+    """Return a command's whole environment; what ``arguments`` say comes before all else."""
     return {"PATH": f"{rootfs}/bin:{HOST_PATH}", "HOME": home, "LANG": "C.UTF-8", **proxies(host), **arguments}
 
 

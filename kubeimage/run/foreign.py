@@ -47,7 +47,7 @@ def check_platform(platform: Platform, handlers: str | None = None) -> None:
 
 
 def _handled(handlers: str) -> Iterator[str]:
-    """Give the architectures that an interpreter is registered for."""
+    """Yield the architectures that an interpreter is registered for."""
     try:
         names = sorted(os.listdir(handlers))
     except OSError:

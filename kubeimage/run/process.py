@@ -52,7 +52,7 @@ Output = Callable[[bytes], None]
 
 
 def keeper(everybody: str, command: Sequence[str]) -> tuple[str, ...]:
-    """Give the argv of a keeper of ``command``; ``everybody`` is what its watch kills, as kill(1) wants it."""
+    """Return the argv of a keeper of ``command``; ``everybody`` is what its watch kills, as kill(1) wants it."""
     return ("/bin/sh", "-c", _KEEPER, everybody, *command)
 
 
@@ -317,7 +317,7 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _status(process: subprocess.Popen[bytes]) -> int:
-    """Give the command's exit status, or minus the number of the signal that ended it.
+    """Return the command's exit status, or minus the number of the signal that ended it.
 
     A shell reports the signal that ended its command as 128 plus its number.
     """

@@ -24,7 +24,7 @@ class Tail:
         del self._kept[:-_KEPT]
 
     def text(self) -> str:
-        """Give the last lines as a terminal would show them, without what could move its cursor or its colours."""
+        """Return the last lines as a terminal would show them, without what could move its cursor or its colours."""
         text = _ESCAPES.sub("", self._kept.decode("utf-8", "replace"))
         lines = [_line(line) for line in text.rstrip("\r\n").split("\n")]
         return "\n".join(lines[-LINES:])

@@ -302,7 +302,7 @@ def _check_tar(path: str, descriptor: Descriptor) -> None:
 
 
 def _regroup(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Give the same bytes in pieces of about 1 MiB: small ones cost more than they hold."""
+    """Yield the same bytes in pieces of about 1 MiB: small ones cost more than they hold."""
     waiting: list[bytes] = []
     gathered = 0
     for chunk in chunks:

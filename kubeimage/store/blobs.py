@@ -139,7 +139,7 @@ class Blobs:
             raise BlobCorruptError(f"the layer {digest} is damaged", hint=REBUILD)
 
     def size(self, digest: Digest) -> int:
-        """Give the blob's size in bytes.
+        """Return the blob's size in bytes.
 
         Raises: BlobNotFoundError.
         """
@@ -162,7 +162,7 @@ class Blobs:
             raise store_error(error, "read the blob", path) from error
 
     def read(self, digest: Digest, size: int) -> bytes:
-        """Give the content of a small blob, verified.
+        """Return the content of a small blob, verified.
 
         Raises: BlobNotFoundError, BlobCorruptError, StoreAccessError.
         """
@@ -179,7 +179,7 @@ class Blobs:
 
     @contextmanager
     def writing(self) -> Iterator[NewBlob]:
-        """Give a new file to write; it is gone afterwards unless it was published.
+        """Yield a new file to write; it is gone afterwards unless it was published.
 
         Raises: StoreFullError, StoreAccessError.
         """

@@ -35,7 +35,7 @@ class Census:
         self.bad: dict[Digest, str] = {}
 
     def iter_digests(self) -> Iterator[Digest]:
-        """Give the blobs that are there now.
+        """Yield the blobs that are there now.
 
         Raises: StoreAccessError.
         """
@@ -125,9 +125,9 @@ class Census:
         return None if size == blob.size else f"the blob {blob.digest} has {size} bytes where {blob.size} are recorded"
 
     def whole(self) -> set[Digest]:
-        """Give the blobs that are there and whole."""
+        """Return the blobs that are there and whole."""
         return self.sizes.keys() - self.bad.keys()
 
     def layers(self) -> set[Digest]:
-        """Give the whole blobs, any of which may be a layer, and the layers that compressed ones hold."""
+        """Return the whole blobs, any of which may be a layer, and the layers that compressed ones hold."""
         return self.whole() | self._unpacked

@@ -152,7 +152,7 @@ class StoreDeparture:
             return open(path, "rb")
 
     def blob_of(self, layer: RawLayer) -> Descriptor:
-        """Give the blob of a layer that has been compressed.
+        """Return the blob of a layer that has been compressed.
 
         Raises: KeyError before it is.
         """
@@ -254,7 +254,7 @@ class StoreDeparture:
         return planned
 
     def _config_of(self, image: Image, manifest: Manifest) -> Descriptor:
-        """Give the config's blob: the one that is stored, unless it lacks what its readers need."""
+        """Return the config's blob: the one that is stored, unless it lacks what its readers need."""
         if self._format == "sealer":
             assert self._name is not None
             data = to_sealer(image, self._name)
@@ -266,7 +266,7 @@ class StoreDeparture:
         return Descriptor.of(CONFIG if self._format == "oci" else DOCKER_CONFIG, data)
 
     def _worded(self, layer: Descriptor) -> Descriptor:
-        """Give a layer's descriptor in the words of the format."""
+        """Return a layer's descriptor in the words of the format."""
         media_type = layer_type(compression_of(layer.media_type), self._format)
         annotations = layer.annotations if self._format == "oci" else {}
         return Descriptor(media_type, layer.digest, layer.size, annotations)

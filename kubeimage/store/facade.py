@@ -124,7 +124,7 @@ class Store:
         return self.snapshots_in(None)
 
     def snapshots_in(self, form: Form | None) -> DirectorySnapshotStore:
-        """Give the unpacked layers in one form: ``user`` for overlays mounted with userxattr."""
+        """Return the unpacked layers in one form: ``user`` for overlays mounted with userxattr."""
         from kubeimage.store.snapshots import DirectorySnapshotStore
 
         return DirectorySnapshotStore(self._layout, self._session, self.layers, form)
@@ -218,5 +218,5 @@ class Store:
 
 
 def cache_folder(root: str) -> str:
-    """Give the folder in the store at ``root`` for what can be lost at any time."""
+    """Return the folder in the store at ``root`` for what can be lost at any time."""
     return Layout(os.path.abspath(root)).cache

@@ -38,7 +38,7 @@ class CheckedCache(CacheRecords, Protocol):
     """A build cache that can check itself."""
 
     def check(self, layers: set[Digest], *, repair: bool) -> Iterable[tuple[str, str, bool]]:
-        """Give the path of each bad record, what is wrong with it, and whether that is damage.
+        """Return the path of each bad record, what is wrong with it, and whether that is damage.
 
         ``layers`` are those that are there and good; ``repair`` removes the records.
         """

@@ -33,7 +33,7 @@ class CacheRecords(Protocol):
     """What the store must know about the build cache in its ``cache/``."""
 
     def layers(self) -> set[Digest]:
-        """Give the layers that records lead to.
+        """Return the layers that records lead to.
 
         Raises: OSError for records that cannot be read now.
         """

@@ -96,7 +96,7 @@ class DirectoryImageStore:
         return Descriptor.of(MEDIA_TYPE_MANIFEST, data)
 
     def _manifest_that_came(self, image: Image) -> Descriptor | None:
-        """Give the manifest that an image from elsewhere came with: another name for it changes no byte."""
+        """Return the manifest that an image from elsewhere came with: another name for it changes no byte."""
         blobs = [layer.descriptor.digest for layer in image.layers]
         if not any(layer.blob for layer in image.layers):
             return None
@@ -133,7 +133,7 @@ class DirectoryImageStore:
             index.change_entries(self._layout, self._session, change)
 
     def get(self, reference: Reference, platform: Platform | None = None) -> Image | None:
-        """Give the image of that name; of several platforms, the one asked for, this machine's, or the first.
+        """Return the image of that name; of several platforms, the one asked for, this machine's, or the first.
 
         Raises: BlobNotFoundError, BlobCorruptError where the name leads to a damaged image.
         """
@@ -148,7 +148,7 @@ class DirectoryImageStore:
         return self._reader.read(found[0]) if found else None
 
     def find(self, image_id: str) -> Image | None:
-        """Give the image whose id starts with ``image_id``, if it is the only one.
+        """Return the image whose id starts with ``image_id``, if it is the only one.
 
         Raises: BlobNotFoundError, BlobCorruptError where the id leads to a damaged image.
         """
@@ -215,7 +215,7 @@ class DirectoryImageStore:
         return self._remove(change)
 
     def _without(self, entry: JsonObject, platform: Platform) -> JsonObject | None:
-        """Give an entry without its image for a platform; None where no image is left."""
+        """Return an entry without its image for a platform; None where no image is left."""
         there = list(self._reader.iter_manifests([entry]))
         gone = [one for one in there if platform.matches(manifests.platform_of(self._blobs, one))]
         if len(gone) == len(there):
@@ -240,7 +240,7 @@ def _is_replaced(entry: JsonObject, names: Sequence[Reference], shown: set[str])
 
 
 def _names_for(entry: JsonObject, references: Sequence[Reference]) -> list[Reference]:
-    """Give the names that an entry is to have; a digest in one of them stays where it is the entry's own."""
+    """Return the names that an entry is to have; a digest in one of them stays where it is the entry's own."""
     return list(dict.fromkeys(one if str(one.digest) == entry["digest"] else _as_name(one) for one in references))
 
 

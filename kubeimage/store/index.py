@@ -49,7 +49,7 @@ _T = TypeVar("_T")
 
 
 def read_entries(layout: Layout) -> Entries:
-    """Give the entries of all images; none where there is no store.
+    """Return the entries of all images; none where there is no store.
 
     Raises: StoreError for a damaged index; StoreAccessError.
     """
@@ -78,7 +78,7 @@ def look(layout: Layout, find: Callable[[Entries], _T]) -> _T:
 
 
 def parse_entries(layout: Layout, data: bytes) -> Entries:
-    """Give the entries in ``data``.
+    """Return the entries in ``data``.
 
     Raises: StoreError for a damaged index.
     """
@@ -115,7 +115,7 @@ def change_entries(layout: Layout, session: Session, change: Callable[[Entries],
 
 
 def encode_entries(entries: Entries) -> bytes:
-    """Give the content of ``index.json``."""
+    """Return the content of ``index.json``."""
     return canonical.encode({"schemaVersion": 2, "mediaType": MEDIA_TYPE_INDEX, "manifests": entries})
 
 
@@ -156,7 +156,7 @@ def has_manifests(entry: JsonObject) -> bool:
 
 
 def taken_of(entry: JsonObject) -> frozenset[Digest] | None:
-    """Give the manifests of an index that are there; None where all of them should be."""
+    """Return the manifests of an index that are there; None where all of them should be."""
     written = _annotation(entry, ANNOTATION_MANIFESTS)
     try:
         return frozenset(map(Digest.parse, written.split())) if written else None
@@ -170,13 +170,13 @@ def rename_entry(entry: JsonObject, reference: Reference) -> JsonObject:
 
 
 def image_of(entry: JsonObject) -> Descriptor | None:
-    """Give the manifest or image index that the entry points at, None where it is something else."""
+    """Return the manifest or image index that the entry points at, None where it is something else."""
     descriptor = descriptor_of(entry)
     return descriptor if descriptor is not None and descriptor.media_type in _MEDIA_TYPES else None
 
 
 def descriptor_of(entry: JsonObject) -> Descriptor | None:
-    """Give what the entry points at, whatever that is; None for what is no descriptor."""
+    """Return what the entry points at, whatever that is; None for what is no descriptor."""
     try:
         return Descriptor.from_json(entry)
     except (KeyError, TypeError, ValueError, AttributeError, KubeimageError):
@@ -184,7 +184,7 @@ def descriptor_of(entry: JsonObject) -> Descriptor | None:
 
 
 def image_id_of(entry: JsonObject) -> Digest | None:
-    """Give the image id that is written in the entry."""
+    """Return the image id that is written in the entry."""
     try:
         return Digest.parse(_annotation(entry, ANNOTATION_IMAGE_ID))
     except KubeimageError:
@@ -221,19 +221,19 @@ def _given_names(entry: JsonObject) -> list[str]:
 
 
 def reference_of(entry: JsonObject) -> Reference | None:
-    """Give the name in the entry, None where there is none that can be understood."""
+    """Return the name in the entry, None where there is none that can be understood."""
     return named_in({name: _annotation(entry, name) for name in (ANNOTATION_REF_NAME, ANNOTATION_FULL_NAME)})
 
 
 def disagreeing_name(entry: JsonObject) -> str | None:
-    """Give the full name in the entry, where it is not the name that counts."""
+    """Return the full name in the entry, where it is not the name that counts."""
     full = _annotation(entry, ANNOTATION_FULL_NAME)
     reference = reference_of(entry)
     return full if full and reference is not None and str(reference) != full else None
 
 
 def find_entries(entries: Iterable[JsonObject], reference: Reference) -> Entries:
-    """Give the entries that ``reference`` means: by name, or by the manifest's digest where it has one."""
+    """Return the entries that ``reference`` means: by name, or by the manifest's digest where it has one."""
     if reference.digest is None:
         return [entry for entry in entries if is_named(entry, reference)]
     pinned = [entry for entry in entries if entry.get("digest") == str(reference.digest)]

@@ -117,7 +117,7 @@ class DirectoryLayerStore:
         return self._unpack_aside(variant) if variant is not None else self._blobs.open(diff_id)
 
     def read(self, diff_id: Digest) -> Iterator[bytes]:
-        """Give the tar's bytes from beginning to end, keeping none of them.
+        """Yield the tar's bytes from beginning to end, keeping none of them.
 
         Raises: BlobNotFoundError, BlobCorruptError.
         """
@@ -136,7 +136,7 @@ class DirectoryLayerStore:
         self.open(diff_id).close()
 
     def _variant_to_read(self, diff_id: Digest) -> Variant | None:
-        """Give the compressed form that the tar has to be taken from; None where the tar is there itself."""
+        """Return the compressed form that the tar has to be taken from; None where the tar is there itself."""
         known = self._variants.of(diff_id)
         if not known or self._blobs.is_sound(diff_id, known[0].size):
             return None
@@ -193,7 +193,7 @@ class DirectoryLayerStore:
 
 
 def iter_decompressed(file: BinaryIO) -> Iterator[bytes]:
-    """Give what a blob holds uncompressed; how much that is was checked when it came in."""
+    """Return what a blob holds uncompressed; how much that is was checked when it came in."""
     from kubeimage.layer.compression import decompress
 
     return decompress(file)

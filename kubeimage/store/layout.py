@@ -103,7 +103,7 @@ class Layout:
         return os.path.join(self.root, "oci-layout")
 
     def blob(self, digest: Digest) -> str:
-        """Give the path of a blob."""
+        """Return the path of a blob."""
         return f"{self.root}/blobs/sha256/{digest.hex}"
 
     def is_complete(self) -> bool:

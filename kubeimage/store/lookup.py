@@ -58,7 +58,7 @@ class Lookup:
         return None
 
     def taken_of(self, top: Digest, listed: Iterable[Descriptor]) -> list[Descriptor]:
-        """Give those that are ``listed`` in an index and that came with it before, under any name.
+        """Return those that are ``listed`` in an index and that came with it before, under any name.
 
         The index itself is not read: it may be what has to come again.
         Raises: StoreError for a damaged list of images; StoreAccessError.

@@ -84,7 +84,7 @@ def read_image(blobs: Blobs, variants: Variants, descriptor: Descriptor) -> Imag
 
 
 def iter_manifests(blobs: Blobs, descriptor: Descriptor, taken: Taken = None) -> Iterator[Descriptor]:
-    """Give the manifests of images that a descriptor leads to: its own, or all those of an image index.
+    """Yield the manifests of images that a descriptor leads to: its own, or all those of an image index.
 
     Raises: BlobNotFoundError, BlobCorruptError.
     """
@@ -142,7 +142,9 @@ def is_for_a_machine(descriptor: Descriptor) -> bool:
 
 
 def with_real_size(blobs: Blobs, descriptor: Descriptor) -> Descriptor:
-    """Give the descriptor with the size that the blob has: sealer writes others into its lists, and the digest decides.
+    """Return the descriptor with the size that the blob has.
+
+    The digest decides: sealer writes other sizes into its lists.
 
     Raises: StoreAccessError.
     """
@@ -154,7 +156,7 @@ def with_real_size(blobs: Blobs, descriptor: Descriptor) -> Descriptor:
 
 
 def platform_of(blobs: Blobs, descriptor: Descriptor) -> Platform:
-    """Give the platform of a manifest's image, from its config where the descriptor does not say it.
+    """Return the platform of a manifest's image, from its config where the descriptor does not say it.
 
     Raises: BlobNotFoundError, BlobCorruptError.
     """
@@ -169,7 +171,7 @@ def platform_of(blobs: Blobs, descriptor: Descriptor) -> Platform:
 
 
 def blobs_of(blobs: Blobs, descriptor: Descriptor, taken: Taken = None) -> Iterator[Descriptor]:
-    """Give the blob that a descriptor names, and all that this one needs; what is missing or damaged needs nothing.
+    """Yield the blob that a descriptor names, and all that this one needs; what is missing or damaged needs nothing.
 
     What is of no known type may be a manifest of another kind, or one whose type somebody has spoilt.
     Raises: StoreAccessError: what cannot be read now may need anything.
@@ -200,7 +202,7 @@ def _descriptors_in(value: dict[str, Any]) -> Iterator[Descriptor]:
 
 
 def digests_of(blobs: Blobs, descriptor: Descriptor, taken: Taken = None) -> set[Digest]:
-    """Give the digests of the blob that a descriptor names and of all that it needs.
+    """Return the digests of the blob that a descriptor names and of all that it needs.
 
     Raises: StoreAccessError.
     """

@@ -52,7 +52,7 @@ class ImageReader:
             raise BlobCorruptError(f"the layer {digest} {what}", hint=REBUILD)
 
     def iter_manifests(self, entries: Iterable[JsonObject]) -> Iterator[Descriptor]:
-        """Give the manifests of images that entries of the index lead to.
+        """Yield the manifests of images that entries of the index lead to.
 
         Raises: BlobNotFoundError, BlobCorruptError, for a damaged entry of ours as well.
         """
@@ -66,7 +66,7 @@ class ImageReader:
                 )
 
     def iter_with_ids(self, entries: Iterable[JsonObject]) -> Iterator[tuple[Descriptor, Digest]]:
-        """Give each manifest and its image id, which costs no file access where the entry says it.
+        """Yield each manifest and its image id, which costs no file access where the entry says it.
 
         An entry that cannot be followed to its end gives no more.
         """

@@ -52,7 +52,7 @@ class Variant(NamedTuple):
 
 
 def iter_pairs(layout: Layout) -> Iterator[tuple[Digest, Digest]]:
-    """Give the diff_id and the blob of every record, sorted."""
+    """Yield the diff_id and the blob of every record, sorted."""
     with translated("list the records in", layout.variants):
         try:
             names = sorted(os.listdir(layout.variants))
@@ -65,14 +65,14 @@ def iter_pairs(layout: Layout) -> Iterator[tuple[Digest, Digest]]:
 
 
 def with_variants(layout: Layout, needed: set[Digest]) -> set[Digest]:
-    """Give ``needed`` and all forms of the layers among it, compressed or not."""
+    """Return ``needed`` and all forms of the layers among it, compressed or not."""
     pairs = list(iter_pairs(layout))
     layers = {diff_id for diff_id, blob in pairs if diff_id in needed or blob in needed}
     return needed | layers | {blob for diff_id, blob in pairs if diff_id in layers}
 
 
 def record_path(layout: Layout, diff_id: Digest, blob: Digest) -> str:
-    """Give the path of a record."""
+    """Return the path of a record."""
     return os.path.join(layout.variants, f"{diff_id.hex}.{blob.hex}")
 
 

@@ -45,7 +45,7 @@ class Session:
         return os.path.basename(self._folder) if self._folder else None
 
     def folder(self, *, sweep: bool = True) -> str:
-        """Give the session's folder. The first call makes the store, where there is none, and removes leftovers.
+        """Return the session's folder. The first call makes the store, where there is none, and removes leftovers.
 
         Raises: StoreFullError, StoreAccessError.
         """
@@ -56,12 +56,12 @@ class Session:
         return self._folder
 
     def new_path(self) -> str:
-        """Give the path of a file or folder in the session's folder that is not there yet."""
+        """Return the path of a file or folder in the session's folder that is not there yet."""
         return os.path.join(self.folder(), str(next(self._numbers)))
 
     @contextmanager
     def scratch(self) -> Iterator[str]:
-        """Give an empty private folder, removed afterwards whatever is in it."""
+        """Yield an empty private folder, removed afterwards whatever is in it."""
         path = self.new_path()
         with translated("make the folder", path):
             os.mkdir(path, 0o700)
@@ -152,7 +152,7 @@ class Session:
 
 
 def live_leases(layout: Layout, *, but: str | None = None) -> set[Digest]:
-    """Give what all running sessions rely on, leaving out the session whose folder is called ``but``.
+    """Return what all running sessions rely on, leaving out the session whose folder is called ``but``.
 
     Raises: StoreAccessError: what a lease says must be known before anything is removed.
     """
@@ -176,7 +176,7 @@ def _read_lease(path: str) -> list[Digest]:
 
 
 def leftovers(layout: Layout) -> list[str]:
-    """Give the folders below ``ingest/`` whose processes are dead.
+    """Return the folders below ``ingest/`` whose processes are dead.
 
     Raises: StoreAccessError.
     """

@@ -55,11 +55,11 @@ class BlobShelf:
                 self._blobs.publish(file, digest, size)
 
     def path(self, digest: Digest) -> str:
-        """Give the path of a blob that is there."""
+        """Return the path of a blob that is there."""
         return self._layout.blob(digest)
 
     def read(self, digest: Digest) -> bytes:
-        """Give the content of a small blob, verified.
+        """Return the content of a small blob, verified.
 
         Raises: BlobNotFoundError, BlobCorruptError.
         """

@@ -50,7 +50,7 @@ class DirectorySnapshotStore:
         self._folder = os.path.join(layout.snapshots, self._form, _boot())
 
     def path(self, diff_id: Digest) -> str:
-        """Give the absolute path of the unpacked layer, which is not removed while the session lasts.
+        """Return the absolute path of the unpacked layer, which is not removed while the session lasts.
 
         Raises: BlobNotFoundError, BlobCorruptError, LayerError, StoreFullError, StoreAccessError.
         """
@@ -61,11 +61,11 @@ class DirectorySnapshotStore:
         return path
 
     def scratch(self) -> AbstractContextManager[str]:
-        """Give an empty private directory on the same filesystem, removed afterwards whatever is in it."""
+        """Return an empty private directory on the same filesystem, removed afterwards whatever is in it."""
         return self._session.scratch()
 
     def workspace(self) -> str:
-        """Give an empty private directory on the same filesystem, which lasts until the store is closed.
+        """Return an empty private directory on the same filesystem, which lasts until the store is closed.
 
         Raises: StoreFullError, StoreAccessError.
         """
@@ -85,7 +85,7 @@ class DirectorySnapshotStore:
 
 
 def default_form() -> Form:
-    """Give the form that this process's mounts understand."""
+    """Return the form that this process's mounts understand."""
     return "trusted" if keeps_trusted_xattrs() else "user"
 
 
@@ -111,7 +111,7 @@ def _move_unless_there(made: str, path: str) -> None:
 
 
 def iter_snapshots(layout: Layout) -> Iterator[Snapshot]:
-    """Give all snapshots of all users and boots."""
+    """Yield all snapshots of all users and boots."""
     forms: tuple[Form, ...] = ("trusted", "user")
     for form in forms:
         for boot in _names_in(os.path.join(layout.snapshots, form)):

@@ -31,17 +31,17 @@ class Variants:
         self._working = working
 
     def of(self, diff_id: Digest) -> list[Variant]:
-        """Give the recorded forms of a layer, whether their blobs are there or not."""
+        """Return the recorded forms of a layer, whether their blobs are there or not."""
         return self._read_all(pair for pair in iter_pairs(self._layout) if pair[0] == diff_id)
 
     def sound(self, diff_id: Digest) -> list[Variant]:
-        """Give the recorded forms of a layer whose blobs are there and whole; they are kept meanwhile."""
+        """Return the recorded forms of a layer whose blobs are there and whole; they are kept meanwhile."""
         found = self.of(diff_id)
         self._blobs.hold(variant.blob for variant in found)
         return [variant for variant in found if self._blobs.is_sound(variant.blob, variant.blob_size)]
 
     def in_blob(self, blob: Digest) -> Variant | None:
-        """Give what is recorded about a blob."""
+        """Return what is recorded about a blob."""
         found = self._read_all(pair for pair in iter_pairs(self._layout) if pair[1] == blob)
         return found[0] if found else None
 
@@ -60,7 +60,7 @@ class Variants:
             os.replace(written, path)
 
     def layer_in(self, descriptor: Descriptor) -> Layer:
-        """Give the layer that a manifest's descriptor means; what is not recorded is found out and recorded.
+        """Return the layer that a manifest's descriptor means; what is not recorded is found out and recorded.
 
         Raises: StoreError where it is no layer; BlobNotFoundError, BlobCorruptError, LayerError.
         """
