@@ -23,7 +23,7 @@ _CASES = pytest.StashKey["dict[Subject, Case]"]()
 
 
 def workshop_of(config: pytest.Config) -> Workshop:
-    """Give the run's workshop, made when it is first needed."""
+    """Return the run's workshop, made when it is first needed."""
     if WORKSHOP not in config.stash:
         from harness.cases.workshop import Workshop
 
@@ -43,7 +43,7 @@ def remove_workshop(config: pytest.Config) -> None:
 
 
 def case_of(config: pytest.Config, subject: Subject) -> Case:
-    """Give the case of a Kubefile: one a run, so that it is parsed and built once."""
+    """Return the case of a Kubefile: one a run, so that it is parsed and built once."""
     from harness.cases.case import Case
 
     cases = config.stash.setdefault(_CASES, {})
@@ -53,19 +53,19 @@ def case_of(config: pytest.Config, subject: Subject) -> Case:
 
 
 def shown_path(config: pytest.Config, path: str) -> str:
-    """Give the path as a person who started pytest sees it."""
+    """Return the path as a person who started pytest sees it."""
     relative = os.path.relpath(path, config.invocation_params.dir)
     return path if relative.startswith("..") else relative
 
 
 def _hook_for(config: pytest.Config, path: str) -> Any:
-    """Give the hooks that have a say about ``path``: a conftest file has one about what lies below it."""
+    """Return the hooks that have a say about ``path``: a conftest file has one about what lies below it."""
     session: pytest.Session | None = config.pluginmanager.get_plugin("session")
     return config.hook if session is None else session.gethookproxy(Path(path))
 
 
 def _folder(config: pytest.Config) -> str:
-    """Give a folder in pytest's temporary one for this run, which all xdist workers share.
+    """Return a folder in pytest's temporary one for this run, which all xdist workers share.
 
     Items have no fixtures, and so no tmp_path_factory but the one that pytest keeps on its config.
     """

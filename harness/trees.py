@@ -102,12 +102,12 @@ Tree = Mapping[str, Content]
 
 
 def as_bytes(content: str | bytes) -> bytes:
-    """Give a file's content as bytes; text is UTF-8."""
+    """Return a file's content as bytes; text is UTF-8."""
     return content.encode() if isinstance(content, str) else content
 
 
 def as_written(content: str | bytes) -> str:
-    """Give a content as a person would write it: a long repetition as one."""
+    """Return a content as a person would write it: a long repetition as one."""
     for size in (1, 2):
         count = len(content) // size
         if count > 50 and content[:size] * count == content:
@@ -116,7 +116,7 @@ def as_written(content: str | bytes) -> str:
 
 
 def clean(path: str) -> str:
-    """Give a path of a tree without what makes no difference: ``./``, doubled slashes, and one at either end.
+    """Return a path of a tree without what makes no difference: ``./``, doubled slashes, and one at either end.
 
     Raises: ValueError for a path that leaves the tree.
     """

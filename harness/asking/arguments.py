@@ -95,7 +95,7 @@ def named_below(config: pytest.Config) -> dict[str, frozenset[str]]:
 
 
 def _between(start: str, path: str) -> Iterator[str]:
-    """Give the folders below ``start`` on the way to ``path``."""
+    """Yield the folders below ``start`` on the way to ``path``."""
     folder = start
     for name in os.path.relpath(path, start).split(os.sep)[:-1]:
         folder = os.path.join(folder, name)

@@ -20,7 +20,7 @@ def is_kubefile_name(name: str) -> bool:
 
 
 def find_kubefiles(named: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Give the files that ``named`` (each as it was written, and its absolute path) stands for, each once.
+    """Return the files that ``named`` (each as it was written, and its absolute path) stands for, each once.
 
     Raises: pytest.UsageError where one stands for nothing.
     """
@@ -28,7 +28,7 @@ def find_kubefiles(named: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def kubefile_in(folder: str) -> str | None:
-    """Give the Kubefile of a project's folder, None if it has none."""
+    """Return the Kubefile of a project's folder, None if it has none."""
     for name in _NAMES:
         path = os.path.join(folder, name)
         if os.path.isfile(path):

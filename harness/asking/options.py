@@ -205,7 +205,7 @@ OPTIONS = (
 
 
 def option_of(setting: str) -> str:
-    """Give the option for a field of ``Settings``."""
+    """Return the option for a field of ``Settings``."""
     return "--kubefile-" + setting.replace("_", "-")
 
 
@@ -257,7 +257,7 @@ class Settings:
     durations: int | None = None
 
     def command_line(self) -> list[str]:
-        """Give the options that ask for the same again, but for the Kubefile."""
+        """Return the options that ask for the same again, but for the Kubefile."""
         pairs = [
             *(("--kubefile-build-arg", text) for text in self.build_args),
             *(("--kubefile-base", f"{name}={value}") for name, value in self.bases),

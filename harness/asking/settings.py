@@ -138,14 +138,14 @@ class _Raw:
         return self._absolute(name, text) if text else None
 
     def future_folder(self, name: str) -> str | None:
-        """Give a folder that need not be there yet."""
+        """Return a folder that need not be there yet."""
         path = self.path(name)
         if path is not None and os.path.lexists(path) and not os.path.isdir(path):
             raise pytest.UsageError(f"{_flag(name)}={self.text(name)}: {path} is a file, not a folder")
         return path
 
     def future_file(self, name: str) -> str | None:
-        """Give a file that need not be there yet, in a folder that need not either."""
+        """Return a file that need not be there yet, in a folder that need not either."""
         path = self.path(name)
         if path is not None and os.path.isdir(path):
             raise pytest.UsageError(f"{_flag(name)}={self.text(name)}: {path} is a folder, not a file")
@@ -158,7 +158,7 @@ class _Raw:
         return path
 
     def named(self, name: str) -> Iterable[tuple[str, str]]:
-        """Give what was named, with its absolute path."""
+        """Return what was named, with its absolute path."""
         return [(text, self._absolute(name, text)) for text in self.texts(name)]
 
     def bases(self) -> Iterable[tuple[str, str]]:

@@ -35,7 +35,7 @@ class Subject:
 
 
 def subjects_of(definition: pytest.Item | pytest.Collector, settings: Settings) -> list[Subject]:
-    """Give what a test is about: its marker's Kubefiles, else the run's, else the nearest one above the test's file.
+    """Return what a test is about: its marker's Kubefiles, else the run's, else the nearest one above the test's file.
 
     Raises: pytest.Collector.CollectError for a marker that cannot be followed.
     """

@@ -39,7 +39,7 @@ class Bases:
     building: list[Reference] = field(default_factory=list)
 
     def over(self, backends: Backends) -> Backends:
-        """Give ``backends`` whose image store knows the stand-ins too."""
+        """Return ``backends`` whose image store knows the stand-ins too."""
         if not self.sources:
             return backends
 
@@ -50,7 +50,7 @@ class Bases:
         return replace(backends, images=StandInImageStore(backends.images, look_up))
 
     def find(self, name: str) -> str | None:
-        """Give what stands in for the base image ``name``; None where it is the real one."""
+        """Return what stands in for the base image ``name``; None where it is the real one."""
         return self.sources.get(Reference.parse(name)) if self.sources and name != SCRATCH else None
 
     def stand_in(self, name: str) -> str | None:
@@ -107,7 +107,7 @@ class Bases:
 
 
 def project_of(source: str) -> tuple[Kubefile, str]:
-    """Give the Kubefile and the context of a stand-in; an empty context's path is ``""``, that of a tar the tar's.
+    """Return the Kubefile and the context of a stand-in; an empty context's path is ``""``, that of a tar the tar's.
 
     Raises: KubefileError, UsageError.
     """

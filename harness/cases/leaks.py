@@ -89,7 +89,7 @@ def _below(session: str) -> Iterator[Leak]:
 
 
 def mount_points() -> list[str]:
-    """Give what is mounted in this process's namespace.
+    """Return what is mounted in this process's namespace.
 
     Source: proc(5), /proc/pid/mountinfo: the fifth field, with blanks written as octal escapes.
     """

@@ -46,7 +46,7 @@ class Outcome:
     plan: BuildPlan | None = field(default=None, compare=False, repr=False)
 
     def to_json(self) -> JsonObject:
-        """Give it as a JSON object."""
+        """Return it as a JSON object."""
         return {
             "result": _result_to_json(self.result) if self.result is not None else None,
             "error": _error_to_json(self.error) if self.error is not None else None,
@@ -74,7 +74,7 @@ class Outcome:
 
 
 def describe(outcome: Outcome) -> dict[str, str]:
-    """Give what people want to know of a build that went well, in words."""
+    """Return what people want to know of a build that went well, in words."""
     result = outcome.result
     assert result is not None
     count = len(result.image.layers)

@@ -26,7 +26,7 @@ class StandInImageStore:
     stand_in: Lookup
 
     def get(self, reference: Reference, platform: Platform | None = None) -> Image | None:
-        """Give the stand-in for that name, else the store's image."""
+        """Return the stand-in for that name, else the store's image."""
         return self.stand_in(reference, platform) or self.store.get(reference, platform)
 
     def put(self, image: Image, references: Sequence[Reference] = ()) -> Digest:
@@ -42,7 +42,7 @@ class StandInImageStore:
         return self.store.find(image_id)
 
     def records(self) -> list[ImageRecord]:
-        """Give the store's records."""
+        """Return the store's records."""
         return self.store.records()
 
     def tag(self, source: Reference, target: Reference) -> None:

@@ -84,7 +84,7 @@ class Workshop:
         self.place = self._make_place()
 
     def place_for(self, path: str) -> Place:
-        """Give the place where the Kubefile at ``path`` is built."""
+        """Return the place where the Kubefile at ``path`` is built."""
         if path not in self._places:
             self._places[path] = self._given_place(path) or self.place
         return self._places[path]
@@ -134,7 +134,7 @@ class Workshop:
         return _KnownOnDisk(os.path.join(self._folder, "outcomes", key))
 
     def first_to_report(self, what: str, node_id: str) -> str:
-        """Give the node id that was the first, in the whole run, to claim the report of ``what``."""
+        """Return the node id that was the first, in the whole run, to claim the report of ``what``."""
         path = os.path.join(self._folder, "outcomes", hashlib.sha256(what.encode()).hexdigest() + ".reported")
         try:
             with open(path, "x", encoding="utf-8") as stream:

@@ -45,7 +45,7 @@ OF_A_SETTING: Mapping[str, tuple[str, Check]] = {
 
 
 def catalogue(settings: Settings) -> dict[str, Check]:
-    """Give the checks by name: those for every Kubefile, and those that the run's settings ask for."""
+    """Return the checks by name: those for every Kubefile, and those that the run's settings ask for."""
     asked = {name: check for name, (key, check) in OF_A_SETTING.items() if getattr(settings, key) is not None}
     return {**CHECKS, **asked}
 

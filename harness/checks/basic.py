@@ -84,7 +84,7 @@ def _without_allowed(case: Case, steps: list[Step]) -> Iterator[Warned]:
 
 
 def _secrets(case: Case, step: Step) -> list[str]:
-    """Give the files of a COPY's sources that look like keys, relative to the build context."""
+    """Return the files of a COPY's sources that look like keys, relative to the build context."""
     if step.copy is None:
         return []
     with case.open() as backends:

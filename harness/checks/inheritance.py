@@ -88,7 +88,7 @@ def _inherited_commands(base: Mapping[str, Any]) -> list[str]:
 
 
 def _foreign_commands(base: Image | None) -> list[str]:
-    """Give the commands of a base without an Image document: those that sealos would run."""
+    """Return the commands of a base without an Image document: those that sealos would run."""
     config = canonical.decode(base.config) if base is not None else {}
     return [] if "spec" in config else own_commands((), "sealos", base) or []
 
@@ -103,7 +103,7 @@ def _inherited_arguments(base: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _own_arguments(case: Case) -> dict[str, str]:
-    """Give the value that each ARG has at the end of the file."""
+    """Return the value that each ARG has at the end of the file."""
     values: dict[str, str] = {}
     for argument in (one for one in case.kubefile.instructions if isinstance(one, Arg)):
         for key, default in argument.pairs:

@@ -83,7 +83,7 @@ def _report_layer(one: StepFinished, two: StepFinished, here: LayerStore, there:
 
 
 def _contents(layers: LayerStore, diff_id: Digest | None) -> dict[str, Entry]:
-    """Give a layer's entries by path and kind, files with their digest."""
+    """Return a layer's entries by path and kind, files with their digest."""
     if diff_id is None:
         return {}
     found = {}

@@ -304,7 +304,7 @@ class SourceCollectorContract:
 
 
 def shown(collected: Collected) -> list[str]:
-    """Give the paths, directories with a slash at the end, symlinks with their target."""
+    """Return the paths, directories with a slash at the end, symlinks with their target."""
     ends = {Kind.DIRECTORY: "/", Kind.FIFO: "|"}
     return [
         entry.path + (f" -> {entry.target}" if entry.target else ends.get(entry.kind, ""))
@@ -313,18 +313,18 @@ def shown(collected: Collected) -> list[str]:
 
 
 def content(context: SourceCollector, request: CopyRequest) -> dict[str, object]:
-    """Give what each path holds: digest of a file, mode of a directory, target of a link."""
+    """Return what each path holds: digest of a file, mode of a directory, target of a link."""
     entries = context.with_digests(context.collect(request).entries)
     return {entry.path: entry.digest or entry.target or entry.mode for entry in entries}
 
 
 def kinds(collected: Collected) -> list[tuple[str, str, str]]:
-    """Give what is no directory, with the name that it is a link to."""
+    """Return what is no directory, with the name that it is a link to."""
     return [(e.path, e.kind.value, e.target) for e in collected.entries if e.kind is not Kind.DIRECTORY]
 
 
 def hint_of(context: SourceCollector, source: str) -> str | None:
-    """Give the hint for a source that is not there."""
+    """Return the hint for a source that is not there."""
     with pytest.raises(SourceNotFoundError) as caught:
         context.collect(copy(f"{source} x"))
     return caught.value.hint

@@ -75,7 +75,7 @@ class Client:
         return self.place(answer)
 
     def place(self, answer: Answer) -> str:
-        """Give the URL that an answer leads to."""
+        """Return the URL that an answer leads to."""
         location = answer.headers["location"]
         return location if location.startswith("http") else self.url + location
 

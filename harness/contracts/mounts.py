@@ -43,7 +43,7 @@ def hard_link(path: str, target: str, mode: int = 0o644) -> Entry:
 
 
 def with_xattr(entry: Entry, name: str, value: bytes) -> Entry:
-    """Give an entry an xattr."""
+    """Return an entry with one more xattr."""
     return entry._replace(xattrs=((name, value),))
 
 
@@ -267,7 +267,7 @@ def run(parts: RunParts, mount: Mount, script: str, environment: Mapping[str, st
 
 
 def describe(entry: Entry) -> tuple[str, str, str, bytes, str, tuple[tuple[str, bytes], ...]]:
-    """Give what counts of an entry, its content included."""
+    """Return what counts of an entry, its content included."""
     content = b""
     if isinstance(entry.source, str):
         with open(entry.source, "rb") as stream:

@@ -335,7 +335,7 @@ class RegistryContract:
         assert client.call("GET", path).status in (400, 404)
 
     def tags(self, client: Client) -> list[str]:
-        """Give the tags of the repository."""
+        """Return the tags of the repository."""
         value: Any = json.loads(client.call("GET", "tags/list").body)
         assert value["name"] == client.repository
         return [str(tag) for tag in value["tags"]]

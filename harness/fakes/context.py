@@ -128,7 +128,7 @@ class MemoryContext:
         return Collected(entries, directories_above(placements), tuple(dict.fromkeys(warnings)))
 
     def with_digests(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Give ``entries`` with the ``digest`` of every FILE."""
+        """Return ``entries`` with the ``digest`` of every FILE."""
         return [
             entry._replace(digest=hashlib.sha256(entry.source).digest())
             if entry.kind is Kind.FILE and entry.digest is None and isinstance(entry.source, bytes)
@@ -180,7 +180,7 @@ class MemoryContext:
         return False
 
     def _below(self, placement: Placement) -> Iterator[tuple[str, str]]:
-        """Give each path that is copied with its place, in canonical order."""
+        """Yield each path that is copied with its place, in canonical order."""
         pending = [(placement.source, placement.destination)]
         is_root = placement.contents
         while pending:

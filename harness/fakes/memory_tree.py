@@ -46,7 +46,7 @@ class MemoryTree(Mapping[str, Node]):
         return len(self._nodes)
 
     def read(self, path: str) -> bytes:
-        """Give the content of a file."""
+        """Return the content of a file."""
         return self._file(path).content
 
     def write(self, path: str, content: str | bytes, mode: int | None = None) -> None:
@@ -131,7 +131,7 @@ class MemoryTree(Mapping[str, Node]):
         return True
 
     def node(self, path: str, *, follow: bool = True) -> Node:
-        """Give what stands at a path, the root included."""
+        """Return what stands at a path, the root included."""
         place = self._place(path, follow=follow)
         if not place:
             return Node(Kind.DIRECTORY, 0o755)
@@ -143,7 +143,7 @@ class MemoryTree(Mapping[str, Node]):
         return node
 
     def children(self, path: str) -> list[str]:
-        """Give the names in a directory, sorted."""
+        """Return the names in a directory, sorted."""
         if self.node(path).kind is not Kind.DIRECTORY:
             raise _error(ENOTDIR, path)
         place = self._place(path, follow=True)
@@ -151,11 +151,11 @@ class MemoryTree(Mapping[str, Node]):
         return sorted(name[start:] for name in self._below(place) if "/" not in name[start:])
 
     def place(self, path: str) -> str:
-        """Give the place of a path, the symlinks of its directories followed, and its own not."""
+        """Return the place of a path, the symlinks of its directories followed, and its own not."""
         return self._place(path)
 
     def resolve(self, path: str) -> str:
-        """Give the place that a path leads to, all symlinks followed."""
+        """Return the place that a path leads to, all symlinks followed."""
         return self._place(path, follow=True)
 
     def _file(self, path: str, *, create: bool = False) -> Node:
@@ -211,7 +211,7 @@ class MemoryTree(Mapping[str, Node]):
         return [name for name in self._nodes if name.startswith(start)]
 
     def _place(self, path: str, *, follow: bool = False) -> str:
-        """Give the place of a path: its directories' symlinks followed, its own only if asked for."""
+        """Return the place of a path: its directories' symlinks followed, its own only if asked for."""
         todo = _inside(path).split("/")[::-1]
         done: list[str] = []
         links = 0
@@ -238,7 +238,7 @@ class MemoryTree(Mapping[str, Node]):
 
 
 def _inside(path: str, shown: str | None = None) -> str:
-    """Give the path relative to the root.
+    """Return the path relative to the root.
 
     Raises: OSError for an absolute path that leads out of it, into the host.
     """
@@ -258,5 +258,5 @@ def _bytes(content: str | bytes) -> bytes:
 
 
 def _mode_once_written(mode: int) -> int:
-    """Give the mode of a file after a write: the kernel takes the bits off that lend its owner's or group's rights."""
+    """Return the mode of a file after a write: the kernel takes off the bits that lend rights of owner or group."""
     return mode & ~(0o6000 if mode & 0o010 else 0o4000)

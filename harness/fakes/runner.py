@@ -144,7 +144,7 @@ class ShellInterpreter:
 
 
 def tree_of(mount: Mount) -> MemoryTree:
-    """Give the tree of a mount in memory.
+    """Return the tree of a mount in memory.
 
     Raises: SandboxError for a mount on disk.
     """
@@ -223,7 +223,7 @@ class _Session:
         return [text for one in expand(word, variables) for text in self._match(one)]
 
     def _match(self, one: Field) -> list[str]:
-        """Give the paths that a pattern matches, or its text where it is none or matches nothing."""
+        """Return the paths that a pattern matches, or its text where it is none or matches nothing."""
         if not has_magic(one.pattern):
             return [one.text]
         found = [""]
@@ -301,7 +301,7 @@ def _tail(printed: bytes) -> str:
 
 
 def _start(word: Word) -> str:
-    """Give the text before the first quote or variable of a word."""
+    """Return the text before the first quote or variable of a word."""
     text = ""
     for part in word.parts:
         if part.quoted or part.variable:

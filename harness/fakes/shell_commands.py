@@ -31,7 +31,7 @@ class Shell(Protocol):
     tree: MemoryTree
 
     def path(self, path: str) -> str:
-        """Give a path from the working directory as one from the root."""
+        """Return a path from the working directory as one from the root."""
         ...
 
     def say(self, text: str | bytes) -> None:
@@ -300,7 +300,7 @@ def sed(shell: Shell, arguments: list[str]) -> int:
 
 
 def _basic_regex(text: str, delimiter: str) -> str:
-    r"""Give a POSIX basic regular expression as one of Python's: there ``\(`` groups and ``(`` is itself."""
+    r"""Return a POSIX basic regular expression as one of Python's: there ``\(`` groups and ``(`` is itself."""
     swapped = {"\\(": "(", "\\)": ")", "\\{": "{", "\\}": "}", "\\+": "+", "\\?": "?", "\\|": "|"}
     pieces = re.findall(r"\\.|\[\^?\]?[^\]]*\]|.", text)
     return "".join(

@@ -81,7 +81,7 @@ class Field(NamedTuple):
 
 
 def parse_script(script: str) -> list[Simple]:
-    """Give the commands of a script, in order.
+    """Return the commands of a script, in order.
 
     Raises: UnknownShellError.
     """
@@ -109,7 +109,7 @@ def parse_script(script: str) -> list[Simple]:
 
 
 def expand(word: Word, variables: Mapping[str, str]) -> list[Field]:
-    """Give the fields that a word becomes: one for each word that its unquoted variables hold."""
+    """Return the fields that a word becomes: one for each word that its unquoted variables hold."""
     fields: list[Field] = []
     text = pattern = ""
     started = False

@@ -122,7 +122,7 @@ class MemoryImageStore:
         return self._put(_Kept(digest, tuple(images)), references)
 
     def get(self, reference: Reference, platform: Platform | None = None) -> Image | None:
-        """Give the image of that name."""
+        """Return the image of that name."""
         images = next((self._names[name].images for name in self._find(reference)), ())
         found = (platform or Platform.host()).choose(images, lambda image: image.platform)
         chosen = next(iter(found if platform is not None else [*found, *images]), None)
@@ -131,7 +131,7 @@ class MemoryImageStore:
         return chosen
 
     def find(self, image_id: str) -> Image | None:
-        """Give the image whose id starts with ``image_id``, if it is the only one."""
+        """Return the image whose id starts with ``image_id``, if it is the only one."""
         found = {image.id: image for image in self._images() if image.id.hex.startswith(image_id)}
         if len(found) != 1 or len(image_id) < _SHORTEST_ID:
             return None
@@ -249,7 +249,7 @@ class MemoryBuildCache:
         self._after: dict[Digest | None, dict[Digest, None]] = {}
 
     def lookup(self, key: CacheKey) -> CachedStep | None:
-        """Give what the step with this key made, or None."""
+        """Return what the step with this key made, or None."""
         found = self._steps.get(key.digest)
         return found[1] if found is not None and self._is_there(found[1].layer) else None
 
@@ -267,13 +267,13 @@ class MemoryBuildCache:
         return parent in self._after
 
     def nearest(self, key: CacheKey) -> CacheKey | None:
-        """Give the remembered key with the same parent that is most like ``key``, the newest of equals."""
+        """Return the remembered key with the same parent that is most like ``key``, the newest of equals."""
         siblings = [self._steps[digest][0] for digest in reversed(self._after.get(key.parent, {}))]
         alike = [one for one in siblings if one.fields[:1] == key.fields[:1]]
         return max(alike, key=lambda one: _likeness(key, one), default=None)
 
     def layers(self) -> set[Digest]:
-        """Give the layers that are remembered."""
+        """Return the layers that are remembered."""
         return {step.layer.diff_id for _, step in self._steps.values() if step.layer is not None}
 
     def clear(self) -> None:

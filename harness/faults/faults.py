@@ -86,7 +86,7 @@ class IoFaults(IoSeam):
         lasting: bool = False,
         among: frozenset[str] = CALLS,
     ) -> Iterator[Self]:
-        """Give a fault for each ``step``-th call, until one comes that the code under test does not get to.
+        """Yield a fault for each ``step``-th call, until one comes that the code under test does not get to.
 
         Raises: RuntimeError where the one before was not entered.
         """

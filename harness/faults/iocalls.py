@@ -108,7 +108,7 @@ class IoSeam:
         return threading.current_thread() in self._ours
 
     def named(self, name: str, where: object, arguments: tuple[Any, ...]) -> str:
-        """Give a function's name, and whether it is about writing where that makes a difference."""
+        """Return a function's name, and whether it is about writing where that makes a difference."""
         if name == "open" and arguments[0] & (os.O_CREAT | os.O_WRONLY | os.O_RDWR):
             return "open to write"
         if name == "close" and where in self._written:
@@ -251,7 +251,7 @@ class _SeenFile:
 
 
 def _half(data: Any) -> Any:
-    """Give the first half of some bytes, or half of a number of them; nothing where there is no half."""
+    """Return the first half of some bytes, or half of a number of them; nothing where there is no half."""
     if isinstance(data, int):
         return data // 2 if data > 1 else 0
     return memoryview(data)[: len(data) // 2]

@@ -27,7 +27,7 @@ class Seen(NamedTuple):
 
 
 def find_order(history: Sequence[Seen], before: Names, after: Names) -> list[object] | None:
-    """Give operations in an order, each as often as it has moments, that leads from ``before`` to ``after``."""
+    """Return operations in an order, each as often as it has moments, that leads from ``before`` to ``after``."""
     dead_ends: set[tuple[tuple[int, ...], frozenset[tuple[str, str]]]] = set()
 
     def search(done: tuple[int, ...], names: Names) -> list[object] | None:
@@ -49,7 +49,7 @@ def find_order(history: Sequence[Seen], before: Names, after: Names) -> list[obj
 
 
 def _next(history: Sequence[Seen], done: Sequence[int]) -> list[int]:
-    """Give the operations whose next moment may come now: all that ended before they began are over."""
+    """Return the operations whose next moment may come now: all that ended before they began are over."""
     open_ = [number for number, seen in enumerate(history) if done[number] < len(seen.moments)]
     first_end = min(history[number].ended for number in open_)
     return [number for number in open_ if history[number].began <= first_end]

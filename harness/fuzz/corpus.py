@@ -16,12 +16,12 @@ class Corpus:
     folder: str
 
     def seeds(self) -> list[str]:
-        """Give the paths of the buffers, the shortest first."""
+        """Return the paths of the buffers, the shortest first."""
         paths = [path for path in self._paths() if not os.path.basename(path).startswith(_CRASH)]
         return sorted(paths, key=lambda path: (os.path.getsize(path), path))
 
     def crashes(self) -> list[str]:
-        """Give the paths of the cases."""
+        """Return the paths of the cases."""
         return [path for path in self._paths() if os.path.basename(path).startswith(_CRASH)]
 
     def keep(self, buffer: bytes) -> str:
@@ -49,6 +49,6 @@ class Corpus:
 
 
 def read_file(path: str) -> bytes:
-    """Give what is in a file."""
+    """Return what is in a file."""
     with open(path, "rb") as stream:
         return stream.read()

@@ -77,7 +77,7 @@ class DamagedStore:
                 _write(path, damage.data)
 
     def path(self, document: str) -> str:
-        """Give the path of a document; ``""`` where there is none.
+        """Return the path of a document; ``""`` where there is none.
 
         Shape: of those that each image has, that of ``top:1``; of image indexes, that of ``many:1``.
         """

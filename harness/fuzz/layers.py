@@ -76,7 +76,7 @@ def check(case: Case) -> None:
 
 @contextmanager
 def _folder() -> Iterator[str]:
-    """Give a folder with ``root/``, whose symlinks lead out of it, and ``outside/``, which must stay as it is."""
+    """Yield a folder with ``root/``, whose symlinks lead out of it, and ``outside/``, which must stay as it is."""
     folder = tempfile.mkdtemp(prefix="kubeimage-fuzz-")
     try:
         write_tree(os.path.join(folder, "outside"), _OUTSIDE)
@@ -106,7 +106,7 @@ def _unpack_aside(folder: str, data: bytes) -> None:
 
 
 def _read(data: bytes) -> list[Entry] | None:
-    """Give all entries, files with what is in them; None for a tar that is refused."""
+    """Return all entries, files with what is in them; None for a tar that is refused."""
     try:
         return [
             entry if content is None or entry.kind is not Kind.FILE else entry._replace(source=content.read())

@@ -96,7 +96,7 @@ class Runner:
 
 
 def shrink(target: Target, buffer: bytes, error: Exception) -> Failure:
-    """Give the smallest case that fails as the one of ``buffer`` did, with ``error``."""
+    """Return the smallest case that fails as the one of ``buffer`` did, with ``error``."""
     runner, interrupted = Runner(target, only=origin_of(error)), False
     try:
         with suppress(Exception):

@@ -95,7 +95,7 @@ def _run(folder: str, command: str) -> Result:
 
 @cache
 def _whole_store() -> dict[str, Content]:
-    """Give a store with images, a cache and a compressed layer, and archives to load, as a tree."""
+    """Return a store with images, a cache and a compressed layer, and archives to load, as a tree."""
     with tempfile.TemporaryDirectory(prefix="kubeimage-fuzz-") as folder:
         write_tree(folder, {"context/" + path: content for path, content in _CONTEXT.items()})
         # What was written just now is not remembered in a stat index.

@@ -31,7 +31,7 @@ class Target:
 
 
 def find_target(name: str) -> Target:
-    """Give one of `NAMES`; only its modules are imported."""
+    """Return one of `NAMES`; only its modules are imported."""
     target = import_module(f"harness.fuzz.{name}").TARGET
     assert isinstance(target, Target)
     return target

@@ -30,7 +30,7 @@ class Place(Protocol):
         ...
 
     def fresh(self, folder: str) -> Place:
-        """Give an empty place of the same sort, which keeps what it must in the empty ``folder``."""
+        """Return an empty place of the same sort, which keeps what it must in the empty ``folder``."""
         ...
 
 
@@ -48,7 +48,7 @@ class DirectoryPlace:
         return real_backends(self.root, mount=self.mount, isolation=self.isolation, run=self.run)
 
     def fresh(self, folder: str) -> DirectoryPlace:
-        """Give a place with a store in ``folder``."""
+        """Return a place with a store in ``folder``."""
         return DirectoryPlace(os.path.join(folder, "store"), self.mount, self.isolation, self.run)
 
 
@@ -68,7 +68,7 @@ class GivenPlace:
 
     @contextmanager
     def open(self) -> Iterator[Backends]:
-        """Give the backends."""
+        """Yield the backends."""
         yield self.backends
 
     def fresh(self, folder: str) -> GivenPlace:  # noqa: ARG002 - the protocol's

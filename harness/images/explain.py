@@ -86,7 +86,7 @@ def _text_difference(wanted: object, found: RootfsEntry) -> Iterator[str]:
 
 
 def _text(content: object) -> str | None:
-    """Give the text that a content is, None for one that is none, or too long to be looked at by a person."""
+    """Return the text that a content is, None for one that is none, or too long to be looked at by a person."""
     if isinstance(content, File):
         content = content.content
     if isinstance(content, RootfsEntry):

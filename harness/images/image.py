@@ -107,7 +107,7 @@ class BuiltImage:
         return Rootfs(self._index)
 
     def layer_of(self, path: str) -> BuiltLayer:
-        """Give the layer, and so the instruction, that put there what stands at ``path``.
+        """Return the layer, and so the instruction, that put there what stands at ``path``.
 
         Raises: KeyError where nothing stands.
         """

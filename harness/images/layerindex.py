@@ -75,7 +75,7 @@ class LayerIndex:
         self.tree.apply(entries, layer=number)
 
     def layer_of(self, path: str) -> BuiltLayer:
-        """Give the layer that put there what stands at ``path``."""
+        """Return the layer that put there what stands at ``path``."""
         return self.layers[self.tree.layer_of(path)]
 
     @contextmanager

@@ -167,7 +167,7 @@ class Rootfs(Mapping[str, RootfsEntry]):
         return f"<rootfs with {len(self)} entries>"
 
     def glob(self, pattern: str) -> list[str]:
-        """Give the paths that ``pattern`` matches, sorted; ``**`` stands for any number of directories."""
+        """Return the paths that ``pattern`` matches, sorted; ``**`` stands for any number of directories."""
         matches = _compile(clean(pattern)).fullmatch
         return [path for path in self if matches(path)]
 
@@ -188,7 +188,7 @@ class Rootfs(Mapping[str, RootfsEntry]):
 
 
 def differences(rootfs: Rootfs, expected: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
-    """Give where a tree is not what is expected: the path, what is expected there, and what is found.
+    """Yield where a tree is not what is expected: the path, what is expected there, and what is found.
 
     Shape: an absent expectation or finding is ``""``.
     """
@@ -199,7 +199,7 @@ def differences(rootfs: Rootfs, expected: Mapping[str, object]) -> Iterator[tupl
 
 
 def differing_paths(rootfs: Rootfs, expected: Mapping[str, object]) -> Iterator[str]:
-    """Give the paths where a tree is not what is expected, sorted."""
+    """Yield the paths where a tree is not what is expected, sorted."""
     wanted = _cleaned(expected)
     mentioned = {parent for path in wanted for parent in _parents(path)}
     for path in sorted(rootfs.keys() | wanted.keys()):
@@ -303,7 +303,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 def near_names(path: str, paths: Iterable[str], most: int = 3) -> list[str]:
-    """Give the paths that somebody may have meant by ``path``: the same name elsewhere, then names like it."""
+    """Return the paths that somebody may have meant by ``path``: the same name elsewhere, then names like it."""
     import difflib
 
     name = path.rpartition("/")[2]

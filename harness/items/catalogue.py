@@ -24,7 +24,7 @@ ENTRY_POINTS = "kubeimage.checks"
 
 
 def checks_of(hook: Any, config: pytest.Config) -> Mapping[str, Check]:
-    """Give every check by name; ``hook`` calls the conftest files that have a say.
+    """Return every check by name; ``hook`` calls the conftest files that have a say.
 
     Raises: pytest.UsageError for one that cannot be loaded, or has a name that is taken.
     """
@@ -87,7 +87,7 @@ def _no_such_check(name: str, names: list[str]) -> str:
 
 
 def _unread_conftests(config: pytest.Config) -> Iterator[Path]:
-    """Give the conftest files above Kubefiles that were named, but for those that pytest has read."""
+    """Yield the conftest files above Kubefiles that were named, but for those that pytest has read."""
     read = {getattr(plugin, "__file__", None) for plugin in config.pluginmanager.get_plugins()}
     paths = [path for argument in config.args if is_kubefile_name(os.path.basename(path := argument.split("::")[0]))]
     folders = {

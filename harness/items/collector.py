@@ -33,7 +33,7 @@ class KubefileFile(pytest.File):
         return cls.from_parent(parent, path=path, nodeid=node_id.replace(os.sep, "/"))
 
     def collect(self) -> Iterator[CheckItem]:
-        """Give an item for each check."""
+        """Yield an item for each check."""
         checks = checks_of(self.ihook, self.config)
         self.config.stash[KNOWN_CHECKS].update(dict.fromkeys(checks))
         chosen = self.config.stash[NAMED].get(str(self.path)) or checks
@@ -94,7 +94,7 @@ class CheckItem(pytest.Item):
             self._describe_build()
 
     def _reporter(self, error: Exception) -> str | None:
-        """Give the node id of the item that reports ``error``, None if this one does."""
+        """Return the node id of the item that reports ``error``, None if this one does."""
         culprit = self.case.blame(error)
         if culprit is None or culprit == self.name:
             return None
@@ -123,5 +123,5 @@ class CheckItem(pytest.Item):
         return failure_repr(text, error, self.path)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
-        """Give the Kubefile's path, the line that a reader starts at, and the heading of a failure."""
+        """Return the Kubefile's path, the line that a reader starts at, and the heading of a failure."""
         return self.path, self.line - 1, f"{self.parent.nodeid} :: {self.name}"

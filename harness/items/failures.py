@@ -160,7 +160,7 @@ class _Project:
 
 
 def _chain(case: Case) -> Iterator[tuple[str, Kubefile, str]]:
-    """Give what stands in for the base, for the base of that, and so on: name, Kubefile, and context or tar."""
+    """Yield what stands in for the base, for the base of that, and so on: name, Kubefile, and context or tar."""
     name, seen = base_name(case.kubefile, case.options), set[str]()
     while (source := case.bases.find(name)) is not None and name not in seen:
         kubefile, context = project_of(source)
@@ -170,7 +170,7 @@ def _chain(case: Case) -> Iterator[tuple[str, Kubefile, str]]:
 
 
 def _without_secret(text: str) -> str:
-    """Give a build argument as it may be kept: a value that looks secret is to come from the environment."""
+    """Return a build argument as it may be kept: a value that looks secret is to come from the environment."""
     key = text.partition("=")[0]
     return key if looks_secret(key) else text
 

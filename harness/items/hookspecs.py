@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.hookspec(firstresult=True)
 def pytest_kubefile_backends(config: pytest.Config, path: str) -> Backends | None:
-    """Give the backends to build the Kubefile at ``path`` with, or None for those that the options ask for.
+    """Return the backends to build the Kubefile at ``path`` with, or None for those that the options ask for.
 
     They are asked for again where a check builds in another store, and must be new ones each time. A conftest.py is
     asked about the Kubefiles below it.
@@ -23,7 +23,7 @@ def pytest_kubefile_backends(config: pytest.Config, path: str) -> Backends | Non
 
 @pytest.hookspec
 def pytest_kubefile_checks(config: pytest.Config) -> Mapping[str, Callable[[Case], None]]:
-    """Give more checks by name: functions that take a case and raise a CheckError, or fail an assert.
+    """Return more checks by name: functions that take a case and raise a CheckError, or fail an assert.
 
     Installed packages can register theirs under the entry point group ``kubeimage.checks`` as well.
     """

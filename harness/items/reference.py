@@ -41,12 +41,12 @@ class Fixture(NamedTuple):
 
 
 def reference() -> str:
-    """Give the whole page, as Markdown."""
+    """Return the whole page, as Markdown."""
     return "\n".join((_HEAD, *_options(), *_checks(), *_fixtures(), *_marker(), *_hooks(), *_objects()))
 
 
 def fixtures() -> Iterator[Fixture]:
-    """Give the plugin's fixtures, in the order of their source; those with an underscore are its own business."""
+    """Yield the plugin's fixtures, in the order of their source; those with an underscore are its own business."""
     for node in ast.parse(files("harness").joinpath("fixtures.py").read_text(encoding="utf-8")).body:
         if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
             continue
@@ -149,7 +149,7 @@ def _about(thing: Callable[..., Any]) -> str:
 
 
 def _prose(docstring: str | None, *, keep: tuple[str, ...] = ()) -> str:
-    """Give a docstring as one paragraph of Markdown, without its labelled lines but those to ``keep``."""
+    """Return a docstring as one paragraph of Markdown, without its labelled lines but those to ``keep``."""
     kept: list[str] = []
     skipping = False
     for line in (docstring or "").splitlines():

@@ -53,7 +53,7 @@ def cause_of(error: BaseException) -> BaseException:
 
 
 def report_text(error: BaseException, case: Case) -> str | None:
-    """Give the text of a failure that is no bug of the check; None for one that is."""
+    """Return the text of a failure that is no bug of the check; None for one that is."""
     if isinstance(error, KubefileWarning) and error.diagnostic is None:
         return str(error)
     if isinstance(error, KubeimageError) and not isinstance(error, CheckError):

@@ -18,7 +18,7 @@ Values = dict[str, str | None]
 
 
 def walk(kubefile: Kubefile, given: Mapping[str, str]) -> Iterator[tuple[Instruction, Values]]:
-    """Give each instruction with what it sees; an ARG sees itself.
+    """Yield each instruction with what it sees; an ARG sees itself.
 
     Raises: Failed.
     """
@@ -55,7 +55,7 @@ def expand(text: str, values: Values) -> str:
 
 
 def expand_copy(copy: Copy, values: Values, architecture: str) -> tuple[tuple[str, ...], str]:
-    """Give a COPY's sources and destination as they are meant.
+    """Return a COPY's sources and destination as they are meant.
 
     Raises: Failed.
     """

@@ -49,14 +49,14 @@ class Context:
         return False
 
     def node(self, path: str) -> Node:
-        """Give what stands at a path."""
+        """Return what stands at a path."""
         item = self.tree[path]
         while isinstance(item, HardLink):
             item = self.tree[item.path]
         return item
 
     def file(self, path: str) -> str:
-        """Give the name that all names of one file share."""
+        """Return the name that all names of one file share."""
         item = self.tree[path]
         while isinstance(item, HardLink):
             path, item = item.path, self.tree[item.path]

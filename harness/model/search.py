@@ -28,7 +28,7 @@ class Match:
 
 
 def find(context: Context, source: str) -> list[Match]:
-    """Give the paths that a source means: literally first, then as a pattern.
+    """Return the paths that a source means: literally first, then as a pattern.
 
     Raises: Failed.
     """
@@ -89,7 +89,7 @@ def _as_folder(context: Context, path: str) -> Iterator[str]:
 
 
 def _follow(context: Context, path: str) -> str | None:
-    """Give where a symlink leads, or None where that is nothing.
+    """Return where a symlink leads, or None where that is nothing.
 
     Raises: Failed where its way leaves the context.
     """

@@ -108,7 +108,7 @@ class Shell:
     # Files
 
     def _find(self, path: str, *, follow: bool = True) -> str:
-        """Give the place of a path: links on the way followed, and at its end as well with ``follow``."""
+        """Return the place of a path: links on the way followed, and at its end as well with ``follow``."""
         todo, way, links = path.split("/"), list[str](), 0
         while todo:
             part = todo.pop(0)
@@ -257,12 +257,12 @@ class Shell:
             self._add(place, File(b""))
 
     def _into(self, path: str, name: str) -> str:
-        """Give the place of a path, or of ``name`` in it where it is a folder."""
+        """Return the place of a path, or of ``name`` in it where it is a folder."""
         return join(self._find(path), name) if self._is_folder(path) else self._find(path, follow=False)
 
 
 def _mode_once_written(mode: int) -> int:
-    """Give the mode of a file after a write: the kernel takes the bits off that lend its owner's or group's rights."""
+    """Return the mode of a file after a write: the kernel takes off the bits that lend rights of owner or group."""
     return mode & ~(0o6000 if mode & 0o010 else 0o4000)
 
 

@@ -44,7 +44,7 @@ def collect(context: Context, copy: Copy) -> tuple[dict[str, Item], list[str], s
 
 
 def read_by(context: Context, source: str) -> list[str]:
-    """Give every path of the context that a source copies.
+    """Return every path of the context that a source copies.
 
     Raises: Failed.
     """
@@ -109,7 +109,7 @@ def _exactly(context: Context, found: list[Match], destination: str) -> tuple[Ma
 
 
 def _walk(context: Context, match: Match, place: str) -> Iterator[tuple[str, str]]:
-    """Give each path that is copied, and its place."""
+    """Yield each path that is copied, and its place."""
     paths = below(context.tree, match.path) if match.inside else [match.path, *below(context.tree, match.path)]
     left_out: set[str] = set()
     for path in sorted(paths, key=lambda one: one.split("/")):

@@ -29,24 +29,24 @@ def join(folder: str, name: str) -> str:
 
 
 def parent(path: str) -> str:
-    """Give the folder that a path stands in."""
+    """Return the folder that a path stands in."""
     return path.rpartition("/")[0]
 
 
 def name_of(path: str) -> str:
-    """Give the last part of a path."""
+    """Return the last part of a path."""
     return path.rpartition("/")[2]
 
 
 def folders_above(path: str) -> Iterator[str]:
-    """Give every folder on the way to a path, outermost first."""
+    """Yield every folder on the way to a path, outermost first."""
     parts = path.split("/")
     for count in range(1, len(parts)):
         yield "/".join(parts[:count])
 
 
 def normal(content: Content) -> Item:
-    """Give what a test wrote as one of the values above; text becomes bytes."""
+    """Return what a test wrote as one of the values above; text becomes bytes."""
     if content is None:
         return Folder()
     if isinstance(content, str | bytes):
@@ -55,7 +55,7 @@ def normal(content: Content) -> Item:
 
 
 def complete(written: Mapping[str, Content]) -> dict[str, Item]:
-    """Give a tree as a test wrote it with the folders that its paths imply."""
+    """Return a tree as a test wrote it with the folders that its paths imply."""
     found = {clean(path): normal(content) for path, content in written.items()}
     for path in list(found):
         for folder in folders_above(path):
@@ -69,7 +69,7 @@ def is_folder(tree: Mapping[str, Item], path: str) -> bool:
 
 
 def below(tree: Mapping[str, Item], path: str) -> list[str]:
-    """Give every path in the folder ``path``, however deep."""
+    """Return every path in the folder ``path``, however deep."""
     start = path + "/" if path else ""
     return [one for one in tree if one.startswith(start)]
 
@@ -93,7 +93,7 @@ def put(tree: dict[str, Node], path: str, node: Node) -> None:
 
 
 def apply(tree: Mapping[str, Node], layer: Layer) -> Tree:
-    """Give the tree that a layer makes of another; what it deletes goes first, wherever the layer says so."""
+    """Return the tree that a layer makes of another; what it deletes goes first, wherever the layer says so."""
     result = dict(tree)
     deletions = [path for path in layer if name_of(path).startswith(WHITEOUT)]
     for path in deletions:
@@ -117,7 +117,7 @@ def apply(tree: Mapping[str, Node], layer: Layer) -> Tree:
 
 
 def flatten(layers: tuple[Layer, ...]) -> Tree:
-    """Give the tree of a stack of layers, lowest first."""
+    """Return the tree of a stack of layers, lowest first."""
     tree: Tree = {}
     for layer in layers:
         tree = apply(tree, layer)
@@ -125,7 +125,7 @@ def flatten(layers: tuple[Layer, ...]) -> Tree:
 
 
 def diff(lower: Mapping[str, Node], upper: Mapping[str, Node], names: Mapping[str, object]) -> dict[str, Item]:
-    """Give the smallest layer that makes ``upper`` of ``lower``, with the folders that its paths stand in.
+    """Return the smallest layer that makes ``upper`` of ``lower``, with the folders that its paths stand in.
 
     Shape: ``names`` says of each path which file it is: equal values are names of one file.
     """

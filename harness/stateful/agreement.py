@@ -41,7 +41,7 @@ class Seen(NamedTuple):
 
 
 def expected(outcome: model.Outcome) -> Seen:
-    """Give what the model says in the form that a build is compared in."""
+    """Return what the model says in the form that a build is compared in."""
     if outcome.image is None:
         return Seen(None, outcome.error)
     return Seen(outcome.image, None, tuple(step.cached for step in outcome.steps))
@@ -84,13 +84,13 @@ def try_project(project: Project, backends: Backends, context: str = "", **how: 
 
 
 def project_backends(project: Project, backends: Backends | None = None) -> Backends:
-    """Give backends in memory, or ``backends``, that find the context of ``project`` in memory."""
+    """Return backends in memory, or ``backends``, that find the context of ``project`` in memory."""
     context = MemoryContext(memory_files(project.context))
     return replace(backends or memory_backends(), collector=lambda _path: context)
 
 
 def memory_files(tree: Mapping[str, Content]) -> dict[str, bytes | str | fakes.Item]:
-    """Give a tree as `harness.fakes.context` writes it."""
+    """Return a tree as `harness.fakes.context` writes it."""
     return {path: _memory_item(content) for path, content in tree.items()}
 
 

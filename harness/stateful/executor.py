@@ -41,7 +41,7 @@ class ExecutorMachine(TravelMachine):
 
     @classmethod
     def over(cls, make_place: Callable[[], MachinePlace]) -> type[ExecutorMachine]:
-        """Give a machine that builds somewhere else."""
+        """Return a machine that builds somewhere else."""
         return type("ExecutorMachine", (cls,), {"make_place": staticmethod(make_place)})
 
     @initialize(project=projects())

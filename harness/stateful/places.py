@@ -69,7 +69,7 @@ class MemoryPlace:
 
     @contextmanager
     def open(self, context: Tree) -> Iterator[tuple[Backends, str]]:
-        """Give the backends."""
+        """Yield the backends."""
         found = MemoryContext(memory_files(context))
         yield replace(self.backends, collector=lambda _path: found), ""
 

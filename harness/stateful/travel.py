@@ -139,7 +139,7 @@ class TravelMachine(RuleBasedStateMachine):
         shutil.rmtree(root)
 
     def _path(self, name: str) -> str:
-        """Give a path beside the store that is not there yet."""
+        """Return a path beside the store that is not there yet."""
         folder = f"{self.place.root}-{next(self._numbers)}"
         os.mkdir(folder)
         return os.path.join(folder, name)

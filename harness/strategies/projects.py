@@ -66,7 +66,7 @@ class Project(Pasted):
         return Request(self.kubefile, self.context, self.base, self.build_args, platform=self.platform)
 
     def with_instructions(self, instructions: Sequence[Instruction]) -> Self:
-        """Give the same project with other instructions."""
+        """Return the same project with other instructions."""
         return replace(self, kubefile=Kubefile(tuple(instructions)))
 
     def __repr__(self) -> str:
@@ -163,7 +163,7 @@ class _Writer:
             self._try(simpler)
 
     def finish(self) -> Project:
-        """Give the project, with the build arguments that its ARGs were given."""
+        """Return the project, with the build arguments that its ARGs were given."""
         known = (*self.project.kubefile.declared, _UNDECLARED)
         return replace(self.project, build_args={key: self.given[key] for key in self.given if key in known})
 
@@ -213,7 +213,7 @@ class _Writer:
 
 
 def _sources(context: Mapping[str, object], values: Mapping[str, str | None]) -> list[str]:
-    """Give ways to name what is in a context: as it is, by patterns that match one or many, through ARGs."""
+    """Return ways to name what is in a context: as it is, by patterns that match one or many, through ARGs."""
     paths = sorted(context, key=lambda one: (len(one), one))
     found = [path.replace("$", "\\$") for path in paths]
     for path in paths[:6]:

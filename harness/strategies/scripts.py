@@ -57,7 +57,7 @@ def scripts(
 
 
 def quote(path: str) -> str:
-    """Give a path as a word of a shell that no program takes for an option."""
+    """Return a path as a word of a shell that no program takes for an option."""
     return shlex.quote(f"./{path}" if path.startswith("-") else path)
 
 

@@ -43,7 +43,7 @@ class Member(_Shown):
     patches: tuple[tuple[int, bytes], ...] = ()
 
     def render(self) -> bytes:
-        """Give its blocks."""
+        """Return its blocks."""
         size = len(self.data) if self.size is None else self.size
         header = bytearray(_BLOCK)
         numbers = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (self.mode, 0, 0, size, 0)
@@ -153,7 +153,7 @@ def _members(draw: st.DrawFn) -> Member:
 
 
 def _record(key: str, value: bytes, wrong: int) -> bytes:
-    """Give a PAX record, which begins with its own length."""
+    """Return a PAX record, which begins with its own length."""
     rest = f" {key}=".encode() + value + b"\n"
     length = len(rest) + 1
     while len(str(length)) + len(rest) != length:

@@ -68,7 +68,7 @@ def _hand(draw: st.DrawFn, instruction: Instruction, line: str) -> str:
 
 
 def _by_hand(text: str) -> str:
-    """Give the value of an ARG as people write it: in quotes only where it has to be."""
+    """Return the value of an ARG as people write it: in quotes only where it has to be."""
     if text[:1] not in {"'", '"'} and not _ENDS_A_VALUE.search(text):
         return text
     return f'"{text}"' if '"' not in text else f"'{text}'"

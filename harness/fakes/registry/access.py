@@ -62,7 +62,7 @@ class Access:
             raise Problem("UNAUTHORIZED", headers=self.challenge(request, repository))
 
     def challenge(self, request: Request, repository: str | None) -> dict[str, str]:
-        """Give the header that says how to log in."""
+        """Return the header that says how to log in."""
         if self.login == "basic":
             return {"www-authenticate": f'Basic realm="{SERVICE}"'}
         parts = [f'realm="{self.realm or request.origin + TOKEN_PATH}"', f'service="{SERVICE}"']
@@ -106,7 +106,7 @@ class Access:
         return grant is not None and grant.ends > time.monotonic() and needed <= grant.scopes
 
     def _user(self, request: Request) -> str | None:
-        """Give who a request comes from: a user, nobody in particular (empty), or somebody with a wrong password."""
+        """Return who a request comes from: a user, nobody in particular (empty), or somebody with a wrong password."""
         if not request.authorization:
             return ""
         try:

@@ -70,11 +70,11 @@ class Content:
         self.uploads: dict[str, Upload] = {}
 
     def repository(self, name: str) -> Repository:
-        """Give a repository, made when something is first put into it."""
+        """Return a repository, made when something is first put into it."""
         return self.repositories.setdefault(name, Repository())
 
     def blob(self, name: str, digest: Digest) -> bytes:
-        """Give a blob."""
+        """Return a blob."""
         try:
             return self.repositories[name].blobs[digest]
         except KeyError:
@@ -93,7 +93,7 @@ class Content:
         return data is not None
 
     def manifest(self, name: str, reference: str) -> StoredManifest:
-        """Give the manifest of that tag or digest."""
+        """Return the manifest of that tag or digest."""
         repository = self.repositories.get(name, Repository())
         digest = parse_digest(reference) if ":" in reference else repository.tags.get(reference)
         if digest is None or digest not in repository.manifests:
@@ -149,7 +149,7 @@ class Content:
             del repository.tags[tag]
 
     def tags(self, name: str) -> list[str]:
-        """Give a repository's tags, sorted."""
+        """Return a repository's tags, sorted."""
         if name not in self.repositories:
             raise Problem("NAME_UNKNOWN", {"name": name})
         return sorted(self.repositories[name].tags)
@@ -161,7 +161,7 @@ class Content:
         return upload
 
     def upload(self, name: str, upload: str) -> Upload:
-        """Give an upload."""
+        """Return an upload."""
         found = self.uploads.get(upload)
         if found is None or found.repository != name:
             raise Problem("BLOB_UPLOAD_UNKNOWN", {"upload": upload})
@@ -180,7 +180,7 @@ class Content:
 
 
 def media_type_of(data: bytes) -> str:
-    """Give the media type that a manifest says it has, or that of an OCI manifest."""
+    """Return the media type that a manifest says it has, or that of an OCI manifest."""
     try:
         return str(json.loads(data)["mediaType"])
     except (ValueError, KeyError, TypeError):
@@ -226,7 +226,7 @@ def _document(manifest: StoredManifest) -> dict[str, object]:
 
 
 def _children(document: dict[str, object]) -> Iterator[dict[str, str]]:
-    """Give the descriptors that a manifest or index holds."""
+    """Yield the descriptors that a manifest or index holds."""
     for key in ("config", "layers", "manifests"):
         value = document.get(key, [])
         yield from value if isinstance(value, list) else [value]  # type: ignore[misc]

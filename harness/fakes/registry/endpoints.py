@@ -220,7 +220,7 @@ def _created(call: Call, digest: str) -> Response:
 
 
 def _part(data: bytes, headers: dict[str, str], asked: str) -> Response:
-    """Give the part of a blob that a Range header asks for, or all of it where there is none that is understood."""
+    """Return the part of a blob that a Range header asks for, or all of it where there is none that is understood."""
     match = _RANGE.fullmatch(asked)
     if match is None or match[0] == "bytes=-":
         return Response(200, headers, data)

@@ -109,7 +109,7 @@ class FakeRegistry:
             self._rules.append(Rule(pattern, fault, skip, times))
 
     def calls(self) -> list[str]:
-        """Give ``METHOD /path`` of each request that came, oldest first."""
+        """Return ``METHOD /path`` of each request that came, oldest first."""
         return [str(request) for request in self.requests]
 
     def forget(self) -> None:
@@ -152,12 +152,12 @@ class FakeRegistry:
             self.content.repositories.pop(repository, None)
 
     def tags(self, repository: str) -> dict[str, Digest]:
-        """Give a repository's tags and what they lead to."""
+        """Return a repository's tags and what they lead to."""
         with self._lock:
             return dict(self.content.repository(repository).tags)
 
     def manifest(self, repository: str, reference: str) -> StoredManifest:
-        """Give the manifest of a tag or digest: its ``data``, ``media_type`` and ``digest``.
+        """Return the manifest of a tag or digest: its ``data``, ``media_type`` and ``digest``.
 
         Raises: KeyError where there is none.
         """
@@ -167,7 +167,7 @@ class FakeRegistry:
             return found.manifests[digest]
 
     def blobs(self, repository: str) -> dict[Digest, bytes]:
-        """Give a repository's blobs."""
+        """Return a repository's blobs."""
         with self._lock:
             return dict(self.content.repository(repository).blobs)
 

@@ -24,7 +24,7 @@ class Fault(Protocol):
     """One way to go wrong."""
 
     def apply(self, request: Request, answer: Answer) -> Response | None:
-        """Give what is answered instead; ``answer`` does what was asked for."""
+        """Return what is answered instead; ``answer`` does what was asked for."""
         ...
 
 

@@ -35,7 +35,7 @@ class Request:
         return match[1] if match else None
 
     def argument(self, name: str) -> str | None:
-        """Give the first value of that name in the query, or None."""
+        """Return the first value of that name in the query, or None."""
         return next(iter(self.query.get(name, ())), None)
 
     def __str__(self) -> str:

@@ -52,5 +52,5 @@ def error_response(
 
 
 def code_of(status: int) -> str:
-    """Give the code that goes with a status."""
+    """Return the code that goes with a status."""
     return _CODES.get(status, "UNKNOWN")
