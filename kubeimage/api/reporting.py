@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from kubeimage.api.airgap import Verification, images_of_image, verify_image
 from kubeimage.api.backends import Backends
@@ -13,7 +13,8 @@ from kubeimage.errors import KubeimageError
 from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
 from kubeimage.layer.efficiency import Efficiency, measure
-from kubeimage.layer.entry import Entry, Kind
+from kubeimage.layer.entry import Kind
+from kubeimage.layer.stack import LayerStack, StackedLayer
 from kubeimage.layer.tree import Tree
 from kubeimage.pages.page import ChangeRow, Check, FileNode, ImagePage, LayerRow, PackedRow, Verdict
 from kubeimage.pages.render import check_renderer, render_pages
@@ -30,6 +31,7 @@ def report_image(
     backends.require("read")
     image, reference = find_image(name, backends, platform=platform)
     layers = [list(backends.layers.entries(layer.diff_id)) for layer in image.layers]
+    stacked = [StackedLayer(layer.diff_id, entries) for layer, entries in zip(image.layers, layers, strict=True)]
     efficiency = measure(layers)
     checks, packed, skipped = _container_images(image, backends)
     return ImagePage(
@@ -37,7 +39,7 @@ def report_image(
         facts=tuple(_facts(image, efficiency)),
         checks=checks,
         layers=tuple(_layer_rows(image, backends, efficiency)),
-        files=_file_tree(layers),
+        files=_node(LayerStack(backends.layers, stacked).tree, "", ""),
         against="" if against is None else str(against),
         changes=() if against is None else tuple(map(_change, compare_images(against, image, backends))),
         packed=packed,
@@ -79,13 +81,6 @@ def _layer_rows(image: Image, backends: Backends, efficiency: Efficiency) -> Ite
             continue
         yield LayerRow(step.created_by, step.layer.size, wasted[number], str(step.layer.diff_id))
         number += 1
-
-
-def _file_tree(layers: Sequence[Iterable[Entry]]) -> FileNode:
-    tree = Tree()
-    for number, entries in enumerate(layers):
-        tree.apply(entries, layer=number)
-    return _node(tree, "", "")
 
 
 def _node(tree: Tree, path: str, name: str) -> FileNode:
