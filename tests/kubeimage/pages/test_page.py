@@ -8,4 +8,5 @@ from kubeimage.pages.page import ImagePage
 
 @given(page=st.from_type(ImagePage))
 def test_a_page_that_is_written_is_read_again(page: ImagePage) -> None:
-    assert ImagePage.from_json(page.to_json()) == page
+    # As text, for a number that is none is never equal to itself.
+    assert repr(ImagePage.from_json(page.to_json())) == repr(page)
