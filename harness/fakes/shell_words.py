@@ -108,30 +108,56 @@ def parse_script(script: str) -> list[Simple]:
     return commands
 
 
+class _Fields:
+    """The fields of a word, as they grow from its parts."""
+
+    def __init__(self) -> None:
+        self.done: list[Field] = []
+        self._text = ""
+        self._pattern = ""
+        self._is_begun = False
+
+    def add(self, text: str, pattern: str) -> None:
+        """Make the last field longer; an empty ``text`` makes one as well."""
+        self._text += text
+        self._pattern += pattern
+        self._is_begun = True
+
+    def add_split(self, value: str) -> None:
+        """Add the words of ``value``, and end a field wherever there is a blank."""
+        if value[:1].isspace():
+            self.end()
+        for number, piece in enumerate(value.split()):
+            if number:
+                self.end()
+            self.add(piece, piece)
+        if value[-1:].isspace():
+            self.end()
+
+    def end(self) -> None:
+        """End the last field, if one has begun."""
+        if self._is_begun:
+            self.done.append(Field(self._text, self._pattern))
+        self._text = self._pattern = ""
+        self._is_begun = False
+
+
 def expand(word: Word, variables: Mapping[str, str]) -> list[Field]:
-    """Return the fields that a word becomes: one for each word that its unquoted variables hold."""
-    fields: list[Field] = []
-    text = pattern = ""
-    started = False
+    """Return the fields that a word becomes: one for each word that its unquoted variables hold.
+
+    Example: with ``A="1 2"`` the word ``x$A"y z"`` becomes the fields ``x1`` and ``2y z``.
+    """
+    fields = _Fields()
     for part in word.parts:
         value = variables.get(part.text) or part.default if part.variable else part.text
-        if part.quoted or not part.variable:
-            text, started = text + value, True
-            pattern += glob.escape(value) if part.quoted else value
-            continue
-        pieces = value.split()
-        if started and (value[:1].isspace() or not value.strip()) and value:
-            fields.append(Field(text, pattern))
-            text, pattern, started = "", "", False
-        for number, piece in enumerate(pieces):
-            if number:
-                fields.append(Field(text, pattern))
-                text = pattern = ""
-            text, pattern, started = text + piece, pattern + piece, True
-        if pieces and value[-1:].isspace():
-            fields.append(Field(text, pattern))
-            text, pattern, started = "", "", False
-    return [*fields, Field(text, pattern)] if started else fields
+        if part.quoted:
+            fields.add(value, glob.escape(value))
+        elif not part.variable:
+            fields.add(value, value)
+        else:
+            fields.add_split(value)
+    fields.end()
+    return fields.done
 
 
 def _check_keyword(words: list[Word], word: Word) -> None:

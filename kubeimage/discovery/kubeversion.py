@@ -43,31 +43,36 @@ class _Term(NamedTuple):
     given: int
 
     def accepts(self, version: Version) -> bool:
-        """Whether ``version`` is within it."""
+        """Whether ``version`` is within it.
+
+        Example: ``>1.2`` accepts 1.3.0 and not 1.2.9, for what is not said may be anything; ``>1.2.0`` accepts both.
+        """
         # A pre-release is meant only by who names one.
         if version.prerelease and not self.version.prerelease and self.operator != "!=":
             return False
         low, this = self.version.key, version.key
-        same = version.numbers[: self.given] == self.version.numbers[: self.given]
+        is_equal = self._agrees(version, self.given) if self.given < 3 else this == low
         match self.operator:
             case "=":
-                return same if self.given < 3 else this == low
+                return is_equal
             case "!=":
-                return not same if self.given < 3 else this != low
+                return not is_equal
             case ">":
-                return this > low and (self.given == 3 or not same)
+                return this > low and not is_equal
             case "<":
                 return this < low
             case ">=":
                 return this >= low
             case "<=":
-                return this <= low or (self.given < 3 and same)
+                return this < low or is_equal
             case "~":
-                return (
-                    this >= low and version.numbers[: min(self.given, 2)] == self.version.numbers[: min(self.given, 2)]
-                )
+                return this >= low and self._agrees(version, min(self.given, 2))
             case _:
                 return this >= low and self._is_compatible(version)
+
+    def _agrees(self, version: Version, count: int) -> bool:
+        """Whether the first ``count`` numbers are the same."""
+        return version.numbers[:count] == self.version.numbers[:count]
 
     def _is_compatible(self, version: Version) -> bool:
         """Whether the first number that is not 0, and those before, are the same."""
