@@ -87,7 +87,7 @@ def pytest_configure(config: pytest.Config) -> None:
     kubefiles = tuple(dict.fromkeys((*settings.kubefiles, *named)))
     config.stash[_OPENINGS] = add_kubefiles(config, kubefiles, only=settings.only)
     config.stash[_ARGUMENTS] = tuple(config.args)
-    if settings.bases or settings.sarif is not None or settings.report is not None or _is_about_kubefiles(config):
+    if _asks_for_more(settings) or _is_about_kubefiles(config):
         _claim_name()
     _check_values(settings)
     if settings.sarif is not None and not hasattr(config, "workerinput"):
@@ -96,6 +96,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(SarifLog(settings.sarif, os.getcwd()))
     if settings.report is not None and not hasattr(config, "workerinput"):
         _keep_pages(config, settings.report)
+    if settings.changed or settings.changed_since is not None:
+        from harness.items.unchanged import OnlyChanged
+
+        config.pluginmanager.register(OnlyChanged(settings.changed_since))
+
+
+def _asks_for_more(settings: Settings) -> bool:
+    """Whether an option needs the rest of the harness, be there a Kubefile or not."""
+    selects = settings.changed or settings.changed_since is not None
+    writes = settings.sarif is not None or settings.report is not None
+    return bool(settings.bases) or writes or selects
 
 
 def _keep_pages(config: pytest.Config, path: str) -> None:

@@ -94,6 +94,14 @@ def named_below(config: pytest.Config) -> dict[str, frozenset[str]]:
     }
 
 
+def kubefiles_among(config: pytest.Config) -> Iterator[str]:
+    """Yield the absolute paths of the Kubefiles among the test paths."""
+    for argument in config.args:
+        text = argument.partition("::")[0]
+        if is_kubefile_name(os.path.basename(text)):
+            yield os.path.normpath(os.path.join(str(config.invocation_params.dir), text))
+
+
 def _between(start: str, path: str) -> Iterator[str]:
     """Yield the folders below ``start`` on the way to ``path``."""
     folder = start

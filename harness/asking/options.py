@@ -196,6 +196,19 @@ OPTIONS = (
         extra={"metavar": "FILE"},
     ),
     Option(
+        "--kubefile-changed",
+        "leave out the Kubefiles of which nothing has changed since the last commit: not themselves, not a file that "
+        "a COPY of theirs reads, not a base image that --kubefile-base names. Files that are not in git have changed",
+        "bool",
+        {"action": "store_true"},
+    ),
+    Option(
+        "--kubefile-changed-since",
+        "the same, for what has changed since this branch left the branch, tag or commit REF, as in origin/main; an "
+        "empty REF leaves nothing out",
+        extra={"metavar": "REF"},
+    ),
+    Option(
         "--kubefile-durations",
         "list the N steps of builds that took longest, 0 for all",
         "int",
@@ -255,6 +268,8 @@ class Settings:
     sarif: str | None = None
     report: str | None = None
     durations: int | None = None
+    changed: bool = False
+    changed_since: str | None = None
 
     def command_line(self) -> list[str]:
         """Return the options that ask for the same again, but for the Kubefile."""

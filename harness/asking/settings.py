@@ -55,6 +55,8 @@ def read_settings(config: pytest.Config) -> Settings:
         sarif=raw.future_file("kubefile_sarif"),
         report=raw.future_file("kubefile_report"),
         durations=raw.count("kubefile_durations"),
+        changed=bool(raw.value("kubefile_changed")),
+        changed_since=raw.text("kubefile_changed_since"),
     )
 
 

@@ -112,6 +112,17 @@ class ContextCollector:
         if self._index is not None:
             self._index.trees.record(entries, bytes.fromhex(sources.hex))
 
+    def leaves_out(self, path: str, request: CopyRequest) -> bool:
+        """Whether ``request`` would not read the file ``path`` of the context, be it there or not.
+
+        Raises: UnsupportedSourceError, UnreadableSourceError.
+        """
+        from kubeimage.context.dockercopy import read_rules
+
+        rules = read_rules(self._tree, request.excludes) if request.by_docker else self._read_rules()
+        ends = [*(at for at, letter in enumerate(path) if letter == "/"), len(path)]
+        return any(rules.leaves_out(path[:end], is_directory=end < len(path)) for end in ends)
+
     def _digest_of(self, entry: Entry) -> bytes:
         source, identity = entry.source, entry.identity
         if not isinstance(source, str):

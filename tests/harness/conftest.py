@@ -1,5 +1,6 @@
 """Running the plugin inside a test."""
 
+import subprocess
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -9,6 +10,7 @@ from harness.trees import Content, write_tree
 
 Run = Callable[..., pytest.RunResult]
 WriteProject = Callable[[Mapping[str, Content]], None]
+Git = Callable[..., None]
 
 
 @pytest.fixture
@@ -37,3 +39,17 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
         return pytester.runpytest_inprocess("-p", "harness.plugin", *chosen, *arguments)
 
     return run_pytest
+
+
+@pytest.fixture
+def git(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Git:
+    """Run git in the folder that the inner pytest works in, a repository; nobody's own settings have a say."""
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(name, "/dev/null")
+    who = ("-c", "user.name=A", "-c", "user.email=a@example.com", "-c", "protocol.file.allow=always")
+
+    def run_git(*arguments: str) -> None:
+        subprocess.run(["git", "-C", str(pytester.path), *who, *arguments], check=True, capture_output=True)
+
+    run_git("init", "-b", "main")
+    return run_git
