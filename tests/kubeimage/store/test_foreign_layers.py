@@ -32,6 +32,7 @@ def tar_from(*members: Member, end: int = 10240) -> bytes:
         for name, kind, text in members:
             info = tarfile.TarInfo(name)
             info.type = kind
+            info.mode = 0o755 if kind == tarfile.DIRTYPE else 0o644
             info.linkname = text if kind in (tarfile.LNKTYPE, tarfile.SYMTYPE) else ""
             content = text.encode() if kind in (tarfile.REGTYPE, tarfile.CONTTYPE) else b""
             info.size = len(content)
