@@ -320,7 +320,8 @@ def _attach_facts(report: pytest.TestReport, item: Any, call: pytest.CallInfo[No
         attach(report, item, cause_of(call.excinfo.value) if call.excinfo is not None else None)
     if settings.report is not None:
         # For a plugin that sees the reports of workers, and not their items.
-        report.kubefile_check = True  # type: ignore[attr-defined]
+        warned = [f"{one.code}: {one.message}" for one in item.warned]
+        report.kubefile_warned = warned  # type: ignore[attr-defined]
         if item.name == "build" and report.passed:
             from harness.items.pages import attach_page
 

@@ -61,11 +61,13 @@ class PageLog:
         from kubeimage.pages.page import Check, ImagePage, Verdict
 
         kubefile, _, name = report.nodeid.rpartition("::")
-        if not hasattr(report, "kubefile_check"):
+        warned = getattr(report, "kubefile_warned", None)
+        if warned is None:
             return
         verdicts: dict[str, Verdict] = {"passed": "passed", "failed": "failed", "skipped": "skipped"}
         checks = self._checks.setdefault(kubefile, {})
-        checks[name] = Check(name, verdicts[report.outcome], "" if report.passed else _text_of(report), report.duration)
+        text = "\n".join(warned) if report.passed else _text_of(report)
+        checks[name] = Check(name, verdicts[report.outcome], text, report.duration)
         if (page := getattr(report, _ATTRIBUTE, None)) is not None:
             self._pages[kubefile] = ImagePage.from_json(page)
 

@@ -14,7 +14,7 @@ Verdict = Literal["passed", "failed", "skipped"]
 class Check:
     """One verdict.
 
-    Shape: ``text`` says why it is not ``passed``.
+    Shape: ``text`` says why it is not ``passed``, or what it warned of.
     Units: ``seconds`` that it took, None if nobody knows.
     """
 

@@ -15,7 +15,7 @@ Run = Callable[..., pytest.RunResult]
 @pytest.fixture
 def projects(pytester: pytest.Pytester) -> None:
     for name, text in {
-        "good": "FROM scratch\nCOPY a etc\nRUN echo 1 > b",
+        "good": "FROM scratch\nCOPY a etc\nRUN echo 1 > b\nCMD b &&",
         "bad": "FROM scratch\nCOPY missing etc",
     }.items():
         folder = pytester.mkdir(name)
@@ -31,12 +31,13 @@ def test_each_kubefile_has_its_verdicts_layers_and_files(pytester: pytest.Pytest
         pytest.importorskip("xdist")
     options = ["--kubefile=good", "--kubefile=bad", "--kubefile-backend=memory", "--kubefile-report=out/report.html"]
 
-    pytester.runpytest_subprocess(*workers, *options, "-k", "build or parse")
+    pytester.runpytest_subprocess(*workers, *options, "-k", "build or parse or lint")
 
     html = (pytester.path / "out/report.html").read_text()
     assert re.findall(r'<h2 id="[^"]*">([^<]*)', html) == ["bad/Kubefile", "good/Kubefile"]
     assert html.count('<li class="passed">') >= 3
     assert "E0302" in html
+    assert "W18: the command ends in" in html
     assert 'data-path="etc/a"' in html
     assert "COPY a etc" in html
 
