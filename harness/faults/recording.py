@@ -246,6 +246,8 @@ class _Recorder(IoSeam):
         if content != known or number not in self._disk.contents:
             start = _length_in_common(known, content)
             yield Write(step, number, start, content[start:], len(content))
+        if not self._nameless:
+            return
         real = next(real for real, one in self._numbers.items() if one == number)
         if self._nameless.pop(real, None) == content:
             # It was written without a name, and the disk has it already.

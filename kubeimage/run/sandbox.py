@@ -113,14 +113,20 @@ class SandboxRunner:
         with ExitStack() as stack:
             walls, descriptors = (by_bubblewrap if way.by_bwrap else by_ourselves)(walled, stack)
             argv = (*mount.prefix, *_own_pids(way, mount.prefix, command), *keeper("-1", walls))
-            return run_to_end(
-                argv,
-                {"PATH": HOST_PATH},
-                output,
-                timeout=command.timeout,
-                pids=self._settings.pids,
-                pass_fds=descriptors,
-            )
+            return self._run_to_end(argv, descriptors, command, output)
+
+    def _run_to_end(
+        self, argv: Sequence[str], descriptors: Sequence[int], command: Command, output: Callable[[bytes], None]
+    ) -> CommandResult:
+        """Run what puts up walls for ``command``, and hand ``descriptors`` over to it."""
+        return run_to_end(
+            argv,
+            {"PATH": HOST_PATH},
+            output,
+            timeout=command.timeout,
+            pids=self._settings.pids,
+            pass_fds=descriptors,
+        )
 
     def _run_in_image(
         self, way: _Way, command: Command, image: ImageRoot, mount: Mount | _Probe, output: Callable[[bytes], None]
@@ -135,14 +141,7 @@ class SandboxRunner:
                 whole, image, mount.rootfs, self._settings, stack, new_proc=way.new_proc
             )
             argv = (*mount.prefix, *_own_pids(way, mount.prefix, command), *keeper("-1", walls))
-            return run_to_end(
-                argv,
-                {"PATH": HOST_PATH},
-                output,
-                timeout=command.timeout,
-                pids=self._settings.pids,
-                pass_fds=descriptors,
-            )
+            return self._run_to_end(argv, descriptors, command, output)
 
     def _run_private(
         self,
