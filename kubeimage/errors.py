@@ -46,7 +46,10 @@
     │   ├── ChartError                 E0851  1   a chart that cannot be read or rendered
     │   ├── KubeVersionError           E0852  1   a chart for other versions of Kubernetes, or no version at all
     │   └── ImageNameError             E0853  1   texts where images are certainly named, and that are no names
-    └── PackingError                   E0860  1   container images that cannot be packed, or are not whole
+    ├── PackingError                   E0860  1   container images that cannot be packed, or are not whole
+    └── LockError                      E0870  1
+        ├── LockFileError              E0871  2   a lock that is not there, or cannot be read
+        └── LockStaleError             E0872  1   a project that is not what was locked
 
 The harness has one more, for a check that does not hold: ``harness.checks.CheckError``, E0900.
 
@@ -434,3 +437,31 @@ class PackingError(KubeimageError):
     """Container images that cannot be packed into an image, or are not whole in it."""
 
     code = "E0860"
+
+
+class LockError(KubeimageError):
+    """A lock that a build cannot go by."""
+
+    code = "E0870"
+
+
+class LockFileError(LockError):
+    """A lock that is not there, or that cannot be read."""
+
+    code = "E0871"
+    exit_status = 2
+
+
+class LockStaleError(LockError):
+    """A project that is not what was locked: all differences at once, each by its name."""
+
+    code = "E0872"
+
+    def __init__(self, differences: Sequence[str], *, hint: str | None = None) -> None:
+        super().__init__(differences[0], hint=hint)
+        self.differences = tuple(differences)
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Each of the differences."""
+        return tuple(Diagnostic(self.code, one, self.location, self.hint) for one in self.differences)

@@ -23,7 +23,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
     for names in (
         "_version entries errors values",
         "report image disk namespaces framing",
-        "layer pages settings",
+        "layer lock pages settings",
         "protocols",
         "kubefile context cache mount run store archive registry discovery",
         "builder packing",

@@ -185,7 +185,8 @@ def _packers(
             from kubeimage.packing.leftout import LeftOutCounter
 
             return LeftOutCounter(store.layers, memory, options.search)
-        from kubeimage.packing.packer import Parts, RegistryPacker
+        from kubeimage.packing.packer import RegistryPacker
+        from kubeimage.packing.parts import Parts
 
         parts = Parts(store.layers, cache, lambda: store.shelf, memory, known_settings, watch)
         return RegistryPacker(parts, options.pull_images, options.search, context)

@@ -1,6 +1,8 @@
 """Packs the container images of an application into its image, and proves that they are whole there.
 
-    packer.py       finds, resolves, fetches, and makes the trailing layer; what the executor is handed
+    packer.py       resolves, fetches, and makes the trailing layer; what the executor is handed
+    survey.py       what there is to pack
+    parts.py        what packing works with
     leftout.py      what it is handed if nothing is to be packed: counts what is left out
     search.py       discovery on layers and on a build context, remembered by their digests
     files.py        the files of layers and of a build context

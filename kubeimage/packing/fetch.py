@@ -56,7 +56,7 @@ class Blob:
 
 
 class Fetcher:
-    """Brings images into the store. ``below`` gives the content of a blob that the layers below have, or None.
+    """Brings images into the store.
 
     Shape: without ``registries`` nothing is fetched, and what is missing is an error.
     """
@@ -65,17 +65,20 @@ class Fetcher:
         self,
         shelf: BlobShelf,
         platform: Platform,
-        below: Callable[[Digest], bytes | None],
         registries: Registries | None,
         observe: TransferObserver,
     ) -> None:
         self._shelf = shelf
         self._platform = platform
-        self._below = below
+        self._below: Callable[[Digest], bytes | None] = lambda _: None
         self._registries = registries
         self._observe = observe
         self._lock = threading.Lock()
         self._locks: dict[Digest, threading.Lock] = {}
+
+    def use_below(self, below: Callable[[Digest], bytes | None]) -> None:
+        """Ask ``below`` for the content of a blob that the layers below may have, before a registry."""
+        self._below = below
 
     def resolve(
         self, images: Sequence[Reference], remembered: Callable[[Reference], Digest | None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from kubeimage.discovery.references import familiar
 from kubeimage.discovery.search import PullImages
@@ -49,6 +49,36 @@ def resolve_known(
         if digest is not None:
             known[image] = digest
     return known
+
+
+Ask = Callable[[Sequence[Reference], Callable[[Reference], Digest | None]], dict[Reference, Digest]]
+"""Asks registries what names lead to; what is remembered of them need not be fetched again."""
+
+
+def resolve_images(
+    images: Sequence[Reference],
+    policy: PullImages,
+    names: Names,
+    below: Mapping[Reference, Digest],
+    ask: Ask,
+) -> dict[Reference, Digest]:
+    """Return the digest of each image, and remember what registries said.
+
+    ``below`` is what the base image brings.
+    Raises: PackingError where nobody is to be asked for what is not known; what ``ask`` raises.
+    """
+    known = resolve_known(images, policy, names, below)
+    unknown = [image for image in images if image not in known]
+    if unknown and policy == "never":
+        raise PackingError(
+            f"--pull-images never, and {len(unknown)} of {len(images)} images were never fetched: "
+            f"{', '.join(map(str, unknown))}",
+            hint="fetch them once, with --pull-images missing",
+        )
+    asked = ask(unknown, names.get) if unknown else {}
+    for image, digest in asked.items():
+        names.put(image, digest)
+    return {image: known.get(image) or asked[image] for image in images}
 
 
 def check_collisions(resolved: Mapping[Reference, Digest]) -> None:
