@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         meanings,
     )
     from kubeimage.api.merging import Merged, merge_images
+    from kubeimage.api.opening import OpenImage, open_image
     from kubeimage.api.platforms import PlatformsResult, build_platforms
     from kubeimage.api.reporting import report_image, write_report
     from kubeimage.api.searching import read_search
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
         Diagnostic,
         DigestFormatError,
         DiscoveryError,
+        ImageFileError,
         ImageNameError,
         ImageNotFoundError,
         KubefileError,
@@ -215,6 +217,7 @@ __all__ = [
     "Guesses",
     "Image",
     "ImageFetched",
+    "ImageFileError",
     "ImageName",
     "ImageNameError",
     "ImageNotFoundError",
@@ -244,6 +247,7 @@ __all__ = [
     "Mounter",
     "Naming",
     "Observer",
+    "OpenImage",
     "Packer",
     "PackingError",
     "PackingFinished",
@@ -324,6 +328,7 @@ __all__ = [
     "meanings",
     "merge_images",
     "open_backends",
+    "open_image",
     "parse",
     "parse_name",
     "parse_size",
@@ -359,6 +364,7 @@ _HOMES = {
     "kubeimage.pages.page": "ImagePage",
     "kubeimage.api.linting": "Linted check_allowed find_kubefiles lint_bytes lint_kubefile lint_paths meanings",
     "kubeimage.api.merging": "Merged merge_images",
+    "kubeimage.api.opening": "OpenImage open_image",
     "kubeimage.api.platforms": "PlatformsResult build_platforms",
     "kubeimage.api.searching": "read_search",
     "kubeimage.api.upkeep": "Removed check_store prune_store remove_images tag_image",

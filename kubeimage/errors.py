@@ -276,6 +276,12 @@ class BlobCorruptError(StoreError):
     code = "E0506"
 
 
+class ImageFileError(StoreError):
+    """A path that is not in an image, or is not what it was asked for as."""
+
+    code = "E0507"
+
+
 class LayerError(KubeimageError):
     """Something about a layer's tar."""
 

@@ -26,7 +26,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "layer lock pages settings",
         "protocols",
         "kubefile context cache mount run store archive registry discovery",
-        "builder packing",
+        "builder packing sources",
         "lint",
         "api",
         "cli",
@@ -43,8 +43,15 @@ RESERVED = {
     "jinja2": {"kubeimage.pages"},
     "rich": {"kubeimage.cli"},
     # discovery/helmprogram.py runs helm, and nothing else there runs any.
+    # sources/daemon.py runs docker or podman, and nothing else there runs any.
     # A credential helper is a program by its definition; registry/helper.py runs it, and nothing else there runs any.
-    "subprocess": {"kubeimage.run", "kubeimage.mount", "kubeimage.registry", "kubeimage.discovery"},
+    "subprocess": {
+        "kubeimage.run",
+        "kubeimage.mount",
+        "kubeimage.registry",
+        "kubeimage.discovery",
+        "kubeimage.sources",
+    },
     "harness": set(),
     "pytest": set(),
     "_pytest": set(),

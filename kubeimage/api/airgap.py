@@ -19,12 +19,11 @@ from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import Kubefile
 from kubeimage.layer.entry import directory
-from kubeimage.layer.stack import StackedLayer
+from kubeimage.layer.stack import LayerReader, StackedLayer
 from kubeimage.packing.closure import Flaw, find_flaws, find_stand_ins
 from kubeimage.packing.files import ContextFiles, LayerFiles
 from kubeimage.packing.record import RECORD, Record
 from kubeimage.packing.search import choose_renderer
-from kubeimage.protocols.layers import LayerStore
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def images_of_image(
     """
     backends.require("read")
     image, _ = find_image(name, backends, platform=platform)
-    return find_images(_files_of(image, backends.layers), search or Search(), choose_renderer()[1])
+    return find_images(_files_of(image, backends.contents_of(image)), search or Search(), choose_renderer()[1])
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def verify_image(name: ImageName, backends: Backends, *, platform: Platform | No
     """
     backends.require("read")
     image, _ = find_image(name, backends, platform=platform)
-    files = _files_of(image, backends.layers)
+    files = _files_of(image, backends.contents_of(image))
     record = Record({})
     for _, data in files.read([RECORD] if RECORD in files.tree else []):
         record = Record.from_bytes(data)
@@ -113,7 +112,7 @@ def _copied(step: Step, collector: ContextCollector) -> Iterable[Entry]:
     return [*(directory(path) for path in collected.directories if path), *collected.entries]
 
 
-def _files_of(image: Image, layers: LayerStore) -> LayerFiles:
+def _files_of(image: Image, layers: LayerReader) -> LayerFiles:
     return LayerFiles(layers, [StackedLayer(layer.diff_id) for layer in image.layers])
 
 

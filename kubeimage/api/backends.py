@@ -22,11 +22,15 @@ from kubeimage.protocols.running import CommandRunner, Mounter
 from kubeimage.protocols.watching import ignore
 from kubeimage.run.choose import choose_runner, mount_for
 from kubeimage.settings import RunSettings, Settings, default_root, read_settings
+from kubeimage.sources import ImageSources
 from kubeimage.store import Store, cache_folder
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
     from kubeimage.builder.plan import BuildOptions
+    from kubeimage.image.config import Image
+    from kubeimage.image.oci import Manifest
+    from kubeimage.layer.stack import LayerReader
     from kubeimage.registry.events import TransferObserver
 
 Access = Literal["write", "read", "look"]
@@ -54,6 +58,7 @@ class Backends:
            Without ``packer`` no container image is packed.
            ``store`` is the store on disk that the others work on, None where there is none, as in memory.
            ``settings`` None stands for what the configuration file says, where a registry is asked by name.
+           ``sources`` opens images outside the store; without it there are none.
     """
 
     layers: LayerStore
@@ -67,6 +72,7 @@ class Backends:
     access: Access = "write"
     settings: Settings | None = None
     store: Store | None = None
+    sources: ImageSources | None = None
 
     @property
     def naming(self) -> Naming:
@@ -79,6 +85,16 @@ class Backends:
         Raises: SettingsError.
         """
         return self.settings if self.settings is not None else read_settings()
+
+    def contents_of(self, image: Image) -> LayerReader:
+        """Return what opens the layers of an image that was found here, wherever it lies."""
+        opened = self.sources.find(image) if self.sources is not None else None
+        return opened.layers if opened is not None else self.layers
+
+    def manifest_of(self, image: Image) -> Manifest:
+        """Return the manifest that led to an image that was found here."""
+        opened = self.sources.find(image) if self.sources is not None else None
+        return opened.manifest if opened is not None else image.manifest
 
     def require(self, access: Access) -> None:
         """Find out whether the backends were opened for as much as ``access``.
@@ -146,6 +162,7 @@ def open_backends(
                 stack.callback(lambda: index.save() if store.is_there else None)
             return ContextCollector(context, stat_index=index, store=root)
 
+        sources = stack.enter_context(ImageSources(lambda: settings if settings is not None else read_settings()))
         yield Backends(
             layers=store.layers,
             images=store.images,
@@ -158,6 +175,7 @@ def open_backends(
             access=access,
             settings=settings,
             store=store,
+            sources=sources,
         )
 
 

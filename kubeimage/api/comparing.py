@@ -43,7 +43,8 @@ def compare_images(
     backends.require("read")
     images = [find_image(name, backends, platform=platform)[0] for name in (old, new)]
     before, after = (
-        LayerStack(backends.layers, [StackedLayer(layer.diff_id) for layer in image.layers]) for image in images
+        LayerStack(backends.contents_of(image), [StackedLayer(layer.diff_id) for layer in image.layers])
+        for image in images
     )
     both = [path for path in before.tree if path in after.tree]
     doubtful = {path for path in both if _is_doubtful(path, before, after)}

@@ -18,7 +18,7 @@ from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.layer.apply import apply_changeset
-from kubeimage.protocols.layers import LayerStore
+from kubeimage.layer.stack import LayerReader
 from kubeimage.store import files
 from kubeimage.store.blobs import REBUILD, hash_file
 from kubeimage.values import dataclass
@@ -49,10 +49,10 @@ def export_image(name: ImageName, directory: str, backends: Backends, *, platfor
             hint="kubeimage save writes an image to standard output; ./- is a folder of that name",
         )
     image, _ = find_image(name, backends, platform=platform)
-    return Exported(image, _export(image, directory, backends.layers))
+    return Exported(image, _export(image, directory, backends.contents_of(image)))
 
 
-def _export(image: Image, directory: str, layers: LayerStore) -> int:
+def _export(image: Image, directory: str, layers: LayerReader) -> int:
     target = os.path.abspath(directory)
     with translated(f"write to {target!r}", target):
         for folder in (target, os.path.dirname(target)):

@@ -6,12 +6,13 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kubeimage.errors import ImageNotFoundError, ReferenceFormatError
+from kubeimage.errors import ImageNotFoundError, ReferenceFormatError, UsageError
 from kubeimage.image.compatibility import read_comment
 from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
 from kubeimage.protocols.images import ImageRecord
+from kubeimage.sources.names import is_source_name
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     from kubeimage.image.document import History, Layer
 
 ImageName = str | Reference | Image
-"""What operations take for an image: a name as people type it, the start of an image id, or what was found already."""
+"""What operations take for an image.
+
+A name as people type it, also one outside the store (``oci:DIR``, ``docker://HOST/NAME`` …); the start of an image id;
+or what was found already.
+"""
 
 _IMAGE_ID = r"(sha256:)?[0-9a-f]{6,64}"
 
@@ -27,12 +32,15 @@ _IMAGE_ID = r"(sha256:)?[0-9a-f]{6,64}"
 def find_image(
     name: ImageName, backends: Backends, *, platform: Platform | None = None
 ) -> tuple[Image, Reference | None]:
-    """Return the image that a person means by ``name``, and the name, where it is one.
+    """Return the image that a person means by ``name``, and the name, where it is one of the store.
 
-    Raises: ImageNotFoundError with near names; ReferenceFormatError where it can be neither a name nor an id.
+    Raises: ImageNotFoundError with near names; ReferenceFormatError where it can be neither a name nor an id;
+        UsageError, ArchiveError, RegistryError, PlatformMismatchError for an image outside the store.
     """
     if isinstance(name, Image):
         return name, None
+    if isinstance(name, str) and is_source_name(name):
+        return _find_elsewhere(name, backends, platform), None
     naming, images = backends.naming, backends.images
     text = str(name)
     by_id = images.find(text.removeprefix("sha256:")) if re.fullmatch(_IMAGE_ID, text) else None
@@ -45,6 +53,12 @@ def find_image(
     if by_id is not None:
         return by_id, None
     raise _no_image(text, reference, platform, images.records(), naming)
+
+
+def _find_elsewhere(name: str, backends: Backends, platform: Platform | None) -> Image:
+    if backends.sources is None:
+        raise UsageError(f"these backends know no images outside the store: {name!r}")
+    return backends.sources.open(name, platform).image
 
 
 def parse_name(name: str | Reference, naming: Naming, *, what: str = "a tag") -> Reference:

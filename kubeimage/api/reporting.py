@@ -30,7 +30,8 @@ def report_image(
     """
     backends.require("read")
     image, reference = find_image(name, backends, platform=platform)
-    layers = [list(backends.layers.entries(layer.diff_id)) for layer in image.layers]
+    contents = backends.contents_of(image)
+    layers = [list(contents.entries(layer.diff_id)) for layer in image.layers]
     stacked = [StackedLayer(layer.diff_id, entries) for layer, entries in zip(image.layers, layers, strict=True)]
     efficiency = measure(layers)
     checks, packed, skipped = _container_images(image, backends)
@@ -39,7 +40,7 @@ def report_image(
         facts=tuple(_facts(image, efficiency)),
         checks=checks,
         layers=tuple(_layer_rows(image, backends, efficiency)),
-        files=_node(LayerStack(backends.layers, stacked).tree, "", ""),
+        files=_node(LayerStack(contents, stacked).tree, "", ""),
         against="" if against is None else str(against),
         changes=() if against is None else tuple(map(_change, compare_images(against, image, backends))),
         packed=packed,

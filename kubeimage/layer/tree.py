@@ -131,6 +131,22 @@ class Tree(Mapping[str, Entry]):
                 )
         return "/".join(done)
 
+    def resolve_leaf(self, path: str) -> str:
+        """Follow the symlinks on the way to ``path`` and at its end to what is no symlink, whatever it is.
+
+        Raises: DestinationError where the way runs through something that is no directory, or round in circles.
+        """
+        for _ in range(_MOST_SYMLINKS):
+            parent, _, name = path.rpartition("/")
+            here = self.resolve_directory(parent)
+            path = f"{here}/{name}" if here else name
+            found = self._entries.get(path)
+            if found is None or found.kind is not Kind.SYMLINK:
+                return path
+            target = found.target.rstrip("/")
+            path = target.lstrip("/") if target.startswith("/") else f"{here}/{target}"
+        raise DestinationError(f"the way to {path!r} in the image runs round in circles")
+
     def copy(self) -> Self:
         """Return a tree of its own that looks like this one."""
         twin = type(self)()

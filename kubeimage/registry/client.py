@@ -105,15 +105,17 @@ class Repository:
             response.drain()
             return response.status == 200 and response.size in (None, size)
 
-    def open_blob(self, digest: Digest, offset: int = 0) -> Response:
+    def open_blob(self, digest: Digest, offset: int = 0, length: int | None = None) -> Response:
         """Open a blob for reading, from ``offset`` on if the registry can: 206 says that it does.
 
+        Units:  ``length`` in bytes, None for all that is left.
         Raises: RegistryNotFoundError, RegistryError.
         """
-        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        last = "" if length is None else str(offset + length - 1)
+        headers = {"Range": f"bytes={offset}-{last}"} if offset or last else {}
         # What is compressed on the way would have another length and other bytes.
         request = self._request("GET", f"blobs/{digest}", {"Accept-Encoding": "identity", **headers})
-        return self.exchange.call(request, self._scopes, wanted=(200, 206) if offset else (200,))
+        return self.exchange.call(request, self._scopes, wanted=(200, 206) if headers else (200,))
 
     def mount_blob(self, digest: Digest, lender: str) -> Upload | None:
         """Let the registry take a blob from its repository ``lender``; where it cannot, an upload has begun.

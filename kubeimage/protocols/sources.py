@@ -1,0 +1,46 @@
+"""What is asked of a place that an image is read from, be it a folder, an archive or a registry."""
+
+from __future__ import annotations
+
+from typing import BinaryIO, Protocol
+
+from kubeimage.image.oci import Descriptor
+
+
+class ImageSource(Protocol):
+    """One image where it lies. Nothing of it is unpacked, and nothing is kept."""
+
+    @property
+    def where(self) -> str:
+        """Where it lies, for people."""
+        ...
+
+    @property
+    def fetched(self) -> int:
+        """How many bytes of manifests and blobs came over a network so far."""
+        ...
+
+    def read_top(self) -> bytes:
+        """Return the manifest or index that the image's name leads to.
+
+        Raises: ImageNotFoundError, ArchiveError, RegistryError.
+        """
+        ...
+
+    def read_document(self, descriptor: Descriptor) -> bytes:
+        """Return a manifest, an index or a config; its digest is verified.
+
+        Raises: BlobNotFoundError, BlobCorruptError; RegistryError.
+        """
+        ...
+
+    def open_blob(self, descriptor: Descriptor) -> BinaryIO:
+        """Open a blob as it is stored there. It can seek; the caller closes it. Nothing is verified.
+
+        Raises: BlobNotFoundError; RegistryError.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
