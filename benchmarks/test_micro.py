@@ -61,6 +61,7 @@ def test_looking_digests_up(
     later = 10**18 * 5
     index = StatIndex(str(tmp_path), str(context), clock=lambda: later, find_ground=lambda _: b"here")
     collector = ContextCollector(str(context), stat_index=index)
+    collector.expect(digested)
     collector.remember(digested)
 
     again = benchmark(collector.with_digests, [one._replace(digest=None) for one in digested])

@@ -136,6 +136,9 @@ class MemoryContext:
             for entry in entries
         ]
 
+    def expect(self, entries: Sequence[Entry]) -> None:
+        """Ask nothing: what is in memory is at rest."""
+
     def remember(self, entries: Sequence[Entry]) -> None:
         """Keep nothing: reading memory again costs nothing."""
 

@@ -235,6 +235,8 @@ class _Build:
             if (found := cache.lookup(key)) is not None:
                 return self._hit(step, key, found)
         why = self._why_missed(key)
+        if key is None:
+            collector.expect(collected.entries)
         copied = steps.copy(
             collected,
             self.rootfs,

@@ -5,6 +5,7 @@ sources, placement           pure: which paths a SRC means; where they land
 walk, reading, collector     on disk: what lies there, its digest, and the SourceCollector made of all this
 indexfile                    small files that remember something about one context
 statindex, treeindex         digests of files, and of whole COPYs, that have not changed since somebody read them
+ground, lease                where, and of which files, that can be told without reading
 """
 
 from kubeimage.context.collector import ContextCollector

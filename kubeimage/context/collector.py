@@ -92,8 +92,18 @@ class ContextCollector:
             for entry in entries
         ]
 
+    def expect(self, entries: Sequence[Entry]) -> None:
+        """Somebody else is about to read the contents of ``entries``: find out which of them may be remembered."""
+        if self._index is None:
+            return
+        expect, relative = self._index.expect, self._tree.relative
+        for entry in entries:
+            source, identity, _ = entry[-3:]
+            if identity is not None and isinstance(source, str):
+                expect(relative(source), identity)
+
     def remember(self, entries: Sequence[Entry]) -> None:
-        """Keep the digests that ``entries`` have: somebody else has just read their contents."""
+        """Keep the digests that ``entries`` have: somebody else has read their contents since they were expected."""
         if self._index is None:
             return
         record, relative = self._index.record, self._tree.relative
@@ -132,6 +142,7 @@ class ContextCollector:
         path = self._tree.relative(source)
         known = self._index.lookup(path, identity)
         if known is None:
+            self._index.expect(path, identity)
             known = self._digest(source, identity)
             self._index.record(path, identity, known)
         return known

@@ -6,13 +6,16 @@ Edits within one tick: a file may be written, read by a build, and written again
 moves on; then its stat data say nothing. So a digest is kept only if the file's times lay clearly before the moment the
 build began. That moment comes before any reading, so a later edit must show a later time.
 
-Edits through a shared mapping: the kernel stamps a file when a page of it becomes writable, and not again until the
-page was written back. So a young file is read again, and not remembered: a minute later its pages are on the disk.
-Ages go by the clock that stamps files, never by this process's own.
+Edits that show no new time: the kernel stamps a file when a page of a mapping becomes writable, and not at the writes
+after that. So a digest is kept only if nobody had the file open for writing in a moment before it was read: see
+`kubeimage.context.lease`.
+
+A young file is read again, and not remembered: asking costs time, and a young file is soon edited again. Ages go by the
+clock that stamps files, never by this process's own.
 
 On which file systems all this holds, and how the same place is known again: see `kubeimage.context.ground`.
 
-Source: the same problem and cure in git, "racy-git.txt"; Linux, "sysctl/vm", dirty_expire_centisecs.
+Source: the same problem and cure in git, "racy-git.txt".
 """
 
 from __future__ import annotations
@@ -28,8 +31,9 @@ from typing import Self
 
 from kubeimage.context.ground import ground_of, kernel_now
 from kubeimage.context.indexfile import IndexFile
+from kubeimage.context.lease import is_at_rest
 from kubeimage.context.treeindex import TreeIndex
-from kubeimage.layer.entry import FileIdentity
+from kubeimage.layer.entry import Entry, FileIdentity
 
 _HEAD = struct.Struct("<II")
 _RECORD = struct.Struct("<QqqQQ32s")
@@ -41,7 +45,7 @@ _COARSE_TICK_NS = 2_500_000_000
 _SECOND_NS = 1_000_000_000
 
 YOUNG = 60.0
-"""Seconds: dirty pages are written back after thirty, and the kernel looks every five."""
+"""Seconds for which a file is read again in each build."""
 
 _Record = tuple[int, int, int, int, int, bytes]
 
@@ -62,6 +66,7 @@ class StatIndex:
         clock: Callable[[], int] = kernel_now,
         young: float = YOUNG,
         find_ground: Callable[[str], bytes | None] = ground_of,
+        at_rest: Callable[[str, FileIdentity], bool] = is_at_rest,
     ) -> None:
         """Remember in ``directory`` what is in ``context``.
 
@@ -70,12 +75,15 @@ class StatIndex:
         self._began = clock()
         self._young = int(young * _SECOND_NS)
         self._context = os.path.realpath(context)
+        self._prefix = self._context.rstrip("/") + "/"
         self._find_ground = find_ground
         self._ground = find_ground(self._context)
         self._file = IndexFile(directory, self._context, "stat", notice, self._ground)
+        self._is_at_rest = at_rest
+        self._resting: dict[str, FileIdentity] = {}
         self._used: set[str] = set()
         self._is_changed = False
-        self.trees = TreeIndex(IndexFile(directory, self._context, "trees", None, self._ground), self._is_settled)
+        self.trees = TreeIndex(IndexFile(directory, self._context, "trees", None, self._ground), self._keeps)
         """What whole COPYs came to."""
 
     @property
@@ -91,13 +99,23 @@ class StatIndex:
         self._used.add(path)
         return record[5]
 
-    def record(self, path: str, identity: FileIdentity, digest: bytes) -> None:
-        """Remember the content of a file that was read after this index was made; one edited too lately is not kept."""
-        if not self._is_settled(identity):
+    def expect(self, path: str, identity: FileIdentity) -> None:
+        """Find out whether a file may be remembered that is to be read now: it is old, and nobody writes to it."""
+        if self._ground is None or not self._is_settled(identity):
             return
+        record = self._records.get(path)
+        if record is not None and record[:5] == identity:
+            return
+        if self._is_at_rest(self._prefix + path, identity):
+            self._resting[path] = identity
+
+    def record(self, path: str, identity: FileIdentity, digest: bytes) -> None:
+        """Remember the content of a file that was read after it was expected, if it was at rest then."""
         records = self._records
         record = (*identity, digest)
         if records.get(path) != record:
+            if self._resting.get(path) != identity:
+                return
             records[path] = record
             self._is_changed = True
         self._used.add(path)
@@ -130,6 +148,13 @@ class StatIndex:
         _, mtime_ns, ctime_ns, _, _ = identity
         tick = _TICK_NS if ctime_ns % _SECOND_NS else _COARSE_TICK_NS
         return mtime_ns + tick < self._began and ctime_ns + max(tick, self._young) < self._began
+
+    def _keeps(self, entry: Entry) -> bool:
+        """Whether the content of a FILE of the context is remembered as it is in ``entry``."""
+        if entry.identity is None or not isinstance(entry.source, str):
+            return False
+        path = entry.source.removeprefix(self._prefix)
+        return self._records.get(path) == (*entry.identity, entry.digest)
 
     @cached_property
     def _records(self) -> dict[str, _Record]:

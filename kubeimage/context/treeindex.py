@@ -25,11 +25,11 @@ _PATH, _MODE, _MTIME = attrgetter("path"), attrgetter("mode"), attrgetter("mtime
 
 
 class TreeIndex:
-    """Remembers what COPYs of one context came to. ``is_settled`` says of a file whether its times tell of any edit."""
+    """Remembers what COPYs of one context came to. ``keeps`` says of a FILE whether its own digest is remembered."""
 
-    def __init__(self, file: IndexFile, is_settled: Callable[[FileIdentity], bool]) -> None:
+    def __init__(self, file: IndexFile, keeps: Callable[[Entry], bool]) -> None:
         self._file = file
-        self._is_settled = is_settled
+        self._keeps = keeps
         self.is_changed = False
 
     def lookup(self, entries: Sequence[Entry]) -> bytes | None:
@@ -39,12 +39,11 @@ class TreeIndex:
         return self._pairs.get(key)
 
     def record(self, entries: Sequence[Entry], digest: bytes) -> None:
-        """Remember the digest (32 bytes) of ``entries`` that were read after this index was made.
-
-        Not kept where one of their files was edited too lately for its times to tell of the next edit.
-        """
+        """Remember the digest (32 bytes) of ``entries``, which have their digests; unless one of these is not kept."""
         key = _fingerprint(entries)
-        if key is None or self._pairs.get(key) == digest or not all(map(self._is_settled, _identities(entries))):
+        if key is None or self._pairs.get(key) == digest:
+            return
+        if not all(self._keeps(entry) for entry in entries if entry.identity is not None):
             return
         pairs = {key: digest, **self._pairs}
         self._pairs = dict(list(pairs.items())[:_MOST])

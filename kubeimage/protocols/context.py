@@ -68,8 +68,12 @@ class SourceCollector(Protocol):
         """
         ...
 
+    def expect(self, entries: Sequence[Entry]) -> None:
+        """Somebody else is about to read the contents of ``entries``: find out which of them may be remembered."""
+        ...
+
     def remember(self, entries: Sequence[Entry]) -> None:
-        """Keep the digests that ``entries`` have: somebody else has just read their contents."""
+        """Keep the digests that ``entries`` have: somebody else has read their contents since they were expected."""
         ...
 
     def known_sources(self, entries: Sequence[Entry]) -> Digest | None:

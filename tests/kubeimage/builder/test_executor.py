@@ -363,6 +363,19 @@ def test_a_copy_whose_sources_are_known_is_a_hit_without_their_digests(world: Wo
     assert context.read == 0
 
 
+def test_files_are_expected_before_they_are_copied(world: World) -> None:
+    layers: list[int] = []
+
+    class Expecting(Remembering):
+        def expect(self, entries: Sequence[Entry]) -> None:
+            layers.append(len(world.layers.blobs))
+            assert [entry.path for entry in entries] == ["a"]
+
+    world.build("FROM scratch\nCOPY a .", Expecting({"a": "1"}))
+
+    assert layers == [0]
+
+
 def test_known_sources_that_the_cache_has_not_are_looked_up_by_their_digests(world: World) -> None:
     world.build("FROM scratch\nCOPY a .", {"a": "1"})
     context = Remembering({"a": "1"}, known={"a": Digest.of(b"of another store")})

@@ -408,6 +408,7 @@ def test_another_context_shares_nothing(context: Path, tmp_path: Path) -> None:
 def test_what_the_layer_store_read_need_not_be_read(context: Path, tmp_path: Path) -> None:
     collector, index = indexed(context, tmp_path / "kept", CountingDigester())
     entries = collector.collect(CopyRequest(("etc",), "opt")).entries
+    collector.expect(entries)
     collector.remember([with_digest(one, b"a" * 32) if one.path == "opt/etc/a" else one for one in entries])
     index.save()
 
@@ -419,9 +420,42 @@ def test_what_the_layer_store_read_need_not_be_read(context: Path, tmp_path: Pat
     assert "a" not in digester.read
 
 
+def test_what_was_read_by_somebody_unexpected_is_read_again(context: Path, tmp_path: Path) -> None:
+    collector, index = indexed(context, tmp_path / "kept", CountingDigester())
+    collector.remember(digested(ContextCollector(str(context))))
+    index.save()
+
+    assert read_files(context, tmp_path / "kept") == FILES
+
+
+def test_whether_somebody_writes_is_asked_before_anything_is_read(context: Path, tmp_path: Path) -> None:
+    calls: list[str] = []
+
+    def at_rest(path: str, _identity: FileIdentity) -> bool:
+        calls.append(f"asked of {os.path.basename(path)}")
+        return True
+
+    class Digester(CountingDigester):
+        def __call__(self, path: str, identity: FileIdentity | None) -> bytes:
+            calls.append(f"read {os.path.basename(path)}")
+            return super().__call__(path, identity)
+
+    index = StatIndex(
+        str(tmp_path / "kept"),
+        str(context),
+        clock=lambda: time.time_ns() + 10**11,
+        find_ground=lambda _: b"here",
+        at_rest=at_rest,
+    )
+    digested(ContextCollector(str(context), stat_index=index, digester=Digester()))
+
+    assert calls == [call for name in FILES for call in (f"asked of {name}", f"read {name}")]
+
+
 def test_without_an_index_remembering_is_harmless(context: Path) -> None:
     collector = ContextCollector(str(context))
 
+    collector.expect(collector.collect(ALL).entries)
     collector.remember(collector.with_digests(collector.collect(ALL).entries))
 
     assert sha256(b"1").digest() in [entry.digest for entry in digested(collector)]
@@ -450,7 +484,13 @@ def test_all_of_it_works_on_a_fake_filesystem(fs: FakeFilesystem) -> None:
     fs.create_symlink("/project/link", "etc/a")
     fs.create_file("/project/.kubeignore", contents="*.log\n")
     fs.create_file("/project/x.log", contents="")
-    index = StatIndex("/kept", "/project", clock=lambda: time.time_ns() + 10**11, find_ground=lambda _: b"here")
+    index = StatIndex(
+        "/kept",
+        "/project",
+        clock=lambda: time.time_ns() + 10**11,
+        find_ground=lambda _: b"here",
+        at_rest=lambda _path, _identity: True,
+    )
     collector = ContextCollector("/project", stat_index=index)
 
     entries = collector.with_digests(collector.collect(ALL).entries)

@@ -1,16 +1,12 @@
 """On which file systems stat data are believed, and what tells one mount from another at the same place."""
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from kubeimage.context import ContextCollector, StatIndex, ground
-from kubeimage.layer.entry import Entry, Kind
 from kubeimage.protocols.context import CopyRequest
 
 ROOT = "20 1 254:0 / / rw,relatime - ext4 /dev/vda rw"
@@ -126,6 +122,7 @@ def test_what_is_remembered_is_forgotten_on_another_ground(tmp_path: Path) -> No
         )
 
     with index() as first:
+        first.expect("f", entry.identity)
         first.record("f", entry.identity, bytes(32))
     assert index().lookup("f", entry.identity) is None
     assert index().lookup("f", entry.identity) == bytes(32)
@@ -138,6 +135,7 @@ def test_nothing_is_kept_where_something_else_was_mounted_meanwhile(tmp_path: Pa
     assert entry.identity is not None
     index = StatIndex(str(tmp_path / "kept"), str(tmp_path), clock=lambda: 2**62, find_ground=lambda _: next(grounds))
 
+    index.expect("f", entry.identity)
     index.record("f", entry.identity, bytes(32))
     index.save()
 
@@ -152,6 +150,7 @@ def test_a_file_is_remembered_once_it_is_older_than_a_minute(tmp_path: Path, age
     now = entry.identity.ctime_ns + age * 10**9
 
     with StatIndex(str(tmp_path / "kept"), str(tmp_path), clock=lambda: now, find_ground=lambda _: b"") as index:
+        index.expect("f", entry.identity)
         index.record("f", entry.identity, bytes(32))
 
     assert (index.lookup("f", entry.identity) is not None) == (age > 60)
@@ -167,63 +166,8 @@ def test_ages_go_by_the_clock_that_stamps_files(tmp_path: Path, monkeypatch: pyt
     assert entry.identity is not None
 
     with StatIndex(str(tmp_path / "kept"), str(tmp_path), find_ground=lambda _: b"") as index:
+        index.expect("f", entry.identity)
         index.record("f", entry.identity, bytes(32))
 
     assert index.lookup("f", entry.identity) is None
     assert abs(ground.kernel_now() - real()) < 3600 * 10**9 // 2
-
-
-WAYS = st.sampled_from(["write", "in place", "mapped", "rename", "hard link", "time back", "wait", "nothing"])
-
-
-@settings(deadline=None, max_examples=25)
-@given(st.lists(st.tuples(WAYS, st.sampled_from([b"1111", b"2222", b"3333"])), max_size=6))
-def test_with_a_memory_a_build_reads_what_one_without_reads(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, bytes]]
-) -> None:
-    folder = tmp_path_factory.mktemp("context")
-    kept, path = str(folder / "kept"), folder / "c/f"
-    path.parent.mkdir()
-    path.write_bytes(b"0000")
-    later = 0
-    for way, content in steps:
-        later += 10**12 if way == "wait" else 0
-        change(path, way, content)
-        # Time goes on for the clock alone, so what was written just now looks young until the next "wait".
-        found = sources(path.parent, kept, lambda later=later: ground.kernel_now() + later)  # type: ignore[misc]
-        assert found == sources(path.parent, None, ground.kernel_now), way
-
-
-def change(path: Path, way: str, content: bytes) -> None:
-    times = (os.stat(path).st_atime_ns, os.stat(path).st_mtime_ns)
-    if way in ("write", "time back"):
-        path.write_bytes(content)
-    elif way in ("in place", "mapped"):
-        # A write through a mapping that is seen by its times is one to the kernel; one that is not needs a young file.
-        with path.open("r+b") as file:
-            file.write(content)
-    elif way in ("rename", "hard link"):
-        other = path.with_name("other")
-        other.write_bytes(content)
-        os.utime(other, ns=times)
-        if way == "hard link":
-            path.unlink()
-            os.link(other, path)
-            other.unlink()
-        else:
-            other.rename(path)
-    if way == "time back":
-        os.utime(path, ns=times)
-
-
-def sources(context: Path, kept: str | None, clock: Callable[[], int]) -> list[bytes | None]:
-    if kept is None:
-        return digests(ContextCollector(str(context)))
-    with StatIndex(kept, str(context), clock=clock, find_ground=lambda _: b"here") as index:
-        return digests(ContextCollector(str(context), stat_index=index))
-
-
-def digests(collector: ContextCollector) -> list[bytes | None]:
-    entries: list[Entry] = collector.with_digests(collector.collect(CopyRequest((".",), ".")).entries)
-    collector.remember(entries)
-    return [entry.digest for entry in entries if entry.kind is Kind.FILE]

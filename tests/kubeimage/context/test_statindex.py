@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -33,7 +34,18 @@ def context(tmp_path: Path) -> Path:
 
 
 def index(kept: Path, context: Path, *, began: int = NOW) -> StatIndex:
-    return StatIndex(str(kept), str(context), clock=lambda: began, young=0, find_ground=lambda _: b"here")
+    return Resting(str(kept), str(context), clock=lambda: began, young=0, find_ground=lambda _: b"here")
+
+
+class Resting(StatIndex):
+    """An index of files that are not there, and of which each was found at rest before it was read."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options, at_rest=lambda _path, _identity: True)
+
+    def record(self, path: str, identity: FileIdentity, digest: bytes) -> None:
+        self.expect(path, identity)
+        super().record(path, identity, digest)
 
 
 def test_what_one_build_saves_the_next_one_knows(kept: Path, context: Path) -> None:
@@ -218,7 +230,7 @@ def test_an_index_that_cannot_be_kept_is_told_once_and_harms_nothing(
         kept.touch()
         kept = kept / "deeper"
     told: list[str] = []
-    found = StatIndex(str(kept), str(context), notice=told.append, clock=lambda: NOW, find_ground=lambda _: b"here")
+    found = Resting(str(kept), str(context), notice=told.append, clock=lambda: NOW, find_ground=lambda _: b"here")
 
     for name in ("a", "b"):
         found.record(name, OLD, DIGEST)
@@ -234,7 +246,7 @@ def test_a_folder_without_permission_is_told_and_harms_nothing(tmp_path: Path, c
     kept = tmp_path / "kept"
     kept.mkdir(mode=0o500)
     told: list[str] = []
-    found = StatIndex(str(kept), str(context), notice=told.append, clock=lambda: NOW, find_ground=lambda _: b"here")
+    found = Resting(str(kept), str(context), notice=told.append, clock=lambda: NOW, find_ground=lambda _: b"here")
     found.record("a", OLD, DIGEST)
 
     found.save()
@@ -270,9 +282,13 @@ from kubeimage.context.statindex import StatIndex
 from kubeimage.layer.entry import FileIdentity
 kept, context, number = sys.argv[1:]
 for turn in range(40):
-    index = StatIndex(kept, context, clock=lambda: 2**60, find_ground=lambda _: b"here")
+    index = StatIndex(
+        kept, context, clock=lambda: 2**60, find_ground=lambda _: b"here", at_rest=lambda _path, _identity: True
+    )
     for name in range(50):
-        index.record(f"{number}-{turn}-{name}", FileIdentity(1, 1, 1, 1, 1), number.encode() * 32)
+        path, identity = f"{number}-{turn}-{name}", FileIdentity(1, 1, 1, 1, 1)
+        index.expect(path, identity)
+        index.record(path, identity, number.encode() * 32)
     index.save()
 """
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kubeimage.context import ContextCollector, StatIndex
+from kubeimage.context.indexfile import IndexFile
 from kubeimage.context.treeindex import TreeIndex
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, FileIdentity, Kind, directory, file, symlink
@@ -26,8 +27,12 @@ ENTRIES = (
 )
 
 
-def trees(tmp_path: Path, began: int = NOW) -> TreeIndex:
-    return StatIndex(str(tmp_path / "kept"), str(tmp_path), clock=lambda: began, find_ground=lambda _: b"here").trees
+def trees(tmp_path: Path) -> TreeIndex:
+    """The index of trees, where the files of ENTRIES are remembered one by one."""
+    kept = {ENTRIES[1].identity, ENTRIES[3].identity}
+    return TreeIndex(
+        IndexFile(str(tmp_path / "kept"), str(tmp_path), "trees", None), lambda entry: entry.identity in kept
+    )
 
 
 def test_what_one_build_saves_the_next_one_knows(tmp_path: Path) -> None:
@@ -85,14 +90,14 @@ def test_what_differs_in_anything_is_unknown(tmp_path: Path, entries: tuple[Entr
 @pytest.mark.parametrize(
     "entries",
     [
-        pytest.param(changed(1, identity=OLD._replace(mtime_ns=NOW)), id="edited as the build began"),
-        pytest.param(changed(3, identity=OLD._replace(ctime_ns=NOW + 5)), id="edited since"),
+        pytest.param(changed(1, identity=OLD._replace(mtime_ns=NOW)), id="a first file that is not remembered"),
+        pytest.param(changed(3, identity=OLD._replace(ctime_ns=NOW + 5)), id="a last file that is not remembered"),
         pytest.param(changed(1, identity=OLD._replace(mtime_ns=2**63)), id="a time that no clock shows"),
         pytest.param(changed(1, identity=None), id="nobody looked at the file"),
         pytest.param((file("a", b"1"),), id="bytes"),
     ],
 )
-def test_what_its_times_do_not_tell_is_not_remembered(tmp_path: Path, entries: tuple[Entry, ...]) -> None:
+def test_what_is_not_remembered_file_by_file_is_not_as_a_whole(tmp_path: Path, entries: tuple[Entry, ...]) -> None:
     found = trees(tmp_path)
 
     found.record(entries, DIGEST)
@@ -161,7 +166,7 @@ def test_a_context_is_known_until_it_changes(tmp_path: Path, change: Callable[[P
         return ContextCollector(str(folder), stat_index=index), index
 
     first, index = collector()
-    first.remember_sources(first.collect(CopyRequest((".",), ".")).entries, sources)
+    first.remember_sources(first.with_digests(first.collect(CopyRequest((".",), ".")).entries), sources)
     index.save()
     change(folder / "a")
     again, _ = collector()
