@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kubeimage._version import __version__
 
 if TYPE_CHECKING:
-    from kubeimage.api.airgap import Verification, images_of_context, images_of_image, verify_image
+    from kubeimage.api.airgap import Verification, images_of_context, images_of_image, rehearse_image, verify_image
     from kubeimage.api.archives import (
         ARCHIVE_FORMATS,
         ArchiveFormat,
@@ -113,6 +113,7 @@ if TYPE_CHECKING:
         RegistryContentError,
         RegistryError,
         RegistryNotFoundError,
+        RehearsalError,
         SandboxError,
         SettingsError,
         SourceEscapeError,
@@ -156,6 +157,7 @@ if TYPE_CHECKING:
         TransferStarted,
         TransferWarned,
     )
+    from kubeimage.rehearsal.outcome import Pulled, Rehearsal, RehearsedImage
     from kubeimage.report import format_diagnostics, format_error
     from kubeimage.settings import SIZES, RunSettings, Settings, default_root, parse_size, read_settings
     from kubeimage.store import Store
@@ -260,6 +262,7 @@ __all__ = [
     "PlatformStarted",
     "PlatformsResult",
     "PullImages",
+    "Pulled",
     "Reference",
     "ReferenceFormatError",
     "RegistryAuthError",
@@ -267,6 +270,9 @@ __all__ = [
     "RegistryContentError",
     "RegistryError",
     "RegistryNotFoundError",
+    "Rehearsal",
+    "RehearsalError",
+    "RehearsedImage",
     "Removed",
     "RunSettings",
     "SandboxError",
@@ -341,6 +347,7 @@ __all__ = [
     "read_kubefile",
     "read_search",
     "read_settings",
+    "rehearse_image",
     "remove_images",
     "render",
     "report_image",
@@ -352,7 +359,7 @@ __all__ = [
 
 _HOMES = {
     "kubeimage.image.compatibility": "Dialect",
-    "kubeimage.api.airgap": "Verification images_of_context images_of_image verify_image",
+    "kubeimage.api.airgap": "Verification images_of_context images_of_image rehearse_image verify_image",
     "kubeimage.api.archives": "ARCHIVE_FORMATS ArchiveFormat BlobObserver Loaded Saved load_images save_image",
     "kubeimage.api.backends": "Access Backends Fetch Packer open_backends",
     "kubeimage.api.building": "build_image find_base find_kubefile plan_build preview_build read_kubefile",
@@ -400,6 +407,7 @@ _HOMES = {
         "BlobFinished BlobProgress ImageFetched TransferEvent TransferFinished "
         "TransferObserver TransferStarted TransferWarned"
     ),
+    "kubeimage.rehearsal.outcome": "Pulled Rehearsal RehearsedImage",
     "kubeimage.report": "format_diagnostics format_error",
     "kubeimage.settings": "RunSettings SIZES Settings default_root parse_size read_settings",
     "kubeimage.store": "Store",

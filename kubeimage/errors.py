@@ -47,6 +47,7 @@
     │   ├── KubeVersionError           E0852  1   a chart for other versions of Kubernetes, or no version at all
     │   └── ImageNameError             E0853  1   texts where images are certainly named, and that are no names
     ├── PackingError                   E0860  1   container images that cannot be packed, or are not whole
+    │   └── RehearsalError             E0861  1   a rehearsal that could not be held
     └── LockError                      E0870  1
         ├── LockFileError              E0871  2   a lock that is not there, or cannot be read
         └── LockStaleError             E0872  1   a project that is not what was locked
@@ -443,6 +444,12 @@ class PackingError(KubeimageError):
     """Container images that cannot be packed into an image, or are not whole in it."""
 
     code = "E0860"
+
+
+class RehearsalError(PackingError):
+    """A rehearsal that could not be held."""
+
+    code = "E0861"
 
 
 class LockError(KubeimageError):

@@ -27,7 +27,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "protocols",
         "kubefile context cache mount run store archive registry discovery",
         "builder packing sources",
-        "lint",
+        "lint rehearsal",
         "api",
         "cli",
         "__main__",

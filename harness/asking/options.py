@@ -114,7 +114,7 @@ OPTIONS = (
     Option(
         "--kubefile-pull-images",
         "pack the container images that manifests and charts name, asking registries for what is missing, or always, "
-        "and add the check offline-complete: all of them are inside and whole",
+        "and add the checks offline-complete, all of them are inside and whole, and offline-rehearsal, a node gets all",
         extra={"choices": PULL_IMAGES},
     ),
     Option(

@@ -17,7 +17,7 @@ from harness.checks.inheritance import check_cmd_args_merge
 from harness.checks.leftovers import check_no_leaks
 from harness.checks.limit import check_layer_limit
 from harness.checks.oci import check_oci_valid
-from harness.checks.offline import check_nothing_skipped, check_offline_complete
+from harness.checks.offline import check_nothing_skipped, check_offline_complete, check_offline_rehearsal
 from harness.checks.reproducible import check_reproducible
 from harness.checks.thrift import check_efficiency, check_size_limit
 
@@ -38,6 +38,7 @@ CHECKS: Mapping[str, Check] = {
 # Checks of what the project asks for: the setting that makes an item of each.
 OF_A_SETTING: Mapping[str, tuple[str, Check]] = {
     "offline-complete": ("pull_images", check_offline_complete),
+    "offline-rehearsal": ("pull_images", check_offline_rehearsal),
     "nothing-skipped": ("nothing_skipped", check_nothing_skipped),
     "size-limit": ("max_size", check_size_limit),
     "efficiency": ("min_efficiency", check_efficiency),

@@ -1,12 +1,17 @@
-"""offline-complete, nothing-skipped: what the image names is inside and whole, and no name is left out unseen."""
+"""What the image names is inside and whole, a node gets it, and no name is left out unseen.
+
+The checks offline-complete, offline-rehearsal and nothing-skipped.
+"""
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
+import pytest
+
 from harness.cases.case import Case
 from harness.checks.failed import CheckFailedError
-from kubeimage.api.airgap import verify_image
+from kubeimage.api.airgap import rehearse_image, verify_image
 
 _LISTED = 10
 
@@ -24,6 +29,27 @@ def check_offline_complete(case: Case) -> None:
             "the image is not complete without a network",
             details=[f"  {one}" for one in (*found.unreadable, *found.flaws)][:_LISTED],
             hint="the base image has to be built with --pull-images as well" if found.flaws else None,
+            location=case.kubefile.base.span.location,
+        )
+
+
+def check_offline_rehearsal(case: Case) -> None:
+    """Check that a node without internet pulls each container image that is named from what is packed.
+
+    Skipped where no container image is named or packed.
+    Raises: CheckFailedError that lists what a node would not get, and why.
+    """
+    image = case.result.image
+    with case.open() as backends:
+        found = rehearse_image(image, backends)
+    if not (found.images or found.unreadable):
+        pytest.skip("it names no container image, and packs none")
+    lost = [f"  {one.image}: {one.pulled.what} ({one.places[0]})" for one in found.images if one.status != "pulled"]
+    if not found.is_complete:
+        raise CheckFailedError(
+            "a node without internet would not get every container image",
+            details=[*(f"  {one}" for one in found.unreadable), *lost][:_LISTED],
+            hint="kubeimage rehearse IMAGE lists all of them",
             location=case.kubefile.base.span.location,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from kubeimage.api.backends import Backends
@@ -11,7 +11,6 @@ from kubeimage.builder.plan import BuildOptions, make_plan
 from kubeimage.context import ContextCollector
 from kubeimage.discovery.finder import find_images
 from kubeimage.discovery.findings import Findings, Skipped, Unreadable
-from kubeimage.discovery.references import Choice, familiar
 from kubeimage.discovery.search import Search
 from kubeimage.errors import ContextError
 from kubeimage.image.config import Image
@@ -22,13 +21,15 @@ from kubeimage.layer.entry import directory
 from kubeimage.layer.stack import LayerReader, StackedLayer
 from kubeimage.packing.closure import Flaw, find_flaws, find_stand_ins
 from kubeimage.packing.files import ContextFiles, LayerFiles
-from kubeimage.packing.record import RECORD, Record
+from kubeimage.packing.naming import read_named
 from kubeimage.packing.search import choose_renderer
+from kubeimage.protocols.watching import ignore
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
     from kubeimage.builder.plan import Step
     from kubeimage.layer.entry import Entry
+    from kubeimage.rehearsal.outcome import Rehearsal, RehearsedImage
 
 
 def images_of_context(kubefile: Kubefile, context: str, *, options: BuildOptions | None = None) -> Findings:
@@ -85,20 +86,37 @@ def verify_image(name: ImageName, backends: Backends, *, platform: Platform | No
     backends.require("read")
     image, _ = find_image(name, backends, platform=platform)
     files = _files_of(image, backends.contents_of(image))
-    record = Record({})
-    for _, data in files.read([RECORD] if RECORD in files.tree else []):
-        record = Record.from_bytes(data)
-    kinds = backends.settings.read_image_kinds() if backends.settings is not None else ()
-    search = Search(
-        choice=Choice(ignored=record.ignored), known_charts=record.charts, listed=record.listed, kinds=kinds
-    )
-    findings = find_images(files, search, choose_renderer()[1])
-    wanted = {**dict.fromkeys(findings.images), **record.images}
-    flaws = (*find_flaws(files, wanted, image.platform), *find_stand_ins(findings.images, record.images))
-    packed = {*map(str, wanted), *map(familiar, wanted)}
-    skipped = tuple(one for one in findings.left_names if one.text not in packed)
-    images = tuple(sorted(wanted, key=str))
-    return Verification(images, flaws, findings.unreadable, skipped, findings.warnings)
+    named = read_named(files, _kinds(backends))
+    findings, recorded = named.findings, named.record.images
+    flaws = (*find_flaws(files, named.wanted, image.platform), *find_stand_ins(findings.images, recorded))
+    images = tuple(sorted(named.wanted, key=str))
+    return Verification(images, flaws, findings.unreadable, named.skipped, findings.warnings)
+
+
+def rehearse_image(
+    name: ImageName,
+    backends: Backends,
+    *,
+    platform: Platform | None = None,
+    observe: Callable[[RehearsedImage], object] = ignore,
+) -> Rehearsal:
+    """Serve what an image has packed, and pull every container image that it names as a node without internet would.
+
+    ``observe`` is told of each as it ends. Nothing is written.
+    Raises: UsageError for backends that were opened to look; ImageNotFoundError; DiscoveryError, PackingError;
+            StoreError, LayerError.
+    """
+    from kubeimage.rehearsal.rehearse import rehearse
+
+    backends.require("read")
+    image, _ = find_image(name, backends, platform=platform)
+    contents = backends.contents_of(image)
+    files = _files_of(image, contents)
+    return rehearse(read_named(files, _kinds(backends)), files, contents, image.platform, observe)
+
+
+def _kinds(backends: Backends) -> tuple[bytes, ...]:
+    return backends.settings.read_image_kinds() if backends.settings is not None else ()
 
 
 def _copied(step: Step, collector: ContextCollector) -> Iterable[Entry]:
@@ -116,4 +134,4 @@ def _files_of(image: Image, layers: LayerReader) -> LayerFiles:
     return LayerFiles(layers, [StackedLayer(layer.diff_id) for layer in image.layers])
 
 
-__all__ = ["Verification", "images_of_context", "images_of_image", "verify_image"]
+__all__ = ["Verification", "images_of_context", "images_of_image", "rehearse_image", "verify_image"]

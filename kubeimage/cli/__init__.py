@@ -39,6 +39,9 @@ COMMANDS = {
     "load": LazyCommand("kubeimage.cli.archives:load", "Bring the images of a file into the store."),
     "images-of": LazyCommand("kubeimage.cli.airgap:images_of", "List the container images that an application names."),
     "verify": LazyCommand("kubeimage.cli.airgap:verify", "Prove that an image's container images are whole in it."),
+    "rehearse": LazyCommand(
+        "kubeimage.cli.rehearse:rehearse", "Pull an image's container images from it, without a network."
+    ),
     "lint": LazyCommand("kubeimage.cli.lint:lint", "Check a Kubefile without building it."),
     "fsck": LazyCommand("kubeimage.cli.upkeep:fsck", "Verify the store."),
     "prune": LazyCommand("kubeimage.cli.upkeep:prune", "Delete what nothing in the store refers to."),

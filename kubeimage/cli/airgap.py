@@ -124,7 +124,7 @@ def _to_json(findings: Findings) -> dict[str, Any]:
             for one in findings.found
         ],
         "skipped": [{"text": one.text, **one.place._asdict(), "reason": one.reason} for one in findings.skipped],
-        "unreadable": [_unreadable_to_json(one) for one in findings.unreadable],
+        "unreadable": [unreadable_to_json(one) for one in findings.unreadable],
         "kube_versions": [one._asdict() for one in findings.kube_versions],
     }
 
@@ -170,12 +170,12 @@ def _verification_to_json(found: Verification) -> dict[str, Any]:
     return {
         "images": [str(image) for image in found.images],
         "flaws": [{"image": str(one.image), "path": one.where, "what": one.what} for one in found.flaws],
-        "unreadable": [_unreadable_to_json(one) for one in found.unreadable],
+        "unreadable": [unreadable_to_json(one) for one in found.unreadable],
         "skipped": [{"text": one.text, **one.place._asdict(), "reason": one.reason} for one in found.skipped],
     }
 
 
-def _unreadable_to_json(one: Unreadable) -> dict[str, Any]:
+def unreadable_to_json(one: Unreadable) -> dict[str, Any]:
     return {
         "text": one.text,
         **one.place._asdict(),

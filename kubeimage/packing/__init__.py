@@ -12,6 +12,7 @@
     authlist.py     ``imageListWithAuth.yaml``
     layout.py       the storage layout of distribution, which a stock registry serves
     record.py       ``registry/images.json`` and ``Metadata``
+    naming.py       what an image names, and what its record says was packed
     closure.py      the proof: name -> tag -> manifest -> config -> every blob
 
 What is packed is laid out below ``registry/`` of the rootfs, by repository and tag, without the host: a cluster reaches

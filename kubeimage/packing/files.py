@@ -44,6 +44,11 @@ class LayerFiles(_TreeFiles):
         self._stack = LayerStack(store, layers)
 
     @property
+    def stack(self) -> LayerStack:
+        """The layers."""
+        return self._stack
+
+    @property
     def tree(self) -> Tree:
         """What stands at which path.
 

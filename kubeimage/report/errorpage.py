@@ -74,6 +74,7 @@ WAYS_OUT: dict[type[KubeimageError], str] = {
     errors.KubeVersionError: "mend the constraint in `Chart.yaml`, or the version that is asked for",
     errors.ImageNameError: "write the name that was meant, or leave it out: `--ignore-image TEXT`",
     errors.PackingError: "build again with `--pull-images missing`, the base image as well",
+    errors.RehearsalError: "do what the hint says; `kubeimage verify` needs no network at all",
     errors.LockError: "see its kinds",
     errors.LockFileError: "make it: `kubeimage lock`",
     errors.LockStaleError: "`kubeimage lock` locks the project as it is, `kubeimage lock --update NAME` one name",

@@ -161,7 +161,7 @@ def _enter(view: Sequence[Sequence[str]], hostname: str | None) -> None:
     if hostname is not None:
         socket.sethostname(hostname)
     with suppress(OSError):
-        _raise_loopback()
+        raise_loopback()
 
 
 def _opened(path: str) -> str:
@@ -237,7 +237,7 @@ _MAKERS: dict[str, Callable[..., None]] = {
 }
 
 
-def _raise_loopback() -> None:
+def raise_loopback() -> None:
     """Let what listens on 127.0.0.1 be reached; in the host's own network it can be already."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP_AND_RUNNING))

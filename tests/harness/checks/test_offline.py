@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from harness.checks.failed import CheckFailedError
-from harness.checks.offline import check_nothing_skipped, check_offline_complete
+from harness.checks.offline import check_nothing_skipped, check_offline_complete, check_offline_rehearsal
 from harness.fakes.registry.fake import FakeRegistry
 from tests.containers import small_image
 from tests.harness.checks.conftest import Cases
@@ -33,6 +33,23 @@ def test_what_cannot_be_read_is_listed(make_case: Cases) -> None:
         check_offline_complete(make_case("FROM scratch\nCOPY . .\n", {"manifests/imageList": "Nginx:1"}))
 
     assert any("manifests/imageList:1" in line and "did you mean nginx:1?" in line for line in caught.value.details)
+
+
+def test_the_rehearsal_is_skipped_where_nothing_is_named_or_packed(make_case: Cases) -> None:
+    with pytest.raises(pytest.skip.Exception, match="names no container image"):
+        check_offline_rehearsal(make_case("FROM scratch\nCOPY a .\n", {"a": "1"}))
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [("r.io/app:v1", "r.io/app:v1: the tag v1 is not packed (manifests/imageList: line 1)"), ("Nginx:1", "'Nginx:1'")],
+    ids=["missing", "unreadable"],
+)
+def test_what_a_node_would_not_get_is_listed(make_case: Cases, names: str, told: str) -> None:
+    with pytest.raises(CheckFailedError, match="would not get every container image") as caught:
+        check_offline_rehearsal(make_case("FROM scratch\nCOPY . .\n", {"manifests/imageList": names}))
+
+    assert any(told in line for line in caught.value.details)
 
 
 SKIPPED = {"manifests/a.yaml": "description: as quay.io/org/app:1\nb: '{{ .x }}/y:2'\n# quay.io/org/comment:1\n"}
@@ -69,7 +86,7 @@ def test_the_check_is_there_where_images_are_to_be_packed(project: WriteProject,
 
     result = run("--kubefile=app", "--kubefile-pull-images=missing", "-v", "-k", "offline", backend="copy")
 
-    result.stdout.fnmatch_lines(["app/Kubefile::offline-complete PASSED*"])
+    result.stdout.fnmatch_lines(["app/Kubefile::offline-complete PASSED*", "app/Kubefile::offline-rehearsal SKIPPED*"])
 
 
 def test_a_run_packs_with_the_users_own_settings(
@@ -89,5 +106,5 @@ def test_a_run_packs_with_the_users_own_settings(
     options = ["--kubefile-pull-images=missing", "--kubefile-platform=linux/amd64"]
     result = run("--kubefile=app", *options, backend="copy")
 
-    result.assert_outcomes(passed=10)
+    result.assert_outcomes(passed=11)
     result.stdout.fnmatch_lines(["app/Kubefile: *, 3 layers, *"])
