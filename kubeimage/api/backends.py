@@ -206,7 +206,7 @@ def _packers(
         from kubeimage.packing.packer import RegistryPacker
         from kubeimage.packing.parts import Parts
 
-        parts = Parts(store.layers, cache, lambda: store.shelf, memory, known_settings, watch)
+        parts = Parts(store.layers, store.images, cache, lambda: store.shelf, memory, known_settings, watch)
         return RegistryPacker(parts, options.pull_images, options.search, context)
 
     return packer

@@ -95,12 +95,12 @@ class PackingStarted:
 class PackingFinished:
     """Container images are packed.
 
-    Shape: ``layer`` is None where there was nothing to add.
+    Shape: ``layers`` come lowest first; there are none where there was nothing to add.
     Units: ``seconds`` of wall clock; ``skipped`` counts the texts that read as names and are not packed.
     """
 
     images: tuple[str, ...]
-    layer: Layer | None
+    layers: tuple[Layer, ...]
     cached: bool
     skipped: int = 0
     seconds: float = field(default=0.0, compare=False)

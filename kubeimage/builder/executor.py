@@ -30,7 +30,7 @@ from kubeimage.builder.plan import BuildPlan, Step
 from kubeimage.errors import Diagnostic, KubefileError, KubeimageError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
-from kubeimage.image.document import History, Layer
+from kubeimage.image.document import PACKED_KIND, PACKED_VALUE, History, Layer
 from kubeimage.image.extension import Application, PackedImage
 from kubeimage.image.platform import Platform
 from kubeimage.kubefile import Mistake
@@ -45,9 +45,6 @@ from kubeimage.protocols.packing import ImagePacker, PackRequest
 from kubeimage.protocols.running import Command, CommandRunner, Mounter
 from kubeimage.protocols.watching import ignore
 from kubeimage.values import dataclass
-
-TRAILING_LAYER = ("BASE", "rootfs cache")
-"""Type and value of the layer that holds what was packed."""
 
 
 @dataclass(frozen=True)
@@ -181,10 +178,9 @@ class _Build:
         made = [result.layer for result in self.results if result.layer is not None]
         comment = plan.comment
         history = [History(one.step.text, one.layer is None, comment) for one in self.results]
-        trailing, names = self._pack(self.parts.packer) if self.parts.packer is not None else (None, ())
-        if trailing is not None:
-            made.append(trailing)
-            history.append(History(f"{trailing.kind} {trailing.value}", comment=comment))
+        layers, names = self._pack(self.parts.packer) if self.parts.packer is not None else ((), ())
+        made += layers
+        history += [History(f"{layer.kind} {layer.value}", comment=comment) for layer in layers]
         packed = [PackedImage(name, plan.options.target) for name in names]
         return plan.compose(tuple(made), tuple(history), packed, self.applications)
 
@@ -194,30 +190,37 @@ class _Build:
         self.observe(BuildFinished(image, manifest, names, seconds))
         return BuildResult(image, manifest, tuple(self.results), tuple(self.warnings), seconds)
 
-    def _pack(self, packer: ImagePacker) -> tuple[Layer | None, tuple[str, ...]]:
-        """Pack the container images that the new layers name; return the layer that holds them, and their names."""
+    def _pack(self, packer: ImagePacker) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
+        """Pack the container images that the new layers name; return the layers that hold them, and their names."""
         options = self.plan.options
         packing, started = options.pull_images != "off", monotonic()
         if packing:
             self.observe(PackingStarted())
-        base = tuple(layer.diff_id for layer in self.plan.base_layers)
-        made, use_cache = tuple(self.rootfs.layers[len(base) :]), options.use_cache
-        packed = packer.pack(
-            PackRequest(
-                base, made, options.target, options.epoch or 0, use_cache=use_cache, keep_base=options.keep_base
-            )
-        )
+        packed = packer.pack(self._pack_request())
         for message in packed.warnings:
             self._warn(message)
-        layer = None
-        if packed.layer is not None:
-            layer = Layer(packed.layer.diff_id, packed.layer.size, *TRAILING_LAYER)
+        layers = tuple(
+            Layer(one.layer.diff_id, one.layer.size, PACKED_KIND, f"{PACKED_VALUE} {one.name}") for one in packed.layers
+        )
         if packing:
             seconds = monotonic() - started
-            self.observe(PackingFinished(packed.images, layer, packed.cached, packed.skipped, seconds))
+            self.observe(PackingFinished(packed.images, layers, packed.cached, packed.skipped, seconds))
         elif packed.left_out or packed.charts:
             self.observe(ImagesLeftOut(packed.left_out, packed.charts))
-        return layer, packed.images
+        return layers, packed.images
+
+    def _pack_request(self) -> PackRequest:
+        options = self.plan.options
+        base = tuple(layer.diff_id for layer in self.plan.base_layers)
+        return PackRequest(
+            base,
+            tuple(self.rootfs.layers[len(base) :]),
+            options.target,
+            options.epoch or 0,
+            use_cache=options.use_cache,
+            keep_base=options.keep_base,
+            room=self.plan.room,
+        )
 
     def _copy(self, step: Step, request: CopyRequest) -> StepFinished:
         collector, cache = self.parts.collector, self.parts.cache

@@ -175,6 +175,11 @@ class BuildPlan:
         return self.base.layers if self.base is not None else ()
 
     @property
+    def room(self) -> int:
+        """How many layers are left for what is packed, where every step makes one."""
+        return MAX_LAYERS - len(self.base_layers) - sum(step.makes_layer for step in self.steps)
+
+    @property
     def comment(self) -> str:
         """What the image's history says of the rules that it was made by."""
         return history_comment(self.dialect)

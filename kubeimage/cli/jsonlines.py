@@ -127,8 +127,8 @@ def _packed_to_json(event: PackingFinished) -> dict[str, Any]:
     return {
         "images": list(event.images),
         "cached": event.cached,
-        "layer": str(event.layer.diff_id) if event.layer else None,
-        "size": event.layer.size if event.layer else None,
+        "layers": [{"layer": str(one.diff_id), "size": one.size, "value": one.value} for one in event.layers],
+        "size": sum(one.size for one in event.layers),
         "seconds": _rounded(event.seconds),
         "skipped": event.skipped,
     }

@@ -178,8 +178,8 @@ def _time_of(seconds: float) -> str:
 
 
 def _ending_of_packing(event: PackingFinished) -> str:
-    layer = event.layer
-    made = f"sha256:{layer.diff_id.short} {format_size(layer.size)}" if layer is not None else "nothing to add"
+    size = sum(layer.size for layer in event.layers)
+    made = f"{count(len(event.layers), 'layer')} of {format_size(size)}" if event.layers else "nothing to add"
     return f"{'cached: ' if event.cached else ''}{count(len(event.images), 'image')}, {made}{_time_of(event.seconds)}"
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-COMPATIBILITY = 2
+COMPATIBILITY = 3
 """Raised with each change that moves the id of any image. The changelog says what has changed."""
 
 Dialect = Literal["sealer", "sealer-0.9", "sealos"]
@@ -25,7 +25,7 @@ def history_comment(dialect: Dialect) -> str:
     """Return the comment of a history entry that was made by today's rules.
 
     >>> history_comment("sealer")
-    'kubeimage.sealer.v2'
+    'kubeimage.sealer.v3'
     """
     return f"kubeimage.{dialect}.v{COMPATIBILITY}"
 

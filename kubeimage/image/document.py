@@ -15,7 +15,10 @@ from kubeimage.image.oci import MEDIA_TYPE_LAYER, Descriptor
 from kubeimage.values import dataclass
 
 MAX_LAYERS = 128
-"""An image never has more, its base's layers and the trailing rootfs layer included."""
+"""An image never has more, its base's layers and those of what is packed included."""
+
+PACKED_KIND, PACKED_VALUE = "BASE", "rootfs cache"
+"""Type of the layers that hold what was packed, and how their values begin."""
 
 
 def merge_commands(first: Sequence[str], then: Sequence[str]) -> tuple[str, ...]:

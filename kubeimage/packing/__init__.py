@@ -1,6 +1,6 @@
 """Packs the container images of an application into its image, and proves that they are whole there.
 
-    packer.py       resolves, fetches, and makes the trailing layer; what the executor is handed
+    packer.py       resolves, fetches, and makes the layers; what the executor is handed
     survey.py       what there is to pack
     parts.py        what packing works with
     leftout.py      what it is handed if nothing is to be packed: counts what is left out
@@ -9,6 +9,9 @@
     resolve.py      names -> digests: registries, what is remembered, what the base image brings
     memory.py       what is remembered from build to build
     fetch.py        manifests and blobs into the store, several at once, each once
+    contents.py     what an image consists of, remembered by its digest
+    elsewhere.py    what other images of the store have packed
+    cutting.py      which layers all of it is cut into
     authlist.py     ``imageListWithAuth.yaml``
     layout.py       the storage layout of distribution, which a stock registry serves
     record.py       ``registry/images.json`` and ``Metadata``

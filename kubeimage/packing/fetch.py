@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from kubeimage.errors import (
     BlobCorruptError,
     BlobNotFoundError,
     KubeimageError,
+    LayerError,
     PackingError,
     RegistryContentError,
     RegistryError,
@@ -26,6 +28,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor, Index, Manifest, parse_document, platform_from_json
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.packing.elsewhere import PackedElsewhere
 from kubeimage.packing.layout import Contents, choose_manifest
 from kubeimage.registry.client import Repository
 from kubeimage.registry.download import Download
@@ -58,7 +61,8 @@ class Blob:
 class Fetcher:
     """Brings images into the store.
 
-    Shape: without ``registries`` nothing is fetched, and what is missing is an error.
+    Shape: ``elsewhere`` is what other images of the store have packed.
+           Without ``registries`` nothing is fetched, and what is missing is an error.
     """
 
     def __init__(
@@ -66,11 +70,13 @@ class Fetcher:
         shelf: BlobShelf,
         platform: Platform,
         registries: Registries | None,
+        elsewhere: PackedElsewhere,
         observe: TransferObserver,
     ) -> None:
         self._shelf = shelf
         self._platform = platform
         self._below: Callable[[Digest], bytes | None] = lambda _: None
+        self._elsewhere = elsewhere
         self._registries = registries
         self._observe = observe
         self._lock = threading.Lock()
@@ -101,8 +107,12 @@ class Fetcher:
         self._run([partial(resolve_one, image) for image in images], _IMAGES_AT_ONCE)
         return found
 
-    def fetch(self, resolved: Mapping[Reference, Digest], has: Callable[[Descriptor], bool]) -> list[Contents]:
-        """Fetch all of the images, but for the blobs that the layers below have.
+    def meanings(self, image: Reference) -> Mapping[Digest, str]:
+        """Return what the name led to when images of the store were built, each with the name of such an image."""
+        return self._elsewhere.meanings(image)
+
+    def read(self, resolved: Mapping[Reference, Digest]) -> dict[Reference, Contents]:
+        """Read what images consist of; their manifests and configs are brought for that.
 
         Raises: RegistryError, CredentialsError, PackingError; StoreError.
         """
@@ -114,15 +124,35 @@ class Fetcher:
                 found[image] = contents
 
         self._run([partial(read_one, image, digest) for image, digest in resolved.items()], _IMAGES_AT_ONCE)
-        contents = [found[image] for image in sorted(resolved, key=str)]
-        # Configs are there already: the platforms were read from them.
-        wanted = [Blob(one.image, blob) for one in contents for blob in one.layers]
-        unique = {blob.descriptor.digest: blob for blob in wanted if not has(blob.descriptor)}
+        return found
+
+    def fetch(self, images: Sequence[Contents], wanted: AbstractSet[Digest]) -> None:
+        """Fetch those of the images' blobs that are ``wanted``, and tell of the images that have some.
+
+        Raises: RegistryError, CredentialsError, PackingError; StoreError.
+        """
+        concerned = [one for one in images if any(blob.digest in wanted for blob in one.all_blobs)]
+        self._bring_documents(concerned, wanted)
+        blobs = [Blob(one.image, blob) for one in concerned for blob in one.layers]
+        unique = {blob.descriptor.digest: blob for blob in blobs if blob.descriptor.digest in wanted}
+        for blob in unique.values():
+            self._take_from_elsewhere(blob.descriptor.digest, blob.descriptor.size)
         # The largest first, so that no worker is left with one at the end.
         order = sorted(unique.values(), key=lambda one: (-one.descriptor.size, one.descriptor.digest))
-        count = _Countdown(contents, unique, self._tell)
+        count = _Countdown(concerned, unique, self._tell)
         self._run([partial(self._fetch_counted, blob, count) for blob in order])
-        return contents
+
+    def _bring_documents(self, images: Sequence[Contents], wanted: AbstractSet[Digest]) -> None:
+        """Bring manifests and configs, most of which were read before."""
+
+        def bring(one: Contents) -> None:
+            for manifest in one.manifests:
+                if manifest.digest in wanted:
+                    self._read_manifest(one.image, manifest.digest)
+            if one.config.digest in wanted:
+                self._read_config(one.image, one.config)
+
+        self._run([partial(bring, one) for one in images], _IMAGES_AT_ONCE)
 
     def _fetch_counted(self, blob: Blob, count: _Countdown) -> None:
         self._fetch_blob(blob)
@@ -131,17 +161,18 @@ class Fetcher:
     def _read_contents(self, image: Reference, digest: Digest) -> Contents:
         data = self._read_manifest(image, digest)
         top = self._parse(image, digest, data)
-        manifests = {digest: data}
+        manifests = [Descriptor(top.media_type, digest, len(data))]
         if isinstance(top, Index):
             child = self._choose(image, top)
-            manifests[child.digest] = self._read_manifest(image, child.digest)
-            manifest = self._parse(image, child.digest, manifests[child.digest])
+            data = self._read_manifest(image, child.digest)
+            manifest = self._parse(image, child.digest, data)
+            manifests.append(Descriptor(manifest.media_type, child.digest, len(data)))
             if isinstance(manifest, Index):
                 raise PackingError(f"{image}: its index names an index, {child.digest}, which is no image")
         else:
             manifest = top
         self._check_platform(image, manifest)
-        return Contents(image, digest, manifests, manifest.config, tuple(_unique(manifest.layers)))
+        return Contents(image, digest, tuple(manifests), manifest.config, tuple(_unique(manifest.layers)))
 
     def _parse(self, image: Reference, digest: Digest, data: bytes) -> Manifest | Index:
         try:
@@ -200,15 +231,27 @@ class Fetcher:
             return self._locks.setdefault(digest, threading.Lock())
 
     def _take_from_below(self, digest: Digest) -> bool:
-        """Whether a document is on the shelf, or can be put there from the layers below."""
+        """Whether a document is on the shelf, or can be put there from layers of this image or of others."""
         if self._shelf.has(digest):
             return True
         # The parts of a store belong to one thread at a time.
         with self._lock:
             data = self._below(digest)
-        if data is None or Digest.of(data) != digest:
-            return False
+            if data is None or Digest.of(data) != digest:
+                return self._take_from_elsewhere(digest)
         self._shelf.put(digest, len(data), [data])
+        return True
+
+    def _take_from_elsewhere(self, digest: Digest, size: int | None = None) -> bool:
+        """Whether a blob is on the shelf, or can be put there from layers of other images."""
+        if self._shelf.has(digest, size):
+            return True
+        if not self._elsewhere.has(digest, size):
+            return False
+        try:
+            self._shelf.put(digest, self._elsewhere.size(digest), self._elsewhere.read(digest))
+        except (BlobCorruptError, BlobNotFoundError, LayerError):
+            return False
         return True
 
     def _fetch_blob(self, blob: Blob) -> None:

@@ -15,14 +15,13 @@ Source: distribution, registry/storage/paths.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor, Index
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
-from kubeimage.layer.entry import Entry, Kind, canonical_order, directory_as, file
-from kubeimage.layer.names import ancestors
+from kubeimage.layer.entry import Entry, Kind, file
 from kubeimage.values import dataclass
 
 REGISTRY = "registry"
@@ -70,13 +69,13 @@ def choose_manifest(index: Index, platform: Platform) -> Descriptor | None:
 class Contents:
     """All of one image.
 
-    Shape: ``digest`` is of what its name leads to: a manifest, or an index. ``manifests`` are the bytes of that, and of
-           the index's manifest for the platform. ``layers`` are each there once.
+    Shape: ``digest`` is of what its name leads to: a manifest, or an index. ``manifests`` are that, and the index's
+           manifest for the platform. ``layers`` are each there once.
     """
 
     image: Reference
     digest: Digest
-    manifests: Mapping[Digest, bytes]
+    manifests: tuple[Descriptor, ...]
     config: Descriptor
     layers: tuple[Descriptor, ...]
 
@@ -85,10 +84,15 @@ class Contents:
         """Config and layers."""
         return (self.config, *self.layers)
 
+    @property
+    def all_blobs(self) -> tuple[Descriptor, ...]:
+        """Manifests, config and layers."""
+        return (*self.manifests, *self.blobs)
+
     def links(self) -> Iterable[tuple[str, Digest]]:
         """Yield every link with what it leads to."""
-        for digest in self.manifests:
-            yield revision_path(self.image, digest), digest
+        for manifest in self.manifests:
+            yield revision_path(self.image, manifest.digest), manifest.digest
         for blob in self.blobs:
             yield layer_path(self.image, blob.digest), blob.digest
         if self.image.tag:
@@ -97,33 +101,11 @@ class Contents:
             yield f"{current.removesuffix('current/link')}index/sha256/{self.digest.hex}/link", self.digest
 
 
-def make_entries(
-    images: Iterable[Contents],
-    files: Iterable[Entry],
-    below: Mapping[str, Entry],
-    source: Callable[[Digest], str],
-    mtime: int,
-) -> list[Entry]:
-    """Lay out ``images`` and ``files`` as a changeset in canonical order; blobs that are ``below`` are left out.
-
-    ``source`` gives the path of a blob.
-    """
-    made: dict[str, Entry] = {entry.path: entry for entry in files}
-    for contents in images:
-        for path, digest in contents.links():
-            made[path] = file(path, str(digest).encode())
-        for digest, data in contents.manifests.items():
-            _add(made, below, file(blob_path(digest), data))
-        for blob in contents.blobs:
-            path = blob_path(blob.digest)
-            content = Entry(path, Kind.FILE, size=blob.size, source=source(blob.digest))
-            _add(made, below, content._replace(digest=bytes.fromhex(blob.digest.hex)))
-    for path in {parent for one in made for parent in ancestors(one)}:
-        made[path] = directory_as(path, below.get(path))
-    return canonical_order(entry._replace(mtime=mtime) for entry in made.values())
+def link_entry(path: str, digest: Digest) -> Entry:
+    """Make the file of a link."""
+    return file(path, str(digest).encode())
 
 
-def _add(made: dict[str, Entry], below: Mapping[str, Entry], entry: Entry) -> None:
-    there = below.get(entry.path)
-    if there is None or there.kind is not Kind.FILE or there.size != entry.size:
-        made[entry.path] = entry
+def blob_entry(digest: Digest, size: int) -> Entry:
+    """Make the file of a blob, whose content is known by its digest alone."""
+    return Entry(blob_path(digest), Kind.FILE, size=size, digest=bytes.fromhex(digest.hex))

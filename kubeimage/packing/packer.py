@@ -1,7 +1,7 @@
-"""Packs what new layers name: finds the images, learns their digests, fetches what is missing, makes the layer.
+"""Packs what new layers name: finds the images, learns their digests, fetches what is missing, makes the layers.
 
-The layer depends on the digests that the names lead to, on the platform, and on what the layers below have; by these it
-is cached, so that nothing is fetched or written for what is known.
+A layer depends on what lies in it and on nothing else; by that it is cached, so that nothing is fetched or written for
+what is known.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from kubeimage.discovery.findings import Findings
 from kubeimage.discovery.search import PullImages, Search
 from kubeimage.errors import PackingError
 from kubeimage.image.digest import Digest
-from kubeimage.image.oci import Descriptor
+from kubeimage.image.document import PACKED_KIND
 from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry, Kind, file
 from kubeimage.layer.stack import StackedLayer
@@ -24,13 +24,15 @@ from kubeimage.packing.survey import Survey, Surveyor, read_file
 from kubeimage.protocols.cache import CachedStep
 from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.protocols.layers import StoredLayer
-from kubeimage.protocols.packing import Packed, PackRequest
+from kubeimage.protocols.packing import Packed, PackedLayer, PackRequest
 
 if TYPE_CHECKING:
+    from kubeimage.packing.cutting import Piece
     from kubeimage.packing.fetch import Fetcher
+    from kubeimage.packing.layout import Contents
     from kubeimage.packing.record import Record
 
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
 
 
 class RegistryPacker:
@@ -46,7 +48,7 @@ class RegistryPacker:
         self._context = context
 
     def pack(self, request: PackRequest) -> Packed:
-        """Find the images, fetch what is not there, and make the layer.
+        """Find the images, fetch what is not there, and make the layers.
 
         Raises: DiscoveryError, PackingError; RegistryError, CredentialsError; StoreError.
         """
@@ -74,11 +76,11 @@ class _Packing:
         skipped = len(survey.findings.left_names)
         if not survey.images and not survey.findings.kube_versions and not _listed(survey.findings):
             return Packed(warnings=survey.warnings, skipped=skipped)
-        layer, cached = self._pack(survey)
-        return Packed(layer, tuple(map(str, survey.images)), cached, warnings=survey.warnings, skipped=skipped)
+        layers = self._pack(survey)
+        return Packed(layers, tuple(map(str, survey.images)), warnings=survey.warnings, skipped=skipped)
 
-    def _pack(self, survey: Survey) -> tuple[StoredLayer | None, bool]:
-        """Return the layer, and whether nothing had to be made for it; None where the layers below have all of it."""
+    def _pack(self, survey: Survey) -> tuple[PackedLayer, ...]:
+        """Return the layers; none where the layers below have all of it."""
         from kubeimage.packing.record import RECORD, Record
 
         recorded = read_file(RECORD, self._below)
@@ -87,33 +89,68 @@ class _Packing:
             fetcher = open_fetcher(self._parts, self._policy, self._request.platform, survey.sections, stack)
             fetcher.use_below(self._read_blob_below)
             packed = below.images if below else {}
-            resolved = resolve_images(survey.images, self._policy, Names(self._parts.memory), packed, fetcher.resolve)
-            check_collisions({**(below.images if below else {}), **resolved})
+            names = Names(self._parts.memory)
+            resolved = resolve_images(
+                survey.images, self._policy, names, packed, fetcher.resolve, meanings=fetcher.meanings
+            )
+            check_collisions({**packed, **resolved})
             record = Record(
                 resolved, self._search.choice.ignored, survey.findings.charts, _listed(survey.findings)
             ).over(below)
             if record == below and not survey.findings.kube_versions:
-                return None, True
-            return self._make(resolved, self._extra_files(record, survey), fetcher)
+                return ()
+            return self._make(resolved, self._extra_files(record, survey), fetcher, below)
 
     def _make(
-        self, resolved: Mapping[Reference, Digest], extra: Sequence[Entry], fetcher: Fetcher
-    ) -> tuple[StoredLayer, bool]:
-        key = self._cache_key(resolved, extra)
-        if self._request.use_cache and (hit := self._parts.cache.lookup(key)) is not None and hit.layer is not None:
-            return hit.layer, True
-        from kubeimage.packing.layout import make_entries
+        self, resolved: Mapping[Reference, Digest], extra: Sequence[Entry], fetcher: Fetcher, below: Record | None
+    ) -> tuple[PackedLayer, ...]:
+        from kubeimage.packing.contents import read_contents
+        from kubeimage.packing.cutting import cut
 
-        contents = fetcher.fetch(resolved, self._has_blob_below)
+        contents = read_contents(resolved, self._request.platform, fetcher, self._parts.memory)
+        pieces = cut(
+            contents,
+            extra,
+            tree=self._below.tree,
+            packed=below.images if below else {},
+            room=self._request.room,
+            mtime=self._request.mtime,
+        )
+        found = [(piece, key, self._lookup(key)) for piece in pieces for key in [_cache_key(piece)]]
+        missed = [(piece, key) for piece, key, hit in found if hit is None]
+        if missed:
+            self._fetch(contents, [piece for piece, _ in missed], fetcher)
+        layers = [PackedLayer(piece.name, hit or self._put(piece), hit is not None) for piece, _, hit in found]
+        if missed:
+            changed = {image for piece, _ in missed for image in piece.images}
+            made = [StackedLayer(one.layer.diff_id, piece.entries) for one, piece in zip(layers, pieces, strict=True)]
+            self._prove({image: digest for image, digest in resolved.items() if image in changed}, made)
+        for (_, key, hit), one in zip(found, layers, strict=True):
+            if hit is None:
+                self._parts.cache.record(key, CachedStep(one.layer))
+        return tuple(layers)
+
+    def _lookup(self, key: CacheKey) -> StoredLayer | None:
+        hit = self._parts.cache.lookup(key) if self._request.use_cache else None
+        return hit.layer if hit is not None else None
+
+    def _fetch(self, contents: Sequence[Contents], missed: Sequence[Piece], fetcher: Fetcher) -> None:
+        """Bring what the layers to be made hold into the store."""
+        wanted = {entry.digest for piece in missed for entry in piece.entries if entry.source is None}
+        fetcher.fetch(contents, {Digest(one.hex()) for one in wanted if one is not None})
+
+    def _put(self, piece: Piece) -> StoredLayer:
         shelf = self._parts.shelf()
-        entries = make_entries(contents, extra, self._below.tree, shelf.path, self._request.mtime)
-        layer = self._parts.layers.put(entries)
-        self._prove(resolved, StackedLayer(layer.diff_id, entries))
-        self._parts.cache.record(key, CachedStep(layer))
-        return layer, False
+        entries = [
+            entry._replace(source=shelf.path(Digest(entry.digest.hex())))
+            if entry.kind is Kind.FILE and entry.source is None and entry.digest is not None
+            else entry
+            for entry in piece.entries
+        ]
+        return self._parts.layers.put(entries)
 
-    def _prove(self, resolved: Mapping[Reference, Digest], made: StackedLayer) -> None:
-        """Find out, from the layers as they were written, whether every image is whole.
+    def _prove(self, resolved: Mapping[Reference, Digest], made: Sequence[StackedLayer]) -> None:
+        """Find out, from the layers as they were written, whether every image is whole that has a part in a new one.
 
         Raises: PackingError with all that is wrong.
         """
@@ -121,19 +158,10 @@ class _Packing:
         from kubeimage.packing.files import LayerFiles
 
         stack = [StackedLayer(one) for one in self._request.base] if self._request.keep_base else []
-        files = LayerFiles(self._parts.layers, (*stack, *self._request.made, made))
+        files = LayerFiles(self._parts.layers, (*stack, *self._request.made, *made))
         flaws = find_flaws(files, resolved, self._request.platform)
         if flaws:
             raise PackingError("images are not whole where they were packed:\n" + "\n".join(map(str, flaws)))
-
-    def _cache_key(self, resolved: Mapping[Reference, Digest], extra: Sequence[Entry]) -> CacheKey:
-        fields = [("kind", "BASE"), ("format", FORMAT_VERSION), ("platform", str(self._request.platform))]
-        fields += [("timestamps", str(self._request.mtime))]
-        below = [*(self._request.base if self._request.keep_base else ()), *(one.diff_id for one in self._request.made)]
-        fields += [(f"layer {number}", str(digest)) for number, digest in enumerate(below, 1)]
-        fields += [(f"image {image}", str(digest)) for image, digest in sorted(resolved.items(), key=str)]
-        fields += [(f"file {one.path}", str(Digest.of(one.source))) for one in extra if isinstance(one.source, bytes)]
-        return CacheKey(CacheKey(None, (("kind", "BASE"),)).digest, tuple(fields))
 
     def _extra_files(self, record: Record, survey: Survey) -> list[Entry]:
         from kubeimage.packing.record import METADATA, RECORD, with_kube_versions
@@ -148,11 +176,10 @@ class _Packing:
 
         return read_file(blob_path(digest), self._below)
 
-    def _has_blob_below(self, blob: Descriptor) -> bool:
-        from kubeimage.packing.layout import blob_path
 
-        entry = self._below.tree.get(blob_path(blob.digest))
-        return entry is not None and entry.kind is Kind.FILE and entry.size == blob.size
+def _cache_key(piece: Piece) -> CacheKey:
+    fields = (("kind", PACKED_KIND), ("format", FORMAT_VERSION))
+    return CacheKey(CacheKey(None, (("kind", PACKED_KIND),)).digest, fields, piece.fields())
 
 
 def _listed(findings: Findings) -> tuple[str, ...]:

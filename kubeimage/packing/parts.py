@@ -10,6 +10,7 @@ from kubeimage.discovery.search import PullImages
 from kubeimage.image.platform import Platform
 from kubeimage.packing.memory import Memory
 from kubeimage.protocols.cache import BuildCache
+from kubeimage.protocols.images import ImageStore
 from kubeimage.protocols.layers import LayerStore
 from kubeimage.values import dataclass
 
@@ -26,6 +27,7 @@ class Parts:
     """What the packer works with. Shape: ``shelf`` and ``settings`` are asked for when there is something to fetch."""
 
     layers: LayerStore
+    images: ImageStore
     cache: BuildCache
     shelf: Callable[[], BlobShelf]
     memory: Memory
@@ -40,6 +42,7 @@ def open_fetcher(
 
     Raises: SettingsError; StoreError.
     """
+    from kubeimage.packing.elsewhere import PackedElsewhere
     from kubeimage.packing.fetch import Fetcher
 
     registries = None
@@ -48,4 +51,4 @@ def open_fetcher(
         from kubeimage.registry.registries import Registries
 
         registries = stack.enter_context(Registries(parts.settings(), ListedCredentials(sections)))
-    return Fetcher(parts.shelf(), platform, registries, parts.watch)
+    return Fetcher(parts.shelf(), platform, registries, PackedElsewhere(parts.images, parts.layers), parts.watch)

@@ -1,4 +1,4 @@
-"""What the trailing layer says about itself: ``registry/images.json``, and the ``Metadata`` of the rootfs.
+"""What the packed layers say about themselves: ``registry/images.json``, and the ``Metadata`` of the rootfs.
 
 ``registry/images.json`` lists the packed images, by full name, with the digest that each name led to, and the patterns
 that left others out. It is what the proof goes by, and it is how a host is known where storage paths have none.

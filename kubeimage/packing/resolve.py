@@ -61,13 +61,17 @@ def resolve_images(
     names: Names,
     below: Mapping[Reference, Digest],
     ask: Ask,
+    *,
+    meanings: Callable[[Reference], Mapping[Digest, str]] | None = None,
 ) -> dict[Reference, Digest]:
     """Return the digest of each image, and remember what registries said.
 
-    ``below`` is what the base image brings.
+    ``below`` is what the base image brings. ``meanings`` gives what a name led to when images of the store were built.
     Raises: PackingError where nobody is to be asked for what is not known; what ``ask`` raises.
     """
     known = resolve_known(images, policy, names, below)
+    if policy == "never" and meanings is not None:
+        known |= _resolve_as_packed([image for image in images if image not in known], meanings)
     unknown = [image for image in images if image not in known]
     if unknown and policy == "never":
         raise PackingError(
@@ -79,6 +83,27 @@ def resolve_images(
     for image, digest in asked.items():
         names.put(image, digest)
     return {image: known.get(image) or asked[image] for image in images}
+
+
+def _resolve_as_packed(
+    images: Sequence[Reference], meanings: Callable[[Reference], Mapping[Digest, str]]
+) -> dict[Reference, Digest]:
+    """Return the digests that names led to when images of the store were built.
+
+    Raises: PackingError where a name led to several, for nobody can say which is meant.
+    """
+    known: dict[Reference, Digest] = {}
+    for image in images:
+        found = meanings(image)
+        if len(found) > 1:
+            said = "; ".join(f"{digest} in {name}" for digest, name in found.items())
+            raise PackingError(
+                f"--pull-images never, and {image} means different images in those of the store: {said}",
+                hint="name it with its digest; or ask its registry: --pull-images missing",
+            )
+        if found:
+            known[image] = next(iter(found))
+    return known
 
 
 def check_collisions(resolved: Mapping[Reference, Digest]) -> None:

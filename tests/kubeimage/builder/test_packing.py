@@ -19,7 +19,7 @@ from kubeimage.image.document import History, Layer
 from kubeimage.image.platform import Platform
 from kubeimage.kubefile import parse
 from kubeimage.layer.entry import file
-from kubeimage.protocols.packing import Packed, PackRequest
+from kubeimage.protocols.packing import Packed, PackedLayer, PackRequest
 
 
 @dataclass
@@ -54,15 +54,19 @@ def build(backends: Backends, packer: ScriptedPacker, tmp_path: Path, policy: st
     return result, events
 
 
-def test_what_was_packed_is_the_last_layer(backends: Backends, tmp_path: Path) -> None:
-    stored = backends.layers.put([file("registry", b"x")])
-    packer = ScriptedPacker(Packed(stored, ("a.b/c:1",), warnings=("mind this",)))
+def test_what_was_packed_are_the_last_layers(backends: Backends, tmp_path: Path) -> None:
+    stored = [backends.layers.put([file(name, b"x")]) for name in ("one", "two")]
+    layers = (PackedLayer("a.b/c:1", stored[0]), PackedLayer("record", stored[1], cached=True))
+    packer = ScriptedPacker(Packed(layers, ("a.b/c:1",), warnings=("mind this",)))
 
     result, events = build(backends, packer, tmp_path, "missing")
 
-    last = result.image.layers[-1]
-    assert (last.diff_id, last.size, last.kind, last.value) == (stored.diff_id, stored.size, "BASE", "rootfs cache")
-    assert result.image.history[-1] == History("BASE rootfs cache", comment=history_comment("sealer"))
+    last = result.image.layers[-2:]
+    assert last == (
+        Layer(stored[0].diff_id, stored[0].size, "BASE", "rootfs cache a.b/c:1"),
+        Layer(stored[1].diff_id, stored[1].size, "BASE", "rootfs cache record"),
+    )
+    assert result.image.history[-1] == History("BASE rootfs cache record", comment=history_comment("sealer"))
     assert result.warnings == ("mind this",)
     assert [one for one in events if isinstance(one, PackingStarted | PackingFinished)] == [
         PackingStarted(),

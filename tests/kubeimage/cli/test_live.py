@@ -122,7 +122,7 @@ def test_each_image_that_is_packed_is_a_line_and_blobs_are_bars() -> None:
         progress(BlobFinished("pull", first, 60_000_000, moved=True))
         progress(ImageFetched("nginx:1.25", 1, 2, 60_000_000))
         one = terminal.wait(lambda lines: sum(" of " in line for line in lines) == 1)
-        progress(PackingFinished(("a", "b"), None, cached=False))
+        progress(PackingFinished(("a", "b"), (), cached=False))
         progress.close()
 
         assert any(first.short in line and "30 MB of 60 MB" in line for line in both)

@@ -17,7 +17,7 @@ LAYER = Layer(Digest.of(b"tar"), 1536, "COPY", ". .")
 IMAGE = Image(
     platform=Platform("linux", "arm64", "v8"),
     layers=(LAYER,),
-    history=(History("COPY . ."), History("CMD echo app", empty_layer=True, comment="kubeimage.sealer.v2")),
+    history=(History("COPY . ."), History("CMD echo app", empty_layer=True, comment="kubeimage.sealer.v3")),
     cmd=Commands(("echo base",), ("echo app",)),
     args=Arguments({"ROLE": "master"}, {"V": "1,2"}),
     labels={"team": "a"},
@@ -55,7 +55,7 @@ def test_the_config_is_an_oci_config_and_an_image_document_in_one() -> None:
         "rootfs": {"type": "layers", "diff_ids": [str(LAYER.diff_id)]},
         "history": [
             {"created_by": "COPY . ."},
-            {"created_by": "CMD echo app", "comment": "kubeimage.sealer.v2", "empty_layer": True},
+            {"created_by": "CMD echo app", "comment": "kubeimage.sealer.v3", "empty_layer": True},
         ],
         "kind": "Image",
         "metadata": {"annotations": {CLUSTERFILE_ANNOTATION: DEFAULT_CLUSTERFILE}},

@@ -7,14 +7,16 @@ import pytest
 from harness.fakes.stores import MemoryLayerStore
 from kubeimage.discovery.references import parse_image
 from kubeimage.image.digest import Digest
+from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
 from kubeimage.layer.entry import Entry, canonical_order, directory, file
 from kubeimage.layer.names import ancestors
 from kubeimage.layer.stack import StackedLayer
 from kubeimage.packing.closure import find_flaws
 from kubeimage.packing.files import LayerFiles
-from kubeimage.packing.layout import Contents, blob_path, layer_path, make_entries, revision_path, tag_path
+from kubeimage.packing.layout import Contents, blob_path, layer_path, revision_path, tag_path
 from tests.containers import small_image
+from tests.kubeimage.packing.cuts import files_of
 from tests.kubeimage.store.foreign import Foreign, make_foreign, make_index, tar_of
 
 NAME = parse_image("r.io/team/app:v1")
@@ -28,14 +30,9 @@ def packed(image: Foreign, index: bytes | None = None) -> Files:
     """Give the files of one packed image."""
     top = image.manifest if index is None else index
     manifests = {Digest.of(data): data for data in (top, image.manifest)}
-    contents = Contents(NAME, Digest.of(top), manifests, image.config, image.layers)
-    made: Files = {}
-    for entry in make_entries([contents], [], {}, str, 0):
-        if isinstance(entry.source, bytes):
-            made[entry.path] = entry.source
-        elif entry.source is not None:
-            made[entry.path] = image.blobs[Digest.parse(entry.source)]
-    return made
+    described = tuple(Descriptor("", digest, len(data)) for digest, data in manifests.items())
+    contents = Contents(NAME, Digest.of(top), described, image.config, image.layers)
+    return files_of([contents], {**manifests, **image.blobs})
 
 
 def flaws_of(files: Mapping[str, bytes], wanted: Digest | None = None, name: str = str(NAME)) -> list[str]:

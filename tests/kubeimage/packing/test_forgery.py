@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 from harness.fakes.stores import MemoryLayerStore
 from kubeimage.discovery.references import parse_image
 from kubeimage.image.digest import Digest
+from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
 from kubeimage.layer.entry import Entry, canonical_order, directory, file
 from kubeimage.layer.names import ancestors
 from kubeimage.layer.stack import StackedLayer
 from kubeimage.packing.closure import find_flaws
 from kubeimage.packing.files import LayerFiles
-from kubeimage.packing.layout import Contents, make_entries
+from kubeimage.packing.layout import Contents
+from tests.kubeimage.packing.cuts import files_of
 from tests.kubeimage.store.foreign import Foreign, make_foreign, tar_of
 from tests.properties.examples import examples
 
@@ -28,17 +30,11 @@ BLOBS: dict[Digest, bytes] = {digest: data for image in IMAGES for digest, data 
 
 def packed() -> dict[str, bytes]:
     contents = [
-        Contents(name, top, {top: image.manifest}, image.config, image.layers)
+        Contents(name, top, (Descriptor("", top, len(image.manifest)),), image.config, image.layers)
         for name, image in zip(NAMES, IMAGES, strict=True)
         for top in [Digest.of(image.manifest)]
     ]
-    made: dict[str, bytes] = {}
-    for entry in make_entries(contents, [], {}, str, 0):
-        if isinstance(entry.source, bytes):
-            made[entry.path] = entry.source
-        elif entry.source is not None:
-            made[entry.path] = BLOBS[Digest.parse(entry.source)]
-    return made
+    return files_of(contents, {**BLOBS, **{Digest.of(image.manifest): image.manifest for image in IMAGES}})
 
 
 def flaws_of(files: dict[str, bytes]) -> list[str]:

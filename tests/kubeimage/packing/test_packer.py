@@ -3,7 +3,9 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -12,6 +14,7 @@ from kubeimage.api.airgap import verify_image
 from kubeimage.api.backends import open_backends
 from kubeimage.api.building import read_kubefile
 from kubeimage.api.platforms import build_platforms
+from kubeimage.api.upkeep import prune_store
 from kubeimage.builder.events import ImagesLeftOut, PackingFinished
 from kubeimage.builder.executor import BuildResult
 from kubeimage.builder.plan import BuildOptions
@@ -23,6 +26,8 @@ from kubeimage.errors import (
     RegistryContentError,
     RegistryNotFoundError,
 )
+from kubeimage.image.digest import Digest
+from kubeimage.image.document import PACKED_KIND
 from kubeimage.image.platform import Platform
 from kubeimage.layer.stack import StackedLayer
 from kubeimage.packing.files import LayerFiles
@@ -33,10 +38,12 @@ from tests.kubeimage.packing.conftest import Workshop, choosing, listing, publis
 STORAGE = "registry/docker/registry/v2"
 
 
-def files_of(workshop: Workshop, result: BuildResult) -> dict[str, bytes]:
-    """Give the files of the last layer."""
+def files_of(workshop: Workshop, result: BuildResult, below: Collection[Digest] = ()) -> dict[str, bytes]:
+    """Give the files of the layers that hold what was packed."""
+    packed = [StackedLayer(one.diff_id) for one in result.image.layers if one.kind == PACKED_KIND]
+    mine = [layer for layer in packed if layer.diff_id not in below]
     with open_backends(str(workshop.root), access="look") as backends:
-        files = LayerFiles(backends.layers, [StackedLayer(result.image.layers[-1].diff_id)])
+        files = LayerFiles(backends.layers, mine)
         return dict(files.read(files.paths()))
 
 
@@ -151,6 +158,110 @@ def test_the_second_build_asks_nobody(registry: FakeRegistry, workshop: Workshop
     assert [event.cached for event in workshop.told(PackingFinished)] == [False, True, True]
 
 
+def prune(workshop: Workshop) -> None:
+    with open_backends(str(workshop.root), access="look") as backends:
+        prune_store(backends)
+
+
+def test_another_version_of_one_image_makes_its_layer_and_the_record(
+    registry: FakeRegistry, workshop: Workshop
+) -> None:
+    names = [f"{registry.host}/app{number}:v1" for number in range(5)]
+    for name in names:
+        publish(registry, name.partition("/")[2], small_image(name, shared=["base"]))
+    old = workshop.build(listing(*names))
+    publish(registry, "app2:v1", small_image("another", shared=["base"]))
+    registry.forget()
+
+    new = workshop.build(listing(*names), "always")
+
+    changed = [layer.value for layer in new.image.layers if layer not in old.image.layers]
+    assert changed == [f"rootfs cache {names[2]}", "rootfs cache record"]
+    assert len([call for call in registry.calls() if "/blobs/" in call]) == 2
+    assert flaws(workshop, new) == []
+
+
+def test_the_layers_alone_are_enough_to_build_again(registry: FakeRegistry, workshop: Workshop) -> None:
+    names = [f"{registry.host}/app{number}:v1" for number in range(3)]
+    for number, name in enumerate(names):
+        publish(registry, f"app{number}:v1", {"amd64": small_image(name, shared=["base"])})
+    first = workshop.build(listing(*names), name="app:v1")
+    prune(workshop)
+    registry.forget()
+
+    same = workshop.build(listing(*names), "never", name="same:v1")
+    fewer = workshop.build(listing(*names[1:]), "never", name="fewer:v1")
+
+    assert registry.calls() == []
+    assert same.image == first.image
+    assert [layer.value for layer in fewer.image.layers if layer not in first.image.layers] == [
+        ". .",
+        "rootfs cache record",
+    ]
+    assert flaws(workshop, fewer) == []
+
+
+def test_what_is_packed_lies_in_the_store_once_when_it_is_pruned(registry: FakeRegistry, workshop: Workshop) -> None:
+    images = [small_image(Random(number).randbytes(100_000).hex()) for number in range(3)]
+    for number, image in enumerate(images):
+        publish(registry, f"app{number}:v1", image)
+    for number in range(3):
+        workshop.build(listing(*(f"{registry.host}/app{one}:v1" for one in range(number + 1))), name=f"app:v{number}")
+    prune(workshop)
+
+    size = sum(path.stat().st_size for path in workshop.root.rglob("blobs/*/*"))
+    distinct = sum(len(data) for image in images for data in image.blobs.values())
+    assert distinct < size < 1.05 * distinct + 200_000
+
+
+def test_a_layer_that_is_damaged_lends_nothing(registry: FakeRegistry, workshop: Workshop) -> None:
+    publish(registry, "app:v1", small_image("one"))
+    first = workshop.build(listing(f"{registry.host}/app:v1"), name="app:v1")
+    prune(workshop)
+    damaged = workshop.root / "blobs/sha256" / first.image.layers[1].diff_id.hex
+    damaged.chmod(0o644)
+    damaged.write_bytes(damaged.read_bytes().replace(b"one", b"two"))
+    registry.forget()
+
+    again = workshop.build(listing(f"{registry.host}/app:v1"), name="app:v1")
+
+    assert again.image == first.image
+    assert flaws(workshop, again) == []
+
+
+def test_never_refuses_a_name_of_which_images_say_different_things(registry: FakeRegistry, workshop: Workshop) -> None:
+    for version in ("v1", "v2"):
+        publish(registry, "app:latest", small_image(version))
+        workshop.build(listing(f"{registry.host}/app:latest"), "always", name=f"app:{version}")
+    prune(workshop)
+
+    with pytest.raises(PackingError, match=r"means different images in those of the store: .*app:v1; .*app:v2"):
+        workshop.build(listing(f"{registry.host}/app:latest"), "never")
+
+
+def test_no_room_is_told_before_anything_is_fetched(registry: FakeRegistry, workshop: Workshop) -> None:
+    publish(registry, "app:v1", small_image("one"))
+    kubefile = "# syntax=sealos\nFROM scratch\nCOPY . .\n" + "".join(f"WORKDIR /d{one}\n" for one in range(127))
+    registry.forget()
+
+    with pytest.raises(LayerLimitError, match="1 of the packed images"):
+        workshop.build(listing(f"{registry.host}/app:v1"), kubefile=kubefile)
+
+    assert registry.calls() == []
+
+
+@pytest.mark.parametrize("value", [None, [], [1, 2, 3], [[], [], []], [[["", "x", 1]], [["", "y", 1]], []]])
+def test_what_an_image_consists_of_is_read_again_where_nobody_knows(
+    value: object, registry: FakeRegistry, workshop: Workshop
+) -> None:
+    publish(registry, "app:v1", small_image("one"))
+    first = workshop.build(listing(f"{registry.host}/app:v1"))
+    (kept,) = (workshop.root / "cache/images/contents").iterdir()
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"value": value}))
+
+    assert workshop.build(listing(f"{registry.host}/app:v1")).image == first.image
+
+
 def test_always_finds_out_that_a_tag_has_moved_and_missing_does_not(registry: FakeRegistry, workshop: Workshop) -> None:
     publish(registry, "app:v1", small_image("old"))
     old = workshop.build(listing(f"{registry.host}/app:v1"))
@@ -234,7 +345,7 @@ def test_an_application_that_names_nothing_has_no_layer_more(workshop: Workshop)
 def test_what_the_base_image_has_is_not_fetched_again(registry: FakeRegistry, workshop: Workshop) -> None:
     publish(registry, "one:v1", small_image("one", shared=["base"]))
     publish(registry, "two:v1", small_image("two", shared=["base"]))
-    workshop.build(listing(f"{registry.host}/one:v1"), name="base:v1")
+    base = workshop.build(listing(f"{registry.host}/one:v1"), name="base:v1")
     registry.forget()
 
     result = workshop.build(
@@ -242,7 +353,8 @@ def test_what_the_base_image_has_is_not_fetched_again(registry: FakeRegistry, wo
     )
 
     assert len([call for call in registry.calls() if "/blobs/" in call]) == 2
-    assert sum(path.startswith(f"{STORAGE}/blobs/") for path in files_of(workshop, result)) == 3
+    files = files_of(workshop, result, {layer.diff_id for layer in base.image.layers})
+    assert sum(path.startswith(f"{STORAGE}/blobs/") for path in files) == 3
     assert flaws(workshop, result) == []
 
 
@@ -256,7 +368,10 @@ def test_without_the_base_image_all_of_it_is_packed_anew(registry: FakeRegistry,
         keep_base=False,
     )
 
-    assert len(result.image.layers) == 2
+    assert [layer.value.rpartition(" ")[2] for layer in result.image.layers[1:]] == [
+        f"{registry.host}/one:v1",
+        "record",
+    ]
     assert flaws(workshop, result) == []
 
 
@@ -396,7 +511,8 @@ def test_nothing_depends_on_the_order_in_which_blobs_arrive(
     workshop.root = tmp_path / "other"
     backward = workshop.build(listing(*(f"{host}/{name}" for name in names)))
 
-    assert forward.image.layers[-1].diff_id == backward.image.layers[-1].diff_id
+    assert forward.image.layers[1:] == backward.image.layers[1:]
+    assert len(forward.image.layers) == 1 + 1 + len(names) + 1
 
 
 CHART = {

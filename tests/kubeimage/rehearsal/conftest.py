@@ -13,12 +13,14 @@ from kubeimage.api.building import build_image
 from kubeimage.builder.plan import BuildOptions
 from kubeimage.discovery.references import parse_image
 from kubeimage.image.digest import Digest
+from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
 from kubeimage.kubefile import parse
-from kubeimage.packing.layout import Contents, make_entries
+from kubeimage.packing.layout import Contents
 from kubeimage.packing.record import RECORD, Record
 from kubeimage.protocols.watching import ignore
 from kubeimage.rehearsal.outcome import Rehearsal, RehearsedImage
+from tests.kubeimage.packing.cuts import files_of
 from tests.kubeimage.store.foreign import Foreign
 
 AMD64 = Platform("linux", "amd64")
@@ -44,12 +46,9 @@ def packed(*packs: Pack, recorded: bool = True) -> Files:
     for one in packs:
         manifests = {Digest.of(data): data for data in (one.top, one.image.manifest)}
         name = parse_image(one.name)
-        contents = Contents(name, Digest.of(one.top), manifests, one.image.config, one.image.layers)
-        for entry in make_entries([contents], [], {}, str, 0):
-            if isinstance(entry.source, bytes):
-                made[entry.path] = entry.source
-            elif entry.source is not None:
-                made[entry.path] = one.image.blobs[Digest.parse(entry.source)]
+        described = tuple(Descriptor("", digest, len(data)) for digest, data in manifests.items())
+        contents = Contents(name, Digest.of(one.top), described, one.image.config, one.image.layers)
+        made |= files_of([contents], {**manifests, **one.image.blobs})
     if recorded:
         made[RECORD] = Record({parse_image(one.name): Digest.of(one.top) for one in packs}).to_bytes()
     return made
