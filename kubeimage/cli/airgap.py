@@ -12,7 +12,7 @@ from kubeimage.api.building import find_kubefile, read_kubefile
 from kubeimage.cli.completion import complete_images
 from kubeimage.cli.images import platform_option
 from kubeimage.cli.output import count, format_json, format_option, format_table, harmless, shorten
-from kubeimage.cli.request import parse_build_args, parse_platform
+from kubeimage.cli.parsing import parse_build_args, parse_platform
 from kubeimage.cli.searching import SearchRequest, search_options
 from kubeimage.cli.session import Session, common_options
 

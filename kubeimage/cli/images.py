@@ -10,7 +10,7 @@ from kubeimage.api.backends import open_backends
 from kubeimage.api.finding import inspect_image, list_history, list_images
 from kubeimage.cli.completion import complete_images
 from kubeimage.cli.output import count, format_json, format_option, format_table, is_text, shorten
-from kubeimage.cli.request import parse_platform
+from kubeimage.cli.parsing import parse_platform
 from kubeimage.cli.session import Session, common_options
 from kubeimage.report.sizes import format_size
 

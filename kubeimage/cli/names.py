@@ -8,7 +8,7 @@ from kubeimage.api.backends import open_backends
 from kubeimage.api.upkeep import Removed, remove_images, tag_image
 from kubeimage.cli.completion import complete_images
 from kubeimage.cli.output import count
-from kubeimage.cli.request import parse_platform
+from kubeimage.cli.parsing import parse_platform
 from kubeimage.cli.session import Session, common_options
 from kubeimage.report.sizes import format_size
 

@@ -12,7 +12,7 @@ from kubeimage.api.finding import parse_name
 from kubeimage.cli.completion import complete_images
 from kubeimage.cli.images import platform_option
 from kubeimage.cli.output import count, format_json, format_option, format_table
-from kubeimage.cli.request import EPOCH_VARIABLE, parse_epoch, parse_platform
+from kubeimage.cli.parsing import EPOCH_VARIABLE, parse_epoch, parse_platform
 from kubeimage.cli.session import Session, common_options
 from kubeimage.report.sizes import format_size
 

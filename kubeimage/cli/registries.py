@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from kubeimage.cli.completion import complete_images
-from kubeimage.cli.request import insecure_option, parse_platform, progress_options
+from kubeimage.cli.parsing import parse_platform
+from kubeimage.cli.request import insecure_option, progress_options
 from kubeimage.cli.session import Session, common_options
 from kubeimage.cli.transfers import open_transfers
 from kubeimage.errors import UsageError

@@ -7,7 +7,7 @@ import click
 from kubeimage.api.backends import open_backends
 from kubeimage.cli.completion import complete_images
 from kubeimage.cli.images import platform_option
-from kubeimage.cli.request import parse_platform
+from kubeimage.cli.parsing import parse_platform
 from kubeimage.cli.session import Session, common_options
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeimage.cli.request import parse_build_args, parse_labels, parse_platforms
+from kubeimage.cli.parsing import parse_build_args, parse_labels, parse_platforms
 from kubeimage.errors import UsageError
 from kubeimage.image.platform import Platform
 from tests.kubeimage.cli.conftest import MakeContext, Run

@@ -1,6 +1,6 @@
 import pytest
 
-from kubeimage.cli.request import parse_build_args, parse_epoch, parse_labels, parse_platform
+from kubeimage.cli.parsing import parse_build_args, parse_epoch, parse_labels, parse_platform
 from kubeimage.errors import BuildArgError, PlatformFormatError, UsageError
 from kubeimage.image.platform import Platform
 
