@@ -54,6 +54,7 @@ WAYS_OUT: dict[type[KubeimageError], str] = {
     errors.StoreVersionError: "use the kubeimage that wrote the store, or a newer one",
     errors.BlobNotFoundError: "`kubeimage fsck --repair`, then build or fetch the image again",
     errors.BlobCorruptError: "`kubeimage fsck --repair`, then build or fetch the image again",
+    errors.ImageFileError: "`kubeimage ls IMAGE` lists what is there",
     errors.LayerError: "see its kinds",
     errors.LayerFormatError: "get the image again from where it came",
     errors.PathEscapeError: "don't use the image: no honest tool makes such a layer",
