@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         PackingFinished,
         PackingStarted,
         PlatformStarted,
+        StageStarted,
         StepFinished,
         StepOutput,
         StepProgress,
@@ -67,7 +68,8 @@ if TYPE_CHECKING:
     )
     from kubeimage.builder.executor import BuildResult
     from kubeimage.builder.forecast import Forecast
-    from kubeimage.builder.plan import BuildOptions, BuildPlan, Step
+    from kubeimage.builder.plan import BuildOptions, BuildPlan, StagePlan
+    from kubeimage.builder.step import Step
     from kubeimage.discovery.findings import Findings, Unreadable
     from kubeimage.discovery.search import Guesses, PullImages, Search
     from kubeimage.errors import (
@@ -118,6 +120,7 @@ if TYPE_CHECKING:
         SettingsError,
         SourceEscapeError,
         SourceNotFoundError,
+        StoppedError,
         StoreAccessError,
         StoreError,
         StoreFullError,
@@ -283,11 +286,14 @@ __all__ = [
     "SourceCollector",
     "SourceEscapeError",
     "SourceNotFoundError",
+    "StagePlan",
+    "StageStarted",
     "Step",
     "StepFinished",
     "StepOutput",
     "StepProgress",
     "StepStarted",
+    "StoppedError",
     "Store",
     "StoreAccessError",
     "StoreError",
@@ -377,11 +383,12 @@ _HOMES = {
     "kubeimage.api.upkeep": "Removed check_store prune_store remove_images tag_image",
     "kubeimage.builder.events": (
         "BuildFinished BuildStarted Event ImagesLeftOut StepProgress Observer PackingFinished PackingStarted "
-        "PlatformStarted StepFinished StepOutput StepStarted Warned"
+        "PlatformStarted StageStarted StepFinished StepOutput StepStarted Warned"
     ),
     "kubeimage.builder.executor": "BuildResult",
     "kubeimage.builder.forecast": "Forecast",
-    "kubeimage.builder.plan": "BuildOptions BuildPlan Step",
+    "kubeimage.builder.plan": "BuildOptions BuildPlan StagePlan",
+    "kubeimage.builder.step": "Step",
     "kubeimage.discovery.findings": "Findings Unreadable",
     "kubeimage.discovery.search": "Guesses PullImages Search",
     "kubeimage.image.config": "Image",

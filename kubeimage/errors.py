@@ -35,6 +35,7 @@
     ├── MountError                     E0700  1
     ├── CommandError                   E0710  1   a RUN that failed
     │   └── CommandTimeoutError        E0711  1
+    ├── StoppedError                   E0712  1   what a stage was at when the build failed in another one
     ├── SandboxError                   E0720  1   a RUN that could not be started
     ├── RegistryError                  E0800  1   a registry that refuses, or answers nonsense
     │   ├── RegistryConnectionError    E0801  1   no answer, no trusted certificate, a cut connection
@@ -345,6 +346,12 @@ class CommandTimeoutError(CommandError):
     """A RUN that took longer than it was given."""
 
     code = "E0711"
+
+
+class StoppedError(KubeimageError):
+    """Work that ended before it was done, since the build has failed in another stage."""
+
+    code = "E0712"
 
 
 class SandboxError(KubeimageError):

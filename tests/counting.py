@@ -6,7 +6,7 @@ from typing import Any
 
 from kubeimage.api import building
 from kubeimage.builder.executor import execute
-from kubeimage.builder.plan import make_plan
+from kubeimage.builder.planning import make_plan
 from kubeimage.kubefile.scope import Visible
 from kubeimage.store import Store
 

@@ -16,14 +16,13 @@ from harness.cases.bases import TAR, Bases, project_of
 from harness.cases.case import Case
 from kubeimage.api.building import BuildOptions
 from kubeimage.builder.dockerscope import DockerScope
-from kubeimage.builder.plan import make_plan, scope_of
+from kubeimage.builder.planning import make_plan, scope_of
 from kubeimage.context import AUTH_LIST, IGNORE_FILE, ContextCollector
 from kubeimage.context.dockercopy import clamp
 from kubeimage.context.dockerignore import IGNORE_FILES
 from kubeimage.context.sources import parse_source
 from kubeimage.context.wildcards import compile_name
 from kubeimage.errors import KubeimageError
-from kubeimage.image.config import Image
 from kubeimage.kubefile import Kubefile
 from kubeimage.protocols.context import CopyRequest
 
@@ -59,13 +58,11 @@ class ChangeFinder:
 
     def _project_changed(self, kubefile: Kubefile, context: str, options: BuildOptions, bases: Bases) -> bool:
         scope = scope_of(kubefile, options)
-        taken = [one.origin for one in scope.origins] if isinstance(scope, DockerScope) else []
-        below = (bases.find(name) for name in (scope.base_name, *taken))
+        outside = [one.name for one in scope.outside] if isinstance(scope, DockerScope) else [scope.base_name]
+        below = (bases.find(name) for name in outside)
         if any(self._source_changed(source, options, bases) for source in below if source is not None):
             return True
-        # What is in an image that COPY takes from makes no difference to what it reads of the context.
-        nothing = {name: Image(options.target) for name in taken}
-        steps = make_plan(kubefile, None, options, scope, nothing).steps
+        steps = make_plan(kubefile, None, options, scope).steps
         copies = [step.copy for step in steps if step.copy is not None and not step.copy.from_image]
         if not copies or not context:
             return False

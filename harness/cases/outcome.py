@@ -13,7 +13,8 @@ from harness.cases.leaks import Leak
 from kubeimage import errors
 from kubeimage.builder.events import StepFinished
 from kubeimage.builder.executor import BuildResult
-from kubeimage.builder.plan import BuildPlan, Step
+from kubeimage.builder.plan import BuildPlan
+from kubeimage.builder.step import Step
 from kubeimage.errors import Diagnostic, KubeimageError, Location
 from kubeimage.image.canonical import JsonObject
 from kubeimage.image.digest import Digest

@@ -25,7 +25,8 @@ from harness.images.backends import DirectoryPlace, GivenPlace, Place, make_plac
 from kubeimage.api.backends import Backends
 from kubeimage.api.building import BuildOptions, build_image, plan_build
 from kubeimage.builder import events
-from kubeimage.builder.plan import BuildPlan, Step
+from kubeimage.builder.plan import BuildPlan
+from kubeimage.builder.step import Step
 from kubeimage.builder.steps import copy_key
 from kubeimage.disk import flock
 from kubeimage.errors import KubeimageError
@@ -179,8 +180,11 @@ def content_key(plan: BuildPlan, collector: SourceCollector) -> str:
     The last of the cache keys holds all the others; what the cache need not know comes on top.
     """
     parent = plan.first_key.digest
-    for step in plan.steps:
-        parent = _step_key(parent, step, collector).digest
+    for stage in plan.stages:
+        fields = (("stage", stage.name), *stage.first_key(plan.dialect).fields)
+        parent = CacheKey(parent, fields).digest if len(plan.stages) > 1 else parent
+        for step in stage.steps:
+            parent = _step_key(parent, step, collector).digest
     options = [
         ("base", str(plan.base.id) if plan.base is not None else ""),
         *((f"label {name}", value) for name, value in sorted(plan.options.labels.items())),
@@ -193,8 +197,8 @@ def content_key(plan: BuildPlan, collector: SourceCollector) -> str:
 
 def _step_key(parent: Digest, step: Step, collector: SourceCollector) -> CacheKey:
     place = ("line", str(step.location.line))
-    if step.copy is None:
-        fields = step.cache_fields() if step.run is not None else (("instruction", step.text),)
+    if step.copy is None or step.copy.from_image:
+        fields = step.cache_fields() if step.run or step.copy else (("instruction", step.text),)
         return CacheKey(parent, (place, *fields))
     try:
         entries = collector.with_digests(collector.collect(step.copy).entries)

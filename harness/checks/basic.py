@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from harness.cases.case import Case
 from harness.cases.outcome import Warned
 from kubeimage.api.linting import lint_kubefile
-from kubeimage.builder.plan import Step
+from kubeimage.builder.step import Step
 from kubeimage.context.names import looks_secret, secret_warnings
 from kubeimage.errors import Diagnostic, KubefileError, KubeimageError, Location
 from kubeimage.kubefile.codes import Advice

@@ -13,7 +13,8 @@ from harness.checks.failed import CheckError, CheckFailedError
 from kubeimage.api.backends import Backends
 from kubeimage.api.building import build_image, preview_build
 from kubeimage.builder.forecast import Forecast
-from kubeimage.builder.plan import Step
+from kubeimage.builder.plan import BuildPlan
+from kubeimage.builder.step import Step
 from kubeimage.layer.entry import Entry, FileIdentity, Kind
 from kubeimage.protocols.context import SourceCollector
 
@@ -36,7 +37,8 @@ def check_cache_continuity(case: Case) -> None:
         steps = [one.step for one in first.steps]
         for edit in _edits(steps, backends.collector(copy)):
             with edit.done():
-                _check_edit(case, edit, preview_build(case.plan, copy, backends), copy)
+                forecasts = preview_build(case.plan, copy, backends)
+                _check_edit(case, edit, forecasts, _missing(case.plan, edit.reader), copy)
 
 
 def _check_rebuild(case: Case, backends: Backends) -> None:
@@ -92,7 +94,7 @@ def _edits(steps: Sequence[Step], collector: SourceCollector) -> list[_Edit]:
     readers: dict[_Inode, Step] = {}
     chosen: dict[_Inode, tuple[str, str]] = {}
     for step in steps:
-        for source in step.copy.sources if step.copy is not None else ():
+        for source in step.copy.sources if step.copy is not None and not step.copy.from_image else ():
             assert step.copy is not None
             files = _files(collector.collect(replace(step.copy, sources=(source,))).entries)
             for identity, _ in files:
@@ -115,25 +117,37 @@ def _inode(identity: FileIdentity) -> _Inode:
     return identity.device, identity.inode
 
 
-def _check_edit(case: Case, edit: _Edit, forecasts: Sequence[Forecast], copy: str) -> None:
-    wrong = next((one for one in forecasts if one.step.makes_layer and one.outcome != _expected(one.step, edit)), None)
+def _missing(plan: BuildPlan, reader: Step) -> frozenset[int]:
+    """Return the numbers of the steps that miss where ``reader`` does: the rest of its stage, and all that uses it."""
+    missing: set[int] = set()
+    stages: set[int] = set()
+    for stage in plan.stages:
+        misses = stage.below in stages
+        for step in stage.steps:
+            misses |= step.number == reader.number or step.taken in stages
+            if misses:
+                missing.add(step.number)
+        if misses:
+            stages.add(stage.number)
+    return frozenset(missing)
+
+
+def _check_edit(case: Case, edit: _Edit, forecasts: Sequence[Forecast], missing: frozenset[int], copy: str) -> None:
+    made = [one for one in forecasts if one.step.makes_layer]
+    wrong = next((one for one in made if (one.outcome == "run") is not (one.step.number in missing)), None)
     if wrong is None:
         return
     name = os.path.relpath(edit.path, copy)
     found = "misses" if wrong.outcome == "run" else "hits"
     raise CheckFailedError(
         f"after an edit of {name}, this step {found} the cache",
-        details=[f"  {_describe(one, edit)}" for one in forecasts if one.step.makes_layer],
+        details=[f"  {_describe(one, missing)}" for one in made],
         hint=f"the first step that reads {name} is line {edit.reader.location.line} of {case.path}",
         location=wrong.step.location,
     )
 
 
-def _expected(step: Step, edit: _Edit) -> str:
-    return "hit" if step.number < edit.reader.number else "run"
-
-
-def _describe(one: Forecast, edit: _Edit) -> str:
-    expected = "hit" if _expected(one.step, edit) == "hit" else "miss"
+def _describe(one: Forecast, missing: frozenset[int]) -> str:
+    expected = "miss" if one.step.number in missing else "hit"
     found = "hit" if one.outcome == "hit" else f"miss ({one.why_missed})"
     return f"line {one.step.location.line}: expected a {expected}, found a {found}"

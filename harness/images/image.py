@@ -92,7 +92,8 @@ class BuiltImage:
     @cached_property
     def layers(self) -> tuple[BuiltLayer, ...]:
         """The layers, lowest first."""
-        own: list[int | None] = [one.step.location.line for one in self.result.steps if one.layer is not None]
+        made = [one.step for one in self.result.steps if one.layer is not None and one.step.of_image]
+        own: list[int | None] = [step.location.line for step in made]
         if own and self.image.layers[-1].kind == _FOUND:
             own.append(None)
         lines = [None] * (len(self.image.layers) - len(own)) + own

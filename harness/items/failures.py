@@ -21,7 +21,7 @@ from harness.cases.case import Case
 from harness.cases.copies import copy_context
 from harness.cases.workshop import Asked, remove_folder
 from kubeimage.api.building import BuildOptions
-from kubeimage.builder.plan import base_name
+from kubeimage.builder.planning import base_name
 from kubeimage.errors import KubeimageError
 from kubeimage.kubefile import Kubefile, looks_secret, render
 from kubeimage.layer.apply import apply_changeset

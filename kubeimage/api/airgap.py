@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from kubeimage.api.backends import Backends
 from kubeimage.api.finding import ImageName, find_image
-from kubeimage.builder.plan import BuildOptions, make_plan
+from kubeimage.builder.plan import BuildOptions
+from kubeimage.builder.planning import make_plan
 from kubeimage.context import ContextCollector
 from kubeimage.discovery.finder import find_images
 from kubeimage.discovery.findings import Findings, Skipped, Unreadable
@@ -27,7 +28,7 @@ from kubeimage.protocols.watching import ignore
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
-    from kubeimage.builder.plan import Step
+    from kubeimage.builder.step import Step
     from kubeimage.layer.entry import Entry
     from kubeimage.rehearsal.outcome import Rehearsal, RehearsedImage
 

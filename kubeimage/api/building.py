@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 from kubeimage.api.backends import Backends
 from kubeimage.api.roots import UnpackedRoots
 from kubeimage.builder.events import Observer
-from kubeimage.builder.executor import BuildResult, Parts, check_runs, execute
-from kubeimage.builder.plan import SCRATCH, BuildOptions, BuildPlan, make_plan, scope_of
+from kubeimage.builder.executor import BuildResult, check_runs, execute
+from kubeimage.builder.plan import SCRATCH, BuildOptions, BuildPlan
+from kubeimage.builder.planning import make_plan, scope_of
+from kubeimage.builder.stagebuild import Parts
 from kubeimage.disk.smallfile import is_within, read_small
 from kubeimage.errors import (
     BaseImageError,
@@ -30,14 +32,16 @@ from kubeimage.errors import (
 )
 from kubeimage.image.compatibility import DEFAULT_DIALECT, Dialect
 from kubeimage.image.config import Image
+from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import Kubefile, Scope, parse
+from kubeimage.kubefile.statement import closest
 from kubeimage.protocols.context import SourceCollector
 from kubeimage.protocols.images import ImageStore
 from kubeimage.protocols.watching import ignore
 
 if TYPE_CHECKING:
-    from kubeimage.builder.dockerscope import DockerScope
+    from kubeimage.builder.dockerscope import DockerScope, Outside
     from kubeimage.builder.forecast import Forecast
 
 KUBEFILE_NAMES = ("Kubefile", "kubefile", "Sealfile", "Dockerfile", "Containerfile")
@@ -93,8 +97,9 @@ def plan_build(kubefile: Kubefile, backends: Backends, *, options: BuildOptions 
     """
     options = options or BuildOptions()
     scope = scope_of(kubefile, options)
-    base = _find_base(scope, backends, options)
-    return make_plan(kubefile, base, options, scope, _find_origins(scope, backends, options))
+    if isinstance(scope, Scope):
+        return make_plan(kubefile, _find_base(scope, backends, options), options, scope)
+    return make_plan(kubefile, None, options, scope, _find_outside(scope, backends, options))
 
 
 def find_base(kubefile: Kubefile, backends: Backends, *, options: BuildOptions | None = None) -> Image | None:
@@ -107,10 +112,43 @@ def find_base(kubefile: Kubefile, backends: Backends, *, options: BuildOptions |
 
 
 def _find_base(scope: Scope | DockerScope, backends: Backends, options: BuildOptions) -> Image | None:
-    reference = _base_reference(scope, options)
-    if reference is None:
+    if scope.base_name == SCRATCH:
         return None
-    return _find_image(reference, scope.kubefile.base.span.location, backends, options)
+    if isinstance(scope, Scope):
+        location, target = scope.kubefile.base.span.location, options.target
+    else:
+        location, target = scope.bottom.stage.base.span.location, scope.bottom.platform
+    return _find_image(
+        _read_name(scope.base_name, location, options), location, backends, _for_platform(options, target)
+    )
+
+
+def _for_platform(options: BuildOptions, target: Platform) -> BuildOptions:
+    """Return ``options`` for that platform."""
+    return options if options.target == target else replace(options, platform=target)
+
+
+def _find_outside(scope: DockerScope, backends: Backends, options: BuildOptions) -> dict[Outside, Image]:
+    """Return the images that the stages stand on and take from; they are fetched, where they must be."""
+    found: dict[Outside, Image] = {}
+    for outside, one in scope.outside.items():
+        location = one.span.location
+        reference = _read_name(outside.name, location, options)
+        try:
+            found[outside] = _find_image(reference, location, backends, _for_platform(options, outside.platform))
+        except (BaseImageError, RegistryError) as error:
+            error.hint = _near_stage(scope, outside.name) or error.hint
+            raise
+    return found
+
+
+def _near_stage(scope: DockerScope, name: str) -> str | None:
+    """Say which stage was probably meant where an image is missing."""
+    names = [one.base.stage for one in scope.kubefile.stages if one.base.stage]
+    if name.lower() in names:
+        return f"the stage {name} stands below; a stage stands on those above it"
+    meant = closest(name.lower(), names)
+    return f"the file has a stage {meant}: did you mean that?" if meant else None
 
 
 def _find_image(reference: Reference, location: Location, backends: Backends, options: BuildOptions) -> Image:
@@ -130,24 +168,6 @@ def _find_image(reference: Reference, location: Location, backends: Backends, op
                 error.message = f"the base image {name} is not in the store, and cannot be fetched: {error.message}"
                 error.args = (error.message,)
         raise
-
-
-def _find_origins(scope: Scope | DockerScope, backends: Backends, options: BuildOptions) -> dict[str, Image]:
-    """Return the images that COPY --from names, by the names there; they are fetched as the base is."""
-    found: dict[str, Image] = {}
-    for one in () if isinstance(scope, Scope) else scope.origins:
-        if one.origin not in found:
-            reference = _read_name(one.origin, one.span.location, options)
-            found[one.origin] = _find_image(reference, one.span.location, backends, options)
-    return found
-
-
-def _base_reference(scope: Scope | DockerScope, options: BuildOptions) -> Reference | None:
-    """Return the name that FROM says, completed; None for scratch."""
-    name = scope.base_name
-    if name == SCRATCH:
-        return None
-    return _read_name(name, scope.kubefile.base.span.location, options)
 
 
 def _read_name(name: str, location: Location, options: BuildOptions) -> Reference:

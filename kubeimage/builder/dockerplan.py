@@ -20,9 +20,10 @@ from kubeimage.image.config import APPLICATION, Image, ImageType
 from kubeimage.image.document import Arguments, Commands
 from kubeimage.image.extension import Extension, installer_type
 from kubeimage.image.platform import Platform
-from kubeimage.image.runtime import DEFAULT_PATH, EMPTY, Healthcheck, overlay
+from kubeimage.image.runtime import DEFAULT_PATH, EMPTY, Healthcheck, RuntimeConfig, overlay
 from kubeimage.kubefile import Arg, Cmd, Configure, Copy, From, Instruction, Kubefile, Mistake, Run
 from kubeimage.kubefile.dockerfile.sealer09 import APPLICATION_WORDS, LOCAL
+from kubeimage.kubefile.instructions import Stage
 from kubeimage.protocols.context import CopyRequest
 from kubeimage.protocols.running import Command, ImageRoot
 
@@ -34,8 +35,6 @@ _TYPE_LABELS = ("sealos.io.type", "apps.sealos.io/type")
 _CLUSTER_TYPES = ("rootfs", "patch")
 _PORT = re.compile(r"(?P<first>[0-9]{1,5})(?:-(?P<last>[0-9]{1,5}))?(?:/(?P<protocol>tcp|udp|sctp))?", re.IGNORECASE)
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-# Build arguments that need no ARG, as in Docker.
-_PREDEFINED = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"})
 
 
 class Inputs(NamedTuple):
@@ -68,40 +67,33 @@ class Resolved(NamedTuple):
     application: str | None = None
 
 
-class Unfolded(NamedTuple):
-    """All of a Kubefile: its instructions behind FROM, what the image says of itself, and what a person should know."""
+class UnfoldedStage:
+    """A stage with its instructions resolved, and what an image made of it says of itself.
 
-    steps: tuple[Resolved, ...]
-    metadata: Metadata
-    notices: tuple[str, ...]
-
-
-def unfold(kubefile: Kubefile, base: Image | None, inputs: Inputs) -> Unfolded:
-    """Resolve every instruction.
-
-    Raises: KubefileError for the first one that cannot be.
+    Shape: ``steps`` are the instructions behind FROM. ``base`` is the image that all of it stands on; ``config``,
+           ``labels`` and ``author`` are what the instructions come to.
     """
-    return _Stage(kubefile, base, inputs).run()
 
+    def __init__(self, kubefile: Kubefile, stage: Stage, below: Image | UnfoldedStage | None, inputs: Inputs) -> None:
+        """Resolve every instruction of ``stage``, which stands on an image, on another stage, or on nothing.
 
-class _Stage:
-    """What is known while the instructions are gone through: the only mutable state."""
-
-    def __init__(self, kubefile: Kubefile, base: Image | None, inputs: Inputs) -> None:
-        self._kubefile = kubefile
-        self._base = base
+        Raises: KubefileError for the first one that cannot be.
+        """
+        base: Image | None = below.base if isinstance(below, UnfoldedStage) else below
+        self.base: Image | None = base
         self._inputs = inputs
         self._escape = kubefile.escape
         kept = base if base is not None and inputs.keep_base else None
-        self._kept = kept
-        self._config = kept.runtime if kept is not None else EMPTY
-        if "PATH" not in dict(self._config.env):
-            self._config = replace(self._config, env=(("PATH", DEFAULT_PATH), *self._config.env))
-        if self._config.on_build:
-            message = f"the base image has ONBUILD instructions, which are not taken: {self._config.on_build[0]!r}"
-            raise refused(Mistake.NOT_TAKEN, kubefile.base, message)
-        self._labels = dict(base.labels) if base is not None else {}
-        self._author = kept.author if kept is not None else ""
+        self.config: RuntimeConfig = kept.runtime if kept is not None else EMPTY
+        self.labels: dict[str, str] = dict(base.labels) if base is not None else {}
+        self.author: str = kept.author if kept is not None else ""
+        if isinstance(below, UnfoldedStage):
+            self.config, self.labels, self.author = below.config, dict(below.labels), below.author
+        if "PATH" not in dict(self.config.env):
+            self.config = replace(self.config, env=(("PATH", DEFAULT_PATH), *self.config.env))
+        if self.config.on_build:
+            message = f"the base image has ONBUILD instructions, which are not taken: {self.config.on_build[0]!r}"
+            raise refused(Mistake.NOT_TAKEN, stage.base, message)
         self._globals = global_arguments(kubefile, inputs.build_args, inputs.platform)
         self._arguments: dict[str, str] = {}
         self._has_cmd = False
@@ -113,15 +105,7 @@ class _Stage:
         self._launch: tuple[str, ...] = ()
         self._app_commands: dict[str, tuple[str, ...]] = {}
         self._app_env: dict[str, dict[str, str]] = {}
-
-    def run(self) -> Unfolded:
-        instructions = self._kubefile.instructions
-        behind = instructions[instructions.index(self._kubefile.base) + 1 :]
-        steps = tuple(self._do(one) for one in behind)
-        declared = {key for one in instructions if isinstance(one, Arg) for key, _ in one.pairs}
-        unused = [key for key in self._inputs.build_args if key not in declared and key.upper() not in _PREDEFINED]
-        notices = tuple(f"no ARG declares the build argument {key}, so it changes nothing" for key in unused)
-        return Unfolded(steps, self._metadata(), notices)
+        self.steps = tuple(self._do(one) for one in stage.instructions[1:])
 
     def _do(self, one: Instruction) -> Resolved:
         match one:
@@ -133,7 +117,7 @@ class _Stage:
                 self._commands.append(one.commands[0])
             case Cmd():
                 words = one.commands if not one.is_text else (*self._shell, *one.commands)
-                self._config = replace(self._config, cmd=words)
+                self.config = replace(self.config, cmd=words)
                 self._has_cmd = True
             case Configure() if one.keyword == "WORKDIR":
                 return Resolved(one, directory=self._workdir(one))
@@ -146,17 +130,17 @@ class _Stage:
             case Run():
                 return Resolved(one, run=self._run(one))
             case From():
-                raise AssertionError("the parser lets one FROM through")
+                raise AssertionError("a stage has one FROM")
         return Resolved(one)
 
     @property
     def _shell(self) -> tuple[str, ...]:
-        return self._config.shell or _DEFAULT_SHELL
+        return self.config.shell or _DEFAULT_SHELL
 
     @property
     def _variables(self) -> dict[str, str]:
         """What a word can use: an ENV wins over an ARG of the same name."""
-        return {**self._arguments, **dict(self._config.env)}
+        return {**self._arguments, **dict(self.config.env)}
 
     def _text(self, word: str, one: Instruction) -> str:
         return expand(word, self._variables, one, self._escape)
@@ -181,7 +165,7 @@ class _Stage:
         written = self._text(one.destination, one)
         if not written:
             raise refused(Mistake.EMPTY_TEXT, one, f"the destination {one.destination} is nothing")
-        destination = posixpath.normpath(posixpath.join("/", self._config.working_dir, written)).lstrip("/")
+        destination = posixpath.normpath(posixpath.join("/", self.config.working_dir, written)).lstrip("/")
         into = written.endswith("/") or written.rpartition("/")[2] in (".", "..")
         packed = tuple(one for one in sources if posixpath.normpath("/" + one) == f"/{PACKED_FOLDER}")
         return CopyRequest(
@@ -197,7 +181,7 @@ class _Stage:
         )
 
     def _run(self, one: Run) -> Command:
-        config = self._config
+        config = self.config
         argv = one.words or (*self._shell, one.command)
         user = _numbers(config.user)
         if user is None:
@@ -212,7 +196,7 @@ class _Stage:
     def _register(self, one: Configure) -> CopyRequest:
         name = one.words[0]
         if one.keyword != "APP":
-            self._labels[f"cluster.alpha.sealer.io/kube-{one.keyword.lower()}-{name}"] = "true"
+            self.labels[f"cluster.alpha.sealer.io/kube-{one.keyword.lower()}-{name}"] = "true"
         self._registered.add(name)
         self._app_commands.pop(name, None)
         self._app_env.pop(name, None)
@@ -224,7 +208,7 @@ class _Stage:
         words = one.words
         match one.keyword:
             case "KUBEVERSION":
-                self._labels["app.alpha.sealer.io/supported-kube-version"] = words[0]
+                self.labels["app.alpha.sealer.io/supported-kube-version"] = words[0]
             case "CMDS":
                 self._commands += words
             case "LAUNCH":
@@ -247,40 +231,40 @@ class _Stage:
 
     def _workdir(self, one: Configure) -> str:
         written = self._text(one.words[0], one)
-        path = posixpath.normpath(posixpath.join("/", self._config.working_dir, written)).lstrip("/")
+        path = posixpath.normpath(posixpath.join("/", self.config.working_dir, written)).lstrip("/")
         # buildah keeps an absolute path as it is written.
-        self._config = replace(self._config, working_dir=written if written.startswith("/") else f"/{path}")
+        self.config = replace(self.config, working_dir=written if written.startswith("/") else f"/{path}")
         return path
 
     def _configure(self, one: Configure) -> None:
-        config = self._config
+        config = self.config
         words = one.words
         match one.keyword:
             case "ENV":
-                self._config = replace(config, env=overlay(config.env, self._pairs(one)))
+                self.config = replace(config, env=overlay(config.env, self._pairs(one)))
             case "LABEL":
-                self._labels.update(self._pairs(one))
+                self.labels.update(self._pairs(one))
             case "MAINTAINER":
-                self._author = words[0]
+                self.author = words[0]
             case "USER":
-                self._config = replace(config, user=self._text(words[0], one))
+                self.config = replace(config, user=self._text(words[0], one))
             case "STOPSIGNAL":
-                self._config = replace(config, stop_signal=self._text(words[0], one))
+                self.config = replace(config, stop_signal=self._text(words[0], one))
             case "SHELL":
-                self._config = replace(config, shell=words)
+                self.config = replace(config, shell=words)
             case "ONBUILD":
-                self._config = replace(config, on_build=(*config.on_build, words[0]))
+                self.config = replace(config, on_build=(*config.on_build, words[0]))
             case "ENTRYPOINT":
                 entrypoint = words if not one.is_text else (*self._shell, *words)
                 # Docker's rule: a new ENTRYPOINT does away with the base's CMD, not with one of this file.
-                self._config = replace(config, entrypoint=entrypoint, cmd=config.cmd if self._has_cmd else ())
+                self.config = replace(config, entrypoint=entrypoint, cmd=config.cmd if self._has_cmd else ())
             case "EXPOSE":
-                self._config = replace(config, exposed_ports=_sorted(config.exposed_ports, self._ports(one)))
+                self.config = replace(config, exposed_ports=_sorted(config.exposed_ports, self._ports(one)))
             case "VOLUME":
                 volumes = [self._text(word, one) if one.is_text else word for word in words]
-                self._config = replace(config, volumes=_sorted(config.volumes, volumes))
+                self.config = replace(config, volumes=_sorted(config.volumes, volumes))
             case "HEALTHCHECK":
-                self._config = replace(config, healthcheck=_healthcheck(words))
+                self.config = replace(config, healthcheck=_healthcheck(words))
 
     def _pairs(self, one: Configure) -> list[tuple[str, str]]:
         variables = self._variables
@@ -299,11 +283,12 @@ class _Stage:
             for port in range(first, int(found["last"] or first) + 1):
                 yield f"{port}/{(found['protocol'] or 'tcp').lower()}"
 
-    def _metadata(self) -> Metadata:
+    def metadata(self) -> Metadata:
+        """Return what an image made of the stage says of itself."""
         if self._is_sealer:
             return self._metadata_of_sealer()
-        config, commands = self._config, self._config.cluster_commands
-        labels = {**self._labels, **self._inputs.labels}
+        config, commands = self.config, self.config.cluster_commands
+        labels = {**self.labels, **self._inputs.labels}
         kind = next((labels[name] for name in _TYPE_LABELS if name in labels), "application")
         is_cluster = kind in _CLUSTER_TYPES and self._inputs.keep_base
         image_type: ImageType = "" if is_cluster else APPLICATION
@@ -314,23 +299,23 @@ class _Stage:
             args=Arguments({}, arguments),
             labels=labels,
             runtime=config,
-            author=self._author,
+            author=self.author,
             image_type=image_type,
             extension=extension,
         )
 
     def _metadata_of_sealer(self) -> Metadata:
         """Return what sealer after v0.8 writes; its commands are none of the base's."""
-        config, commands = self._config, tuple(self._commands)
-        base_type = self._base.image_type if self._base is not None else ""
+        config, commands = self.config, tuple(self._commands)
+        base_type = self.base.image_type if self.base is not None else ""
         image_type: ImageType = base_type if self._inputs.keep_base else APPLICATION
         env = {key: value for key, value in config.env if key != "PATH"}
         return Metadata(
             cmd=Commands((), commands),
             args=Arguments({}, env),
-            labels={**self._labels, **self._inputs.labels},
+            labels={**self.labels, **self._inputs.labels},
             runtime=replace(config, entrypoint=(), cmd=commands),
-            author=self._author,
+            author=self.author,
             image_type=image_type,
             extension=Extension(installer_type(image_type), self._earlier, env, commands, self._launch),
             app_commands=self._app_commands,

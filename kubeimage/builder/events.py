@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import field
 
-from kubeimage.builder.plan import Step
+from kubeimage.builder.step import Step
 from kubeimage.image.compatibility import DEFAULT_DIALECT, Dialect
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
@@ -34,6 +34,19 @@ class PlatformStarted:
     """Of a build for several platforms, that for this one begins: the events that follow are about it."""
 
     platform: Platform
+
+
+@dataclass(frozen=True)
+class StageStarted:
+    """A stage of a build that needs several begins: it may run beside others.
+
+    Shape: ``base`` is what FROM names, an image or another stage.
+    Units: ``base_layers`` counts the layers of that image.
+    """
+
+    stage: str
+    base: str
+    base_layers: int
 
 
 @dataclass(frozen=True)
@@ -130,6 +143,7 @@ class BuildFinished:
 Event = (
     BuildStarted
     | PlatformStarted
+    | StageStarted
     | StepStarted
     | StepOutput
     | StepProgress

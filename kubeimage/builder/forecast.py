@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from kubeimage.builder.executor import explain_miss
-from kubeimage.builder.plan import BuildPlan, Step
+from kubeimage.builder.misses import explain_miss
+from kubeimage.builder.plan import BuildPlan, StagePlan
+from kubeimage.builder.step import Step
 from kubeimage.builder.steps import copy_key, placed
 from kubeimage.errors import KubeimageError
 from kubeimage.image.digest import Digest
@@ -41,33 +43,68 @@ def forecast(
     of the steps before it are known.
     Raises: a ContextError for a COPY that would fail, with its place in the Kubefile.
     """
-    found: list[Forecast] = []
-    parent: Digest | None = plan.first_key.digest if plan.options.use_cache else None
-    rootfs = LayerStack(layers, [StackedLayer(layer.diff_id) for layer in plan.base_layers])
-    for step in plan.steps:
-        if not step.makes_layer:
-            found.append(Forecast(step, "note"))
-            continue
-        key, paths = _inputs(step, parent or plan.first_key.digest, collector, rootfs)
-        if parent is None:
-            why = "an earlier step misses" if plan.options.use_cache else "--no-cache"
-            found.append(Forecast(step, "run", why_missed=why, paths=paths))
-        elif (hit := cache.lookup(key)) is not None:
-            found.append(Forecast(step, "hit", hit.layer, paths=paths))
-            if hit.layer is not None:
-                rootfs.push(StackedLayer(hit.layer.diff_id))
-            parent = key.digest
+    seen: dict[int, _StageForecast] = {}
+    sight = _Sight(plan, cache, collector, layers)
+    for stage in plan.stages:
+        seen[stage.number] = _StageForecast(stage, sight, seen)
+    return tuple(one for stage in seen.values() for one in stage.found)
+
+
+class _Sight(NamedTuple):
+    """What a forecast looks at."""
+
+    plan: BuildPlan
+    cache: BuildCache
+    collector: SourceCollector
+    layers: LayerStore
+
+
+class _StageForecast:
+    """The forecast of one stage. Shape: ``key`` is its last key, None where a step would be done."""
+
+    def __init__(self, stage: StagePlan, sight: _Sight, others: Mapping[int, _StageForecast]) -> None:
+        plan, self._cache, self._collector, layers = sight
+        self._others = others
+        self._use_cache = plan.options.use_cache
+        below = others[stage.below] if stage.below is not None else None
+        if below is not None and below.key is not None:
+            self._first = stage.first_key(plan.dialect, below.key, below.rootfs.diff_ids)
         else:
-            why = explain_miss(cache, plan.first_key, parent, key)
-            found.append(Forecast(step, "run", why_missed=why, paths=paths))
-            parent = None
-    return tuple(found)
+            self._first = stage.first_key(plan.dialect)
+        known = plan.options.use_cache and (below is None or below.key is not None)
+        self.key: Digest | None = self._first.digest if known else None
+        kept = below.rootfs.layers if below is not None else [StackedLayer(one.diff_id) for one in stage.base_layers]
+        self.rootfs: LayerStack = LayerStack(layers, kept)
+        self.found = [self._look(step) for step in stage.steps]
+
+    def _look(self, step: Step) -> Forecast:
+        if not step.makes_layer:
+            return Forecast(step, "note")
+        taken = self._others[step.taken] if step.taken is not None else None
+        is_known = taken is None or taken.key is not None
+        if taken is not None and taken.key is not None:
+            step = step.taking(taken.key, taken.rootfs.diff_ids)
+        key, paths = _inputs(step, self.key or self._first.digest, self._collector, self.rootfs)
+        if self.key is None:
+            why = "an earlier step misses" if self._use_cache else "--no-cache"
+            return Forecast(step, "run", why_missed=why, paths=paths)
+        hit = self._cache.lookup(key) if is_known else None
+        if hit is not None:
+            if hit.layer is not None:
+                self.rootfs.push(StackedLayer(hit.layer.diff_id))
+            self.key = key.digest
+            return Forecast(step, "hit", hit.layer, paths=paths)
+        why = (
+            explain_miss(self._cache, self._first, self.key, key) if is_known else "the stage that it takes from misses"
+        )
+        self.key = None
+        return Forecast(step, "run", why_missed=why, paths=paths)
 
 
 def _inputs(
     step: Step, parent: Digest, collector: SourceCollector, rootfs: LayerStack
 ) -> tuple[CacheKey, tuple[str, ...]]:
-    if step.copy is None or step.origin is not None:
+    if step.copy is None or step.copy.from_image:
         return CacheKey(parent, step.cache_fields()), ()
     try:
         entries = collector.with_digests(collector.collect(placed(step.copy, rootfs)).entries)

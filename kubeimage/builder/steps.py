@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from kubeimage.builder.lending import lend, without_lent
-from kubeimage.builder.plan import Step
+from kubeimage.builder.step import Step
 from kubeimage.errors import CommandError, CommandTimeoutError, DestinationError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, Kind, directory, directory_as, with_digest

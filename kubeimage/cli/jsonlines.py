@@ -13,13 +13,14 @@ from kubeimage.builder.events import (
     PackingFinished,
     PackingStarted,
     PlatformStarted,
+    StageStarted,
     StepFinished,
     StepOutput,
     StepProgress,
     StepStarted,
     Warned,
 )
-from kubeimage.builder.plan import Step
+from kubeimage.builder.step import Step
 from kubeimage.cli.output import diagnostic_to_json, format_json
 from kubeimage.cli.streams import LineSplitter
 from kubeimage.cli.telling import Objects
@@ -43,6 +44,8 @@ class JsonProgress:
                 self._tell("build_started", **_started_to_json(event))
             case PlatformStarted():
                 self.note(f"for {event.platform}")
+            case StageStarted():
+                self._tell("stage_started", stage=event.stage, base=event.base, base_layers=event.base_layers)
             case StepStarted():
                 self._running = event.step
                 self._tell("step_started", **_step_to_json(event.step))
@@ -94,7 +97,8 @@ class JsonProgress:
 
 
 def _step_to_json(step: Step) -> dict[str, Any]:
-    return {"step": step.number, "text": step.text, "file": step.location.file, "line": step.location.line}
+    stage = {"stage": step.stage} if step.stage else {}
+    return {"step": step.number, **stage, "text": step.text, "file": step.location.file, "line": step.location.line}
 
 
 def _started_to_json(event: BuildStarted) -> dict[str, Any]:

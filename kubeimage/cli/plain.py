@@ -12,13 +12,14 @@ from kubeimage.builder.events import (
     PackingFinished,
     PackingStarted,
     PlatformStarted,
+    StageStarted,
     StepFinished,
     StepOutput,
     StepProgress,
     StepStarted,
     Warned,
 )
-from kubeimage.builder.plan import Step
+from kubeimage.builder.step import Step
 from kubeimage.cli.output import count, harmless, shorten, shorten_digests
 from kubeimage.cli.streams import LineSplitter
 from kubeimage.cli.telling import line_of
@@ -56,6 +57,9 @@ class PlainProgress:
                 self.say(f"FROM {harmless(event.base)}{below}")
             case PlatformStarted():
                 self.note(f"for {event.platform}")
+            case StageStarted():
+                below = f" ({count(event.base_layers, 'layer')})" if event.base_layers else ""
+                self.say(f"[{event.stage}] FROM {harmless(event.base)}{below}")
             case StepStarted():
                 self.start(self._label(event.step))
             case StepOutput():
@@ -126,7 +130,8 @@ class PlainProgress:
             self.say(f"{' ' * _INDENT}{ending}", style)
 
     def _label(self, step: Step) -> str:
-        label = f"[{step.number}/{self._total}] {shorten(step.shown, _WIDEST_STEP)}"
+        stage = f" {step.stage}" if step.stage else ""
+        label = f"[{step.number}/{self._total}{stage}] {shorten(step.shown, _WIDEST_STEP)}"
         return label if self.width is None else fit(label, self.width)
 
     def _print(self, lines: list[str]) -> None:

@@ -70,7 +70,7 @@ def plan(session: Session, request: BuildRequest, form: str) -> None:
 def _to_row(forecast: Forecast) -> tuple[str, ...]:
     step, layer = forecast.step, forecast.layer
     return (
-        str(step.number),
+        f"{step.number} {step.stage}".strip(),
         forecast.outcome,
         shorten(step.shown, _WIDEST_INSTRUCTION),
         f"{layer.diff_id.short} {format_size(layer.size)}" if layer else "",
@@ -91,6 +91,7 @@ def _to_json(forecast: Forecast, dialect: str) -> dict[str, Any]:
         "compatibility": COMPATIBILITY,
         "dialect": dialect,
         "step": step.number,
+        "stage": step.stage or None,
         "line": step.location.line,
         "text": step.text,
         "outcome": forecast.outcome,

@@ -42,6 +42,7 @@ class BuildRequest:
     build_args: tuple[str, ...]
     labels: tuple[str, ...]
     platform: str | None
+    target: str | None
     no_cache: bool
     no_stat_index: bool
     no_base: bool
@@ -81,7 +82,6 @@ class BuildRequest:
         from kubeimage.builder.plan import BuildOptions
 
         naming = settings.naming
-
         return BuildOptions(
             references=tuple(parse_name(tag, naming, what="--tag") for tag in self.tags),
             build_args=parse_build_args(self.build_args, environment),
@@ -96,6 +96,7 @@ class BuildRequest:
             keep_failed=parse_keep_failed(self.keep_failed),
             pull=self.pull,
             naming=naming,
+            stage=self.target,
             pull_images=self.pull_images,
             search=self._search_request.search(self.context, settings.read_image_kinds()),
         )
@@ -272,6 +273,9 @@ def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
             "--platform",
             metavar="OS/ARCH[/VARIANT][,...]",
             help="What to build for; else this machine's. Several make one image index.",
+        ),
+        click.option(
+            "--target", metavar="STAGE", help="The stage to build, by its name or its number; else the last one."
         ),
         click.option("--no-cache", is_flag=True, help="Look nothing up in the cache; still record."),
         click.option(

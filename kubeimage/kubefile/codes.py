@@ -62,6 +62,7 @@ class Mistake(_Code):
     OPEN_DOCUMENT = "E0265", "a here-document does not end"
     NOT_LAST = "E0266", "LAUNCH or CMDS is not the last instruction, or CMD stands beside LAUNCH"
     UNKNOWN_APPLICATION = "E0267", "an application that nothing above registers, or that nothing can launch"
+    BAD_STAGE = "E0268", "a stage that is not there, stands below, or has a name that another one has"
 
 
 class Advice(_Code):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from kubeimage.image.compatibility import DEFAULT_DIALECT, Dialect
 from kubeimage.kubefile.arguments import format_pairs
@@ -66,7 +67,7 @@ class Copy(_Spanned):
     """Sources of the build context and the place they get, not expanded.
 
     Shape: ``sources`` are patterns, at least one; exactly one with ``exact``. ``excludes`` are patterns as in a
-           ``.dockerignore``. ``origin`` is the image that ``--from`` names; empty for the build context.
+           ``.dockerignore``. ``origin`` is the stage or the image that ``--from`` names; empty for the build context.
     Units: ``chmod`` holds permission bits, or is None.
     """
 
@@ -152,6 +153,40 @@ class Configure(_Spanned):
 
 
 Instruction = From | Arg | Copy | Run | Cmd | Configure
+
+
+class Stage(NamedTuple):
+    """A part of a Kubefile that begins with a FROM.
+
+    Shape: ``number`` counts from 0, as COPY --from does.
+    """
+
+    number: int
+    instructions: tuple[Instruction, ...]
+
+    @property
+    def base(self) -> From:
+        """The FROM that begins it."""
+        first = self.instructions[0]
+        assert isinstance(first, From)
+        return first
+
+    @property
+    def name(self) -> str:
+        """What AS calls it, else its number."""
+        return self.base.stage or str(self.number)
+
+    @property
+    def layered(self) -> tuple[Instruction, ...]:
+        """The instructions that can add a layer, in order."""
+        return tuple(one for one in self.instructions if isinstance(one, Copy | Run) or _brings_files(one))
+
+
+def find_stage(name: str, stages: Sequence[Stage]) -> Stage | None:
+    """Return the stage that FROM or another word calls ``name``; None where it is an image's name."""
+    return next((one for one in stages if one.base.stage and one.base.stage == name.lower()), None)
+
+
 KEYWORDS = tuple(kind.keyword for kind in (From, Arg, Copy, Run, Cmd))
 
 
@@ -159,7 +194,7 @@ KEYWORDS = tuple(kind.keyword for kind in (From, Arg, Copy, Run, Cmd))
 class Kubefile:
     """A valid Kubefile.
 
-    Shape: exactly one From, with nothing but Args before it.
+    Shape: a From for each stage, with nothing but Args before the first. Only the dialect sealos has several stages.
     """
 
     instructions: tuple[Instruction, ...]
@@ -168,7 +203,7 @@ class Kubefile:
 
     def __post_init__(self) -> None:
         kinds = [type(instruction) for instruction in self.instructions if not isinstance(instruction, Arg)]
-        if kinds[:1] != [From] or kinds.count(From) != 1:
+        if kinds[:1] != [From] or (kinds.count(From) != 1 and self.dialect != "sealos"):
             raise ValueError("a Kubefile has exactly one FROM, and nothing but ARG before it")
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
@@ -191,8 +226,18 @@ class Kubefile:
 
     @property
     def base(self) -> From:
-        """The FROM."""
-        return next(instruction for instruction in self.instructions if isinstance(instruction, From))
+        """The FROM of the image itself: of several, the last one."""
+        return next(one for one in reversed(self.instructions) if isinstance(one, From))
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages, in order."""
+        starts = [at for at, one in enumerate(self.instructions) if isinstance(one, From)]
+        ends = [*starts[1:], len(self.instructions)]
+        return tuple(
+            Stage(number, self.instructions[start:end])
+            for number, (start, end) in enumerate(zip(starts, ends, strict=True))
+        )
 
     @property
     def arguments(self) -> tuple[Arg, ...]:
@@ -206,8 +251,12 @@ class Kubefile:
 
     @property
     def layered(self) -> tuple[Instruction, ...]:
-        """The instructions that can add a layer, in order."""
-        return tuple(one for one in self.instructions if isinstance(one, Copy | Run) or _brings_files(one))
+        """The instructions that can add a layer to the image, in order."""
+        stages = self.stages
+        chain = [stages[-1]]
+        while (below := find_stage(chain[0].base.name, stages[: chain[0].number])) is not None:
+            chain.insert(0, below)
+        return tuple(one for stage in chain for one in stage.layered)
 
     @property
     def commands(self) -> tuple[str, ...]:

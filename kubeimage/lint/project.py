@@ -8,7 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 
-from kubeimage.builder.plan import BuildOptions, Step, make_plan
+from kubeimage.builder.plan import BuildOptions
+from kubeimage.builder.planning import make_plan
+from kubeimage.builder.step import Step
 from kubeimage.context import ContextCollector
 from kubeimage.errors import ContextError
 from kubeimage.image.platform import Platform
@@ -58,7 +60,8 @@ class Project:
     @cached_property
     def copies(self) -> tuple[Copied, ...]:
         """What every COPY would bring, in order."""
-        return tuple(self._copied(step, step.copy) for step in self.steps if step.copy is not None)
+        copies = ((step, step.copy) for step in self.steps if step.copy is not None and step.of_image)
+        return tuple(self._copied(step, request) for step, request in copies if not request.from_image)
 
     @property
     def is_whole(self) -> bool:

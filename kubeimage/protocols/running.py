@@ -28,13 +28,22 @@ class ImageRoot:
     lent: tuple[str, ...] = ()
 
 
+class Stop(Protocol):
+    """What tells a command to end, as `threading.Event` does."""
+
+    def is_set(self) -> bool:
+        """Whether it is to end."""
+        ...
+
+
 @dataclass(frozen=True)
 class Command:
     """A RUN.
 
     Shape: ``script`` goes to ``sh -c`` byte for byte. ``environment`` is all that the command sees beside PATH, HOME
            and LANG. ``network`` False means none at all. With ``image`` it is not the host's shell that works on the
-           rootfs: the command runs inside it, and ``environment`` is all of its own.
+           rootfs: the command runs inside it, and ``environment`` is all of its own. ``stop`` is what tells it to end
+           before it is done.
     Units: ``timeout`` in seconds, or None.
     """
 
@@ -43,6 +52,7 @@ class Command:
     network: bool = True
     timeout: float | None = None
     image: ImageRoot | None = None
+    stop: Stop | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what no shell could be handed.
@@ -129,6 +139,6 @@ class CommandRunner(Protocol):
     def run(self, command: Command, mount: Mount, output: Callable[[bytes], None]) -> CommandResult:
         """Run ``command`` with the rootfs as its working directory; ``output`` gets what it prints, as it comes.
 
-        Raises: SandboxError where it cannot be started.
+        Raises: SandboxError where it cannot be started; StoppedError where it was told to end.
         """
         ...

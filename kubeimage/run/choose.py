@@ -69,6 +69,7 @@ class _LateRunner:
     def __init__(self, name: str, load: Callable[[], CommandRunner]) -> None:
         self._name = name
         self._load = load
+        self._loading = threading.Lock()
         self._loaded: CommandRunner | None = None
 
     @property
@@ -90,9 +91,9 @@ class _LateRunner:
 
         Raises: SandboxError where it cannot be started.
         """
-        if self._loaded is None:
-            self._loaded = self._load()
-        return self._loaded.run(command, mount, output)
+        with self._loading:
+            loaded = self._loaded = self._loaded or self._load()
+        return loaded.run(command, mount, output)
 
 
 class _AutoRunner:

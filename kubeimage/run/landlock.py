@@ -133,7 +133,7 @@ class LandlockRunner:
         temporary = tempfile.mkdtemp(prefix="tmp-", dir=os.path.dirname(mount.rootfs))
         try:
             plan = self._plan(command, mount.rootfs, temporary)
-            return run_inside(mount.prefix, plan, output, timeout=command.timeout, pids=self._settings.pids)
+            return run_inside(mount.prefix, plan, output, command, pids=self._settings.pids)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

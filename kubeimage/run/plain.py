@@ -61,4 +61,4 @@ class PlainRunner:
             memory=self._settings.memory,
             supervised=True,
         )
-        return run_inside(mount.prefix, plan, output, timeout=command.timeout, pids=self._settings.pids)
+        return run_inside(mount.prefix, plan, output, command, pids=self._settings.pids)

@@ -20,8 +20,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
-from kubeimage.errors import SandboxError
-from kubeimage.protocols.running import CommandResult
+from kubeimage.errors import SandboxError, StoppedError
+from kubeimage.protocols.running import Command, CommandResult, Stop
 from kubeimage.run import inside
 from kubeimage.run.environment import HOST_PATH
 from kubeimage.run.inside import Plan
@@ -57,16 +57,25 @@ def keeper(everybody: str, command: Sequence[str]) -> tuple[str, ...]:
 
 
 def run_inside(
-    prefix: Sequence[str], plan: Plan, output: Output, *, timeout: float | None = None, pids: int | None = None
+    prefix: Sequence[str], plan: Plan, output: Output, command: Command, *, pids: int | None = None
 ) -> CommandResult:
-    """Run what ``plan`` says, behind ``prefix``, by the interpreter that runs this.
+    """Run what ``plan`` says, behind ``prefix``, by the interpreter that runs this; ``command`` is what it is for.
 
-    Raises: SandboxError where it did not come to the command; whatever ``output`` raises.
+    Raises: SandboxError where it did not come to the command; StoppedError where it was told to end before it had;
+        whatever ``output`` raises.
     """
     refuse_long(plan.argv)
     with handed_over(plan.to_json()) as descriptor:
         argv = (*prefix, *own_interpreter(), inside.__file__, str(descriptor))
-        return run_to_end(argv, {"PATH": HOST_PATH}, output, timeout=timeout, pids=pids, pass_fds=(descriptor,))
+        return run_to_end(
+            argv,
+            {"PATH": HOST_PATH},
+            output,
+            timeout=command.timeout,
+            pids=pids,
+            pass_fds=(descriptor,),
+            stop=command.stop,
+        )
 
 
 def own_interpreter() -> tuple[str, ...]:
@@ -120,18 +129,22 @@ def run_to_end(
     pids: int | None = None,
     pass_fds: Sequence[int] = (),
     first: bytes = b"",
+    stop: Stop | None = None,
 ) -> CommandResult:
     """Run ``argv``, hand over what the command prints as it comes, and return when its processes are gone.
 
     ``first`` is what its input begins with; all input ends when the command is to.
     A command with more than ``pids`` processes at once is ended, and its output says so.
     Shape:  ``argv`` is a keeper, or leads to one; its first process starts a process group.
-    Raises: SandboxError where it did not come to the command; whatever ``output`` raises.
+    Raises: SandboxError where it did not come to the command; StoppedError where ``stop`` was set before its end;
+        whatever ``output`` raises.
     """
     with _started(argv, environment, pass_fds) as process:
-        talk = _Talk(process, output, timeout, pids)
+        talk = _Talk(process, output, timeout, pids, stop)
         _write(process, first)
         talk.listen()
+    if talk.stopped:
+        raise StoppedError("the RUN was stopped: the build has failed in another stage")
     status = _status(process)
     if talk.crowded:
         talk.tail.add(f"\n[more than {pids} processes at once (--pids): stopped]\n".encode())
@@ -153,13 +166,20 @@ class _Talk:
     """What a command says until it ends, or until its time is up."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], output: Output, timeout: float | None, pids: int | None = None
+        self,
+        process: subprocess.Popen[bytes],
+        output: Output,
+        timeout: float | None,
+        pids: int | None = None,
+        stop: Stop | None = None,
     ) -> None:
         self.tail = Tail()
         self.setup = b""
         self.stands = False
         self.timed_out = False
         self.crowded = False
+        self.stopped = False
+        self._stop = stop
         self._process = process
         self._pids = pids
         self._output = output
@@ -175,8 +195,9 @@ class _Talk:
             selector.register(source, selectors.EVENT_READ)
             death = _watch_death(self._process, selector, cleanup)
             gone = False
-            while not gone and not self._is_late() and not self._is_crowded():
-                selector.select(self._patience(polling=death is None or self._pids is not None))
+            polling = death is None or self._pids is not None or self._stop is not None
+            while not gone and not self._is_late() and not self._is_crowded() and not self._is_to_stop():
+                selector.select(self._patience(polling=polling))
                 gone = _has_ended(self._process)
                 if source in selector.get_map() and not self._drain(source):
                     selector.unregister(source)
@@ -184,6 +205,10 @@ class _Talk:
     def _is_late(self) -> bool:
         self.timed_out = self._deadline is not None and time.monotonic() >= self._deadline
         return self.timed_out
+
+    def _is_to_stop(self) -> bool:
+        self.stopped = self._stop is not None and self._stop.is_set()
+        return self.stopped
 
     def _is_crowded(self) -> bool:
         """Whether the command has too many processes; those that start and hold it are none of its own."""
@@ -197,7 +222,7 @@ class _Talk:
 
     def _drain(self, source: int) -> bool:
         """Pass on what is there now; False at the end of all output."""
-        while not self._is_late():
+        while not self._is_late() and not self._is_to_stop():
             try:
                 data = os.read(source, _PIECE)
             except BlockingIOError:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -60,6 +61,7 @@ class SandboxRunner:
         self._host = os.environ if host is None else host
         self._settings = settings or RunSettings()
         self._ways = list(_WAYS)
+        self._choosing = threading.Lock()
         self.is_impossible = False
         """Whether every way has been tried, and none works here."""
 
@@ -78,16 +80,26 @@ class SandboxRunner:
         if self._is_private(command):
             check_private()
         while True:
+            way = self._ways[0]
             try:
-                return self._run(self._ways[0], command, mount, output)
+                return self._run(way, command, mount, output)
             except SandboxError as error:
-                if self._works(self._ways[0], mount):
-                    raise
-                if len(self._ways) == 1:
-                    self.is_impossible = True
-                    raise _no_sandbox(error) from error
-                # Nothing of the command has run: the next way can have it.
-                del self._ways[0]
+                with self._choosing:
+                    self._leave(way, error, mount)
+
+    def _leave(self, way: _Way, error: SandboxError, mount: Mount) -> None:
+        """Go on to the next way, if it is for this one that a command failed; nothing of the command has run.
+
+        Raises: SandboxError where the way works, or is the last one.
+        """
+        if self._ways[0] is not way:
+            return
+        if self._works(way, mount):
+            raise error
+        if len(self._ways) == 1:
+            self.is_impossible = True
+            raise _no_sandbox(error) from error
+        del self._ways[0]
 
     def _is_private(self, command: Command) -> bool:
         return command.network and self._settings.network == "private"
@@ -126,6 +138,7 @@ class SandboxRunner:
             timeout=command.timeout,
             pids=self._settings.pids,
             pass_fds=descriptors,
+            stop=command.stop,
         )
 
     def _run_in_image(
@@ -160,7 +173,13 @@ class SandboxRunner:
         argv = (*prefix, *network, *_own_pids(alone, network, command), *inner)
         plan = make_plan(walled, supervised=True).to_json()
         return run_to_end(
-            argv, {"PATH": HOST_PATH}, output, timeout=command.timeout, pids=self._settings.pids, first=plan
+            argv,
+            {"PATH": HOST_PATH},
+            output,
+            timeout=command.timeout,
+            pids=self._settings.pids,
+            first=plan,
+            stop=command.stop,
         )
 
 

@@ -170,3 +170,29 @@ def test_a_run_makes_what_it_makes_with_buildah(kubeimage: Program, context: Pat
     # What buildah makes to mount on it leaves in the image.
     left = {path for path in theirs.keys() - ours.keys() if path.split("/")[0] in {"dev", "proc", "sys", "run", "etc"}}
     assert ours == {path: found for path, found in theirs.items() if path not in left}
+
+
+MEETING = """FROM localhost/base:v1 AS one
+RUN echo one > /tmp/one
+FROM localhost/base:v1 AS two
+RUN echo two > /tmp/two
+FROM one
+COPY --from=two /tmp/two /tmp/
+RUN read -r a < /tmp/one && read -r b < /tmp/two && echo $a $b > /both
+"""
+NEVER = "while :; do :; done"
+
+
+def test_stages_run_in_roots_of_their_own(kubeimage: Program, context: Path) -> None:
+    assert content(build(kubeimage, context, MEETING), "both") == "one two"
+
+
+def test_a_run_ends_when_another_stage_fails(kubeimage: Program, context: Path) -> None:
+    build(kubeimage, context, "FROM scratch\n")
+    text = MEETING.replace("RUN echo one", f"RUN {NEVER}; echo one").replace("RUN echo two", "RUN exit 7; echo two")
+
+    said = fail(kubeimage, context, text)
+
+    assert "RUN ended with exit status 7" in said
+    assert "Dockerfile:4:1" in said
+    assert [path for path in (kubeimage.root / "ingest").rglob("*") if path.is_file()] == []

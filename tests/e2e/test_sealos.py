@@ -243,3 +243,41 @@ def test_a_config_is_what_buildah_makes_of_it(kubeimage: Program, context: Path,
 
     assert buildah.comparable(ours) == buildah.comparable(theirs)
     assert ours.tree == theirs.tree
+
+
+STAGES = """ARG G=glob
+FROM scratch AS one
+ARG G
+ENV E=one
+LABEL l=$G
+WORKDIR /w
+COPY a.yaml one.yaml
+COPY d /d
+CMD ["c1"]
+FROM scratch AS two
+COPY --from=one /w /of-one
+COPY --from=one /d/sub /d/x flat/
+COPY b.yaml b
+FROM scratch AS unused
+COPY nothere x
+FROM one AS three
+LABEL e="$E" g="x$G"
+ENTRYPOINT ["e"]
+COPY run.sh .
+COPY --from=1 /of-one/one.yaml renamed
+COPY --from=two --chmod=700 / all/
+"""
+
+
+@pytest.mark.needs("buildah")
+@pytest.mark.parametrize("options", [[], ["--target", "two"], ["--build-arg", "G=x", "--target", "one"]])
+def test_stages_come_to_what_buildah_makes_of_them(
+    kubeimage: Program, context: Path, judge: Path, tmp_path: Path, options: list[str]
+) -> None:
+    (tmp_path / "Dockerfile").write_text(STAGES)
+    theirs = buildah.build(context, judge, tmp_path / "Dockerfile", *options)
+
+    ours = build(kubeimage, context, tmp_path / "Dockerfile", *options)
+
+    assert buildah.comparable(ours) == buildah.comparable(theirs)
+    assert ours.tree == theirs.tree

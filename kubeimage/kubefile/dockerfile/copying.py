@@ -64,11 +64,7 @@ def _check_flag(reading: Reading, name: str, value: str) -> bool:
     elif name == "exclude":
         problem = None if value else "--exclude takes a pattern"
     elif name == "from":
-        problem = None if value else "--from takes the name of an image"
-        if value.isdigit():
-            hint = "build the other image on its own, and name it: COPY --from=NAME"
-            reading.refuse(Mistake.NOT_TAKEN, f"COPY does not take --from={value}: stages are not taken", hint)
-            return False
+        problem = None if value and value != "scratch" else "--from takes the name of a stage or of an image"
     elif name in _NOT_TAKEN:
         reading.refuse(Mistake.NOT_TAKEN, f"COPY does not take --{name}", _NOT_TAKEN[name])
         return False

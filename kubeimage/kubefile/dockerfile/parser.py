@@ -11,6 +11,7 @@ from kubeimage.kubefile.dialects import Directives, hint_of_other
 from kubeimage.kubefile.dockerfile.lines import Line, logical_lines
 from kubeimage.kubefile.dockerfile.reading import READERS
 from kubeimage.kubefile.dockerfile.sealer09 import SEALER_09_READERS, check_order
+from kubeimage.kubefile.dockerfile.stages import check_stages
 from kubeimage.kubefile.dockerfile.statement import Reading
 from kubeimage.kubefile.dockerfile.words import WordError, expand_word
 from kubeimage.kubefile.instructions import Arg, Configure, Copy, From, Instruction, Kubefile
@@ -19,7 +20,7 @@ from kubeimage.kubefile.statement import Problem, Statement, closest, quoted
 
 _DIALECTS = {"sealos": READERS, "sealer-0.9": SEALER_09_READERS}
 _EXPANDED = frozenset({"ENV", "LABEL", "USER", "WORKDIR", "EXPOSE", "STOPSIGNAL"})
-_ONE_STAGE = "build the other image on its own, and name it here; several stages are not taken"
+_ONE_STAGE = "build the other image on its own, and name it here; the dialect sealos has several stages"
 
 
 def parse_dockerfile(source: Source, dialect: Dialect, directives: Directives) -> Kubefile:
@@ -30,14 +31,14 @@ def parse_dockerfile(source: Source, dialect: Dialect, directives: Directives) -
     complaints: list[Diagnostic] = []
     lines = list(logical_lines(source, directives.escape, complaints))
     statements = [(split, line) for line in lines if (split := Statement.split(line.line, complaints)) is not None]
-    instructions = [
-        read
-        for statement, line in statements
-        if (read := _read(statement, line, dialect, directives.escape)) is not None
-    ]
+    read = [(statement, _read(statement, line, dialect, directives.escape)) for statement, line in statements]
+    instructions = [one for _, one in read if one is not None]
     _check_order(source, [statement for statement, _ in statements], complaints)
     if dialect == "sealer-0.9":
         check_order([statement for statement, _ in statements])
+        _refuse_stages([statement for statement, _ in statements])
+    else:
+        check_stages(read)
     if complaints:
         raise KubefileError(sorted(complaints, key=_place))
     return Kubefile(tuple(instructions), source, dialect)
@@ -116,5 +117,9 @@ def _check_order(source: Source, statements: Sequence[Statement], complaints: li
         if statement.keyword.upper() != "ARG":
             problem = Problem(Mistake.BEFORE_FROM, f"{statement.keyword.upper()} stands above FROM", "only ARG may")
             statement.complain(problem, None, statement.start + len(statement.keyword))
-    for index in bases[1:]:
-        statements[index].complain(Problem(Mistake.SECOND_FROM, "a second FROM begins another stage", _ONE_STAGE))
+
+
+def _refuse_stages(statements: Sequence[Statement]) -> None:
+    bases = [statement for statement in statements if statement.keyword.upper() == From.keyword]
+    for statement in bases[1:]:
+        statement.complain(Problem(Mistake.SECOND_FROM, "a second FROM begins another stage", _ONE_STAGE))

@@ -14,10 +14,12 @@ from harness.fakes.runner import ShellInterpreter
 from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
 from harness.images.backends import memory_backends
 from kubeimage.api.building import plan_build
+from kubeimage.api.roots import UnpackedRoots
 from kubeimage.builder.events import Event
-from kubeimage.builder.executor import BuildResult, Parts, execute
+from kubeimage.builder.executor import BuildResult, execute
 from kubeimage.builder.forecast import Forecast, forecast
 from kubeimage.builder.plan import BuildOptions, BuildPlan
+from kubeimage.builder.stagebuild import Parts
 from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
@@ -44,7 +46,7 @@ class World:
         kubefile, chosen = parse(text), self._options(name, options)
         context = files if isinstance(files, MemoryContext) else MemoryContext(files or {})
         mounter, runner = MemoryMounter(self.layers), ShellInterpreter()
-        parts = Parts(self.layers, self.images, self.cache, context, mounter, runner)
+        parts = Parts(self.layers, self.images, self.cache, context, mounter, runner, roots=UnpackedRoots(self.layers))
         plan = self._plan(kubefile, chosen)
         return execute(plan, parts, self.events.append)
 

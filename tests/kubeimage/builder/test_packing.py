@@ -10,7 +10,8 @@ from kubeimage.api import building as api
 from kubeimage.api.backends import Backends
 from kubeimage.builder.events import Event, ImagesLeftOut, PackingFinished, PackingStarted
 from kubeimage.builder.executor import BuildResult
-from kubeimage.builder.plan import BuildOptions, make_plan
+from kubeimage.builder.plan import BuildOptions
+from kubeimage.builder.planning import make_plan
 from kubeimage.errors import LayerLimitError
 from kubeimage.image.compatibility import history_comment
 from kubeimage.image.config import Image

@@ -15,7 +15,8 @@ from kubeimage.builder.events import (
     StepStarted,
     Warned,
 )
-from kubeimage.builder.plan import BuildOptions, BuildPlan, make_plan
+from kubeimage.builder.plan import BuildOptions, BuildPlan
+from kubeimage.builder.planning import make_plan
 from kubeimage.cli.jsonlines import JsonProgress
 from kubeimage.cli.plain import PlainProgress
 from kubeimage.cli.progress import Progress, QuietProgress
