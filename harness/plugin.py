@@ -154,6 +154,10 @@ def _check_values(settings: Settings) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove what goes with the run, once all its processes are done."""
+    if _has_loaded("harness.images.programs"):
+        from harness.images.programs import close_stores
+
+        close_stores()
     if not hasattr(config, "workerinput"):
         remove_workshop(config)
 

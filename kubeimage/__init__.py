@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from kubeimage.api.opening import OpenImage, open_image
     from kubeimage.api.platforms import PlatformsResult, build_platforms
     from kubeimage.api.reporting import report_image, write_report
+    from kubeimage.api.running import PathChange, RunResult, run_image
     from kubeimage.api.searching import read_search
     from kubeimage.api.upkeep import Removed, check_store, prune_store, remove_images, tag_image
     from kubeimage.builder.events import (
@@ -128,6 +129,7 @@ if TYPE_CHECKING:
         UnreadableSourceError,
         UnsupportedSourceError,
         UsageError,
+        UserUnavailableError,
     )
     from kubeimage.image.compatibility import Dialect
     from kubeimage.image.config import Image
@@ -258,6 +260,7 @@ __all__ = [
     "PackingFinished",
     "PackingStarted",
     "PastStep",
+    "PathChange",
     "PathEscapeError",
     "Platform",
     "PlatformFormatError",
@@ -277,6 +280,7 @@ __all__ = [
     "RehearsalError",
     "RehearsedImage",
     "Removed",
+    "RunResult",
     "RunSettings",
     "SandboxError",
     "Saved",
@@ -308,6 +312,7 @@ __all__ = [
     "UnreadableSourceError",
     "UnsupportedSourceError",
     "UsageError",
+    "UserUnavailableError",
     "Verification",
     "Warned",
     "__version__",
@@ -357,6 +362,7 @@ __all__ = [
     "remove_images",
     "render",
     "report_image",
+    "run_image",
     "save_image",
     "tag_image",
     "verify_image",
@@ -379,6 +385,7 @@ _HOMES = {
     "kubeimage.api.merging": "Merged merge_images",
     "kubeimage.api.opening": "OpenImage open_image",
     "kubeimage.api.platforms": "PlatformsResult build_platforms",
+    "kubeimage.api.running": "PathChange RunResult run_image",
     "kubeimage.api.searching": "read_search",
     "kubeimage.api.upkeep": "Removed check_store prune_store remove_images tag_image",
     "kubeimage.builder.events": (

@@ -36,7 +36,8 @@
     ├── CommandError                   E0710  1   a RUN that failed
     │   └── CommandTimeoutError        E0711  1
     ├── StoppedError                   E0712  1   what a stage was at when the build failed in another one
-    ├── SandboxError                   E0720  1   a RUN that could not be started
+    ├── SandboxError                   E0720  1   a RUN, or an image's program, that could not be started
+    │   └── UserUnavailableError       E0721  1   a program that cannot be run as its user here
     ├── RegistryError                  E0800  1   a registry that refuses, or answers nonsense
     │   ├── RegistryConnectionError    E0801  1   no answer, no trusted certificate, a cut connection
     │   ├── RegistryAuthError          E0802  1   not logged in, or not allowed
@@ -355,9 +356,15 @@ class StoppedError(KubeimageError):
 
 
 class SandboxError(KubeimageError):
-    """A RUN that could not be started."""
+    """A RUN, or an image's program, that could not be started."""
 
     code = "E0720"
+
+
+class UserUnavailableError(SandboxError):
+    """A program that cannot be run as its user here."""
+
+    code = "E0721"
 
 
 class RegistryError(KubeimageError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.images.backends import Place
 from harness.images.layerindex import BuiltLayer, LayerIndex
@@ -15,6 +16,9 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.layer.efficiency import Efficiency, measure
 from kubeimage.layer.entry import Kind
+
+if TYPE_CHECKING:
+    from kubeimage.api.running import RunResult
 
 # The layer of what a build finds out by itself, behind those of the instructions.
 _FOUND = "BASE"
@@ -123,6 +127,40 @@ class BuiltImage:
             for layer, entries in zip(self.layers, self._index.entries, strict=True)
             for entry in entries
             if entry.kind in (Kind.WHITEOUT, Kind.OPAQUE)
+        )
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        user: str | int | None = None,
+        workdir: str | None = None,
+        stdin: str | bytes | None = None,
+        network: bool = False,
+        timeout: float | None = 60,
+    ) -> RunResult:
+        """Run a program of the image in its own root, walled off from this machine, and return how it ended.
+
+        Shape:  ``status``, ``stdout``, ``stderr`` and ``changes``, the paths that it changed; the image stays as it
+                is. A text goes to the image's shell, a list is the program and its arguments. ``env``, ``user`` and
+                ``workdir`` go before what the image's config says. Without ``network`` there is none.
+        Units:  ``timeout`` in seconds; then it is killed with all that it started.
+        Raises: pytest.skip.Exception where this machine cannot run it, or not as its user; SandboxError, MountError.
+        """
+        __tracebackhide__ = True
+        from harness.images.programs import run_program
+
+        return run_program(
+            self.image,
+            self.place,
+            command,
+            env=env,
+            user=user,
+            workdir=workdir,
+            stdin=stdin,
+            network=network,
+            timeout=timeout,
         )
 
     @property

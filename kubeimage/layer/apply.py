@@ -43,17 +43,20 @@ def apply_changeset(root: str, changeset: BinaryIO, *, max_bytes: int | None = N
     return written
 
 
-def unpack_snapshot(root: str, changeset: BinaryIO, *, userxattr: bool, max_bytes: int | None = None) -> int:
+def unpack_snapshot(
+    root: str, changeset: BinaryIO, *, userxattr: bool, owned: bool = False, max_bytes: int | None = None
+) -> int:
     """Unpack a layer's tar into the empty directory ``root`` as a lower directory of overlayfs; return bytes written.
 
     Shape:  whiteouts become character devices 0:0, opaque ones an xattr of the directory: ``user.overlay.opaque`` with
             ``userxattr``, for overlays mounted with that option, else ``trusted.overlay.opaque``, which needs root.
             The kernel does not heed an opaque root. Where whiteouts are left, `HAS_WHITEOUTS` marks the root.
+            With ``owned``, which needs root, entries are their owners'; else all is root's, or the user's who unpacks.
     Units:  ``max_bytes`` and the result count file content only.
     Raises: PathEscapeError, LayerFormatError, LayerTooLargeError; StoreFullError, StoreAccessError.
     """
     xattrs = "user" if userxattr else "trusted"
-    directory = RootDirectory(root)
+    directory = RootDirectory(root, owned=owned)
     whiteouts = []
     written = 0
     for entry, content in iter_contents(changeset, limits=Limits(max_bytes=max_bytes)):

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 
 from kubeimage.disk.failures import disk_error, translated
 from kubeimage.disk.removal import empty_directory, remove_tree
-from kubeimage.layer.entry import Entry, Kind
+from kubeimage.layer.entry import ROOT, Entry, Kind
 from kubeimage.layer.names import ancestors, parent_of
 from kubeimage.layer.reader import Content
 
@@ -44,10 +44,14 @@ def is_kept_xattr(name: str) -> bool:
 
 
 class RootDirectory:
-    """Puts entries below ``root``, an existing directory that nobody else writes to meanwhile."""
+    """Puts entries below ``root``, an existing directory that nobody else writes to meanwhile.
 
-    def __init__(self, root: str) -> None:
+    Shape: with ``owned``, which needs root, each entry is its owner's; else root makes all its own.
+    """
+
+    def __init__(self, root: str, *, owned: bool = False) -> None:
         self._root = root
+        self._owned = owned
         # The directories that are known to be real ones, and to let us write.
         self._directories: dict[str, _Attributes] = {}
         self._is_root = os.geteuid() == 0
@@ -187,7 +191,7 @@ class RootDirectory:
             for name in os.listxattr(full, follow_symlinks=False):
                 if is_kept_xattr(name) and name not in dict(entry.xattrs):
                     os.removexattr(full, name, follow_symlinks=False)
-        self._set_owner(full)
+        self._set_owner(full, entry)
         _set_xattrs(full, entry)
 
     def _put_leaf(self, entry: Entry, content: Content | None) -> int:
@@ -207,7 +211,7 @@ class RootDirectory:
             _make(full, lambda: os.symlink(entry.target, full))
         else:
             _make(full, lambda: os.mkfifo(full, 0o600))
-        self._set_owner(full)
+        self._set_owner(full, entry)
         # Capabilities go with a change of owner or content, setuid bits with a change of owner: they come after.
         _set_xattrs(full, entry)
         if entry.kind is not Kind.SYMLINK:
@@ -215,9 +219,10 @@ class RootDirectory:
         os.utime(full, (entry.mtime, entry.mtime), follow_symlinks=False)
         return written
 
-    def _set_owner(self, full: str) -> None:
+    def _set_owner(self, full: str, entry: Entry) -> None:
         if self._is_root:
-            os.chown(full, 0, 0, follow_symlinks=False)
+            user, group = entry.owner if self._owned else ROOT
+            os.chown(full, user, group, follow_symlinks=False)
 
     @contextmanager
     def _translated(self, path: str) -> Iterator[None]:

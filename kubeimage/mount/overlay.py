@@ -67,7 +67,7 @@ class OverlayMount:
         """The argv that makes the mount and turns into the command that follows."""
         as_root = () if may_make_namespaces() else ("-U", "-r")
         unshare = (find_tool("unshare"), *as_root, "-m", "--propagation", "private", "--")
-        return (*unshare, "/bin/sh", "-c", _SCRIPT, "kubeimage-mount", self.scratch, find_tool("mount"), self._text())
+        return (*unshare, "/bin/sh", "-c", _SCRIPT, "kubeimage-mount", self.scratch, find_tool("mount"), self.text)
 
     def changes(self) -> list[Entry]:
         """Read what the upper directory changes on the layers.
@@ -84,7 +84,9 @@ class OverlayMount:
         with MergedLayers([*self.layers, f"{self.scratch}/u"]) as merged:
             copy_merged(merged, directory)
 
-    def _text(self) -> str:
+    @property
+    def text(self) -> str:
+        """The options of the mount, for who mounts in `scratch` itself."""
         # The kernel reads the topmost first.
         return ",".join((f"lowerdir={':'.join(reversed(self.names))}", "upperdir=u", "workdir=w", *self.options))
 

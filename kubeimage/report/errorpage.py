@@ -63,6 +63,7 @@ WAYS_OUT: dict[type[KubeimageError], str] = {
     errors.MountError: "`--mount=copy` needs no mount",
     errors.CommandError: "look at its output, and at what it left: `--keep-failed DIR`",
     errors.CommandTimeoutError: "give it more time: `--timeout SECONDS`",
+    errors.UserUnavailableError: "do what the hint says, or name another user",
     errors.SandboxError: "do what the hint says, or `--isolation=none` where you trust the Kubefile",
     errors.RegistryError: "ask those who run the registry; the message has its own words",
     errors.RegistryConnectionError: "look at the name and the network; `--insecure HOST` where no certificate is known",

@@ -15,4 +15,6 @@ And without namespaces, behind Landlock or plainly:
     inside.py          adopts whatever leaves its parent; kills all when its input ends or the command has
       inside.py        sees to the walls, if there are any, and turns into
         sh             says that it stands, and turns into `sh -c SCRIPT`
+
+Programs of an image, in its own root, have a helper that `kubeimage.run.programs` starts once: `kubeimage.run.serving`.
 """

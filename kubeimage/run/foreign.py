@@ -32,17 +32,29 @@ _MAGIC = re.compile(r"^magic ([0-9a-f]+)$", re.MULTILINE)
 
 
 def check_platform(platform: Platform, handlers: str | None = None) -> None:
-    """Make sure that programs for ``platform`` can run on this machine.
+    """Make sure that a RUN for ``platform`` can run on this machine.
 
     Raises: PlatformMismatchError that says what is missing.
     """
-    host, handlers = Platform.host(), handlers or HANDLERS
+    _check(platform, handlers or HANDLERS, "a RUN", "build on such a machine, or build without RUN")
+
+
+def check_programs(platform: Platform, handlers: str | None = None) -> None:
+    """Make sure that programs of an image for ``platform`` can run on this machine.
+
+    Raises: PlatformMismatchError that says what is missing.
+    """
+    _check(platform, handlers or HANDLERS, "a program", "or run it on such a machine")
+
+
+def _check(platform: Platform, handlers: str, what: str, way_out: str) -> None:
+    host = Platform.host()
     if host.runs(platform) or platform.architecture in set(_handled(handlers)):
         return
     raise PlatformMismatchError(
-        f"a RUN for {platform} cannot run on this {host} machine: the kernel has no binfmt handler "
+        f"{what} for {platform} cannot run on this {host} machine: the kernel has no binfmt handler "
         f"for {platform.architecture} in {handlers}",
-        hint="install one (on Debian: apt install qemu-user-static), build on such a machine, or build without RUN",
+        hint=f"install one (on Debian: apt install qemu-user-static), {way_out}",
     )
 
 

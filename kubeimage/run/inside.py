@@ -46,7 +46,7 @@ _KILLING_PAUSE = 0.001
 _STAGES = ("/tmp", "/var/tmp", "/mnt", "/var", "/run")  # noqa: S108 - a mount point for these processes alone
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 
-_libc = ctypes.CDLL(None, use_errno=True)
+libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,42 +103,58 @@ def _become(plan: Plan) -> None:
         if plan.memory is not None:
             resource.setrlimit(resource.RLIMIT_DATA, (plan.memory, plan.memory))
         if plan.capabilities is not None:
-            _drop_capabilities(plan.capabilities)
+            drop_capabilities(plan.capabilities)
         if plan.ruleset is not None or plan.filter is not None:
-            _prctl("give up new rights", _PR_SET_NO_NEW_PRIVS, 1)
+            prctl("give up new rights", _PR_SET_NO_NEW_PRIVS, 1)
         if plan.ruleset is not None:
             _landlock(plan.ruleset, plan.rules)
         if plan.filter is not None:
-            _load_filter(base64.b64decode(plan.filter))
+            load_filter(base64.b64decode(plan.filter))
         os.execve(plan.argv[0], list(plan.argv), dict(plan.environment))  # noqa: S606 - the RUN's own shell
     except OSError as error:
         name = f" ({error.filename})" if error.filename else ""
         os.write(1, f"{error.strerror}{name}\n".encode("utf-8", "surrogateescape"))
 
 
-def _check(what: str, result: int, path: str | None = None) -> int:
+def check(what: str, result: int, path: str | None = None) -> int:
+    """Return what a call returned.
+
+    Raises: OSError where it failed.
+    """
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"cannot {what}: {os.strerror(number)}", path)
     return result
 
 
-def _syscall(what: str, number: int, *arguments: object) -> int:
-    return _check(what, int(_libc.syscall(ctypes.c_long(number), *arguments)))
+def syscall(what: str, number: int, *arguments: object) -> int:
+    """Make a system call by its number.
+
+    Raises: OSError.
+    """
+    return check(what, int(libc.syscall(ctypes.c_long(number), *arguments)))
 
 
-def _prctl(what: str, option: int, *arguments: int) -> int:
+def prctl(what: str, option: int, *arguments: int) -> int:
+    """Call prctl(2).
+
+    Raises: OSError.
+    """
     padded = [*arguments, 0, 0, 0, 0][:4]
-    return _check(what, int(_libc.prctl(option, *(ctypes.c_ulong(value) for value in padded))))
+    return check(what, int(libc.prctl(option, *(ctypes.c_ulong(value) for value in padded))))
 
 
 # --- a new root ---------------------------------------------------------------------------------------------------
 
 
-def _mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    """Call mount(2).
+
+    Raises: OSError.
+    """
     texts = [None if text is None else os.fsencode(text) for text in (source, target, kind)]
     options = None if data is None else data.encode()
-    _check(f"mount {kind or source}", _libc.mount(*texts, ctypes.c_ulong(flags), options), target)
+    check(f"mount {kind or source}", libc.mount(*texts, ctypes.c_ulong(flags), options), target)
 
 
 def _enter(view: Sequence[Sequence[str]], hostname: str | None) -> None:
@@ -146,16 +162,16 @@ def _enter(view: Sequence[Sequence[str]], hostname: str | None) -> None:
 
     It is moved over the old one, as an initial RAM disk does it: pivot_root(2) is what Docker's filter refuses to root.
     """
-    _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
+    mount("none", "/", None, _MS_REC | _MS_PRIVATE)
     # What is bound may lie below the stage, so it is opened before that is mounted over.
     steps = [(word, _opened(paths[0]) if word in _BINDS else paths[0], *paths[1:]) for word, *paths in view]
     stage = next(path for path in _STAGES if os.path.isdir(path))
-    _mount("tmpfs", stage, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=0755")
+    mount("tmpfs", stage, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=0755")
     os.chdir(stage)
     for word, *paths in steps:
         _MAKERS[word](*paths)
-    _remount_readonly(".")
-    _mount(".", "/", None, _MS_MOVE)
+    remount_readonly(".")
+    mount(".", "/", None, _MS_MOVE)
     os.chroot(".")
     os.chdir("/")
     if hostname is not None:
@@ -186,14 +202,14 @@ def _place(source: str, target: str) -> str:
 
 def _bind(source: str, target: str) -> None:
     place = _place(source, target)
-    _mount(source, place, None, _MS_BIND | _MS_REC)
+    mount(source, place, None, _MS_BIND | _MS_REC)
 
 
 def _bind_readonly(source: str, target: str) -> None:
     _bind(source, target)
     place = os.path.realpath(_below(target))
     for point in [place, *_mounts_below(place)]:
-        _remount_readonly(point)
+        remount_readonly(point)
 
 
 def _mounts_below(place: str) -> list[str]:
@@ -202,10 +218,14 @@ def _mounts_below(place: str) -> list[str]:
     return [os.fsdecode(point) for point in points if point.startswith(os.fsencode(f"{place}/"))]
 
 
-def _remount_readonly(point: str) -> None:
+def remount_readonly(point: str) -> None:
+    """Make a mount read-only; what else it has, such as nosuid, stays.
+
+    Raises: OSError.
+    """
     has = os.statvfs(point).f_flag
     kept = sum(flag for said, flag in _KEPT_FLAGS if has & said)
-    _mount("none", point, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | kept)
+    mount("none", point, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | kept)
 
 
 def _link(text: str, target: str) -> None:
@@ -222,9 +242,9 @@ def _write(text: str, target: str) -> None:
 
 def _new(kind: str, target: str, options: str) -> None:
     os.makedirs(_below(target), exist_ok=True)
-    _mount(kind, _below(target), kind, _MS_NOSUID | _MS_NODEV * (kind != "devpts"), options or None)
+    mount(kind, _below(target), kind, _MS_NOSUID | _MS_NODEV * (kind != "devpts"), options or None)
     if kind == "proc":
-        _remount_readonly(_below(target))
+        remount_readonly(_below(target))
 
 
 _BINDS = {"bind", "ro-bind"}
@@ -263,26 +283,46 @@ def _landlock(ruleset: Sequence[int], rules: Sequence[tuple[str, int]]) -> None:
     handled = _Ruleset(*ruleset)
     # An older kernel takes the larger structure as long as what it does not know is zero.
     size = ctypes.c_size_t(ctypes.sizeof(handled))
-    descriptor = _syscall("make a Landlock ruleset", _LANDLOCK_CREATE, ctypes.byref(handled), size, ctypes.c_uint32(0))
+    descriptor = syscall("make a Landlock ruleset", _LANDLOCK_CREATE, ctypes.byref(handled), size, ctypes.c_uint32(0))
     for path, rights in rules:
         parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
         rule = _PathBeneath(rights, parent)
         arguments = (ctypes.c_int(descriptor), _RULE_PATH_BENEATH, ctypes.byref(rule), ctypes.c_uint32(0))
-        _syscall(f"add a Landlock rule for {path}", _LANDLOCK_ADD, *arguments)
+        syscall(f"add a Landlock rule for {path}", _LANDLOCK_ADD, *arguments)
         os.close(parent)
-    _syscall("enter the Landlock ruleset", _LANDLOCK_RESTRICT, ctypes.c_int(descriptor), ctypes.c_uint32(0))
+    syscall("enter the Landlock ruleset", _LANDLOCK_RESTRICT, ctypes.c_int(descriptor), ctypes.c_uint32(0))
     os.close(descriptor)
 
 
-def _drop_capabilities(kept: Sequence[int]) -> None:
+def drop_capabilities(kept: Sequence[int]) -> None:
+    """Give up all capabilities but those numbers, for good.
+
+    Raises: OSError.
+    """
+    bound_capabilities(kept)
+    limit_capabilities(kept)
+
+
+def bound_capabilities(kept: Sequence[int]) -> None:
+    """Let no program that is started from here on have other capabilities than those numbers.
+
+    Raises: OSError.
+    """
     for number in range(_LAST_CAPABILITY + 1):
-        if number not in kept and _libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0) < 0:
+        if number not in kept and libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0) < 0:
             # The last one that this kernel knows has been passed; an ordinary user has none to drop.
             if ctypes.get_errno() in (errno.EINVAL, errno.EPERM):
                 break
-            _check("drop a capability", -1)
+            check("drop a capability", -1)
+
+
+def limit_capabilities(kept: Sequence[int]) -> None:
+    """Give up all capabilities of this process but those numbers.
+
+    Raises: OSError.
+    """
     with suppress(OSError):
-        _prctl("clear ambient capabilities", _PR_CAP_AMBIENT, _AMBIENT_CLEAR)
+        prctl("clear ambient capabilities", _PR_CAP_AMBIENT, _AMBIENT_CLEAR)
     have = _capabilities()
     wanted = sum(1 << number for number in kept)
     sets = [value & wanted for value in have]
@@ -298,20 +338,24 @@ def _capabilities() -> list[int]:
     """Return the effective, permitted and inheritable sets."""
     header = struct.pack("Ii", _CAPABILITY_VERSION, 0)
     data = ctypes.create_string_buffer(24)
-    _check("read its capabilities", _libc.capget(header, data))
+    check("read its capabilities", libc.capget(header, data))
     words = struct.unpack("6I", data.raw)
     return [words[index] | words[index + 3] << 32 for index in range(3)]
 
 
 def _capset(sets: Sequence[int]) -> None:
     header = struct.pack("Ii", _CAPABILITY_VERSION, 0)
-    _check("give up capabilities", _libc.capset(header, _capability_words([sets[0], sets[1], 0])))
+    check("give up capabilities", libc.capset(header, _capability_words([sets[0], sets[1], 0])))
 
 
-def _load_filter(program: bytes) -> None:
+def load_filter(program: bytes) -> None:
+    """Load a seccomp filter.
+
+    Raises: OSError.
+    """
     value = _Program(len(program) // 8, program)
-    result = _libc.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), ctypes.byref(value), 0, 0)
-    _check("load a seccomp filter", result)
+    result = libc.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), ctypes.byref(value), 0, 0)
+    check("load a seccomp filter", result)
 
 
 # --- a command's end ----------------------------------------------------------------------------------------------
@@ -322,7 +366,7 @@ def _supervise(plan: Plan) -> int:
 
     Whatever leaves its parent becomes a child of this process, as the nearest subreaper above it.
     """
-    _prctl("adopt what the command leaves", _PR_SET_CHILD_SUBREAPER, 1)
+    prctl("adopt what the command leaves", _PR_SET_CHILD_SUBREAPER, 1)
     wakeup, signals = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(signals)
@@ -339,7 +383,7 @@ def _supervise(plan: Plan) -> int:
             break
         with suppress(BlockingIOError):
             os.read(wakeup, 4096)
-        status = _reap(child)
+        status = reap(child)
     _kill_descendants()
     return 128 + signal.SIGKILL if status is None else _shell_status(status)
 
@@ -348,7 +392,7 @@ def _begin(plan: Plan) -> None:
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        _prctl("end with its parent", _PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl("end with its parent", _PR_SET_PDEATHSIG, signal.SIGKILL)
         os.setsid()
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
@@ -358,7 +402,7 @@ def _begin(plan: Plan) -> None:
         os._exit(1)
 
 
-def _reap(child: int) -> int | None:
+def reap(child: int) -> int | None:
     """Wait for whatever has ended; return the status of ``child`` if that has."""
     found = None
     with suppress(ChildProcessError):
@@ -387,7 +431,7 @@ def _kill_descendants() -> None:
             for pid in left:
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, number)
-        _reap(0)
+        reap(0)
         try:
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:

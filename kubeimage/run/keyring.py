@@ -31,7 +31,7 @@ def with_keyring_of_its_own(start: Callable[[], T]) -> T:
 
     def run() -> None:
         try:
-            _join_new_session()
+            join_new_session()
             results.append(start())
         except BaseException as error:  # noqa: BLE001 - it is raised where the thread was started
             errors.append(error)
@@ -44,7 +44,8 @@ def with_keyring_of_its_own(start: Callable[[], T]) -> T:
     return results[0]
 
 
-def _join_new_session() -> None:
+def join_new_session() -> None:
+    """Give this thread a new and empty session keyring, where the machine is a known one and the system allows it."""
     number = _NUMBERS.get(os.uname().machine)
     if number is not None:
         ctypes.CDLL(None).syscall(ctypes.c_long(number), ctypes.c_long(_JOIN_SESSION_KEYRING), None)

@@ -6,7 +6,7 @@
       kubeimage.json          the form of the store; a newer one is refused
       blobs/sha256/HEX        layers, configs, manifests: never changed; mtime 0 says "hashed and on the disk"
       variants/HEX.HEX        which blob (second) holds which layer (first) compressed; found out again where it is lost
-      snapshots/FORM/BOOT/HEX unpacked layers, for mounts; FORM is trusted or user, BOOT the boot they were made in
+      snapshots/FORM/BOOT/HEX unpacked layers, for mounts; FORM is trusted, user or owned, BOOT when the machine started
       cache/                  what builds remember of steps and contexts; it can be lost at any time
       ingest/RANDOM/          one running session: its unfinished files, and
       ingest/RANDOM/lease     the digests that it relies on, one a line; locked while the session lives

@@ -26,8 +26,11 @@ from kubeimage.values import dataclass
 _ALREADY_THERE = {errno.EEXIST, errno.ENOTEMPTY}
 
 
-Form = Literal["trusted", "user"]
-"""Whose xattrs say what is opaque: those that only root can set, or those that an overlay with userxattr heeds."""
+Form = Literal["trusted", "user", "owned"]
+"""Whose xattrs say what is opaque: those that only root can set, or those that an overlay with userxattr heeds.
+An ``owned`` one is a trusted one in which each file is its own owner's, and not root's."""
+
+_FORMS: tuple[Form, ...] = ("trusted", "user", "owned")
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def unpack_layer(layers: DirectoryLayerStore, diff_id: Digest, path: str, form: 
 
     with layers.open(diff_id) as tar, translated("unpack a layer into", path):
         os.mkdir(path, 0o755)
-        unpack_snapshot(path, tar, userxattr=form == "user")
+        unpack_snapshot(path, tar, userxattr=form == "user", owned=form == "owned")
 
 
 def _move_unless_there(made: str, path: str) -> None:
@@ -112,8 +115,7 @@ def _move_unless_there(made: str, path: str) -> None:
 
 def iter_snapshots(layout: Layout) -> Iterator[Snapshot]:
     """Yield all snapshots of all users and boots."""
-    forms: tuple[Form, ...] = ("trusted", "user")
-    for form in forms:
+    for form in _FORMS:
         for boot in _names_in(os.path.join(layout.snapshots, form)):
             folder = os.path.join(layout.snapshots, form, boot)
             for name in _names_in(folder):

@@ -1,0 +1,86 @@
+"""Programs of an image, run for a test: the store stays open between runs, and what cannot be run here is skipped."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+
+import pytest
+
+from harness.images.backends import Place
+from kubeimage.api.backends import Backends
+from kubeimage.api.running import RunResult, run_image
+from kubeimage.errors import PlatformMismatchError, UserUnavailableError
+from kubeimage.image.config import Image
+
+
+class _Opened:
+    """The stores that programs have been run in, opened once by this process."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._backends: dict[tuple[int, str], Backends] = {}
+
+    def open(self, place: Place) -> Backends:
+        """Return the place's backends.
+
+        Raises: pytest.skip.Exception for one in memory.
+        """
+        if place.root is None:
+            pytest.skip("programs of an image are run from a store on disk, and this backend has none")
+        key = os.getpid(), place.root
+        if key not in self._backends:
+            self._backends[key] = self._stack.enter_context(place.open())
+        return self._backends[key]
+
+    def close(self) -> None:
+        """Let go of all of them, as far as they are this process's."""
+        mine = all(process == os.getpid() for process, _ in self._backends)
+        self._backends.clear()
+        (self._stack if mine else self._stack.pop_all()).close()
+
+
+_opened = _Opened()
+atexit.register(_opened.close)
+
+
+def close_stores() -> None:
+    """Close the stores that programs have been run in; the next run opens its own again."""
+    _opened.close()
+
+
+def run_program(
+    image: Image,
+    place: Place,
+    command: str | Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    user: str | int | None = None,
+    workdir: str | None = None,
+    stdin: str | bytes | None = None,
+    network: bool = False,
+    timeout: float | None = 60,
+) -> RunResult:
+    """Run a program of ``image``, and return how it ended; see `kubeimage.run_image`.
+
+    Raises: pytest.skip.Exception that says why, where this machine cannot run it, or not as its user;
+            SandboxError, MountError, StoreError.
+    """
+    __tracebackhide__ = True
+    backends = _opened.open(place)
+    try:
+        return run_image(
+            image,
+            command,
+            backends,
+            env=env,
+            user=user,
+            workdir=workdir,
+            stdin=stdin,
+            network=network,
+            timeout=timeout,
+        )
+    except (PlatformMismatchError, UserUnavailableError) as error:
+        pytest.skip(f"{error.message} ({error.hint})" if error.hint else error.message)
