@@ -11,7 +11,7 @@ from kubeimage.builder.plan import BuildOptions
 from kubeimage.builder.planning import make_plan
 from kubeimage.context import ContextCollector
 from kubeimage.discovery.finder import find_images
-from kubeimage.discovery.findings import Findings, Skipped, Unreadable
+from kubeimage.discovery.findings import Findings, Skipped, Unreadable, joined
 from kubeimage.discovery.search import Search
 from kubeimage.errors import ContextError
 from kubeimage.image.config import Image
@@ -21,7 +21,7 @@ from kubeimage.kubefile import Kubefile
 from kubeimage.layer.entry import directory
 from kubeimage.layer.stack import LayerReader, StackedLayer
 from kubeimage.packing.closure import Flaw, find_flaws, find_stand_ins
-from kubeimage.packing.files import ContextFiles, LayerFiles
+from kubeimage.packing.files import ContextFiles, FolderFiles, LayerFiles
 from kubeimage.packing.naming import read_named
 from kubeimage.packing.search import choose_renderer
 from kubeimage.protocols.watching import ignore
@@ -42,7 +42,11 @@ def images_of_context(kubefile: Kubefile, context: str, *, options: BuildOptions
     collector = ContextCollector(context)
     plan = make_plan(kubefile, None, options)
     files = ContextFiles(entry for step in plan.steps for entry in _copied(step, collector))
-    return find_images(files, options.search.with_commands(kubefile.commands), choose_renderer()[1])
+    search = options.search.of_kubefile(kubefile.commands, kubefile.dialect)
+    findings = find_images(files, search, choose_renderer()[1])
+    if not search.whole_context:
+        return findings
+    return joined(findings, find_images(FolderFiles(context, search.places), search, choose_renderer()[1]))
 
 
 def images_of_image(

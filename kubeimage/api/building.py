@@ -237,7 +237,7 @@ def build_image(
     plan = _planned(kubefile, backends, options)
     check_runs(plan, backends.runner)
     make_store(backends)
-    options = replace(plan.options, search=plan.options.search.with_commands(plan.kubefile.commands))
+    options = replace(plan.options, search=plan.options.search.of_kubefile(plan.kubefile.commands, plan.dialect))
     return execute(plan, make_parts(backends, context, options, collector), observe)
 
 

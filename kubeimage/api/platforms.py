@@ -58,7 +58,7 @@ def build_platforms(
     for plan in plans:
         check_runs(plan, backends.runner)
     make_store(backends)
-    searching = replace(options, search=options.search.with_commands(kubefile.commands))
+    searching = replace(options, search=options.search.of_kubefile(kubefile.commands, kubefile.dialect))
     parts = make_parts(backends, context, searching, collector)
     index, results = execute_all(plans, parts, _announcing(platforms, observe))
     return PlatformsResult(results, index)

@@ -159,6 +159,14 @@ class Notebook:
         )
 
 
+def joined(one: Findings, other: Findings) -> Findings:
+    """Return the findings of both, each once."""
+    notes = Notebook()
+    notes.add(one)
+    notes.add(other)
+    return notes.close()
+
+
 def passed_over(path: str, reason: str) -> Findings:
     """Return the findings of a file that was not looked into."""
     return Findings(skipped=(Skipped(path, Place(path), reason),))

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, Protocol
 
 from kubeimage.discovery.references import Choice
+from kubeimage.image.compatibility import Dialect
 from kubeimage.image.digest import Digest
 from kubeimage.protocols.cachekey import Fields
 from kubeimage.values import dataclass
@@ -65,6 +66,7 @@ class Search:
            name, or of its path in the image. ``known_charts`` are identities of charts that need not be rendered.
            ``choice`` overrules what is found. A folder is ``""`` for the image's root. ``kinds`` are files that say
            where custom resources name images. ``listed`` are guesses that were listed and not packed.
+           ``whole_context`` says that the build context is searched as well, whatever is copied of it.
     """
 
     folders: tuple[str, ...] = ()
@@ -75,6 +77,7 @@ class Search:
     guesses: Guesses = "pack"
     kinds: tuple[bytes, ...] = ()
     listed: tuple[str, ...] = ()
+    whole_context: bool = False
     namespace: str | None = None
     namespaces: tuple[tuple[str, str], ...] = ()
     kube_version: str | None = None
@@ -89,11 +92,20 @@ class Search:
             kube_version_is_asked=self.kube_version is not None,
         )
 
-    def with_commands(self, commands: Iterable[str]) -> Search:
-        """Return a search that heeds the namespaces which an image's commands name."""
+    def of_kubefile(self, commands: Iterable[str], dialect: Dialect) -> Search:
+        """Return a search that heeds the namespaces which the commands name, and searches what the dialect does.
+
+        Source: sealos v5, pkg/buildah/imagesaver.go, which searches the build context.
+        """
         from kubeimage.discovery.commands import namespaces_of
 
-        return replace(self, namespaces=namespaces_of(commands))
+        return replace(self, namespaces=namespaces_of(commands), whole_context=dialect == "sealos")
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The beginnings of paths that are looked into at all; the empty one is that of all paths."""
+        folders = tuple(f"{folder}/" if folder else "" for folder in (MANIFESTS, CHARTS, *self.folders))
+        return (*folders, *IMAGE_LISTS, LISTS_FOLDER, ARCHIVE_LIST)
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@
     elsewhere.py    what other images of the store have packed
     cutting.py      which layers all of it is cut into
     authlist.py     ``imageListWithAuth.yaml``
+    archives.py     images that lie in archives of the build context
     layout.py       the storage layout of distribution, which a stock registry serves
     record.py       ``registry/images.json`` and ``Metadata``
     naming.py       what an image names, and what its record says was packed

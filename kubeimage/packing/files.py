@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
-from kubeimage.errors import DiscoveryError
+from kubeimage.errors import DiscoveryError, UnreadableSourceError
 from kubeimage.image.digest import Digest
-from kubeimage.layer.content import read_small
+from kubeimage.layer.content import read_small, reading_hint
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.stack import LayerReader, LayerStack, StackedLayer
 from kubeimage.layer.tree import Tree
@@ -95,6 +98,62 @@ class ContextFiles(_TreeFiles):
             check_size(entry)
             source = entry.source
             yield path, read_small(entry, source)[0] if isinstance(source, str) else source or b""
+
+
+class FolderFiles:
+    """The files of a folder on disk whose paths in it begin with one of ``places``."""
+
+    def __init__(self, folder: str, places: Sequence[str]) -> None:
+        self._folder = os.path.realpath(folder)
+        self._places = tuple(places)
+
+    def paths(self) -> Sequence[str]:
+        """Return the paths of all files and symlinks, sorted.
+
+        Raises: ContextError.
+        """
+        return sorted(self._found)
+
+    def is_symlink(self, path: str) -> bool:
+        """Whether a path is a symlink."""
+        return stat.S_ISLNK(self._found[path].st_mode)
+
+    def size(self, path: str) -> int:
+        """How many bytes a file has."""
+        return self._found[path].st_size
+
+    def read(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield the contents of these files.
+
+        Raises: DiscoveryError for one that is too large; ContextError.
+        """
+        for path in paths:
+            entry = Entry(path, Kind.FILE, size=self.size(path))
+            check_size(entry)
+            yield path, read_small(entry, os.path.join(self._folder, path))[0]
+
+    @cached_property
+    def _found(self) -> dict[str, os.stat_result]:
+        found: dict[str, os.stat_result] = {}
+        todo = [""]
+        while todo:
+            folder = todo.pop()
+            try:
+                inside = sorted(os.scandir(os.path.join(self._folder, folder)), key=lambda one: one.name)
+                states = {f"{folder}{one.name}": one.stat(follow_symlinks=False) for one in inside}
+            except OSError as error:
+                raise UnreadableSourceError(
+                    f"cannot read {os.path.join(self._folder, folder)!r}: {error.strerror}", hint=reading_hint(error)
+                ) from error
+            for path, status in states.items():
+                if stat.S_ISDIR(status.st_mode) and self._may_hold(f"{path}/"):
+                    todo.append(f"{path}/")
+                elif path.startswith(self._places) and (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
+                    found[path] = status
+        return found
+
+    def _may_hold(self, folder: str) -> bool:
+        return any(folder.startswith(place) or place.startswith(folder) for place in self._places)
 
 
 def check_size(entry: Entry) -> None:

@@ -18,6 +18,7 @@ from kubeimage.image.document import PACKED_KIND
 from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry, Kind, file
 from kubeimage.layer.stack import StackedLayer
+from kubeimage.packing.archives import load_archives
 from kubeimage.packing.parts import Parts, open_fetcher
 from kubeimage.packing.resolve import Names, check_collisions, resolve_images
 from kubeimage.packing.survey import Survey, Surveyor, read_file
@@ -90,8 +91,10 @@ class _Packing:
             fetcher.use_below(self._read_blob_below)
             packed = below.images if below else {}
             names = Names(self._parts.memory)
-            resolved = resolve_images(
-                survey.images, self._policy, names, packed, fetcher.resolve, meanings=fetcher.meanings
+            loaded = load_archives(self._context, survey.archived, self._parts.shelf)
+            asked = [image for image in survey.images if image not in loaded]
+            resolved = loaded | resolve_images(
+                asked, self._policy, names, packed, fetcher.resolve, meanings=fetcher.meanings
             )
             check_collisions({**packed, **resolved})
             record = Record(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from kubeimage.discovery.findings import Findings, Found, KubeVersion, Place, Skipped, Unreadable
 from kubeimage.discovery.references import parse_image
-from kubeimage.discovery.search import ARCHIVE_LIST, CHARTS, IMAGE_LISTS, LISTS_FOLDER, MANIFESTS, Search
+from kubeimage.discovery.search import Search
 from kubeimage.errors import ChartError, KubeimageError
+from kubeimage.image.digest import Digest
 from kubeimage.layer.stack import StackedLayer
 from kubeimage.packing.memory import Memory
 from kubeimage.protocols.cachekey import CacheKey
@@ -76,6 +77,29 @@ def find_and_remember(
     return findings
 
 
+def find_in_context_and_remember(context: str, search: Search, memory: Memory, kube_version: str | None) -> Findings:
+    """Find the images that a build context names, whatever is copied of it; contents searched before are not again.
+
+    Raises: DiscoveryError, ContextError.
+    """
+    from kubeimage.discovery.finder import find_images
+    from kubeimage.packing.files import FolderFiles
+
+    files = FolderFiles(context, search.places)
+    plain = [path for path in files.paths() if not files.is_symlink(path)]
+    identity, renderer = choose_renderer()
+    fields = [("kind", "DISCOVER CONTEXT"), ("format", _VERSION), ("renderer", identity)]
+    fields += [("cluster", kube_version or ""), *(("path", path) for path in files.paths())]
+    fields += [("content", str(Digest.of(data))) for _, data in files.read(plain)]
+    key = str(CacheKey(None, (*fields, *search.fields())).digest)
+    known = _from_json(memory.get("findings", key))
+    if known is not None:
+        return known
+    findings = find_images(files, search, renderer, kube_version)
+    memory.put("findings", key, _to_json(findings))
+    return findings
+
+
 def find_in_layers(
     layers: LayerStore,
     made: Sequence[StackedLayer],
@@ -117,9 +141,7 @@ def find_strays_and_remember(
 
 def _may_name_images(layers: LayerStore, made: Sequence[StackedLayer], search: Search) -> bool:
     """Whether any file stands where images are looked for: most images have none there, and are to pay nothing."""
-    searched = tuple(f"{folder}/" if folder else "" for folder in (MANIFESTS, CHARTS, *search.folders))
-    searched = (*searched, *IMAGE_LISTS, LISTS_FOLDER, ARCHIVE_LIST)
-    return any(entry.path.startswith(searched) for layer in made for entry in layer.entries_in(layers))
+    return any(entry.path.startswith(search.places) for layer in made for entry in layer.entries_in(layers))
 
 
 def _to_json(findings: Findings) -> dict[str, object]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from kubeimage.discovery.findings import Findings
+from kubeimage.discovery.findings import Findings, joined
+from kubeimage.discovery.imagelist import ARCHIVE_RULE
 from kubeimage.discovery.search import Search
 from kubeimage.errors import DiscoveryError
 from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Kind
 from kubeimage.packing.memory import Memory
-from kubeimage.packing.search import find_and_remember, find_strays_and_remember
+from kubeimage.packing.search import find_and_remember, find_in_context_and_remember, find_strays_and_remember
 from kubeimage.protocols.layers import LayerStore
 from kubeimage.protocols.packing import PackRequest
 from kubeimage.values import dataclass
@@ -30,6 +31,11 @@ class Survey:
     metadata: Mapping[str, object]
     sections: Sequence[Section]
     warnings: tuple[str, ...]
+
+    @property
+    def archived(self) -> frozenset[Reference]:
+        """The images that a list of archives names."""
+        return frozenset(found.image for found in self.findings.found if found.rule == ARCHIVE_RULE)
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,9 @@ class Surveyor:
         metadata = read_metadata(read_file(METADATA, files))
         cluster = cluster_version(metadata)
         findings = find_and_remember(self.layers, request.made, self.search, self.memory, cluster)
+        if self.search.whole_context:
+            more = find_in_context_and_remember(self.context, self.search, self.memory, cluster)
+            findings = joined(findings, more)
         findings.check()
         if self.search.guesses == "error":
             _refuse_guesses(findings)

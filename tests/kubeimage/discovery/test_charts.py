@@ -310,7 +310,9 @@ def test_a_chart_is_rendered_for_the_namespace_that_is_named_or_that_the_command
     with pytest.raises(ChartError, match="no default"):
         names(chart)
     assert names(chart, Search(namespace="ops")) == ["app:ops"]
-    assert names(chart, Search().with_commands(["true && helm upgrade --install x charts/app -n db"])) == ["app:db"]
+    assert names(chart, Search().of_kubefile(["true && helm upgrade --install x charts/app -n db"], "sealer")) == [
+        "app:db"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,20 @@ class Workshop:
         **options: Any,
     ) -> BuildResult:
         """Build a context of these files."""
+        context = self.context({"Kubefile": kubefile, ".kubeignore": "Kubefile\n.kubeignore\n", **files})
+        return self.build_in(context, policy, kubefile=kubefile, name=name, search=search, **options)
+
+    def build_in(
+        self,
+        context: Path,
+        policy: PullImages = "missing",
+        *,
+        kubefile: str = KUBEFILE,
+        name: str | None = None,
+        search: Search | None = None,
+        **options: Any,
+    ) -> BuildResult:
+        """Build a context that is there."""
         wanted = BuildOptions(
             references=(Naming().parse(name),) if name else (),
             platform=AMD64,
@@ -64,10 +78,13 @@ class Workshop:
             pull="never",
             **options,
         )
-        context = str(self.context({"Kubefile": kubefile, ".kubeignore": "Kubefile\n.kubeignore\n", **files}))
         with self.open() as backends:
             return build_image(
-                parse(kubefile.encode(), file="Kubefile"), context, backends, options=wanted, observe=self.events.append
+                parse(kubefile.encode(), file="Kubefile"),
+                str(context),
+                backends,
+                options=wanted,
+                observe=self.events.append,
             )
 
     def open(self) -> AbstractContextManager[Backends]:
