@@ -12,24 +12,31 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from harness.asking.images import ImageSubject, image_subjects_of
 from harness.asking.subjects import Subject, subjects_of
-from harness.run import SETTINGS, case_of, workshop_of
+from harness.run import IMAGE_SETTINGS, SETTINGS, case_of, opened_images, workshop_of
 
 if TYPE_CHECKING:
     from harness.cases.building import KubeBuild
     from harness.cases.case import Case
     from harness.cases.kubefs import KubeFs
+    from harness.cases.ocicase import ImageCase
     from harness.fakes.mounts import MemoryMounter
     from harness.fakes.registry import FakeRegistry
     from harness.fakes.runner import FakeRunner
     from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
     from harness.faults.faults import IoFaults
     from harness.faults.powercuts import PowerCut
-    from harness.images.image import BuiltImage
+    from harness.images.image import BuiltImage, OciImage
     from harness.trees import Tree
     from kubeimage.kubefile import Kubefile
 
 T = TypeVar("T")
+
+_NO_IMAGE = (
+    "which image? Name it with --oci-image, in the setting oci_image, or mark the test: "
+    '@pytest.mark.oci_image("oci-archive:image.tar")'
+)
 
 _NO_KUBEFILE = (
     "which Kubefile? Put one beside the test or in a folder above it, name it with --kubefile, "
@@ -46,6 +53,27 @@ def _kubefile_case(request: pytest.FixtureRequest) -> Case:
             pytest.fail(_NO_KUBEFILE, pytrace=False)
         subject = found[0]
     return case_of(request.config, subject)
+
+
+@pytest.fixture(scope="session")
+def _oci_image_case(request: pytest.FixtureRequest) -> ImageCase:
+    subject: ImageSubject | None = getattr(request, "param", None)
+    if subject is None:
+        found = image_subjects_of(request.node, request.config.stash[IMAGE_SETTINGS])
+        if not found:
+            pytest.fail(_NO_IMAGE, pytrace=False)
+        subject = found[0]
+    return opened_images(request.config).case(subject)
+
+
+@pytest.fixture(scope="session")
+def image(_oci_image_case: ImageCase) -> OciImage:
+    """Any image: config, layers, rootfs["path"], layer_of("path"), size, efficiency, ...
+
+    It is the one that the test's ``oci_image`` marker names, else those of ``--oci-image``, one after the other. It is
+    read where it lies, and nothing of it is unpacked.
+    """
+    return _or_fail(lambda: _oci_image_case.image)
 
 
 @pytest.fixture(scope="session")

@@ -17,17 +17,21 @@ import pytest
 
 from harness import fixtures
 from harness.asking.arguments import Openings, add_kubefiles, named_below
+from harness.asking.imageoptions import IMAGE_OPTIONS, add_free_options, read_image_settings
+from harness.asking.images import IMAGE_MARKER_HELP, ImageSubject, image_subjects_of, images_among
 from harness.asking.kubefiles import is_kubefile_name
 from harness.asking.options import EMPTY, Settings, add_options
 from harness.asking.settings import read_settings
 from harness.asking.subjects import MARKER_HELP, Subject, subjects_of
 from harness.fixtures import (
     _kubefile_case,
+    _oci_image_case,
     build_cache,
     built_image,
     fake_mounts,
     fake_registry,
     fake_runner,
+    image,
     image_store,
     io_faults,
     kube_build,
@@ -38,18 +42,29 @@ from harness.fixtures import (
     power_cuts,
 )
 from harness.items import hookspecs
-from harness.run import KNOWN_CHECKS, NAMED, SETTINGS, WORKSHOP, remove_workshop, shown_path
+from harness.run import (
+    IMAGE_SETTINGS,
+    KNOWN_CHECKS,
+    NAMED,
+    SETTINGS,
+    WORKSHOP,
+    close_images,
+    remove_workshop,
+    shown_path,
+)
 
 if TYPE_CHECKING:
     from harness.items.collector import KubefileFile
 
 __all__ = [
     "_kubefile_case",
+    "_oci_image_case",
     "build_cache",
     "built_image",
     "fake_mounts",
     "fake_registry",
     "fake_runner",
+    "image",
     "image_store",
     "io_faults",
     "kube_build",
@@ -61,6 +76,8 @@ __all__ = [
 ]
 
 _CASE_FIXTURE = "_kubefile_case"
+_IMAGE_FIXTURE = "_oci_image_case"
+_CHOSEN_CHECKS = pytest.StashKey[dict[str, frozenset[str]]]()
 _OPENINGS = pytest.StashKey[Openings]()
 _COLLECTED = pytest.StashKey[set[str]]()
 _ARGUMENTS = pytest.StashKey[tuple[str, ...]]()
@@ -71,6 +88,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser
+) -> Generator[None, object, object]:
+    """Add the options about images once the project's conftest files have added theirs: the project's go before."""
+    found = yield
+    add_free_options(early_config, parser, IMAGE_OPTIONS)
+    return found
+
+
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     """Add the hooks that others may implement."""
     pluginmanager.add_hookspecs(hookspecs)
@@ -79,6 +106,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and let pytest collect the Kubefiles they name."""
     config.addinivalue_line("markers", MARKER_HELP)
+    config.addinivalue_line("markers", IMAGE_MARKER_HELP)
+    _configure_images(config)
     settings = read_settings(config)
     config.stash[SETTINGS] = settings
     config.stash[_COLLECTED] = set()
@@ -100,6 +129,16 @@ def pytest_configure(config: pytest.Config) -> None:
         from harness.items.unchanged import OnlyChanged
 
         config.pluginmanager.register(OnlyChanged(settings.changed_since))
+
+
+def _configure_images(config: pytest.Config) -> None:
+    """Take what names an image out of the test paths: pytest would look for a file of that name."""
+    config.stash[IMAGE_SETTINGS] = settings = read_image_settings(config)
+    chosen, paths = images_among(config.args)
+    config.stash[_CHOSEN_CHECKS] = chosen
+    if settings.images or chosen:
+        _claim_name()
+        config.args[:] = [] if settings.only or (chosen and not paths) else paths
 
 
 def _asks_for_more(settings: Settings) -> bool:
@@ -160,6 +199,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         close_stores()
     if not hasattr(config, "workerinput"):
         remove_workshop(config)
+    close_images(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Add the checks of images, before anybody selects among the items."""
+    chosen = config.stash[_CHOSEN_CHECKS]
+    if config.stash[IMAGE_SETTINGS].images or chosen:
+        from harness.items.images import image_items
+
+        items.extend(image_items(session, chosen))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -232,12 +282,23 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that uses ``kubefile`` or ``built_image`` for each of its Kubefiles."""
+    if _IMAGE_FIXTURE in metafunc.fixturenames:
+        images = image_subjects_of(metafunc.definition, metafunc.config.stash[IMAGE_SETTINGS])
+        if images:
+            metafunc.parametrize(_IMAGE_FIXTURE, images, ids=_image_ids(images), indirect=True, scope="session")
     if _CASE_FIXTURE not in metafunc.fixturenames:
         return
     subjects = subjects_of(metafunc.definition, metafunc.config.stash[SETTINGS])
     if subjects:
         ids = _ids(subjects, metafunc.config)
         metafunc.parametrize(_CASE_FIXTURE, subjects, ids=ids, indirect=True, scope="session")
+
+
+def _image_ids(subjects: list[ImageSubject]) -> list[str]:
+    hidden: str | None = getattr(pytest, "HIDDEN_PARAM", None)
+    if len(subjects) == 1 and hidden is not None:
+        return [hidden]
+    return [subject.name for subject in subjects]
 
 
 def _ids(subjects: list[Subject], config: pytest.Config) -> list[str]:

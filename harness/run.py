@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.asking.imageoptions import ImageSettings
 from harness.asking.options import Settings
 
 if TYPE_CHECKING:
     from harness.asking.subjects import Subject
     from harness.cases.case import Case
+    from harness.cases.ocicase import OpenedImages
     from harness.cases.workshop import Workshop
 
 SETTINGS = pytest.StashKey[Settings]()
 NAMED = pytest.StashKey[dict[str, frozenset[str]]]()
 WORKSHOP = pytest.StashKey["Workshop"]()
+IMAGE_SETTINGS = pytest.StashKey[ImageSettings]()
+OPENED_IMAGES = pytest.StashKey["OpenedImages"]()
 KNOWN_CHECKS = pytest.StashKey[dict[str, None]]()
 _CASES = pytest.StashKey["dict[Subject, Case]"]()
 
@@ -50,6 +54,21 @@ def case_of(config: pytest.Config, subject: Subject) -> Case:
     if subject not in cases:
         cases[subject] = Case(workshop_of(config), subject, shown_path(config, subject.path))
     return cases[subject]
+
+
+def opened_images(config: pytest.Config) -> OpenedImages:
+    """Return the images that the run has opened, which stay open until it ends."""
+    if OPENED_IMAGES not in config.stash:
+        from harness.cases.ocicase import OpenedImages
+
+        config.stash[OPENED_IMAGES] = OpenedImages(config.stash[IMAGE_SETTINGS], config.stash[SETTINGS].root)
+    return config.stash[OPENED_IMAGES]
+
+
+def close_images(config: pytest.Config) -> None:
+    """Let go of the images that the run has opened."""
+    if OPENED_IMAGES in config.stash:
+        config.stash[OPENED_IMAGES].close()
 
 
 def shown_path(config: pytest.Config, path: str) -> str:

@@ -25,7 +25,7 @@ def read_settings(config: pytest.Config) -> Settings:
 
     Raises: pytest.UsageError that says which option is wrong, and what to do.
     """
-    raw = _Raw(config)
+    raw = RawSettings(config)
     return Settings(
         kubefiles=find_kubefiles(raw.named("kubefile")),
         only=bool(config.getoption("kubefile")) and not _names_tests(config),
@@ -64,18 +64,23 @@ def _names_tests(config: pytest.Config) -> bool:
     return config.args_source is pytest.Config.ArgsSource.ARGS
 
 
-class _Raw:
+class RawSettings:
     """Options before settings: a path on the command line is relative to where pytest was started, one in an ini
     file to that file.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, *, prefix: str = "") -> None:
         self._config = config
+        self._prefix = prefix
         self._here = str(config.invocation_params.dir)
         self._ini_folder = str(config.inipath.parent) if config.inipath else self._here
 
+    def is_given(self, name: str) -> bool:
+        """Whether the option stands on the command line; one that was not added does not."""
+        return self._config.getoption(self._prefix + name, None) is not None
+
     def value(self, name: str) -> Any:
-        given = self._config.getoption(name)
+        given = self._config.getoption(self._prefix + name, None)
         if given is not None:
             return given
         try:
@@ -173,8 +178,14 @@ class _Raw:
                 raise pytest.UsageError(f"--kubefile-base={text}: {path} does not exist")
             yield name, path
 
+    def place(self, name: str, text: str) -> str:
+        """Return a path of an option as it is, one of a setting as it is to be read from here."""
+        if self.is_given(name) or self._ini_folder == self._here:
+            return text
+        return self._absolute(name, text)
+
     def _absolute(self, name: str, text: str) -> str:
-        start = self._ini_folder if self._config.getoption(name) is None else self._here
+        start = self._here if self.is_given(name) else self._ini_folder
         return os.path.normpath(os.path.join(start, os.path.expanduser(text)))
 
 

@@ -37,9 +37,9 @@ def check_oci_valid(case: Case) -> None:
     image = case.result.image
     with case.open() as backends:
         problems = [
-            *_schema_problems(jsonschema, "config", image.config),
-            *_schema_problems(jsonschema, "manifest", image.manifest.to_bytes()),
-            *_config_problems(image),
+            *schema_problems(jsonschema, "config", image.config),
+            *schema_problems(jsonschema, "manifest", image.manifest.to_bytes()),
+            *config_problems(image),
         ]
         if (root := case.place.root) is not None:
             problems += _layout_problems(jsonschema, root, case.result.manifest)
@@ -53,7 +53,8 @@ def check_oci_valid(case: Case) -> None:
         )
 
 
-def _schema_problems(jsonschema: Any, name: str, data: bytes) -> Iterator[str]:
+def schema_problems(jsonschema: Any, name: str, data: bytes) -> Iterator[str]:
+    """Yield what OCI's schema ``name`` says against a document."""
     try:
         value = canonical.decode(data)
     except ValueError as error:
@@ -65,15 +66,16 @@ def _schema_problems(jsonschema: Any, name: str, data: bytes) -> Iterator[str]:
         yield f"{name}: {'.'.join(map(str, found.path)) or 'the whole'}: {found.message}"
 
 
-def _config_problems(image: Image) -> Iterator[str]:
-    """What a schema cannot say.
+def config_problems(image: Image) -> Iterator[str]:
+    """Yield what is wrong with a config that no schema can say.
 
     Source: config.md, "history": the entries that are no empty layers are the layers, in order.
     """
     if hashlib.sha256(image.config).hexdigest() != image.id.hex:
         yield f"config: its digest is not the image id {image.id}"
     diff_ids = [str(layer.diff_id) for layer in image.layers]
-    if canonical.decode(image.config)["rootfs"]["diff_ids"] != diff_ids:
+    rootfs = canonical.decode(image.config).get("rootfs")
+    if not isinstance(rootfs, dict) or rootfs.get("diff_ids") != diff_ids:
         yield "config: rootfs.diff_ids are not the manifest's layers"
     layered = [entry for entry in image.history if not entry.empty_layer]
     if image.history and len(layered) != len(diff_ids):
@@ -83,7 +85,7 @@ def _config_problems(image: Image) -> Iterator[str]:
 def _layer_problems(layers: LayerStore, layer: Layer) -> Iterator[str]:
     try:
         with layers.open(layer.diff_id) as tar:
-            found, size = _digest(tar)
+            found, size = digest_of(tar)
     except KubeimageError as error:
         yield f"layer {layer.diff_id}: {error}"
         return
@@ -93,7 +95,8 @@ def _layer_problems(layers: LayerStore, layer: Layer) -> Iterator[str]:
         yield f"layer {layer.diff_id}: it has {size} bytes, the manifest says {layer.size}"
 
 
-def _digest(stream: BinaryIO) -> tuple[str, int]:
+def digest_of(stream: BinaryIO) -> tuple[str, int]:
+    """Return the sha256 of a stream in hex, and its size."""
     hasher, size = hashlib.sha256(), 0
     while piece := stream.read(_PIECE):
         hasher.update(piece)
@@ -107,7 +110,7 @@ def _layout_problems(jsonschema: Any, root: str, manifest: Digest) -> Iterator[s
     Source: image-layout.md; descriptor.md, "Verification".
     """
     for name, schema in ((_LAYOUT, "layout"), (_INDEX, "index")):
-        yield from _schema_problems(jsonschema, schema, _read(root, name))
+        yield from schema_problems(jsonschema, schema, _read(root, name))
     listed = [one for one in json.loads(_read(root, _INDEX))["manifests"] if one["digest"] == str(manifest)]
     if not listed:
         yield f"{_INDEX}: it does not list the manifest {manifest}"
@@ -124,7 +127,7 @@ def _blob_problems(root: str, descriptor: Mapping[str, Any]) -> Iterator[str]:
     name = _blob_path(descriptor["digest"])
     try:
         with open(os.path.join(root, name), "rb") as stream:
-            found, size = _digest(stream)
+            found, size = digest_of(stream)
     except OSError as error:
         yield f"{name}: {error.strerror or error}"
         return

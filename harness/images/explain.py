@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 
-from harness.images.image import BuiltImage
+from harness.images.image import AnyImage
 from harness.images.layerindex import BuiltLayer
 from harness.images.rootfs import Rootfs, RootfsEntry, describe, differences, near_names
 from harness.trees import File
@@ -31,7 +31,7 @@ def _explain_equality(left: object, right: object, *, verbose: bool) -> list[str
         return _explain_trees(left, right, verbose=verbose)
     if isinstance(right, Rootfs) and isinstance(left, Mapping):
         return _explain_trees(right, left, verbose=verbose)
-    if isinstance(left, BuiltImage) and isinstance(right, BuiltImage):
+    if isinstance(left, AnyImage) and isinstance(right, AnyImage):
         return _explain_images(left, right, verbose=verbose)
     if isinstance(left, RootfsEntry) and isinstance(right, RootfsEntry):
         return ["another thing stands there", *_explain_entries(left, right)]
@@ -117,7 +117,7 @@ def _explain_layers(left: Sequence[BuiltLayer], right: Sequence[BuiltLayer]) -> 
     return lines
 
 
-def _explain_images(left: BuiltImage, right: BuiltImage, *, verbose: bool) -> list[str]:
+def _explain_images(left: AnyImage, right: AnyImage, *, verbose: bool) -> list[str]:
     lines = [f"two images: {left.id.short} and {right.id.short}"]
     for name in ("platform", "cmd", "args", "labels", "annotations"):
         one, two = getattr(left, name), getattr(right, name)

@@ -1,14 +1,18 @@
-"""A built image, pleasant to assert on."""
+"""An image, pleasant to assert on: a built one, and any other that is read where it lies."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.images.backends import Place
-from harness.images.layerindex import BuiltLayer, LayerIndex
+from harness.images.config import ImageConfig
+from harness.images.layerindex import BuiltLayer, HasLayers, LayerIndex
 from harness.images.rootfs import Rootfs
+from kubeimage.api.opening import OpenImage
 from kubeimage.builder.events import StepFinished
 from kubeimage.builder.executor import BuildResult
 from kubeimage.image.config import Image
@@ -32,20 +36,18 @@ class Whiteout(NamedTuple):
     opaque: bool = False
 
 
-class BuiltImage:
-    """An image and how it was built.
+class AnyImage(ABC):
+    """An image, whoever has built it.
 
     Reading it mounts and unpacks nothing: the layers' tars are read by an index, and a file's content when asked for.
     """
 
-    def __init__(self, image: Image, place: Place, result: BuildResult) -> None:
+    def __init__(self, image: Image) -> None:
         self.image = image
-        self.place = place
-        self.result = result
 
     def __eq__(self, other: object) -> bool:
         """Whether it is the same image, however and wherever it was built."""
-        return self.id == other.id if isinstance(other, BuiltImage) else NotImplemented
+        return self.id == other.id if isinstance(other, AnyImage) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -65,8 +67,13 @@ class BuiltImage:
 
     @property
     def size(self) -> int:
-        """The bytes of all layers' tars."""
-        return self.image.size
+        """The bytes of all layers' tars, each counted once."""
+        return sum({layer.diff_id: layer.size for layer in self.layers}.values())
+
+    @cached_property
+    def config(self) -> ImageConfig:
+        """What a container of it starts with: env, entrypoint, cmd, user, workdir, ports, volumes, labels, ..."""
+        return ImageConfig.of(self.image)
 
     @property
     def cmd(self) -> list[str]:
@@ -93,18 +100,10 @@ class BuiltImage:
         """The instructions that made it, those of its base first."""
         return [entry.created_by for entry in self.image.history]
 
-    @cached_property
+    @property
+    @abstractmethod
     def layers(self) -> tuple[BuiltLayer, ...]:
         """The layers, lowest first."""
-        made = [one.step for one in self.result.steps if one.layer is not None and one.step.of_image]
-        own: list[int | None] = [step.location.line for step in made]
-        if own and self.image.layers[-1].kind == _FOUND:
-            own.append(None)
-        lines = [None] * (len(self.image.layers) - len(own)) + own
-        return tuple(
-            BuiltLayer(number, layer.diff_id, layer.size, layer.kind, layer.value, line)
-            for number, (layer, line) in enumerate(zip(self.image.layers, lines, strict=True), 1)
-        )
 
     @cached_property
     def rootfs(self) -> Rootfs:
@@ -127,6 +126,75 @@ class BuiltImage:
             for layer, entries in zip(self.layers, self._index.entries, strict=True)
             for entry in entries
             if entry.kind in (Kind.WHITEOUT, Kind.OPAQUE)
+        )
+
+    @property
+    def efficiency(self) -> float:
+        """The part of the layers' content that is worth its place, from 0 to 1, as dive measures it."""
+        return self._efficiency.score
+
+    @property
+    def repeated(self) -> dict[str, tuple[tuple[BuiltLayer, int], ...]]:
+        """The paths that stand in several layers or are deleted again: each with its layers, and its bytes there."""
+        return {
+            path: tuple((self.layers[one.layer], one.size) for one in found)
+            for path, found in self._efficiency.repeated.items()
+        }
+
+    @property
+    def user_wasted(self) -> float:
+        """The wasted bytes over the bytes of all files but the first layer's, as dive measures it."""
+        return self._efficiency.user_wasted
+
+    @property
+    def wasted(self) -> int:
+        """The bytes in files that stand in several layers or are deleted again, as dive measures them."""
+        return self._efficiency.wasted
+
+    @abstractmethod
+    def open(self) -> AbstractContextManager[HasLayers]:
+        """Open what its layers are read from."""
+
+    @abstractmethod
+    def _describe(self, sizes: Sequence[int]) -> Sequence[BuiltLayer]:
+        """Return its layers, whose tars have these sizes."""
+
+    @cached_property
+    def _index(self) -> LayerIndex:
+        return LayerIndex([layer.diff_id for layer in self.image.layers], self.open, self._describe)
+
+    @cached_property
+    def _efficiency(self) -> Efficiency:
+        return measure(self._index.entries)
+
+
+class BuiltImage(AnyImage):
+    """An image and how it was built.
+
+    Reading it mounts and unpacks nothing: the layers' tars are read by an index, and a file's content when asked for.
+    """
+
+    def __init__(self, image: Image, place: Place, result: BuildResult) -> None:
+        super().__init__(image)
+        self.place = place
+        self.result = result
+
+    @property
+    def size(self) -> int:
+        """The bytes of all layers' tars."""
+        return self.image.size
+
+    @cached_property
+    def layers(self) -> tuple[BuiltLayer, ...]:
+        """The layers, lowest first."""
+        made = [one.step for one in self.result.steps if one.layer is not None and one.step.of_image]
+        own: list[int | None] = [step.location.line for step in made]
+        if own and self.image.layers[-1].kind == _FOUND:
+            own.append(None)
+        lines = [None] * (len(self.image.layers) - len(own)) + own
+        return tuple(
+            BuiltLayer(number, layer.diff_id, layer.size, layer.kind, layer.value, line)
+            for number, (layer, line) in enumerate(zip(self.image.layers, lines, strict=True), 1)
         )
 
     def run(
@@ -164,24 +232,6 @@ class BuiltImage:
         )
 
     @property
-    def efficiency(self) -> float:
-        """The part of the layers' content that is worth its place, from 0 to 1, as dive measures it."""
-        return self._efficiency.score
-
-    @property
-    def repeated(self) -> dict[str, tuple[tuple[BuiltLayer, int], ...]]:
-        """The paths that stand in several layers or are deleted again: each with its layers, and its bytes there."""
-        return {
-            path: tuple((self.layers[one.layer], one.size) for one in found)
-            for path, found in self._efficiency.repeated.items()
-        }
-
-    @property
-    def wasted(self) -> int:
-        """The bytes in files that stand in several layers or are deleted again, as dive measures them."""
-        return self._efficiency.wasted
-
-    @property
     def steps(self) -> tuple[StepFinished, ...]:
         """How each instruction behind FROM went."""
         return self.result.steps
@@ -205,10 +255,38 @@ class BuiltImage:
         """Say why step ``step`` (from 1, FROM left out) was not in the cache; None where it was, or needs none."""
         return self.result.why_missed(step)
 
-    @cached_property
-    def _index(self) -> LayerIndex:
-        return LayerIndex(self.layers, self.place.open)
+    def open(self) -> AbstractContextManager[HasLayers]:
+        """Open the store that it was built in."""
+        return self.place.open()
 
-    @cached_property
-    def _efficiency(self) -> Efficiency:
-        return measure(self._index.entries)
+    def _describe(self, _sizes: Sequence[int]) -> Sequence[BuiltLayer]:
+        return self.layers
+
+
+class OciImage(AnyImage):
+    """An image that is read where it lies; nothing is known of how it was built but its history.
+
+    Shape: ``opened`` is good as long as the run lasts; ``name`` is what it was asked for by.
+    """
+
+    def __init__(self, name: str, opened: OpenImage) -> None:
+        super().__init__(opened.image)
+        self.name = name
+        self.opened = opened
+
+    @property
+    def layers(self) -> tuple[BuiltLayer, ...]:
+        """The layers, lowest first; their tars are read once for their sizes."""
+        return tuple(self._index.layers)
+
+    def open(self) -> AbstractContextManager[HasLayers]:
+        """Return what its layers are read from, which stays open."""
+        return nullcontext(self.opened)
+
+    def _describe(self, sizes: Sequence[int]) -> Sequence[BuiltLayer]:
+        made = [entry.created_by for entry in self.image.history if not entry.empty_layer]
+        told = made if len(made) == len(sizes) else [f"{layer.kind} {layer.value}" for layer in self.image.layers]
+        return [
+            BuiltLayer(number, layer.diff_id, size, "", text.strip(), is_built=False)
+            for number, (layer, size, text) in enumerate(zip(self.image.layers, sizes, told, strict=True), 1)
+        ]

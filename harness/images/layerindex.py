@@ -9,22 +9,31 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from kubeimage.api.backends import Backends
 from kubeimage.image.digest import Digest
-from kubeimage.layer.entry import Entry
-from kubeimage.layer.reader import Content, iter_places
-from kubeimage.layer.tree import Tree
+from kubeimage.layer.merged import MergedFiles
+from kubeimage.layer.stack import LayerReader
 
-Opener = Callable[[], AbstractContextManager[Backends]]
+
+class HasLayers(Protocol):
+    """What layers are opened from: backends, or an image that is open."""
+
+    @property
+    def layers(self) -> LayerReader:
+        """Opens a layer's tar by its diff_id."""
+        ...
+
+
+Opener = Callable[[], AbstractContextManager[HasLayers]]
 
 
 @dataclass(frozen=True)
 class BuiltLayer:
-    """One layer of a built image.
+    """One layer of an image.
 
     Shape: ``number`` counts from 1, lowest first. ``line`` is the instruction's in the Kubefile, None for a layer of
-           the base image.
+           the base image; ``is_built`` is False for an image that was not built here, which has no lines.
     Units: ``size`` in bytes of the tar.
     """
 
@@ -34,6 +43,7 @@ class BuiltLayer:
     kind: str
     value: str
     line: int | None = field(default=None, compare=False)
+    is_built: bool = field(default=True, compare=False, repr=False)
 
     @property
     def instruction(self) -> str:
@@ -42,7 +52,9 @@ class BuiltLayer:
 
     @property
     def origin(self) -> str:
-        """Where it is from, for people: ``line 3: COPY a b``, or ``the base image: COPY a b``."""
+        """Where it is from, for people: ``line 3: COPY a b``, ``the base image: COPY a b``, ``layer 3: COPY a b``."""
+        if not self.is_built:
+            return f"layer {self.number}: {self.instruction}".rstrip(": ")
         where = f"line {self.line}" if self.line is not None else "the base image"
         return f"{where}: {self.instruction}"
 
@@ -51,28 +63,21 @@ class BuiltLayer:
 
 
 class LayerIndex:
-    """What every layer holds, found by reading the tars' headers once."""
+    """What every layer holds, found by reading the tars' headers once.
 
-    def __init__(self, layers: Sequence[BuiltLayer], opener: Opener) -> None:
-        self.layers = layers
+    ``describe`` makes the layers of the sizes of their tars, which are known then.
+    """
+
+    def __init__(
+        self, diff_ids: Sequence[Digest], opener: Opener, describe: Callable[[Sequence[int]], Sequence[BuiltLayer]]
+    ) -> None:
+        self.diff_ids = diff_ids
         self.opener = opener
-        self.entries: list[list[Entry]] = []
-        self.tree = Tree()
-        self._offsets: list[dict[str, int]] = []
-        with opener() as backends:
-            for number, layer in enumerate(layers):
-                self._add(number, layer, backends)
-
-    def _add(self, number: int, layer: BuiltLayer, backends: Backends) -> None:
-        entries: list[Entry] = []
-        offsets: dict[str, int] = {}
-        with backends.layers.open(layer.diff_id) as tar:
-            for entry, offset in iter_places(tar):
-                entries.append(entry)
-                offsets[entry.path] = offset
-        self.entries.append(entries)
-        self._offsets.append(offsets)
-        self.tree.apply(entries, layer=number)
+        with opener() as opened:
+            self._files = MergedFiles(len(diff_ids), lambda number: opened.layers.open(diff_ids[number]))
+        self.entries = self._files.entries
+        self.tree = self._files.tree
+        self.layers = describe(self._files.sizes)
 
     def layer_of(self, path: str) -> BuiltLayer:
         """Return the layer that put there what stands at ``path``."""
@@ -81,8 +86,8 @@ class LayerIndex:
     @contextmanager
     def open(self, path: str) -> Iterator[io.BufferedReader]:
         """Open the content of a file: what is read of the layer is that, and not a byte beside it."""
-        number = self.tree.layer_of(path)
-        with self.opener() as backends, backends.layers.open(self.layers[number].diff_id) as tar:
-            raw = tar.raw if isinstance(tar, io.BufferedReader) else tar
-            raw.seek(self._offsets[number][path])
-            yield io.BufferedReader(Content(raw, self.tree[path].size))
+        with (
+            self.opener() as opened,
+            self._files.open(path, lambda number: opened.layers.open(self.diff_ids[number])) as stream,
+        ):
+            yield stream

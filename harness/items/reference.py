@@ -13,11 +13,15 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 import harness.items.hookspecs
+from harness.asking.imageoptions import IMAGE_OPTIONS
+from harness.asking.images import IMAGE_MARKER_HELP
 from harness.asking.options import OPTIONS, Option, option_of
 from harness.asking.subjects import MARKER_HELP
 from harness.cases.building import KubeBuild
 from harness.checks import CHECKS, OF_A_SETTING, Check
-from harness.images.image import BuiltImage
+from harness.checks.anyimage import IMAGE_CHECKS
+from harness.images.config import ImageConfig
+from harness.images.image import AnyImage, BuiltImage
 from harness.images.layerindex import BuiltLayer
 from harness.images.rootfs import Rootfs, RootfsEntry
 from harness.items.catalogue import ENTRY_POINTS
@@ -64,7 +68,10 @@ def _options() -> Iterator[str]:
         "An option stands on the command line, the setting of the same name in `pytest.ini` or `pyproject.toml`. The "
         "option goes before the setting. Paths of a setting are relative to its file.\n"
     )
-    rows = ((f"`{_usage(one)}`", f"`{one.name}` ({one.ini_type})", _sentence(one.help)) for one in OPTIONS)
+    rows = (
+        (f"`{_usage(one)}`", f"`{one.name}` ({one.ini_type})", _sentence(one.help))
+        for one in (*OPTIONS, *IMAGE_OPTIONS)
+    )
     yield from _table(("option", "setting", "what"), rows)
 
 
@@ -80,6 +87,9 @@ def _checks() -> Iterator[str]:
     rows = [(f"`{name}`", "", _about_check(check)) for name, check in CHECKS.items()]
     rows += [(f"`{name}`", f"`{option_of(key)}`", _about_check(check)) for name, (key, check) in OF_A_SETTING.items()]
     yield from _table(("check", "only with", "what"), rows)
+    yield "Each image of `--oci-image` has these, as `REF::oci-valid`, and dive's rules where `--dive-ci` names them.\n"
+    image_rows = [(f"`{name}`", _about(check)) for name, check in IMAGE_CHECKS.items()]
+    yield from _table(("check of an image", "what"), image_rows)
     yield (
         f"A package offers checks of its own under the entry point group `{ENTRY_POINTS}`, a `conftest.py` by the hook "
         "`pytest_kubefile_checks`: functions that take a case.\n"
@@ -97,10 +107,11 @@ def _fixtures() -> Iterator[str]:
 
 
 def _marker() -> Iterator[str]:
-    signature, _, text = MARKER_HELP.partition(": ")
-    yield "## Marker\n"
-    yield f"`@pytest.mark.{signature}`\n"
-    yield f"{_sentence(text)}\n"
+    yield "## Markers\n"
+    for help_text in (MARKER_HELP, IMAGE_MARKER_HELP):
+        signature, _, text = help_text.partition(": ")
+        yield f"`@pytest.mark.{signature}`\n"
+        yield f"{_sentence(text)}\n"
 
 
 def _hooks() -> Iterator[str]:
@@ -112,8 +123,10 @@ def _hooks() -> Iterator[str]:
 
 def _objects() -> Iterator[str]:
     yield "## A built image\n"
-    yield "What `built_image` is, and what `kube_build(...)` gives.\n"
-    yield from _table(("of an image", "what"), _members(BuiltImage))
+    yield "What `built_image` is, and what `kube_build(...)` gives. `image` has it all but what the build knows.\n"
+    yield from _table(("of an image", "what"), _members(AnyImage))
+    yield from _table(("of a built image alone", "what"), _members(BuiltImage, known=AnyImage))
+    yield f"{_prose(inspect.getdoc(ImageConfig), keep=('Shape:',))} `image.config` has `{_fields(ImageConfig)}`.\n"
     yield "`image.rootfs` is a read-only mapping from paths to entries.\n"
     yield f"{_prose(inspect.getdoc(Rootfs))}\n"
     yield from _table(("of `image.rootfs`", "what"), _members(Rootfs))
@@ -131,9 +144,9 @@ def _fields(kind: type) -> str:
     return " ".join(vars(kind)["__dataclass_fields__"])
 
 
-def _members(kind: type) -> Iterator[tuple[str, str]]:
+def _members(kind: type, known: type = object) -> Iterator[tuple[str, str]]:
     for name, member in vars(kind).items():
-        if name.startswith("_"):
+        if name.startswith("_") or hasattr(known, name):
             continue
         function = getattr(member, "fget", None) or getattr(member, "func", None) or member
         text = inspect.getdoc(function)

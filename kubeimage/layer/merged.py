@@ -23,11 +23,13 @@ class MergedFiles:
     """What every layer of a stack holds, and what it looks like from above.
 
     Shape: ``entries`` are those of each layer, lowest first, whiteouts included. ``tree`` is the merged tree.
+    Units: ``sizes`` in bytes of each layer's tar.
     """
 
     def __init__(self, count: int, open_layer: OpenLayer) -> None:
         self.entries: list[list[Entry]] = []
         self.tree = Tree()
+        self.sizes: list[int] = []
         self._offsets: list[dict[str, int]] = []
         for number in range(count):
             with open_layer(number) as tar:
@@ -39,6 +41,7 @@ class MergedFiles:
         for entry, offset in iter_places(tar):
             entries.append(entry)
             offsets[entry.path] = offset
+        self.sizes.append(tar.seek(0, io.SEEK_END))
         self.entries.append(entries)
         self._offsets.append(offsets)
         self.tree.apply(entries, layer=number)

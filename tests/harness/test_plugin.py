@@ -12,7 +12,13 @@ from harness.trees import write_tree
 ROOT = Path(__file__).parents[2]
 OWN = {
     *("fixtures", "items", "items.hookspecs", "plugin", "run"),
-    *("asking", *(f"asking.{name}" for name in ("arguments", "kubefiles", "options", "settings", "subjects"))),
+    *(
+        "asking",
+        *(
+            f"asking.{name}"
+            for name in ("arguments", "imageoptions", "images", "kubefiles", "options", "settings", "subjects")
+        ),
+    ),
 }
 
 ENTRY = {"kubeimage", "kubeimage._version", "kubeimage.entries"}

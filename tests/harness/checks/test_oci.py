@@ -9,7 +9,7 @@ from harness.asking.options import Settings
 from harness.cases.building import KubeBuild
 from harness.cases.workshop import Workshop
 from harness.checks.failed import CheckFailedError
-from harness.checks.oci import _layout_problems, _schema_problems, check_oci_valid
+from harness.checks.oci import _layout_problems, check_oci_valid, schema_problems
 from harness.fakes.stores import MemoryLayerStore
 from harness.images.image import BuiltImage
 from kubeimage.api.backends import Backends
@@ -61,7 +61,7 @@ GOOD: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", GOOD)
 def test_the_least_that_the_spec_asks_for_is_valid(name: str) -> None:
-    assert list(_schema_problems(jsonschema, name, canonical.encode(GOOD[name]))) == []
+    assert list(schema_problems(jsonschema, name, canonical.encode(GOOD[name]))) == []
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_the_least_that_the_spec_asks_for_is_valid(name: str) -> None:
     ],
 )
 def test_what_the_spec_forbids_is_told_with_its_place(name: str, change: dict[str, object], problem: str) -> None:
-    found = list(_schema_problems(jsonschema, name, canonical.encode({**GOOD[name], **change})))
+    found = list(schema_problems(jsonschema, name, canonical.encode({**GOOD[name], **change})))
 
     assert found
     assert found[0].startswith(problem)
@@ -94,7 +94,7 @@ def test_what_the_spec_forbids_is_told_with_its_place(name: str, change: dict[st
 
 @pytest.mark.parametrize(("data", "problem"), [(b"{", "config: "), (b"[]", "config: it is no JSON object, but a list")])
 def test_what_is_no_json_object_is_told(data: bytes, problem: str) -> None:
-    assert next(_schema_problems(jsonschema, "config", data)).startswith(problem)
+    assert next(schema_problems(jsonschema, "config", data)).startswith(problem)
 
 
 @pytest.fixture
