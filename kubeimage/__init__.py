@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         load_images,
         save_image,
     )
-    from kubeimage.api.backends import Access, Backends, Fetch, Packer, open_backends
+    from kubeimage.api.backends import Access, Backends, Fetch, Packer, Sharing, open_backends
     from kubeimage.api.building import build_image, find_base, find_kubefile, plan_build, preview_build, read_kubefile
     from kubeimage.api.comparing import Change, Difference, compare_images
     from kubeimage.api.distribution import log_in, log_out, plain_host, pull_image, push_image
@@ -47,9 +47,11 @@ if TYPE_CHECKING:
     from kubeimage.api.merging import Merged, merge_images
     from kubeimage.api.opening import OpenImage, open_image
     from kubeimage.api.platforms import PlatformsResult, build_platforms
+    from kubeimage.api.pushing import build_and_push
     from kubeimage.api.reporting import report_image, write_report
     from kubeimage.api.running import PathChange, RunResult, run_image
     from kubeimage.api.searching import read_search
+    from kubeimage.api.sharing import PrunedCache, SharedCache, prune_shared_cache, share_cache
     from kubeimage.api.upkeep import Removed, check_store, prune_store, remove_images, tag_image
     from kubeimage.builder.events import (
         BuildFinished,
@@ -164,7 +166,16 @@ if TYPE_CHECKING:
     )
     from kubeimage.rehearsal.outcome import Pulled, Rehearsal, RehearsedImage
     from kubeimage.report import format_diagnostics, format_error
-    from kubeimage.settings import SIZES, RunSettings, Settings, default_root, parse_size, read_settings
+    from kubeimage.settings import (
+        DURATIONS,
+        SIZES,
+        RunSettings,
+        Settings,
+        default_root,
+        parse_duration,
+        parse_size,
+        read_settings,
+    )
     from kubeimage.store import Store
     from kubeimage.store.findings import Finding
     from kubeimage.store.gc import GarbageReport
@@ -172,6 +183,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ARCHIVE_FORMATS",
     "CODES",
+    "DURATIONS",
     "SIZES",
     "Access",
     "ArchiveError",
@@ -267,6 +279,7 @@ __all__ = [
     "PlatformMismatchError",
     "PlatformStarted",
     "PlatformsResult",
+    "PrunedCache",
     "PullImages",
     "Pulled",
     "Reference",
@@ -287,6 +300,8 @@ __all__ = [
     "Search",
     "Settings",
     "SettingsError",
+    "SharedCache",
+    "Sharing",
     "SourceCollector",
     "SourceEscapeError",
     "SourceNotFoundError",
@@ -316,6 +331,7 @@ __all__ = [
     "Verification",
     "Warned",
     "__version__",
+    "build_and_push",
     "build_image",
     "build_platforms",
     "check_allowed",
@@ -347,11 +363,13 @@ __all__ = [
     "open_backends",
     "open_image",
     "parse",
+    "parse_duration",
     "parse_name",
     "parse_size",
     "plain_host",
     "plan_build",
     "preview_build",
+    "prune_shared_cache",
     "prune_store",
     "pull_image",
     "push_image",
@@ -364,6 +382,7 @@ __all__ = [
     "report_image",
     "run_image",
     "save_image",
+    "share_cache",
     "tag_image",
     "verify_image",
     "write_report",
@@ -373,12 +392,13 @@ _HOMES = {
     "kubeimage.image.compatibility": "Dialect",
     "kubeimage.api.airgap": "Verification images_of_context images_of_image rehearse_image verify_image",
     "kubeimage.api.archives": "ARCHIVE_FORMATS ArchiveFormat BlobObserver Loaded Saved load_images save_image",
-    "kubeimage.api.backends": "Access Backends Fetch Packer open_backends",
+    "kubeimage.api.backends": "Access Backends Fetch Packer Sharing open_backends",
     "kubeimage.api.building": "build_image find_base find_kubefile plan_build preview_build read_kubefile",
     "kubeimage.api.comparing": "Change Difference compare_images",
     "kubeimage.api.distribution": "log_in log_out plain_host pull_image push_image",
     "kubeimage.api.exporting": "Exported export_image",
     "kubeimage.api.finding": "ImageName PastStep find_image inspect_image list_history list_images parse_name",
+    "kubeimage.api.pushing": "build_and_push",
     "kubeimage.api.reporting": "report_image write_report",
     "kubeimage.pages.page": "ImagePage",
     "kubeimage.api.linting": "Linted check_allowed find_kubefiles lint_bytes lint_kubefile lint_paths meanings",
@@ -387,6 +407,7 @@ _HOMES = {
     "kubeimage.api.platforms": "PlatformsResult build_platforms",
     "kubeimage.api.running": "PathChange RunResult run_image",
     "kubeimage.api.searching": "read_search",
+    "kubeimage.api.sharing": "PrunedCache SharedCache prune_shared_cache share_cache",
     "kubeimage.api.upkeep": "Removed check_store prune_store remove_images tag_image",
     "kubeimage.builder.events": (
         "BuildFinished BuildStarted Event ImagesLeftOut StepProgress Observer PackingFinished PackingStarted "
@@ -423,7 +444,7 @@ _HOMES = {
     ),
     "kubeimage.rehearsal.outcome": "Pulled Rehearsal RehearsedImage",
     "kubeimage.report": "format_diagnostics format_error",
-    "kubeimage.settings": "RunSettings SIZES Settings default_root parse_size read_settings",
+    "kubeimage.settings": "DURATIONS RunSettings SIZES Settings default_root parse_duration parse_size read_settings",
     "kubeimage.store": "Store",
     "kubeimage.store.findings": "Finding",
     "kubeimage.store.gc": "GarbageReport",

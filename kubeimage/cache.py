@@ -21,7 +21,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from kubeimage.disk.flock import release
@@ -87,7 +87,7 @@ class CacheRecords:
         make_private(os.path.dirname(path))
         with open(aside, "wb") as file:
             file.write(_render_result(result, key.digest.hex))
-            file.write(_render_body(key))
+            file.write(render_key_fields(key))
         os.replace(aside, path)
 
     def forget_after(self, parent: Digest) -> None:
@@ -187,6 +187,18 @@ class DirectoryBuildCache:
         self._known: dict[Digest, tuple[str, _Result]] = {}
         self._replaced: set[Digest] = set()
 
+    def foresee(self, first: CacheKey, keys: Iterable[CacheKey]) -> None:
+        """Everything is at hand: no key is taken."""
+
+    def whole_key(self, key: CacheKey) -> CacheKey:
+        """Return the key with all its sources, where they are remembered; else the key itself."""
+        if key.known_sources is None:
+            return key
+        try:
+            return read_key(self._records.path(key))
+        except (OSError, ValueError):
+            return key
+
     def lookup(self, key: CacheKey) -> CachedStep | None:
         """Return what the step with this key made, or None: also where its layer is gone or damaged."""
         path = self._records.path(key)
@@ -275,7 +287,7 @@ def read_key(path: str) -> CacheKey:
     """
     with open(path, "rb") as file:
         file.readline(_LONGEST_RESULT)
-        fields, sources = _parse_body(file.read())
+        fields, sources = parse_key_fields(file.read())
     parent = os.path.basename(os.path.dirname(path))
     key = CacheKey(None if parent == _BASE else _parse_digest(f"sha256:{parent}"), fields, sources)
     if key.digest.hex != os.path.basename(path):
@@ -286,7 +298,7 @@ def read_key(path: str) -> CacheKey:
 def _read_fields(path: str) -> Fields:
     """Read the fields of a record, which come first; those that go on for long are cut off."""
     _, _, body = _read_head(path, _HEAD).partition(b"\n")
-    return _parse_body(body.rpartition(b"\n")[0] + b"\n")[0]
+    return parse_key_fields(body.rpartition(b"\n")[0] + b"\n")[0]
 
 
 def _read_head(path: str, size: int) -> bytes:
@@ -357,13 +369,18 @@ def _checksum(result: _Result, key: str) -> str:
     return hashlib.sha256(f"{_VERSION} {key} {result.diff_id} {result.size}".encode()).hexdigest()[:32]
 
 
-def _render_body(key: CacheKey) -> bytes:
+def render_key_fields(key: CacheKey) -> bytes:
+    """Return a key's fields and sources as text, one a line: its kind, its label and its value, with tabs between."""
     lines = [f"field\t{_escape(label)}\t{_escape(value)}\n" for label, value in key.fields]
     lines += [f"source\t{_escape(path)}\t{_escape(what)}\n" for path, what in key.sources]
     return "".join(lines).encode("utf-8", "surrogateescape")
 
 
-def _parse_body(data: bytes) -> tuple[Fields, Fields]:
+def parse_key_fields(data: bytes) -> tuple[Fields, Fields]:
+    """Read the fields and the sources of a key.
+
+    Raises: ValueError for a line that is neither.
+    """
     found: dict[str, list[tuple[str, str]]] = {"field": [], "source": []}
     for line in data.decode("utf-8", "surrogateescape").split("\n")[:-1]:
         kind, *words = line.split("\t")

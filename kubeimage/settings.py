@@ -206,6 +206,19 @@ def parse_size(text: str) -> int | None:
     return int(found["number"]) * (1024 if found["binary"] else 1000) ** power or None
 
 
+DURATIONS = "it is a number with a unit: s, m, h, d or w, as in 90m or 30d"
+"""What `parse_duration` takes."""
+
+_DURATION = re.compile(r"(?P<number>[0-9]{1,9}(\.[0-9]{1,3})?) ?(?P<unit>[smhdw])", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def parse_duration(text: str) -> float | None:
+    """Return the seconds that a duration says, as in ``90m`` or ``30d``; None for what is none."""
+    found = _DURATION.fullmatch(text.strip())
+    return float(found["number"]) * _SECONDS[found["unit"]] if found is not None else None
+
+
 def default_root() -> str:
     """Return the store's root where nobody names one.
 

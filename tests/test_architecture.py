@@ -23,10 +23,10 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
     for names in (
         "_version entries errors values",
         "report image disk namespaces framing",
-        "layer lock pages settings",
+        "layer lock pages settings signing",
         "protocols",
         "kubefile context cache mount run store archive registry discovery",
-        "builder packing sources",
+        "builder packing remote sources",
         "lint rehearsal",
         "api",
         "cli",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import BinaryIO, NamedTuple
 
@@ -247,6 +247,9 @@ class MemoryBuildCache:
         self._layers = layers
         self._steps: dict[Digest, tuple[CacheKey, CachedStep]] = {}
         self._after: dict[Digest | None, dict[Digest, None]] = {}
+
+    def foresee(self, first: CacheKey, keys: Iterable[CacheKey]) -> None:
+        """Everything is at hand: no key is taken."""
 
     def lookup(self, key: CacheKey) -> CachedStep | None:
         """Return what the step with this key made, or None."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.errors import UsageError
@@ -50,6 +50,21 @@ Packer = Callable[[str, "BuildOptions"], ImagePacker]
 _ACCESSES: tuple[Access, ...] = ("look", "read", "write")
 
 
+class Sharing(Protocol):
+    """A build cache that is shared with other machines."""
+
+    def give_up(self) -> None:
+        """Forget what the others promised, for a layer of theirs could not be had."""
+        ...
+
+    def push_from_afar(self, image: Image, references: Sequence[Reference], observe: TransferObserver) -> bool:
+        """Push an image of which layers are with the others, keeping nothing of it here; return whether it was one.
+
+        Raises: RegistryError, CredentialsError, StoreError.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Backends:
     """One implementation of each protocol; ``collector`` makes the one for a context's path.
@@ -57,6 +72,7 @@ class Backends:
     Shape: without ``fetch`` no base image comes from a registry.
            Without ``packer`` no container image is packed.
            ``store`` is the store on disk that the others work on, None where there is none, as in memory.
+           ``sharing`` is what other machines know of builds, where somebody named them.
            ``settings`` None stands for what the configuration file says, where a registry is asked by name.
            ``sources`` opens images outside the store; without it there are none.
     """
@@ -73,6 +89,7 @@ class Backends:
     settings: Settings | None = None
     store: Store | None = None
     sources: ImageSources | None = None
+    sharing: Sharing | None = None
 
     @property
     def naming(self) -> Naming:
@@ -227,4 +244,4 @@ class _Records(CacheRecords):
         return [*found, *((path, "the index of a build context is damaged", True) for path in damaged)]
 
 
-__all__ = ["Access", "Backends", "Fetch", "Packer", "open_backends"]
+__all__ = ["Access", "Backends", "Fetch", "Packer", "Sharing", "open_backends"]

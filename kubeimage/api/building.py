@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from kubeimage.api.backends import Backends
 from kubeimage.api.roots import UnpackedRoots
+from kubeimage.api.sharing import execute_shared
 from kubeimage.builder.events import Observer
 from kubeimage.builder.executor import BuildResult, check_runs, execute
 from kubeimage.builder.plan import SCRATCH, BuildOptions, BuildPlan
@@ -238,7 +239,8 @@ def build_image(
     check_runs(plan, backends.runner)
     make_store(backends)
     options = replace(plan.options, search=plan.options.search.of_kubefile(plan.kubefile.commands, plan.dialect))
-    return execute(plan, make_parts(backends, context, options, collector), observe)
+    parts = make_parts(backends, context, options, collector)
+    return execute_shared(backends.sharing, lambda: execute(plan, parts, observe))
 
 
 def _planned(kubefile: Kubefile | BuildPlan, backends: Backends, options: BuildOptions | None) -> BuildPlan:

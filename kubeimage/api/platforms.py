@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from kubeimage.api.backends import Backends
 from kubeimage.api.building import build_image, make_parts, make_store, plan_build
+from kubeimage.api.sharing import execute_shared
 from kubeimage.builder.events import BuildStarted, Event, Observer, PlatformStarted
 from kubeimage.builder.executor import BuildResult, check_runs, execute_all
 from kubeimage.builder.plan import BuildOptions
@@ -60,7 +62,8 @@ def build_platforms(
     make_store(backends)
     searching = replace(options, search=options.search.of_kubefile(kubefile.commands, kubefile.dialect))
     parts = make_parts(backends, context, searching, collector)
-    index, results = execute_all(plans, parts, _announcing(platforms, observe))
+    run = partial(execute_all, plans, parts)
+    index, results = execute_shared(backends.sharing, lambda: run(_announcing(platforms, observe)))
     return PlatformsResult(results, index)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from kubeimage.builder.foresee import keys_ahead
 from kubeimage.builder.misses import explain_miss
 from kubeimage.builder.plan import BuildPlan, StagePlan
 from kubeimage.builder.step import Step
@@ -63,7 +64,7 @@ class _StageForecast:
     """The forecast of one stage. Shape: ``key`` is its last key, None where a step would be done."""
 
     def __init__(self, stage: StagePlan, sight: _Sight, others: Mapping[int, _StageForecast]) -> None:
-        plan, self._cache, self._collector, layers = sight
+        plan, self._cache, self._collector, self._layers = sight
         self._others = others
         self._use_cache = plan.options.use_cache
         below = others[stage.below] if stage.below is not None else None
@@ -74,7 +75,9 @@ class _StageForecast:
         known = plan.options.use_cache and (below is None or below.key is not None)
         self.key: Digest | None = self._first.digest if known else None
         kept = below.rootfs.layers if below is not None else [StackedLayer(one.diff_id) for one in stage.base_layers]
-        self.rootfs: LayerStack = LayerStack(layers, kept)
+        self.rootfs: LayerStack = LayerStack(self._layers, kept)
+        if known:
+            self._cache.foresee(self._first, keys_ahead(self._first, stage.steps, self._collector))
         self.found = [self._look(step) for step in stage.steps]
 
     def _look(self, step: Step) -> Forecast:
@@ -90,7 +93,7 @@ class _StageForecast:
             return Forecast(step, "run", why_missed=why, paths=paths)
         hit = self._cache.lookup(key) if is_known else None
         if hit is not None:
-            if hit.layer is not None:
+            if hit.layer is not None and self._layers.has(hit.layer.diff_id):
                 self.rootfs.push(StackedLayer(hit.layer.diff_id))
             self.key = key.digest
             return Forecast(step, "hit", hit.layer, paths=paths)

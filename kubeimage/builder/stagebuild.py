@@ -14,6 +14,7 @@ from typing import NamedTuple
 from kubeimage.builder import steps
 from kubeimage.builder.applications import describe
 from kubeimage.builder.events import Observer, StepFinished, StepOutput, StepProgress, StepStarted, Warned
+from kubeimage.builder.foresee import keys_ahead
 from kubeimage.builder.misses import explain_miss
 from kubeimage.builder.plan import BuildPlan, StagePlan
 from kubeimage.builder.step import Step
@@ -32,6 +33,8 @@ from kubeimage.protocols.layers import LayerStore, StoredLayer
 from kubeimage.protocols.packing import ImagePacker
 from kubeimage.protocols.running import Command, CommandRunner, Mounter
 from kubeimage.values import dataclass
+
+_LIE = "what the build cache says of it is not true"
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,9 @@ class StageBuild:
         self.rootfs: LayerStack = LayerStack(self.parts.layers, layers)
 
     def run(self) -> StageBuild:
+        if self.hitting:
+            with self.turn:
+                self.parts.cache.foresee(self.first, keys_ahead(self.first, self.stage.steps, self.parts.collector))
         for step in self.stage.steps:
             taken = self.others[step.taken] if step.taken is not None else None
             with self.turn:
@@ -116,15 +122,16 @@ class StageBuild:
             self._warn(message, step)
         if step.application is not None:
             self._register(step, step.application, request)
-        key = None
+        key, claim = None, None
         if self.hitting and cache.expects(self.key):
             if (hit := self._recall(step, collected)) is not None:
                 return hit
             collected = replace(collected, entries=collector.with_digests(collected.entries))
             key = self._copy_key(step, collected.entries)
-            if (found := cache.lookup(key)) is not None:
-                return self._hit(step, key, found)
-        why = self._why_missed(key)
+            claim = cache.lookup(key)
+            if claim is not None and not claim.is_claim:
+                return self._hit(step, key, claim)
+        why = self._why_missed(key) if claim is None else _LIE
         if key is None:
             collector.expect(collected.entries)
         copied = steps.copy(
@@ -137,19 +144,20 @@ class StageBuild:
         if key is None:
             collector.remember(copied.sources)
             key = self._copy_key(step, copied.sources)
-        return self._missed(step, key, copied.made, why)
+        return self._done(step, key, copied.made, why, claim)
 
     def _copy_from(self, step: Step, request: CopyRequest, layers: Sequence[Digest]) -> StepFinished:
         """Copy from another image: its layers are in the key, so that none of its files is read to find a hit."""
         key = CacheKey(self.key, step.cache_fields())
-        if self.hitting and (hit := self.parts.cache.lookup(key)) is not None:
+        hit = self.parts.cache.lookup(key) if self.hitting else None
+        if hit is not None and not hit.is_claim:
             return self._hit(step, key, hit)
-        why = self._why_missed(key)
+        why = self._why_missed(key) if hit is None else _LIE
         assert self.parts.roots is not None
         with self.parts.roots.open(layers) as collector:
             collected = collector.collect(steps.placed(request, self.rootfs))
             copied = steps.copy(collected, self.rootfs, self.parts.layers, mtime=step.mtime)
-        return self._missed(step, key, copied.made, why)
+        return self._done(step, key, copied.made, why, hit)
 
     def _register(self, step: Step, name: str, request: CopyRequest) -> None:
         """Note the application that a step brings.
@@ -165,11 +173,12 @@ class StageBuild:
 
     def _make_directory(self, step: Step, path: str) -> StepFinished:
         key = CacheKey(self.key, step.cache_fields())
-        if self.hitting and (hit := self.parts.cache.lookup(key)) is not None:
+        hit = self.parts.cache.lookup(key) if self.hitting else None
+        if hit is not None and not hit.is_claim:
             return self._hit(step, key, hit)
-        why = self._why_missed(key)
+        why = self._why_missed(key) if hit is None else _LIE
         made = steps.make_directory(path, self.rootfs, self.parts.layers, mtime=step.mtime)
-        return self._missed(step, key, made, why)
+        return self._done(step, key, made, why, hit)
 
     def _recall(self, step: Step, collected: Collected) -> StepFinished | None:
         """Look a COPY up by what its sources came to the last time, if nothing about them has changed."""
@@ -178,7 +187,7 @@ class StageBuild:
             return None
         key = CacheKey(self.key, step.cache_fields(), known_sources=known)
         hit = self.parts.cache.lookup(key)
-        return self._hit(step, key, hit) if hit is not None else None
+        return self._hit(step, key, hit) if hit is not None and not hit.is_claim else None
 
     def _copy_key(self, step: Step, entries: Sequence[Entry]) -> CacheKey:
         key = steps.copy_key(self.key, step.cache_fields(), entries)
@@ -199,9 +208,19 @@ class StageBuild:
     def _output(self, step: Step, data: bytes) -> None:
         self.observe(StepOutput(step, data))
 
-    def _hit(self, step: Step, key: CacheKey, hit: CachedStep) -> StepFinished:
+    def _hit(self, step: Step, key: CacheKey, hit: CachedStep, entries: Sequence[Entry] | None = None) -> StepFinished:
         self.key = key.digest
-        return StepFinished(step, self._push(step, hit.layer), cached=True)
+        return StepFinished(step, self._push(step, hit.layer, entries), cached=True)
+
+    def _done(self, step: Step, key: CacheKey, made: steps.Made, why: str, claim: CachedStep | None) -> StepFinished:
+        """Note a step that was done; where somebody claimed what it makes, that is a hit if it was true."""
+        if claim is None:
+            return self._missed(step, key, made, why)
+        if not steps.is_same_layer(made.layer, claim.layer):
+            self._warn("a record of the build cache says that this step makes another layer: it is not believed", step)
+            return self._missed(step, key, made, why)
+        self.parts.cache.record(key, CachedStep(made.layer))
+        return self._hit(step, key, CachedStep(made.layer), made.entries)
 
     def _missed(self, step: Step, key: CacheKey, made: steps.Made, why: str) -> StepFinished:
         if self.key == self.first.digest:

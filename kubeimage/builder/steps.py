@@ -193,6 +193,13 @@ def run(
         return Made(parts.layers.put(changes), changes) if changes else Made(None)
 
 
+def is_same_layer(one: StoredLayer | None, other: StoredLayer | None) -> bool:
+    """Return whether two steps made the same, or both nothing."""
+    if one is None or other is None:
+        return one is other
+    return (one.diff_id, one.size) == (other.diff_id, other.size)
+
+
 def with_owner(entry: Entry, rootfs: LayerStack) -> Entry:
     """A mount shows all as root's; a directory that the RUN may not have touched goes on to be whose it was."""
     below = rootfs.tree.get(entry.path) if entry.kind is Kind.DIRECTORY else None

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
 from kubeimage.api.backends import open_backends
-from kubeimage.api.platforms import build_platforms
+from kubeimage.api.platforms import PlatformsResult, build_platforms
+from kubeimage.api.sharing import share_cache
 from kubeimage.cli.progress import open_progress
 from kubeimage.cli.request import BuildRequest, takes_build_request
 from kubeimage.cli.session import Session
@@ -15,10 +20,14 @@ from kubeimage.disk.replacing import replace_file
 from kubeimage.errors import UsageError
 from kubeimage.kubefile import lint
 
+if TYPE_CHECKING:
+    from kubeimage.registry.events import TransferObserver
+
 
 @click.command()
 @takes_build_request(tag_required=True)
-def build(session: Session, request: BuildRequest) -> None:
+@click.option("--push", is_flag=True, help="Then push the image to where its names say.")
+def build(session: Session, request: BuildRequest, push: bool) -> None:
     """Build an image from the Kubefile and the files of CONTEXT, and print its id.
 
     For several platforms, all images are built before any is shown, and what is printed is the digest of their index.
@@ -32,16 +41,20 @@ def build(session: Session, request: BuildRequest) -> None:
     with open_progress(mode) as progress:
         for advice in lint(kubefile):
             progress.advise(advice)
-        with open_backends(
-            session.root,
-            session.settings.with_insecure(request.insecure).with_stat_index(not request.no_stat_index),
-            mount=request.mount,
-            isolation=request.isolation,
-            run=request.run(session.settings),
-            notice=progress.note,
-            watch=progress,
-        ) as backends:
-            built = build_platforms(
+        with ExitStack() as stack:
+            backends = stack.enter_context(
+                open_backends(
+                    session.root,
+                    session.settings.with_insecure(request.insecure).with_stat_index(not request.no_stat_index),
+                    mount=request.mount,
+                    isolation=request.isolation,
+                    run=request.run(session.settings),
+                    notice=progress.note,
+                    watch=progress,
+                )
+            )
+            backends = stack.enter_context(share_cache(request.shared_cache(), backends, notice=progress.note))
+            built = _builder(progress if push else None)(
                 kubefile,
                 request.context,
                 backends,
@@ -52,6 +65,15 @@ def build(session: Session, request: BuildRequest) -> None:
     if request.iidfile is not None:
         write_whole(request.iidfile, str(built))
     click.echo(built)
+
+
+def _builder(watch: TransferObserver | None) -> Callable[..., PlatformsResult]:
+    """Return what builds; with ``watch``, which is told of what is sent, it pushes as well."""
+    if watch is None:
+        return build_platforms
+    from kubeimage.api.pushing import build_and_push
+
+    return partial(build_and_push, watch=watch)
 
 
 _LONGEST_NAME = 255

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kubeimage.api.backends import open_backends
 from kubeimage.api.building import preview_build
+from kubeimage.api.sharing import share_cache
 from kubeimage.cli.diagnostics import render, width_of
 from kubeimage.cli.output import count, format_json, format_option, format_table, shorten, shorten_digests
 from kubeimage.cli.request import BuildRequest, takes_build_request
@@ -40,14 +42,18 @@ def plan(session: Session, request: BuildRequest, form: str) -> None:
     kubefile = request.read_kubefile(session.settings.dialect)
     platforms = request.platforms() or (options.target,)
     settings = session.settings.with_stat_index(not request.no_stat_index)
-    with open_backends(
-        session.root,
-        settings,
-        access="look",
-        mount=request.mount,
-        isolation=request.isolation,
-        run=request.run(session.settings),
-    ) as backends:
+    note = partial(click.echo, err=True)
+    with (
+        open_backends(
+            session.root,
+            settings.with_insecure(request.insecure),
+            access="look",
+            mount=request.mount,
+            isolation=request.isolation,
+            run=request.run(session.settings),
+        ) as opened,
+        share_cache(request.shared_cache(), opened, notice=note) as backends,
+    ):
         forecasts = [
             (platform, one)
             for platform in platforms

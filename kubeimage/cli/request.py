@@ -24,6 +24,7 @@ from kubeimage.errors import ContextNotFoundError
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
+    from kubeimage.api.sharing import SharedCache
     from kubeimage.builder.plan import BuildOptions
     from kubeimage.discovery.search import Guesses, PullImages
     from kubeimage.image.compatibility import Dialect
@@ -61,6 +62,10 @@ class BuildRequest:
     iidfile: str | None
     pull: Literal["missing", "always", "never"]
     insecure: tuple[str, ...]
+    cache_from: tuple[str, ...]
+    cache_to: tuple[str, ...]
+    cache_key: str | None
+    cache_trust: tuple[str, ...]
     pull_images: PullImages
     discover: tuple[str, ...]
     ignored_images: tuple[str, ...]
@@ -100,6 +105,12 @@ class BuildRequest:
             pull_images=self.pull_images,
             search=self._search_request.search(self.context, settings.read_image_kinds()),
         )
+
+    def shared_cache(self) -> SharedCache:
+        """Return where steps are looked for and written to, beside this machine."""
+        from kubeimage.api.sharing import SharedCache
+
+        return SharedCache(self.cache_from, self.cache_to, self.cache_key, self.cache_trust)
 
     def run(self, settings: Settings) -> RunSettings:
         """Return how a RUN is run: as was asked for, else as the settings say."""
@@ -247,6 +258,27 @@ def _run_options() -> list[Callable[[Any], Any]]:
     ]
 
 
+def _sharing_options() -> list[Callable[[Any], Any]]:
+    return [
+        click.option(
+            "--cache-from",
+            multiple=True,
+            metavar="REF",
+            help="A cache to look steps up in: HOST/REPOSITORY or oci:DIR. May be repeated; they are asked in order.",
+        ),
+        click.option(
+            "--cache-to", multiple=True, metavar="REF", help="A cache to write each step to, as it is done; repeatable."
+        ),
+        click.option("--cache-key", metavar="FILE", help="The private key (PEM) to sign what is written with."),
+        click.option(
+            "--cache-trust",
+            multiple=True,
+            metavar="FILE",
+            help="A public key (PEM): only what it, or another one named so, has signed is believed.",
+        ),
+    ]
+
+
 def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
     return [
         click.option(
@@ -299,6 +331,7 @@ def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
         click.option("--iidfile", metavar="FILE", help="Write the image id into this file."),
         _choice("--pull", "missing", "always", "never", text="When the base image is fetched from its registry."),
         insecure_option,
+        *_sharing_options(),
         click.option(
             "--pull-images",
             type=click.Choice(["off", "missing", "always", "never"]),

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from kubeimage.api.backends import open_backends
+from kubeimage.api.sharing import prune_shared_cache
 from kubeimage.api.upkeep import check_store, prune_store
 from kubeimage.cli.output import count, format_json, format_option, format_table, harmless
+from kubeimage.cli.request import insecure_option
 from kubeimage.cli.session import Session, common_options
 from kubeimage.report.sizes import format_size
+from kubeimage.settings import DURATIONS, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,14 +59,55 @@ def _sum_up(findings: Sequence[Finding]) -> str:
     return ", ".join([*told, count(notes, "note")] if notes else told)
 
 
+def _duration(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
+    seconds = parse_duration(value) if value is not None else None
+    if value is not None and seconds is None:
+        raise click.BadParameter(f"{value!r}: {DURATIONS}")
+    return seconds
+
+
+def _prune_shared(
+    session: Session,
+    name: str | None,
+    older_than: float | None,
+    insecure: tuple[str, ...],
+    *,
+    dry_run: bool,
+    form: str,
+) -> None:
+    if name is None or older_than is None:
+        raise click.UsageError("--cache-from and --older-than belong together")
+    with open_backends(session.root, session.settings.with_insecure(insecure), access="look") as backends:
+        pruned = prune_shared_cache(name, backends, older_than=older_than, dry_run=dry_run)
+    if form == "json":
+        click.echo(format_json({"dry_run": dry_run, "removed": pruned.removed, "kept": pruned.kept}))
+    done = "would remove" if dry_run else "removed"
+    click.echo(f"{done} {count(pruned.removed, 'record')} of {harmless(name)}, {pruned.kept} stay", err=True)
+
+
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @click.option("--keep-cache", is_flag=True, help="Keep what the build cache needs.")
+@click.option("--cache-from", metavar="REF", help="Delete old records of this shared cache instead: see --older-than.")
+@click.option("--older-than", metavar="DURATION", callback=_duration, help="How old they are at least, as in 30d.")
+@insecure_option
 @format_option
 @common_options
 @click.pass_obj
-def prune(session: Session, *, dry_run: bool, keep_cache: bool, form: str) -> None:
+def prune(
+    session: Session,
+    *,
+    dry_run: bool,
+    keep_cache: bool,
+    cache_from: str | None,
+    older_than: float | None,
+    insecure: tuple[str, ...],
+    form: str,
+) -> None:
     """Delete what no image and no running build refers to; the build cache goes too, unless it is kept."""
+    if cache_from is not None or older_than is not None:
+        _prune_shared(session, cache_from, older_than, insecure, dry_run=dry_run, form=form)
+        return
     with open_backends(session.root, access="look") as backends:
         report = prune_store(backends, keep_cache=keep_cache, dry_run=dry_run)
     if form == "json":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from kubeimage.image.digest import Digest
@@ -12,13 +13,24 @@ from kubeimage.values import dataclass
 
 @dataclass(frozen=True)
 class CachedStep:
-    """What a step made: a layer, or nothing (``layer`` is None)."""
+    """What a step made: a layer, or nothing (``layer`` is None).
+
+    Shape: with ``is_claim``, somebody says so who is not trusted: whoever can find out by doing the step does that.
+    """
 
     layer: StoredLayer | None
+    is_claim: bool = False
 
 
 class BuildCache(Protocol):
     """Remembers what steps made. It may forget at any time; it never answers wrongly."""
+
+    def foresee(self, first: CacheKey, keys: Iterable[CacheKey]) -> None:
+        """Hear which steps will be looked up, in their order, after ``first``: so a cache far away is asked once.
+
+        Shape: ``keys`` cost work to make; a cache that has everything at hand takes none.
+        """
+        ...
 
     def lookup(self, key: CacheKey) -> CachedStep | None:
         """Return what the step with this key made, or None."""

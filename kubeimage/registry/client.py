@@ -5,6 +5,7 @@ Source: OCI distribution-spec v1.1.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from kubeimage.errors import (
     RegistryError,
     RegistryNotFoundError,
 )
+from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
 from kubeimage.registry.auth import Scopes, pull_scope, push_scope
 from kubeimage.registry.exchange import Exchange
@@ -29,6 +31,8 @@ _ACCEPTED = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+_MOST_PAGES = 1000
+_NEXT = re.compile(r'<(?P<url>[^>]+)>\s*;\s*rel="?next"?')
 _BINARY = {"Content-Type": "application/octet-stream"}
 
 
@@ -95,6 +99,38 @@ class Repository:
             kept = _digest_of(response)
         if kept not in (None, Digest.of(data)):
             raise RegistryContentError(f"{self}: the registry has kept {kept} for the manifest {Digest.of(data)}")
+
+    def list_tags(self) -> list[str]:
+        """Return all tags, as many pages as the registry makes of them; none where there is no repository.
+
+        Raises: RegistryError.
+        """
+        found: list[str] = []
+        request: Request | None = self._request("GET", "tags/list")
+        for _ in range(_MOST_PAGES):
+            if request is None:
+                break
+            with self.exchange.call(request, self._scopes, wanted=(200, 404)) as response:
+                data = response.read(LARGEST_MANIFEST)
+                if response.status == 404:
+                    break
+                request = self._next_page(request, response)
+            found += self._tags_in(data)
+        return found
+
+    def delete_manifest(self, digest: Digest) -> None:
+        """Take a manifest away, with all tags that lead to it; one that is not there is gone already.
+
+        Raises: RegistryError; also where the registry allows no deletion.
+        """
+        request = self._request("DELETE", f"manifests/{digest}")
+        try:
+            with self.exchange.call(request, self._delete_scopes, wanted=(202, 200, 204, 404)) as response:
+                response.drain()
+        except RegistryError as error:
+            if error.status == 405 or "UNSUPPORTED" in error.codes:
+                error.hint = "the registry allows no deletion; its operator can turn that on"
+            raise
 
     def has_blob(self, digest: Digest, size: int) -> bool:
         """Whether the repository has a blob of that size under the digest.
@@ -173,6 +209,21 @@ class Repository:
         request = Request("PUT", f"{upload.url}{glue}{urlencode({'digest': str(digest)})}", _BINARY, body)
         with self.exchange.call(request, self._scopes, wanted=(201, 204), attempts=1) as response:
             response.drain()
+
+    @property
+    def _delete_scopes(self) -> Scopes:
+        return (f"repository:{self.name}:pull,push,delete",)
+
+    def _tags_in(self, data: bytes) -> list[str]:
+        try:
+            listed = canonical.loads(data)["tags"] or []
+            return [tag for tag in listed if isinstance(tag, str)]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RegistryContentError(f"{self} answers with what is no list of tags: {error}") from error
+
+    def _next_page(self, request: Request, response: Response) -> Request | None:
+        link = _NEXT.search(response.headers.get("Link", ""))
+        return None if link is None else request._replace(url=self.exchange.resolve(request, link["url"]))
 
     def _head_manifest(self, tag: str | Digest) -> Response:
         request = self._request("HEAD", f"manifests/{tag}", {"Accept": ", ".join(_ACCEPTED)})

@@ -54,7 +54,7 @@ class Registries:
         observe = one_at_a_time(observe)
 
         def pull_from(place: Reference) -> Arrival:
-            return Pull(self._repository(place), reference, platforms, importer, observe, self.stop).run()
+            return Pull(self.repository(place), reference, platforms, importer, observe, self.stop).run()
 
         *mirrors, last = self._settings.places(reference)
         for mirror in mirrors:
@@ -79,7 +79,7 @@ class Registries:
         """
         from kubeimage.registry.push import Push
 
-        repository = self._repository(reference, writable=True)
+        repository = self.repository(reference, writable=True)
         return Push(
             repository=repository,
             tag=reference.tag,
@@ -92,7 +92,7 @@ class Registries:
 
     def sources(self, reference: Reference) -> list[Repository]:
         """Return the repositories that an image can be read from, in the order to try."""
-        return [self._repository(place) for place in self._settings.places(reference)]
+        return [self.repository(place) for place in self._settings.places(reference)]
 
     def check(self, host: str, credentials: Credentials) -> None:
         """Find out whether a registry takes these credentials.
@@ -118,7 +118,8 @@ class Registries:
     ) -> None:
         self.close()
 
-    def _repository(self, place: Reference, *, writable: bool = False) -> Repository:
+    def repository(self, place: Reference, *, writable: bool = False) -> Repository:
+        """Return the repository that an image's name lies in."""
         name = place.repository
         if place.domain in DOCKER_HUB and "/" not in name:
             name = f"library/{name}"

@@ -9,11 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
 from kubeimage.errors import BlobCorruptError, ImageNotFoundError, UsageError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
+from kubeimage.image.document import Layer
 from kubeimage.image.media_types import (
     CONFIG,
     DOCKER_CONFIG,
@@ -35,7 +36,7 @@ from kubeimage.image.sealerform import to_sealer
 from kubeimage.layer.compression import Coding
 from kubeimage.protocols.transfer import RawLayer, WireForm, WireImage, WireManifest
 from kubeimage.store import index, manifests
-from kubeimage.store.blobs import REBUILD, Blobs
+from kubeimage.store.blobs import REBUILD, Blobs, NewBlob
 from kubeimage.store.failures import translated
 from kubeimage.store.index import Entries
 from kubeimage.store.layers import DirectoryLayerStore
@@ -123,22 +124,11 @@ class StoreDeparture:
 
         Raises: BlobNotFoundError, BlobCorruptError, StoreFullError, StoreAccessError.
         """
-        from kubeimage.layer.compression import compress
-        from kubeimage.layer.output import Output
-
-        with self._blobs.writing() as file, Output(file.write) as packed, Output(_forget) as tar:
+        with self._blobs.writing() as file:
             self._growing[layer] = file.path
-            size = 0
-            for piece in compress(_watched(self._layers.read(layer.diff_id), tar), layer.coding):
-                packed.add(piece)
-                size += len(piece)
-                yield piece
-            blob, found = packed.finish(), tar.finish()
-            if found != layer.diff_id.hex:
-                raise BlobCorruptError(f"the layer {layer.diff_id} is damaged", hint=REBUILD)
-            variant = Variant(layer.diff_id, tar.size, Digest(blob), size, layer.coding.kind, str(layer.coding))
+            variant = yield from _compress(self._layers, layer, file)
             with self._lock:
-                self._blobs.publish(file, variant.blob, size)
+                self._blobs.publish(file, variant.blob, variant.blob_size)
                 self._variants.add(variant)
                 self._made[layer] = variant
 
@@ -270,6 +260,69 @@ class StoreDeparture:
         media_type = layer_type(compression_of(layer.media_type), self._format)
         annotations = layer.annotations if self._format == "oci" else {}
         return Descriptor(media_type, layer.digest, layer.size, annotations)
+
+
+class LayerPacker:
+    """Gives single layers the form that they travel in."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def pack(self, diff_id: Digest) -> tuple[Layer, Descriptor] | None:
+        """Return a layer and a compressed blob of it, made now and kept where there is none; None where it is not here.
+
+        Raises: BlobCorruptError, StoreFullError, StoreAccessError.
+        """
+        blobs, variants, layers = self._parts.blobs, self._parts.variants, self._parts.layers
+        if not layers.has(diff_id):
+            return None
+        variant = next((one for one in variants.sound(diff_id) if one.kind != "none"), None)
+        if variant is None:
+            with blobs.writing() as file:
+                variant = _drain(_compress(layers, RawLayer(diff_id, layers.size(diff_id), _GZIP), file))
+                blobs.publish(file, variant.blob, variant.blob_size)
+                variants.add(variant)
+        return Layer(diff_id, variant.size), variant.descriptor
+
+    def open_blob(self, blob: Descriptor) -> BinaryIO:
+        """Open a blob that ``pack`` returned.
+
+        Raises: BlobNotFoundError.
+        """
+        return self._parts.blobs.open(blob.digest)
+
+
+def _compress(layers: DirectoryLayerStore, layer: RawLayer, file: NewBlob) -> Generator[bytes, None, Variant]:
+    """Compress a layer into ``file``, and yield its bytes as they come; return what was made.
+
+    Raises: BlobNotFoundError, BlobCorruptError, StoreFullError, StoreAccessError.
+    """
+    from kubeimage.layer.compression import compress
+    from kubeimage.layer.output import Output
+
+    with Output(file.write) as packed, Output(_forget) as tar:
+        size = 0
+        for piece in compress(_watched(layers.read(layer.diff_id), tar), layer.coding):
+            packed.add(piece)
+            size += len(piece)
+            yield piece
+        blob, found = packed.finish(), tar.finish()
+    if found != layer.diff_id.hex:
+        raise BlobCorruptError(f"the layer {layer.diff_id} is damaged", hint=REBUILD)
+    return Variant(layer.diff_id, tar.size, Digest(blob), size, layer.coding.kind, str(layer.coding))
+
+
+T = TypeVar("T")
+
+
+def _drain(making: Generator[bytes, None, T]) -> T:
+    """Let a generator come to its end, and return what it returns."""
+    while True:
+        try:
+            next(making)
+        except StopIteration as end:
+            made: T = end.value
+            return made
 
 
 def _read_source(parts: Parts, descriptor: Descriptor) -> _Source:

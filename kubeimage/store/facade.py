@@ -24,7 +24,8 @@ from kubeimage.store.variants import Variants
 if TYPE_CHECKING:
     from kubeimage.protocols.transfer import Budget
     from kubeimage.store.arrivals import StoreImporter
-    from kubeimage.store.departures import StoreExporter
+    from kubeimage.store.departures import LayerPacker, StoreExporter
+    from kubeimage.store.departures import Parts as DepartureParts
     from kubeimage.store.fsck import Finding
     from kubeimage.store.gc import CacheRecords, Collector, GarbageReport
     from kubeimage.store.shelf import BlobShelf
@@ -160,11 +161,24 @@ class Store:
     @cached_property
     def exporter(self) -> StoreExporter:
         """What gives images the form that they travel in."""
-        from kubeimage.store.departures import Parts, StoreExporter
+        from kubeimage.store.departures import StoreExporter
+
+        return StoreExporter(self._departing)
+
+    @cached_property
+    def packer(self) -> LayerPacker:
+        """What gives single layers the form that they travel in."""
+        from kubeimage.store.departures import LayerPacker
+
+        return LayerPacker(self._departing)
+
+    @cached_property
+    def _departing(self) -> DepartureParts:
+        from kubeimage.store.departures import Parts
         from kubeimage.store.lookup import Lookup
 
         lookup = Lookup(self._layout, self._blobs)
-        return StoreExporter(Parts(self._layout, self._blobs, self._variants, self.layers, self._reader, lookup))
+        return Parts(self._layout, self._blobs, self._variants, self.layers, self._reader, lookup)
 
     def collect_garbage(self, *, keep_cache: bool = True, dry_run: bool = False) -> GarbageReport:
         """Remove what neither an image nor a running session of anybody else refers to, nor the cache if it is kept.
