@@ -1,11 +1,18 @@
 """Plugins and Hypothesis profiles for every test of the repository."""
 
 import os
+import sys
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester"]
+
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    # The tests start Python some thousand times: without compiled files each would compile all it imports again.
+    # They go to a folder beside the tests' other leftovers, not among the sources.
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parent / ".pytest_cache/bytecode")
 
 _EXAMPLES = Path(__file__).parent / ".hypothesis"
 if not os.access(_EXAMPLES if _EXAMPLES.exists() else _EXAMPLES.parent, os.W_OK):

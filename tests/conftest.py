@@ -1,5 +1,6 @@
 """The marker ``needs``: end-to-end tests with real programs. Signals as a terminal has them. No test leaves a trace."""
 
+import gc
 import os
 import shutil
 import signal
@@ -66,6 +67,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--hypothesis-profile") == "nightly" or os.environ.get("KUBEIMAGE_STRESS") == "full":
         for item in items:
             item.add_marker(pytest.mark.timeout(LONG_RUN))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave alone what stays until the end: thousands of tests, and what they import.
+
+    Without that, each of its full rounds looks at all of it, and so does each process that a test forks.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

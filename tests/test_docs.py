@@ -9,27 +9,32 @@ Blocks ``sh setup`` run first in every test of their page.
   say what it prints: each is a line of its output, in this order; ``…`` stands for anything, and how many blanks there
   are makes no difference. A block that makes a venv sets a machine up from the network: people and CI run it, not
   this test.
-- ``python``: a whole test file, which passes under pytest. ``python conftest.py`` is written to that name, for the
-  ``sh`` blocks after it.
+- ``python``: a whole test file, which passes under pytest, in this process. ``python conftest.py`` is written to that
+  name, for the ``sh`` blocks after it.
 
 Other blocks (``kubefile``, ``toml``, ``text``) are for reading.
 """
 
 import os
+import pkgutil
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from _pytest.mark.structures import ParameterSet
 
+import harness
+import kubeimage
 from harness.fakes.registry import FakeRegistry
 from kubeimage.kubefile import CODES, parse
 from kubeimage.settings import parse_settings
-from tests.e2e.program import copy_projects
+from tests.e2e.program import Program, copy_projects
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "RELEASING.md", *(ROOT / "docs").rglob("*.md")])
@@ -87,6 +92,15 @@ class Workplace(NamedTuple):
     registries: dict[str, str]
 
 
+@pytest.fixture(scope="module")
+def _imported() -> None:
+    """What test files import: pytester takes away again whatever was not there before its fixture."""
+    for package in (kubeimage, harness):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith(".__main__"):
+                import_module(module.name)
+
+
 @pytest.fixture
 def registries() -> Iterator[dict[str, str]]:
     """Run the registries that pages speak of."""
@@ -94,10 +108,20 @@ def registries() -> Iterator[dict[str, str]]:
         yield {"REGISTRY": open_to_all.host, "PRIVATE_REGISTRY": private.host}
 
 
+@pytest.fixture(scope="module")
+def _store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store that each page begins with."""
+    folder = tmp_path_factory.mktemp("begun")
+    program = Program(folder / "store", folder)
+    program.build("rootfs:v1", copy_projects(folder / "fixtures") / "rootfs")
+    return program.root
+
+
 @pytest.fixture
-def workplace(tmp_path: Path, registries: dict[str, str]) -> Workplace:
-    """Give a folder with the example projects, and the two programs on a PATH of their own."""
+def workplace(tmp_path: Path, registries: dict[str, str], _store: Path) -> Workplace:
+    """Give a folder with the example projects, a store, and the two programs on a PATH of their own."""
     copy_projects(tmp_path / "work/fixtures")
+    shutil.copytree(_store, tmp_path / "store", symlinks=True)
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("kubeimage", "pytest"):
@@ -106,9 +130,9 @@ def workplace(tmp_path: Path, registries: dict[str, str]) -> Workplace:
     return Workplace(tmp_path / "work", registries)
 
 
-def run(command: list[str], workplace: Workplace) -> subprocess.CompletedProcess[str]:
-    """Run a command in the folder, with nothing of this process's settings."""
-    environment = {
+def environment_of(workplace: Workplace) -> dict[str, str]:
+    """Return the variables that blocks see, with nothing of this process's settings."""
+    return {
         "PATH": f"{workplace.folder.parent}/bin:{os.environ['PATH']}",
         "HOME": str(workplace.folder.parent),
         "KUBEIMAGE_ROOT": str(workplace.folder.parent / "store"),
@@ -118,10 +142,14 @@ def run(command: list[str], workplace: Workplace) -> subprocess.CompletedProcess
         # Without the plugin's entry point, a source tree has the plugin all the same.
         **({} if is_installed() else {"PYTEST_PLUGINS": "harness.plugin"}),
     }
+
+
+def run(command: list[str], workplace: Workplace) -> subprocess.CompletedProcess[str]:
+    """Run a command in the folder."""
     return subprocess.run(
         command,
         cwd=workplace.folder,
-        env=environment,
+        env=environment_of(workplace),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -138,18 +166,32 @@ def is_installed() -> bool:
     return "harness.plugin" in entry_points(group="pytest11").names
 
 
-def run_block(block: Block, workplace: Workplace) -> str:
-    """Run a block, check that it succeeds, and give what it printed."""
-    if block.info.startswith("sh"):
-        command = ["sh", "-eu", "-c", block.text]
-    else:
-        path = workplace.folder / f"test_line_{block.line}.py"
-        path.write_text(block.text)
-        # The checks of a Kubefile that a pytest.ini names are for the `sh` blocks.
-        command = ["pytest", "-q", "-p", "no:cacheprovider", "--deselect=fixtures", path.name]
-    ended = run(command, workplace)
+def run_script(block: Block, workplace: Workplace) -> str:
+    """Run a block for the shell, check that it succeeds, and return what it printed."""
+    ended = run(["sh", "-eu", "-c", block.text], workplace)
     assert ended.returncode == 0, f"the block at line {block.line} ended with {ended.returncode}:\n{ended.stdout}"
     return ended.stdout
+
+
+def run_test_file(block: Block, workplace: Workplace, pytester: pytest.Pytester) -> None:
+    """Run a block as the test file that it is, and check that its tests pass."""
+    path = workplace.folder / f"test_line_{block.line}.py"
+    path.write_text(block.text)
+    environment = environment_of(workplace)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in tuple(os.environ):
+            patch.delenv(name)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        # Of other plugins none has a say; hypothesis does without its own.
+        patch.delenv("PYTEST_PLUGINS", raising=False)
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        patch.chdir(workplace.folder)
+        # The checks of a Kubefile that a pytest.ini names are for the `sh` blocks.
+        ended = pytester.runpytest_inprocess(
+            "-q", "-p", "harness.plugin", "-p", "no:cacheprovider", "--deselect=fixtures", path.name
+        )
+    assert ended.ret == 0, f"the block at line {block.line} ended with {ended.ret}"
 
 
 def missing_line(expected: list[str], output: str) -> str | None:
@@ -167,15 +209,16 @@ def single_blanks(line: str) -> str:
     return " ".join(line.split())
 
 
+@pytest.mark.usefixtures("_imported")
 @pytest.mark.parametrize("chain", list(chains()))
-def test_the_code_of_a_page_runs(chain: list[Block], workplace: Workplace) -> None:
-    run(["sh", "-eu", "-c", "kubeimage build -q -t rootfs:v1 fixtures/rootfs"], workplace)
-
+def test_the_code_of_a_page_runs(chain: list[Block], workplace: Workplace, pytester: pytest.Pytester) -> None:
     for block in chain:
         if block.info == "python conftest.py":
             (workplace.folder / "conftest.py").write_text(block.text)
+        elif block.info == "python":
+            run_test_file(block, workplace, pytester)
         else:
-            output = run_block(block, workplace)
+            output = run_script(block, workplace)
             expected = [found["line"] for found in _EXPECTED.finditer(block.text)]
             assert missing_line(expected, output) is None, f"the block at line {block.line} printed:\n{output}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import traceback
 import warnings
@@ -10,10 +11,18 @@ from contextlib import contextmanager
 
 
 def fork() -> int:
-    """Fork; a child does without the threads of its parent, such as those of pytest-xdist, and needs none of them."""
+    """Fork; a child does without the threads of its parent, such as those of pytest-xdist, and needs none of them.
+
+    The child's garbage collector leaves alone what the parent had: looking at it would copy all of its memory.
+    """
+    frozen_before = gc.get_freeze_count() > 0
+    gc.freeze()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        return os.fork()
+        pid = os.fork()
+    if pid != 0 and not frozen_before:
+        gc.unfreeze()
+    return pid
 
 
 @contextmanager

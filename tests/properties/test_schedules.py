@@ -93,7 +93,7 @@ CROWD: tuple[Operation, ...] = (
     Tag(ONE, APP),
     Tag(TWO, ONE),
 )
-STRIDE = 1 if os.environ.get("KUBEIMAGE_STRESS") == "full" else 25
+STRIDE = 1 if os.environ.get("KUBEIMAGE_STRESS") == "full" else 80
 
 
 @pytest.mark.parametrize("first", CROWD, ids=str)
