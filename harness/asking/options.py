@@ -118,6 +118,30 @@ OPTIONS = (
         extra={"choices": PULL_IMAGES},
     ),
     Option(
+        "--kubefile-cache-from",
+        "look steps up in this build cache that machines share, HOST/REPOSITORY or oci:DIR. May be repeated",
+        "linelist",
+        {**_MANY, "metavar": "REF"},
+    ),
+    Option(
+        "--kubefile-cache-to",
+        "write each step to this shared build cache as it is done, so that no other machine does it again. May be "
+        "repeated",
+        "linelist",
+        {**_MANY, "metavar": "REF"},
+    ),
+    Option(
+        "--kubefile-cache-key",
+        "sign what goes to the shared build cache with this private key",
+        extra={"metavar": "FILE"},
+    ),
+    Option(
+        "--kubefile-cache-trust",
+        "believe only what this public key has signed in a shared build cache. May be repeated",
+        "linelist",
+        {**_MANY, "metavar": "FILE"},
+    ),
+    Option(
         "--kubefile-max-layers",
         "let the check layer-limit fail above this number of layers",
         "int",
@@ -254,6 +278,10 @@ class Settings:
     root: str | None = None
     bases: tuple[tuple[str, str], ...] = ()
     pull_images: str | None = None
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
+    cache_key: str | None = None
+    cache_trust: tuple[str, ...] = ()
     max_layers: int | None = None
     max_size: int | None = None
     min_efficiency: float | None = None
@@ -286,6 +314,10 @@ class Settings:
             ("--kubefile-tmp-size", self.tmp_size),
             ("--kubefile-root", self.root),
             ("--kubefile-pull-images", self.pull_images),
+            *(("--kubefile-cache-from", ref) for ref in self.cache_from),
+            *(("--kubefile-cache-to", ref) for ref in self.cache_to),
+            ("--kubefile-cache-key", self.cache_key),
+            *(("--kubefile-cache-trust", path) for path in self.cache_trust),
             ("--kubefile-max-layers", self.max_layers),
             ("--kubefile-max-size", self.max_size),
             ("--kubefile-min-efficiency", self.min_efficiency),

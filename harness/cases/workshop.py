@@ -24,6 +24,7 @@ from harness.cases.outcome import Outcome, Warned
 from harness.images.backends import DirectoryPlace, GivenPlace, Place, make_place
 from kubeimage.api.backends import Backends
 from kubeimage.api.building import BuildOptions, build_image, plan_build
+from kubeimage.api.sharing import SharedCache
 from kubeimage.builder import events
 from kubeimage.builder.plan import BuildPlan
 from kubeimage.builder.step import Step
@@ -154,11 +155,16 @@ class Workshop:
         asked = self.settings
         return RunSettings(paths=asked.run_paths, memory=asked.memory, pids=asked.pids, tmp_size=asked.tmp_size)
 
+    @property
+    def _shared(self) -> SharedCache:
+        asked = self.settings
+        return SharedCache(asked.cache_from, asked.cache_to, asked.cache_key, asked.cache_trust)
+
     def _make_place(self) -> Place:
         backend, root, isolation = self.settings.backend, self.settings.root, self.settings.isolation
         if root is not None and backend != "memory":
-            return DirectoryPlace(root, backend, isolation, self._run)
-        return make_place(backend, self._folder, isolation, self._run)
+            return DirectoryPlace(root, backend, isolation, self._run, self._shared)
+        return make_place(backend, self._folder, isolation, self._run, self._shared)
 
     def _given_place(self, path: str) -> Place | None:
         first = self._hook(path)

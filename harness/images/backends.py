@@ -6,6 +6,7 @@ thousand sessions open.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,8 +14,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from kubeimage.api.backends import Backends, open_backends
+from kubeimage.api.sharing import SharedCache, share_cache
 from kubeimage.context import ContextCollector
 from kubeimage.settings import RunSettings
+
+_LOG = logging.getLogger("kubeimage.cache")
 
 
 class Place(Protocol):
@@ -42,13 +46,19 @@ class DirectoryPlace:
     mount: str = "auto"
     isolation: str = "auto"
     run: RunSettings = field(default=RunSettings(), repr=False)
+    shared: SharedCache = field(default=SharedCache(), repr=False)
 
-    def open(self) -> AbstractContextManager[Backends]:
-        """Open the store."""
-        return real_backends(self.root, mount=self.mount, isolation=self.isolation, run=self.run)
+    @contextmanager
+    def open(self) -> Iterator[Backends]:
+        """Open the store, and the cache that it shares with other machines."""
+        with (
+            real_backends(self.root, mount=self.mount, isolation=self.isolation, run=self.run) as backends,
+            share_cache(self.shared, backends, notice=_LOG.warning) as sharing,
+        ):
+            yield sharing
 
     def fresh(self, folder: str) -> DirectoryPlace:
-        """Return a place with a store in ``folder``."""
+        """Return a place with a store in ``folder``, which shares nothing: what is built there is built."""
         return DirectoryPlace(os.path.join(folder, "store"), self.mount, self.isolation, self.run)
 
 
@@ -76,11 +86,18 @@ class GivenPlace:
         return GivenPlace(self.make)
 
 
-def make_place(backend: str, folder: str, isolation: str = "auto", run: RunSettings | None = None) -> Place:
-    """Make an empty place of the sort that ``--kubefile-backend`` calls ``backend``."""
+def make_place(
+    backend: str,
+    folder: str,
+    isolation: str = "auto",
+    run: RunSettings | None = None,
+    shared: SharedCache | None = None,
+) -> Place:
+    """Make an empty place of the sort that ``--kubefile-backend`` calls ``backend``; one in memory shares nothing."""
     if backend == "memory":
         return GivenPlace(memory_backends)
-    return DirectoryPlace(os.path.join(folder, "store"), backend, isolation, run or RunSettings())
+    root = os.path.join(folder, "store")
+    return DirectoryPlace(root, backend, isolation, run or RunSettings(), shared or SharedCache())
 
 
 def real_backends(
