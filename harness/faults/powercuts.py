@@ -112,27 +112,29 @@ def _and_more(
 
 
 def _most_telling_first(choices: list[Choice], recording: Recording, chance: random.Random) -> list[Choice]:
-    """Order choices in turn of three sorts: at the end, at the setting of a mark, at other steps.
+    """Order choices in turn of four sorts: at the end, with a mark, with a new name, at other steps.
 
-    At the end nothing may be lost at all; a mark says that what it stands on is on the disk, so that data is lost and
-    the mark is not. Of each sort those come first that lose most.
+    At the end nothing may be lost at all. A mark says that what it stands on is on the disk, and a name shows what it
+    leads to: then data is lost, and the mark or the name is not. Of each sort those come first that lose most.
     """
     marks = {one.step + 1 for one in recording.operations if isinstance(one, SetKind) and one.kind.marked}
-    sorts: tuple[list[Choice], ...] = ([], [], [])
+    names = {one.step + 1 for one in recording.operations if isinstance(one, SetName) and one.inode is not None}
+    sorts: tuple[list[Choice], ...] = ([], [], [], [])
     chance.shuffle(choices)
     for choice in sorted(choices, key=lambda choice: -len(choice[1])):
         step, fates = choice
-        only_data = all(isinstance(recording.operations[number], Write) for number in fates)
+        only_data = bool(fates) and all(isinstance(recording.operations[number], Write) for number in fates)
         is_end = step == len(recording.steps)
-        sorts[0 if is_end else 1 if step in marks and only_data else 2].append(choice)
-    return [choice for three in zip_longest(*sorts) for choice in three if choice is not None]
+        with_name = only_data and step in names
+        sorts[0 if is_end else 1 if only_data and step in marks else 2 if with_name else 3].append(choice)
+    return [choice for four in zip_longest(*sorts) for choice in four if choice is not None]
 
 
 def _unsynced(recording: Recording, step: int, model: Model) -> list[int]:
     """Return the numbers of the operations up to ``step`` that nobody waited for."""
     pending: list[int] = []
     for number, operation in enumerate(recording.operations):
-        if operation.step >= step and not (isinstance(operation, Sync) and operation.step == step):
+        if operation.step >= step:
             break
         if isinstance(operation, Sync):
             pending = [one for one in pending if not _is_settled(recording.operations[one], operation, model)]

@@ -191,7 +191,9 @@ class _Recorder(IoSeam):
     def _note_sync(self, real: int, content: bytes | None) -> None:
         number = self._numbers.get(real)
         if number is not None:
+            # A step of its own: the power may fail right before it, with what it waits for half done.
             self.operations.append(Sync(len(self.steps), number))
+            self.steps.append(f"fsync of file {number}")
         elif content is not None:
             self._nameless[real] = content
 

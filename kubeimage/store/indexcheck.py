@@ -57,11 +57,24 @@ class IndexCheck:
         self._entries = self._mender.salvage(layout.read_if_there(self._layout.index) or b"")
         if self._repair:
             if os.path.lexists(self._layout.index):
-                aside = f"{self._layout.index}.damaged"
-                with translated("put aside", self._layout.index):
-                    os.replace(self._layout.index, aside)
+                self._put_aside()
             self._write()
         return finding
+
+    def _put_aside(self) -> None:
+        """Give the damaged list another name, and let it keep its own until the new one takes that.
+
+        Only it shows the names of the images: who is stopped in between must find it again.
+        """
+        aside, link = f"{self._layout.index}.damaged", self._session.new_path()
+        with translated("put aside", self._layout.index):
+            try:
+                os.link(self._layout.index, link, follow_symlinks=False)
+            except OSError:
+                # A folder, or a file system without hard links.
+                os.replace(self._layout.index, aside)
+            else:
+                os.replace(link, aside)
 
     def check_header(self) -> Iterator[Finding]:
         """Look whether a list that could be read says what it is.

@@ -1,6 +1,7 @@
 """What the commands do to a small store, in which each finds something to do."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.registry import FakeRegistry
 from harness.fakes.runner import ShellInterpreter
@@ -18,7 +21,8 @@ from harness.trees import Content, read_tree, write_tree
 from kubeimage.api.backends import Access, Backends, open_backends
 from kubeimage.api.building import BuildOptions, build_image
 from kubeimage.api.upkeep import remove_images
-from kubeimage.errors import ImageNotFoundError
+from kubeimage.disk import wholefile
+from kubeimage.errors import ImageNotFoundError, StoreError
 from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import parse
@@ -131,6 +135,81 @@ COMMANDS: dict[str, Callable[[Path], object]] = {
 }
 
 
+def _spoil(folder: Path) -> None:
+    """Damage a layer of an image, the entry of another one, the mark of the layout and the build cache."""
+    store = folder / "store"
+    with opened(folder, access="look") as backends:
+        spoilt = backends.images.get(APP)
+    assert spoilt is not None
+    blob = store / "blobs/sha256" / spoilt.layers[-1].diff_id.hex
+    blob.chmod(0o600)
+    blob.write_bytes(blob.read_bytes()[:-1] + b"x")
+    os.utime(blob, ns=(0, 0))
+    index = json.loads((store / "index.json").read_text())
+    kept = next(one for one in index["manifests"] if "kept" in json.dumps(one))
+    kept["size"] += 1
+    (store / "index.json").write_text(json.dumps(index))
+    (store / "oci-layout").write_text("{}")
+    for record in (store / "cache/keys").glob("*/*"):
+        record.chmod(0o600)
+        record.write_bytes(record.read_bytes()[:-1])
+
+
+def _lose_the_index(folder: Path) -> None:
+    """Leave the beginning of the index, with the names that stand in it."""
+    index = folder / "store/index.json"
+    index.write_text(index.read_text()[:-2])
+
+
+def _repair(folder: Path) -> Names:
+    """Mend the store; what comes of it is which images are there then."""
+    check_store(str(folder / "store"), repair=True)
+    return names(folder)
+
+
+def _take_a_layer_away(folder: Path) -> None:
+    """Leave a build that the cache knows without its last layer, which ``_build_on_what_was_left`` puts back."""
+    COMMANDS["build"](folder)
+    with opened(folder, access="look") as backends:
+        built = backends.images.get(APP)
+    assert built is not None
+    _rmi(folder)
+    blob = folder / "store/blobs/sha256" / built.layers[-1].diff_id.hex
+    blob.rename(folder / "out" / blob.name)
+
+
+def _build_on_what_was_left(folder: Path) -> object:
+    """Build where another build has just written a layer, and was killed before it waited for the disk."""
+    blobs = folder / "store/blobs/sha256"
+    for left in (folder / "out").glob("?" * 64):
+        if not (blobs / left.name).exists():
+            (blobs / left.name).write_bytes(left.read_bytes())
+    return COMMANDS["build"](folder)
+
+
+def _save_beside(folder: Path) -> object:
+    """Save where the file system has no files without a name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wholefile, "_open_nameless", lambda _folder: None)
+        return COMMANDS["save"](folder)
+
+
+PREPARED: dict[str, Callable[[Path], None]] = {
+    "repair": _spoil,
+    "repair of a lost index": _lose_the_index,
+    "build on what was left": _take_a_layer_away,
+}
+"""What comes before some commands: damage to mend, and what a killed process left."""
+
+CUT_ONLY: dict[str, Callable[[Path], object]] = {
+    "repair": _repair,
+    "repair of a lost index": _repair,
+    "build on what was left": _build_on_what_was_left,
+    "save beside": _save_beside,
+}
+"""Commands that only the power stops: they begin in a store that is damaged, or need more than a call to fail."""
+
+
 def prepare(folder: Path, registry: FakeRegistry) -> None:
     """Make the store, with images, a cache, garbage and what a killed process left; and images to load and to pull."""
     write_tree(str(folder / "context"), {"loaded": "2"})
@@ -162,8 +241,12 @@ def names_in(backends: Backends) -> Names:
 
 
 def names(folder: Path) -> Names:
-    with opened(folder, access="look") as backends:
-        return names_in(backends)
+    """Give the names of a store's images, and an impossible one where they cannot be listed."""
+    try:
+        with opened(folder, access="look") as backends:
+            return names_in(backends)
+    except StoreError as error:
+        return {f"cannot be listed: {error.code}": Digest.of(b"")}
 
 
 def left_by_a_session(folder: Path) -> list[str]:
@@ -204,6 +287,8 @@ class Bench:
         self._registry.remove(PUSHED)
         if command == FIRST_BUILD:
             shutil.rmtree(self.place / "store")
+        if command in PREPARED:
+            PREPARED[command](self.place)
         return self.place
 
     def expected(self, command: str) -> object:
@@ -240,7 +325,7 @@ class Bench:
         if command not in self._known:
             self.fresh(command)
             before = self._names()
-            expected = COMMANDS[command](self.place)
+            expected = (COMMANDS | CUT_ONLY)[command](self.place)
             self._known[command] = before, expected, self._settled()
             self.fresh(command)
         return self._known[command]

@@ -1,5 +1,7 @@
 """The plug is pulled: whatever the disk has kept of a command's writes, nothing that was there before is lost."""
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +12,15 @@ from hypothesis import settings
 from harness.faults.powercuts import Model, PowerCut, power_cuts
 from harness.faults.recording import record
 from kubeimage.errors import KubeimageError
-from tests.faults.commands import COMMANDS, FIRST_BUILD, Bench, Names, damage
+from tests.faults.commands import COMMANDS, CUT_ONLY, FIRST_BUILD, Bench, Names, damage
 from tests.oneshot import check_store
 
 # Nothing is promised of an unpacked folder: whoever wants it on the disk calls sync.
-RECORDED = [name for name in COMMANDS if name != "export"]
+RECORDED = {name: run for name, run in (COMMANDS | CUT_ONLY).items() if name != "export"}
+# They begin in a store in which something is lost already.
+DAMAGED = ("repair", "repair of a lost index")
 MODELS: tuple[Model, ...] = ("posix", "journal")
-LARGE = ("build", FIRST_BUILD, "load", "pull")
+LARGE = ("build", FIRST_BUILD, "build on what was left", "load", "pull")
 
 
 def limit_for(command: str) -> int:
@@ -32,7 +36,7 @@ def limit_for(command: str) -> int:
 def test_no_power_cut_loses_what_was_there(bench: Bench, command: str, model: Model) -> None:
     before, after = bench.names_around(command)
     place = bench.fresh(command)
-    recording = record(place, lambda: COMMANDS[command](place))
+    recording = record(place, lambda: RECORDED[command](place))
 
     tried = 0
     for cut in power_cuts(recording, model=model, limit=limit_for(command)):
@@ -45,6 +49,8 @@ def test_no_power_cut_loses_what_was_there(bench: Bench, command: str, model: Mo
 
 def judged(bench: Bench, command: str, cut: PowerCut, place: Path, before: Names, after: Names) -> Iterator[str]:
     """Say what is wrong with a state: it is as before or as after, and the command works on it, if need be mended."""
+    if command not in DAMAGED:
+        yield from (f"an image has lost {blob}" for blob in lost_blobs(place / "store"))
     found = bench.names_of(place)
     if found not in ([after] if cut.is_done else [before, after]):
         yield f"the images are {found}"
@@ -59,10 +65,10 @@ def judged(bench: Bench, command: str, cut: PowerCut, place: Path, before: Names
 def repeated(command: str, place: Path) -> object:
     """Run a command once more; where it finds the store damaged, mend that first."""
     try:
-        return COMMANDS[command](place)
+        return RECORDED[command](place)
     except KubeimageError:
         check_store(str(place / "store"), repair=True)
-        return COMMANDS[command](place)
+        return RECORDED[command](place)
 
 
 def damaged(place: Path) -> Iterator[str]:
@@ -73,6 +79,22 @@ def damaged(place: Path) -> Iterator[str]:
     if found:
         check_store(store, repair=True)
         yield from damage(place)
+
+
+def lost_blobs(store: Path) -> Iterator[str]:
+    """Give the blobs that an image on the list needs, and that are not there whole; it trusts nothing of kubeimage."""
+    index = store / "index.json"
+    wanted = json.loads(index.read_text())["manifests"] if index.exists() else []
+    while wanted:
+        digest = wanted.pop()["digest"].removeprefix("sha256:")
+        blob = store / "blobs/sha256" / digest
+        content = blob.read_bytes() if blob.exists() else b""
+        if hashlib.sha256(content).hexdigest() != digest:
+            yield digest
+        elif content.startswith(b"{"):
+            document = json.loads(content)
+            wanted += [*document.get("manifests", []), *document.get("layers", [])]
+            wanted += [document["config"]] if "digest" in document.get("config", {}) else []
 
 
 def half_saved(cut: PowerCut, archive: Path) -> Iterator[str]:

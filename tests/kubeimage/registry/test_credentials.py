@@ -2,12 +2,13 @@ import json
 import os
 import stat
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.faults.powercuts import PowerCut
 from kubeimage.errors import CredentialsError
 from kubeimage.registry.credentials import Credentials, CredentialStore
 
@@ -257,3 +258,20 @@ def test_a_helper_that_fails_says_so(script: str, message: str, helper: Path, do
 
 def test_nothing_shows_a_secret() -> None:
     assert "secret" not in repr(Credentials("anna", "secret", "token-secret"))
+
+
+def test_a_power_cut_leaves_the_old_passwords_or_the_new_ones(
+    tmp_path: Path, power_cuts: Callable[..., Iterator[PowerCut]]
+) -> None:
+    folder = tmp_path / "docker"
+    store = CredentialStore({"DOCKER_CONFIG": str(folder)})
+    store.put("old.example.com", AS_ANNA)
+    before = (folder / "config.json").read_bytes()
+
+    cuts = list(power_cuts(folder, lambda: store.put("new.example.com", AS_ANNA), limit=100))
+
+    after = (folder / "config.json").read_bytes()
+    assert len(cuts) > 5
+    for cut in cuts:
+        cut.write_to(tmp_path / "place")
+        assert (tmp_path / "place" / "config.json").read_bytes() in (before, after), str(cut)
