@@ -44,6 +44,15 @@ if TYPE_CHECKING:
         lint_paths,
         meanings,
     )
+    from kubeimage.api.locking import (
+        LockFormat,
+        check_lock,
+        find_lock,
+        format_lock,
+        lock_project,
+        read_lock,
+        write_lock,
+    )
     from kubeimage.api.merging import Merged, merge_images
     from kubeimage.api.opening import OpenImage, open_image
     from kubeimage.api.platforms import PlatformsResult, build_platforms
@@ -144,6 +153,8 @@ if TYPE_CHECKING:
     from kubeimage.kubefile import CODES, Kubefile, lint, parse, render
     from kubeimage.layer.compression import Coding
     from kubeimage.layer.entry import Entry
+    from kubeimage.lock.drift import Drift
+    from kubeimage.lock.lockfile import Lock, LockedChart, LockedImage, LockedURL
     from kubeimage.packing.closure import Flaw
     from kubeimage.pages.page import ImagePage
     from kubeimage.protocols.cache import BuildCache
@@ -223,6 +234,7 @@ __all__ = [
     "Digest",
     "DigestFormatError",
     "DiscoveryError",
+    "Drift",
     "Entry",
     "Event",
     "Exported",
@@ -258,9 +270,14 @@ __all__ = [
     "Linted",
     "Loaded",
     "Location",
+    "Lock",
     "LockError",
     "LockFileError",
+    "LockFormat",
     "LockStaleError",
+    "LockedChart",
+    "LockedImage",
+    "LockedURL",
     "Merged",
     "MountError",
     "Mounter",
@@ -335,6 +352,7 @@ __all__ = [
     "build_image",
     "build_platforms",
     "check_allowed",
+    "check_lock",
     "check_store",
     "compare_images",
     "default_root",
@@ -343,8 +361,10 @@ __all__ = [
     "find_image",
     "find_kubefile",
     "find_kubefiles",
+    "find_lock",
     "format_diagnostics",
     "format_error",
+    "format_lock",
     "ignore",
     "images_of_context",
     "images_of_image",
@@ -356,6 +376,7 @@ __all__ = [
     "list_history",
     "list_images",
     "load_images",
+    "lock_project",
     "log_in",
     "log_out",
     "meanings",
@@ -374,6 +395,7 @@ __all__ = [
     "pull_image",
     "push_image",
     "read_kubefile",
+    "read_lock",
     "read_search",
     "read_settings",
     "rehearse_image",
@@ -385,6 +407,7 @@ __all__ = [
     "share_cache",
     "tag_image",
     "verify_image",
+    "write_lock",
     "write_report",
 ]
 
@@ -402,6 +425,7 @@ _HOMES = {
     "kubeimage.api.reporting": "report_image write_report",
     "kubeimage.pages.page": "ImagePage",
     "kubeimage.api.linting": "Linted check_allowed find_kubefiles lint_bytes lint_kubefile lint_paths meanings",
+    "kubeimage.api.locking": "LockFormat check_lock find_lock format_lock lock_project read_lock write_lock",
     "kubeimage.api.merging": "Merged merge_images",
     "kubeimage.api.opening": "OpenImage open_image",
     "kubeimage.api.platforms": "PlatformsResult build_platforms",
@@ -429,6 +453,8 @@ _HOMES = {
     "kubeimage.kubefile": "CODES Kubefile lint parse render",
     "kubeimage.layer.compression": "Coding",
     "kubeimage.layer.entry": "Entry",
+    "kubeimage.lock.drift": "Drift",
+    "kubeimage.lock.lockfile": "Lock LockedChart LockedImage LockedURL",
     "kubeimage.packing.closure": "Flaw",
     "kubeimage.protocols.cache": "BuildCache",
     "kubeimage.protocols.context": "SourceCollector",

@@ -142,6 +142,12 @@ OPTIONS = (
         {**_MANY, "metavar": "FILE"},
     ),
     Option(
+        "--kubefile-locked",
+        "build with nothing but what the lock beside each Kubefile says, and fail by name where something differs",
+        "bool",
+        {"action": "store_true"},
+    ),
+    Option(
         "--kubefile-max-layers",
         "let the check layer-limit fail above this number of layers",
         "int",
@@ -282,6 +288,7 @@ class Settings:
     cache_to: tuple[str, ...] = ()
     cache_key: str | None = None
     cache_trust: tuple[str, ...] = ()
+    locked: bool = False
     max_layers: int | None = None
     max_size: int | None = None
     min_efficiency: float | None = None
@@ -327,4 +334,5 @@ class Settings:
             *(("--kubefile-allow-leftover", glob) for glob in self.allowed_leftovers),
         ]
         flags = ["--kubefile-nothing-skipped"] if self.nothing_skipped else []
+        flags += ["--kubefile-locked"] if self.locked else []
         return [*flags, *(f"{flag}={value}" for flag, value in pairs if value is not None)]

@@ -45,6 +45,7 @@ def read_settings(config: pytest.Config) -> Settings:
         cache_to=tuple(raw.texts("kubefile_cache_to")),
         cache_key=raw.path("kubefile_cache_key"),
         cache_trust=tuple(path for _, path in raw.named("kubefile_cache_trust")),
+        locked=bool(raw.value("kubefile_locked")),
         max_layers=raw.count("kubefile_max_layers"),
         max_size=raw.size("kubefile_max_size"),
         min_efficiency=raw.part("kubefile_min_efficiency"),

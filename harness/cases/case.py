@@ -20,6 +20,7 @@ from harness.images.backends import Place
 from harness.images.image import BuiltImage
 from kubeimage.api.backends import Backends
 from kubeimage.api.building import BuildOptions, BuildResult, find_base, plan_build, read_kubefile
+from kubeimage.api.locking import find_lock, read_lock
 from kubeimage.builder.plan import BuildPlan
 from kubeimage.discovery.search import PullImages
 from kubeimage.errors import BaseImageError, BuildArgError, Diagnostic, KubeimageError, Location
@@ -208,6 +209,7 @@ class Case:
             build_args={**chosen, **dict(self.subject.build_args)},
             platform=Platform.parse(platform) if platform else None,
             pull_images=cast("PullImages", self.settings.pull_images or "off"),
+            lock=read_lock(find_lock(self.subject.path)) if self.settings.locked else None,
         )
 
     def _find_base(self) -> Image | None:

@@ -24,6 +24,7 @@ from kubeimage.context.sources import parse_source
 from kubeimage.context.wildcards import compile_name
 from kubeimage.errors import KubeimageError
 from kubeimage.kubefile import Kubefile
+from kubeimage.lock.lockfile import SUFFIX
 from kubeimage.protocols.context import CopyRequest
 
 _RULES = {IGNORE_FILE, *IGNORE_FILES}
@@ -43,7 +44,7 @@ class ChangeFinder:
         """
         path = case.subject.path
         self._repositories.need(os.path.dirname(path))
-        if self.differs(path):
+        if self.differs(path) or (case.settings.locked and self.differs(path + SUFFIX)):
             return True
         try:
             return self._project_changed(case.kubefile, case.context, case.options, case.bases)

@@ -34,6 +34,7 @@ from kubeimage.errors import KubeimageError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.kubefile import Kubefile
+from kubeimage.lock.tomlform import to_toml
 from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.protocols.context import SourceCollector
 from kubeimage.settings import RunSettings
@@ -198,6 +199,8 @@ def content_key(plan: BuildPlan, collector: SourceCollector) -> str:
         ("keep base", str(plan.options.keep_base)),
         ("epoch", str(plan.options.epoch)),
     ]
+    if plan.options.lock is not None:
+        options.append(("lock", str(Digest.of(to_toml(plan.options.lock)))))
     return CacheKey(parent, tuple(options)).digest.hex
 
 

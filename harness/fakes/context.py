@@ -15,7 +15,15 @@ from dataclasses import dataclass, replace
 from kubeimage.context.dockercopy import DockerSearch
 from kubeimage.context.dockerignore import IGNORE_FILES, DockerIgnoreRules
 from kubeimage.context.ignore import IGNORE_FILE, NO_RULES, IgnoreRules
-from kubeimage.context.names import AUTH_LIST, are_plain, auth_list_warnings, check_name, looks_secret, secret_warnings
+from kubeimage.context.names import (
+    AUTH_LIST,
+    are_plain,
+    auth_list_warnings,
+    check_name,
+    is_lock,
+    looks_secret,
+    secret_warnings,
+)
 from kubeimage.context.placement import PlacedTree, Placement, directories_above, filled_directory, merge, place
 from kubeimage.context.sources import SourceFinder
 from kubeimage.context.tree import Node
@@ -101,6 +109,11 @@ class MemoryContext:
         """List the directory ``path``."""
         return self._names[path]
 
+    def begins(self, path: str, start: bytes) -> bool:
+        """Whether a regular file stands at ``path`` that begins so."""
+        item = self._items.get(path)
+        return isinstance(item, File) and item.content.startswith(start)
+
     def collect(self, request: CopyRequest) -> Collected:
         """Find what ``request`` copies."""
         if request.by_docker:
@@ -176,6 +189,8 @@ class MemoryContext:
         name, is_directory = path.rpartition("/")[2], path in self._names
         if name == AUTH_LIST and not is_directory:
             auth_lists.append(path)
+            return True
+        if not is_directory and is_lock(name, lambda start: self.begins(path, start)):
             return True
         check_name(name, path)
         if looks_secret(name) and not is_directory:

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from harness.model.context import Context, matches
 from harness.model.failure import Failed
 from harness.model.tree import folders_above, is_folder, join, name_of
-from harness.trees import Link
+from harness.trees import File, Link
 
 AUTH_LIST = "imageListWithAuth.yaml"
+_LOCKS = ("Kubefile.lock", "kubefile.lock", "Sealfile.lock", "Dockerfile.lock", "Containerfile.lock")
+_LOCK_BEGINS = b"# The lock of a Kubefile, made by kubeimage lock."
 _MOST_LINKS = 40
 _SPECIAL = "*?[\\"
 
@@ -44,6 +46,17 @@ def find(context: Context, source: str) -> list[Match]:
     return found
 
 
+def never_copied(context: Context, path: str) -> bool:
+    """Whether a path is a list of credentials or the lock of a Kubefile, which no layer ever has."""
+    name = name_of(path)
+    if is_folder(context.tree, path):
+        return False
+    if name == AUTH_LIST or name in _LOCKS:
+        return True
+    node = context.node(path)
+    return name.endswith(".lock") and isinstance(node, File) and node.data.startswith(_LOCK_BEGINS)
+
+
 def _parse(source: str) -> tuple[list[str], bool]:
     written = [part for part in source.split("/") if part]
     parts: list[str] = []
@@ -65,7 +78,7 @@ def _search(context: Context, parts: list[str], fits: Callable[[str, str], bool]
         return [Match(path, inside=True) for path in folders]
     found = []
     for path in _named(context, folders, parts[-1], fits):
-        if name_of(path) == AUTH_LIST and not is_folder(context.tree, path):
+        if never_copied(context, path):
             continue
         if isinstance(context.node(path), Link):
             _follow(context, path)

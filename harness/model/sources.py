@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from harness.model.context import Context
 from harness.model.failure import Failed
-from harness.model.search import AUTH_LIST, Match, find
+from harness.model.search import AUTH_LIST, Match, find, never_copied
 from harness.model.tree import WHITEOUT, Item, Layer, Node, Tree, below, folders_above, is_folder, join, name_of, parent
 from harness.trees import File, Folder, HardLink, Link
 
@@ -117,7 +117,7 @@ def _walk(context: Context, match: Match, place: str) -> Iterator[tuple[str, str
         if path != match.path and (parent(path) in left_out or context.ignores(path)):
             left_out.add(path)
             continue
-        if name == AUTH_LIST and not is_folder(context.tree, path):
+        if never_copied(context, path):
             continue
         if name.startswith(WHITEOUT) or not _is_text(name):
             raise Failed("E0304", f"the name of {path!r} cannot be in a layer")

@@ -39,7 +39,7 @@ NAMES = (
     "😀",
     "l" + "ong" * 60,
 )
-_HOSTILE_NAMES = (".wh.a", ".wh..wh..opq", "imageListWithAuth.yaml", "id_rsa", "new\nline", "\udcff")
+_HOSTILE_NAMES = (".wh.a", ".wh..wh..opq", "imageListWithAuth.yaml", "Kubefile.lock", "id_rsa", "new\nline", "\udcff")
 _NAMES = st.sampled_from(NAMES)
 _ALL_NAMES = st.sampled_from((*NAMES, *_HOSTILE_NAMES))
 _TEXTS = ("", "1", "2", "two\nlines\n")

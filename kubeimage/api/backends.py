@@ -214,17 +214,24 @@ def _packers(
 
     def packer(context: str, options: BuildOptions) -> ImagePacker:
         from kubeimage.packing.memory import Memory
-
-        memory = Memory(os.path.join(folder, "images"))
-        if options.pull_images == "off":
-            from kubeimage.packing.leftout import LeftOutCounter
-
-            return LeftOutCounter(store.layers, memory, options.search)
-        from kubeimage.packing.packer import RegistryPacker
         from kubeimage.packing.parts import Parts
 
+        memory = Memory(os.path.join(folder, "images"))
         parts = Parts(store.layers, store.images, cache, lambda: store.shelf, memory, known_settings, watch)
-        return RegistryPacker(parts, options.pull_images, options.search, context)
+        if options.pull_images != "off":
+            from kubeimage.packing.packer import RegistryPacker
+
+            return RegistryPacker(parts, options.pull_images, options.search, context, options.lock)
+        from kubeimage.packing.leftout import LeftOutCounter
+
+        counter = LeftOutCounter(store.layers, memory, options.search)
+        if options.lock is None:
+            return counter
+        from kubeimage.packing.locking import LockChecker
+        from kubeimage.packing.survey import Surveyor
+
+        surveyor = Surveyor(store.layers, memory, options.search, context)
+        return LockChecker(parts, options.lock, surveyor, counter)
 
     return packer
 

@@ -44,6 +44,7 @@ from kubeimage.protocols.watching import ignore
 if TYPE_CHECKING:
     from kubeimage.builder.dockerscope import DockerScope, Outside
     from kubeimage.builder.forecast import Forecast
+    from kubeimage.lock.lockfile import Lock
 
 KUBEFILE_NAMES = ("Kubefile", "kubefile", "Sealfile", "Dockerfile", "Containerfile")
 _LOWERED = {name.lower() for name in KUBEFILE_NAMES}
@@ -94,13 +95,35 @@ def plan_build(kubefile: Kubefile, backends: Backends, *, options: BuildOptions 
     Shape:  ``build_image`` takes the plan, and builds what was planned.
             The base image is fetched where ``options.pull`` says so and the backends can.
     Raises: BaseImageError, LayerLimitError, PlatformMismatchError, BuildArgError, KubefileError, ReferenceFormatError;
-            RegistryError where the base cannot be fetched.
+            RegistryError where the base cannot be fetched; LockStaleError where it is not what ``options.lock`` says.
     """
     options = options or BuildOptions()
     scope = scope_of(kubefile, options)
+    if options.lock is not None:
+        return _plan_locked(kubefile, scope, backends, options, options.lock)
+    return _plan(kubefile, scope, backends, options)
+
+
+def _plan(kubefile: Kubefile, scope: Scope | DockerScope, backends: Backends, options: BuildOptions) -> BuildPlan:
     if isinstance(scope, Scope):
         return make_plan(kubefile, _find_base(scope, backends, options), options, scope)
     return make_plan(kubefile, None, options, scope, _find_outside(scope, backends, options))
+
+
+def _plan_locked(
+    kubefile: Kubefile, scope: Scope | DockerScope, backends: Backends, options: BuildOptions, lock: Lock
+) -> BuildPlan:
+    """Plan with the images that the lock says.
+
+    Raises: as ``plan_build`` does; LockStaleError.
+    """
+    from kubeimage.api.lockedbases import with_locked_bases
+
+    locked, bases = with_locked_bases(backends, options, lock)
+    # What is asked for by digest need not be asked for again.
+    plan = _plan(kubefile, scope, locked, replace(options, pull="never" if options.pull == "never" else "missing"))
+    bases.check_unused(lock.for_platform(options.target))
+    return replace(plan, options=options)
 
 
 def find_base(kubefile: Kubefile, backends: Backends, *, options: BuildOptions | None = None) -> Image | None:
@@ -109,6 +132,8 @@ def find_base(kubefile: Kubefile, backends: Backends, *, options: BuildOptions |
     Raises: BaseImageError, and what fetching raises, with FROM's place.
     """
     options = options or BuildOptions()
+    if options.lock is not None:
+        return plan_build(kubefile, backends, options=options).base
     return _find_base(scope_of(kubefile, options), backends, options)
 
 

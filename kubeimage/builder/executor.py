@@ -94,6 +94,15 @@ def execute_all(
     return index, tuple(build.finish(image, image.manifest_digest) for build, image in zip(builds, images, strict=True))
 
 
+def make_layers(plan: BuildPlan, parts: Parts, observe: Observer = ignore) -> Image:
+    """Do what ``plan`` says and show nothing of it: the layers are in the store for a build that does the same.
+
+    Raises: any KubeimageError of a step, with the step's place in the Kubefile.
+    """
+    check_runs(plan, parts.runner)
+    return _Build(plan, parts, observe).run()
+
+
 def check_runs(plan: BuildPlan, runner: CommandRunner) -> None:
     """Find out before any work whether the RUNs of a plan can run here.
 

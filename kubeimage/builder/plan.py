@@ -24,6 +24,7 @@ from kubeimage.image.oci import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
 from kubeimage.kubefile import Copy, From, Instruction, Kubefile
+from kubeimage.lock.lockfile import Lock
 from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.values import dataclass
 
@@ -40,6 +41,7 @@ class BuildOptions:
            the name that FROM says. ``stage`` is the name or the number of the stage to build; None is the last one.
            ``pull_images`` says whether the container images that are named are packed, and
            when their registries are asked; ``search`` how they are found.
+           With a ``lock`` nothing else is used than what it says.
     Units: ``epoch`` is SOURCE_DATE_EPOCH in seconds, or None; ``timeout`` is seconds for each RUN, or None.
     """
 
@@ -59,6 +61,7 @@ class BuildOptions:
     stage: str | None = None
     pull_images: PullImages = "off"
     search: Search = Search()
+    lock: Lock | None = None
 
     @property
     def target(self) -> Platform:

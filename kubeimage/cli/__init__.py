@@ -22,6 +22,7 @@ from kubeimage.cli.session import Interrupted, common_options
 COMMANDS = {
     "build": LazyCommand("kubeimage.cli.build:build", "Build an image from a Kubefile and a context."),
     "plan": LazyCommand("kubeimage.cli.plan:plan", "Say what a build would do, and why; change nothing."),
+    "lock": LazyCommand("kubeimage.cli.lock:lock", "Write down what a project's names lead to."),
     "images": LazyCommand("kubeimage.cli.images:images", "List the images of the store."),
     "inspect": LazyCommand("kubeimage.cli.images:inspect", "Print an image's document."),
     "history": LazyCommand("kubeimage.cli.images:history", "List the instructions that made an image."),

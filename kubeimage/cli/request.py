@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kubeimage.image.compatibility import Dialect
     from kubeimage.image.platform import Platform
     from kubeimage.kubefile import Kubefile
+    from kubeimage.lock.lockfile import Lock
     from kubeimage.settings import RunSettings, Settings
 
 
@@ -76,6 +77,7 @@ class BuildRequest:
     namespace: str | None
     kube_version: str | None
     api_versions: tuple[str, ...]
+    locked: bool
     context: str
 
     def options(self, environment: Mapping[str, str], settings: Settings) -> BuildOptions:
@@ -104,6 +106,7 @@ class BuildRequest:
             stage=self.target,
             pull_images=self.pull_images,
             search=self._search_request.search(self.context, settings.read_image_kinds()),
+            lock=self._read_lock(),
         )
 
     def shared_cache(self) -> SharedCache:
@@ -111,6 +114,13 @@ class BuildRequest:
         from kubeimage.api.sharing import SharedCache
 
         return SharedCache(self.cache_from, self.cache_to, self.cache_key, self.cache_trust)
+
+    def _read_lock(self) -> Lock | None:
+        if not self.locked:
+            return None
+        from kubeimage.api.locking import find_lock, read_lock
+
+        return read_lock(find_lock(self.kubefile_path()))
 
     def run(self, settings: Settings) -> RunSettings:
         """Return how a RUN is run: as was asked for, else as the settings say."""
@@ -207,19 +217,51 @@ dialect_option = click.option(
 )
 
 
-def takes_build_request(*, tag_required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of a build, gathered into a BuildRequest; its other options stay as they are."""
+locked_option = click.option(
+    "--locked",
+    is_flag=True,
+    help="Use nothing but what the lock beside the Kubefile says, and fail by name where something differs.",
+)
 
-    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+
+_OF_THE_IMAGE: dict[str, Any] = {
+    "tags": (),
+    "labels": (),
+    "no_base": False,
+    "keep_failed": None,
+    "iidfile": None,
+    "locked": False,
+    "cache_from": (),
+    "cache_to": (),
+    "cache_key": None,
+    "cache_trust": (),
+}
+"""What only an image's build is asked for, and what a command without these options takes them to be."""
+
+
+def takes_build_request(
+    *, tag_required: bool = False, makes_image: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options of a build, gathered into a BuildRequest; its other options stay as they are.
+
+    One that makes no image has none of those that are about the image, looks into the current folder where nobody
+    names another, and asks all registries.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         @click.pass_obj
-        def command(session: Session, /, **values: Any) -> None:
+        def command(session: Session, /, **values: Any) -> Any:
             own = {name: values.pop(name) for name in values.keys() - _FIELDS}
-            function(session, BuildRequest(**values), **own)
+            given = values if makes_image else {**_OF_THE_IMAGE, **values}
+            return function(session, BuildRequest(**given), **own)
 
-        decorated: Callable[..., None] = common_options(command)
-        for option in reversed(_options(tag_required=tag_required)):
+        decorated: Callable[..., Any] = common_options(command)
+        for option in reversed(_options(tag_required=tag_required, makes_image=makes_image)):
             decorated = option(decorated)
+        if not makes_image:
+            taken = decorated.__click_params__  # type: ignore[attr-defined]  # click keeps them there
+            taken[:] = [one for one in taken if one.name not in _OF_THE_IMAGE]
         return decorated
 
     return decorate
@@ -279,7 +321,8 @@ def _sharing_options() -> list[Callable[[Any], Any]]:
     ]
 
 
-def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
+def _options(*, tag_required: bool, makes_image: bool) -> list[Callable[[Any], Any]]:
+    policies = ["off", "missing", "always", "never"] if makes_image else ["always", "missing", "never"]
     return [
         click.option(
             "-t", "--tag", "tags", multiple=True, required=tag_required, metavar="NAME", help="A name; may be repeated."
@@ -329,18 +372,23 @@ def _options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
         _progress,
         _quiet,
         click.option("--iidfile", metavar="FILE", help="Write the image id into this file."),
+        locked_option,
         _choice("--pull", "missing", "always", "never", text="When the base image is fetched from its registry."),
         insecure_option,
         *_sharing_options(),
         click.option(
             "--pull-images",
-            type=click.Choice(["off", "missing", "always", "never"]),
-            default="off",
+            type=click.Choice(policies),
+            default=policies[0],
             show_default=True,
-            envvar="KUBEIMAGE_PULL_IMAGES",
+            envvar="KUBEIMAGE_PULL_IMAGES" if makes_image else None,
             help="Pack the container images that manifests and charts name: when their registries are asked, or off; "
-            "also $KUBEIMAGE_PULL_IMAGES.",
+            "also $KUBEIMAGE_PULL_IMAGES."
+            if makes_image
+            else "When registries are asked what the names of container images lead to.",
         ),
         search_options,
-        click.argument("context", metavar="CONTEXT"),
+        click.argument(
+            "context", metavar="CONTEXT" if makes_image else "[CONTEXT]", default=None if makes_image else "."
+        ),
     ]

@@ -5,10 +5,11 @@ Source: the project's design, "The language" (COPY); OCI image-spec v1.1, layer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from kubeimage.errors import UnsupportedSourceError
 from kubeimage.layer.entry import WHITEOUT_PREFIX
+from kubeimage.lock.lockfile import FIRST_LINE, KNOWN_NAMES, SUFFIX
 
 AUTH_LIST = "imageListWithAuth.yaml"
 """The list of registries with their passwords: read by the builder, never copied into a layer."""
@@ -34,11 +35,12 @@ _SECRET_NAMES = frozenset(
 )
 _SECRET_ENDINGS = (".key", "-key.pem", ".p12", ".pfx", ".kubeconfig")
 _NOTABLE_NAMES = _SECRET_NAMES | {AUTH_LIST}
+_NOTABLE_ENDINGS = (*_SECRET_ENDINGS, SUFFIX)
 _MOST_WARNINGS = 10
 
 
 def are_plain(names: Sequence[str]) -> bool:
-    """Whether `check_name`, `AUTH_LIST` and `looks_secret` have nothing to say about any of ``names``.
+    """Whether `check_name`, `AUTH_LIST`, `is_lock` and `looks_secret` have nothing to say about any of ``names``.
 
     All names of a directory are asked about at once, in a few calls: one by one would take as long as their lstat.
     """
@@ -47,13 +49,21 @@ def are_plain(names: Sequence[str]) -> bool:
         text.isascii()
         and _NOTABLE_NAMES.isdisjoint(names)
         and "/" + WHITEOUT_PREFIX not in text
-        and not any(ending + "/" in text for ending in _SECRET_ENDINGS)
+        and not any(ending + "/" in text for ending in _NOTABLE_ENDINGS)
     )
 
 
 def looks_secret(name: str) -> bool:
     """Whether a file of that name is likely to hold a private key or a password."""
     return name in _SECRET_NAMES or name.endswith(_SECRET_ENDINGS)
+
+
+def is_lock(name: str, begins: Callable[[bytes], bool]) -> bool:
+    """Whether a file is the lock of a Kubefile, by its name, or by how it ``begins``, whatever the Kubefile's name is.
+
+    Every project has locks of other tools, which are files as any other.
+    """
+    return name.endswith(SUFFIX) and (name in KNOWN_NAMES or begins(FIRST_LINE.encode()))
 
 
 def is_text(text: str) -> bool:

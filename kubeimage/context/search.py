@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from kubeimage.context.ignore import IgnoreRules
-from kubeimage.context.names import AUTH_LIST
+from kubeimage.context.names import AUTH_LIST, is_lock
 from kubeimage.context.placement import Match
 from kubeimage.context.tree import Node, Tree
 from kubeimage.context.wildcards import compile_name, has_wildcard
@@ -63,7 +63,7 @@ class Search:
 
     def _entries(self, folder: str, matcher: Matcher) -> Iterator[Match]:
         for path, node in self._candidates(folder, matcher):
-            if self._is_ignored(path, node) or self._is_auth_list(path, node):
+            if self._is_ignored(path, node) or self._is_auth_list(path, node) or self._is_lock(path, node):
                 continue
             if node.target is not None:
                 self.follow(path)
@@ -102,6 +102,14 @@ class Search:
         self.auth_lists.append(path)
         self.left_out.append(f"{path!r}, since it holds credentials")
         self.remedy = "the builder reads it from the build context; no layer ever has it"
+        return True
+
+    def _is_lock(self, path: str, node: Node) -> bool:
+        name = path.rpartition("/")[2]
+        if node.is_directory or not is_lock(name, lambda start: self._tree.begins(path, start)):
+            return False
+        self.left_out.append(f"{path!r}, since it is the lock of a Kubefile")
+        self.remedy = "--locked reads it beside the Kubefile; no layer ever has it"
         return True
 
     def _is_way_ignored(self, path: str) -> bool:

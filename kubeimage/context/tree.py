@@ -28,3 +28,7 @@ class Tree(Protocol):
     def names(self, path: str) -> Iterable[str]:
         """List the directory ``path``."""
         ...
+
+    def begins(self, path: str, start: bytes) -> bool:
+        """Whether a regular file stands at ``path`` that begins so; one that cannot be read does not."""
+        ...

@@ -8,10 +8,11 @@ import stat
 from collections.abc import Hashable, Iterator
 
 from kubeimage.context.ignore import IgnoreRules
-from kubeimage.context.names import AUTH_LIST, are_plain, check_name, is_text, looks_secret
+from kubeimage.context.names import AUTH_LIST, are_plain, check_name, is_lock, is_text, looks_secret
 from kubeimage.context.placement import PlacedTree, Placement
 from kubeimage.context.reading import unreadable
 from kubeimage.context.tree import Node
+from kubeimage.disk.smallfile import read_start
 from kubeimage.errors import UnsupportedSourceError
 from kubeimage.layer.entry import ROOT, Entry, Kind, identity_of
 from kubeimage.protocols.context import CopyRequest
@@ -68,6 +69,10 @@ class DiskTree:
         if self.hidden is None:
             return names
         return [name for name in names if not self._is_hidden(f"{path}/{name}" if path else name)]
+
+    def begins(self, path: str, start: bytes) -> bool:
+        """Whether a regular file stands at ``path`` that begins so."""
+        return read_start(self.absolute(path), len(start)) == start
 
     def _is_hidden(self, path: str) -> bool:
         hidden = self.hidden is not None and (path == self.hidden or path.startswith(f"{self.hidden}/"))
@@ -145,6 +150,8 @@ class Walk:
         name = path[path.rfind("/") + 1 :]
         if name == AUTH_LIST and not is_directory:
             self.auth_lists.append(path)
+            return True
+        if not is_directory and is_lock(name, lambda start: self._tree.begins(path, start)):
             return True
         check_name(name, path)
         if looks_secret(name) and not is_directory:

@@ -47,6 +47,21 @@ def read_small(path: str, *, within: str | None = None, most: int = MOST) -> byt
         os.close(descriptor)
 
 
+def read_start(path: str, size: int) -> bytes:
+    """Return the first bytes of a regular file, none of what is no such file or cannot be read; no link is followed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return b""
+    try:
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return os.read(descriptor, size) if is_file else b""
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
+
+
 def is_within(path: str, folder: str) -> bool:
     """Return whether ``path``, its links followed, lies in ``folder``."""
     real = os.path.join(os.path.realpath(folder), "")

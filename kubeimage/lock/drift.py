@@ -60,8 +60,8 @@ def compare_entries(kind: Kind, locked: Iterable[Entry], found: Iterable[Entry])
             drifts.append(Drift(kind, key, "new"))
         elif key not in now:
             drifts.append(Drift(kind, key, "unused"))
-        elif (old := describe(before[key])) != (new := describe(now[key])):
-            drifts.append(Drift(kind, key, "changed", old, new))
+        elif before[key] != now[key]:
+            drifts.append(Drift(kind, key, "changed", *_describe(before[key], now[key])))
     return drifts
 
 
@@ -71,19 +71,35 @@ def compare_names(kind: Kind, locked: Iterable[Entry], named: Iterable[str]) -> 
     return [Drift(kind, one, "unused" if one in before else "new") for one in sorted(before ^ now)]
 
 
-def describe(entry: Entry) -> str:
-    """Return what an entry says of what it names, in a few words: two that say the same are the same."""
-    only = f" for {', '.join(map(str, entry.only))}" if entry.only else ""
-    if isinstance(entry, LockedImage):
-        manifests = (f"{one} {entry.platforms[one]}" for one in sorted(entry.platforms))
-        return f"{entry.digest} ({', '.join(manifests)}){only}"
-    if isinstance(entry, LockedChart):
-        return f"{f'{entry.name} {entry.version}'.strip()} {entry.digest}{only}"
-    return f"{entry.digest}{only}"
+def _describe(old: Entry, new: Entry) -> tuple[str, str]:
+    """Return what differs between two entries of one name, as each has it."""
+    if old.digest != new.digest:
+        return _say(old), _say(new)
+    if isinstance(old, LockedImage) and isinstance(new, LockedImage) and old.platforms != new.platforms:
+        differing = [one for one in sorted({*old.platforms, *new.platforms}) if _differs(old, new, one)]
+        return _manifests(old, differing), _manifests(new, differing)
+    return _for_whom(old), _for_whom(new)
+
+
+def _say(entry: Entry) -> str:
+    return f"{entry.name} {entry.version} {entry.digest}" if isinstance(entry, LockedChart) else str(entry.digest)
+
+
+def _differs(old: LockedImage, new: LockedImage, platform: Platform) -> bool:
+    return old.platforms.get(platform) != new.platforms.get(platform)
+
+
+def _manifests(entry: LockedImage, platforms: Sequence[Platform]) -> str:
+    return ", ".join(f"{one} {entry.platforms.get(one, 'nothing')}" for one in platforms)
+
+
+def _for_whom(entry: Entry) -> str:
+    named = f" {entry.name} {entry.version}" if isinstance(entry, LockedChart) else ""
+    return f"for {', '.join(map(str, entry.only)) or 'all platforms'}{named}"
 
 
 def _without(platforms: Sequence[Platform], others: Sequence[Platform]) -> list[Platform]:
     return [one for one in platforms if not any(one.matches(other) for other in others)]
 
 
-__all__ = ["Drift", "Kind", "What", "compare_entries", "compare_locks", "compare_names", "describe"]
+__all__ = ["Drift", "Kind", "What", "compare_entries", "compare_locks", "compare_names"]

@@ -87,15 +87,28 @@ class Fetcher:
         self._below = below
 
     def resolve(
-        self, images: Sequence[Reference], remembered: Callable[[Reference], Digest | None]
+        self,
+        images: Sequence[Reference],
+        remembered: Callable[[Reference], Digest | None],
+        lost: Callable[[Reference], None] | None = None,
     ) -> dict[Reference, Digest]:
         """Ask the registries what names lead to, and keep what they answer; what is as ``remembered`` is not fetched.
 
+        With ``lost``, that is told of names which their registries do not have, and no error is raised.
         Raises: RegistryError, CredentialsError.
         """
         found: dict[Reference, Digest] = {}
 
         def resolve_one(image: Reference) -> None:
+            try:
+                ask_for(image)
+            except RegistryNotFoundError:
+                if lost is None:
+                    raise
+                with self._lock:
+                    lost(image)
+
+        def ask_for(image: Reference) -> None:
             # Public registries count how often a manifest is fetched, and not how often it is asked for.
             digest = remembered(image)
             if digest is None or digest != self._ask(image, lambda repository: repository.find_digest(image.tag)):
@@ -110,6 +123,32 @@ class Fetcher:
     def meanings(self, image: Reference) -> Mapping[Digest, str]:
         """Return what the name led to when images of the store were built, each with the name of such an image."""
         return self._elsewhere.meanings(image)
+
+    def list_manifests(self, resolved: Mapping[Reference, Digest]) -> dict[Reference, dict[Platform, Digest]]:
+        """Return the manifest of each platform that each image is there for.
+
+        Raises: RegistryError, CredentialsError; PackingError for an image that is not there for the wanted platform.
+        """
+        found: dict[Reference, dict[Platform, Digest]] = {}
+
+        def list_one(image: Reference, digest: Digest) -> None:
+            listed = self._list_manifests(image, digest)
+            with self._lock:
+                found[image] = listed
+
+        self._run([partial(list_one, image, digest) for image, digest in resolved.items()], _IMAGES_AT_ONCE)
+        return found
+
+    def _list_manifests(self, image: Reference, digest: Digest) -> dict[Platform, Digest]:
+        document = self._parse(image, digest, self._read_manifest(image, digest))
+        if isinstance(document, Manifest):
+            return {self._check_platform(image, document): digest}
+        chosen = self._choose(image, document)
+        listed: dict[Platform, Digest] = {}
+        for one in document.manifests:
+            if one.platform is not None and one.platform.os != "unknown":
+                listed.setdefault(one.platform, one.digest)
+        return listed or {self._platform: chosen.digest}
 
     def read(self, resolved: Mapping[Reference, Digest]) -> dict[Reference, Contents]:
         """Read what images consist of; their manifests and configs are brought for that.
@@ -190,7 +229,7 @@ class Fetcher:
             )
         return found
 
-    def _check_platform(self, image: Reference, manifest: Manifest) -> None:
+    def _check_platform(self, image: Reference, manifest: Manifest) -> Platform:
         """Find out from the config for which machines an image is.
 
         Source: the project's design, "Execution": many an index lies about it.
@@ -210,6 +249,7 @@ class Fetcher:
                 f"{image} is for {found}, not for {self._platform}: its config says so",
                 hint=f"choose another tag or platform; or leave it out: --ignore-image {familiar(image)}",
             )
+        return found
 
     def _read_manifest(self, image: Reference, digest: Digest) -> bytes:
         """Return a manifest or index: from the shelf, from the layers below, else from its registry."""

@@ -18,7 +18,9 @@ from kubeimage.image.document import PACKED_KIND
 from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry, Kind, file
 from kubeimage.layer.stack import StackedLayer
+from kubeimage.lock.lockfile import Lock, LockedImage
 from kubeimage.packing.archives import load_archives
+from kubeimage.packing.locking import check_loaded, check_manifests, check_survey
 from kubeimage.packing.parts import Parts, open_fetcher
 from kubeimage.packing.resolve import Names, check_collisions, resolve_images
 from kubeimage.packing.survey import Survey, Surveyor, read_file
@@ -39,27 +41,40 @@ FORMAT_VERSION = "2"
 class RegistryPacker:
     """Packs container images from their registries, as ``policy`` allows to ask these.
 
-    Shape: ``context`` is the build context, for its ``imageListWithAuth.yaml``.
+    Shape: ``context`` is the build context, for its ``imageListWithAuth.yaml``. With a ``lock``, names are what it
+           says that they are.
     """
 
-    def __init__(self, parts: Parts, policy: PullImages, search: Search, context: str) -> None:
+    def __init__(
+        self, parts: Parts, policy: PullImages, search: Search, context: str, lock: Lock | None = None
+    ) -> None:
         self._parts = parts
         self._policy = policy
         self._search = search
         self._context = context
+        self._lock = lock
 
     def pack(self, request: PackRequest) -> Packed:
         """Find the images, fetch what is not there, and make the layers.
 
         Raises: DiscoveryError, PackingError; RegistryError, CredentialsError; StoreError.
         """
-        return _Packing(self._parts, self._policy, self._search, self._context, request).run()
+        return _Packing(self._parts, self._policy, self._search, self._context, request, lock=self._lock).run()
 
 
 class _Packing:
     """One build's packing."""
 
-    def __init__(self, parts: Parts, policy: PullImages, search: Search, context: str, request: PackRequest) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        policy: PullImages,
+        search: Search,
+        context: str,
+        request: PackRequest,
+        *,
+        lock: Lock | None,
+    ) -> None:
         from kubeimage.packing.files import LayerFiles
 
         self._parts = parts
@@ -67,6 +82,8 @@ class _Packing:
         self._search = search
         self._context = context
         self._request = request
+        self._lock = lock
+        self._locked: dict[Reference, LockedImage] = {}
         base = tuple(StackedLayer(one) for one in request.base)
         self._whole = LayerFiles(parts.layers, (*base, *request.made))
         self._below = self._whole if request.keep_base else LayerFiles(parts.layers, request.made)
@@ -74,6 +91,8 @@ class _Packing:
     def run(self) -> Packed:
         parts = self._parts
         survey = Surveyor(parts.layers, parts.memory, self._search, self._context).survey(self._request, self._whole)
+        if self._lock is not None:
+            self._locked = check_survey(self._lock, self._request, survey, parts)
         skipped = len(survey.findings.left_names)
         if not survey.images and not survey.findings.kube_versions and not _listed(survey.findings):
             return Packed(warnings=survey.warnings, skipped=skipped)
@@ -90,12 +109,10 @@ class _Packing:
             fetcher = open_fetcher(self._parts, self._policy, self._request.platform, survey.sections, stack)
             fetcher.use_below(self._read_blob_below)
             packed = below.images if below else {}
-            names = Names(self._parts.memory)
             loaded = load_archives(self._context, survey.archived, self._parts.shelf)
             asked = [image for image in survey.images if image not in loaded]
-            resolved = loaded | resolve_images(
-                asked, self._policy, names, packed, fetcher.resolve, meanings=fetcher.meanings
-            )
+            resolved = loaded | self._resolve(asked, fetcher, packed)
+            check_loaded(self._locked, loaded)
             check_collisions({**packed, **resolved})
             record = Record(
                 resolved, self._search.choice.ignored, survey.findings.charts, _listed(survey.findings)
@@ -104,6 +121,14 @@ class _Packing:
                 return ()
             return self._make(resolved, self._extra_files(record, survey), fetcher, below)
 
+    def _resolve(
+        self, images: Sequence[Reference], fetcher: Fetcher, packed: Mapping[Reference, Digest]
+    ) -> dict[Reference, Digest]:
+        if self._lock is not None:
+            return {image: self._locked[image].digest for image in images}
+        names = Names(self._parts.memory)
+        return resolve_images(images, self._policy, names, packed, fetcher.resolve, meanings=fetcher.meanings)
+
     def _make(
         self, resolved: Mapping[Reference, Digest], extra: Sequence[Entry], fetcher: Fetcher, below: Record | None
     ) -> tuple[PackedLayer, ...]:
@@ -111,6 +136,9 @@ class _Packing:
         from kubeimage.packing.cutting import cut
 
         contents = read_contents(resolved, self._request.platform, fetcher, self._parts.memory)
+        if self._lock is not None:
+            manifests = {one.image: one.manifests[-1].digest for one in contents}
+            check_manifests(self._locked, manifests, self._request.platform)
         pieces = cut(
             contents,
             extra,

@@ -66,7 +66,8 @@ def resolve_images(
 ) -> dict[Reference, Digest]:
     """Return the digest of each image, and remember what registries said.
 
-    ``below`` is what the base image brings. ``meanings`` gives what a name led to when images of the store were built.
+    What ``ask`` leaves out is left out. ``below`` is what the base image brings.
+    ``meanings`` gives what a name led to when images of the store were built.
     Raises: PackingError where nobody is to be asked for what is not known; what ``ask`` raises.
     """
     known = resolve_known(images, policy, names, below)
@@ -82,7 +83,8 @@ def resolve_images(
     asked = ask(unknown, names.get) if unknown else {}
     for image, digest in asked.items():
         names.put(image, digest)
-    return {image: known.get(image) or asked[image] for image in images}
+    found = {image: known.get(image) or asked.get(image) for image in images}
+    return {image: digest for image, digest in found.items() if digest is not None}
 
 
 def _resolve_as_packed(

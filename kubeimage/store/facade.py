@@ -22,6 +22,8 @@ from kubeimage.store.session import Session
 from kubeimage.store.variants import Variants
 
 if TYPE_CHECKING:
+    from kubeimage.image.platform import Platform
+    from kubeimage.image.reference import Reference
     from kubeimage.protocols.transfer import Budget
     from kubeimage.store.arrivals import StoreImporter
     from kubeimage.store.departures import LayerPacker, StoreExporter
@@ -179,6 +181,16 @@ class Store:
 
         lookup = Lookup(self._layout, self._blobs)
         return Parts(self._layout, self._blobs, self._variants, self.layers, self._reader, lookup)
+
+    def list_platforms(self, name: Reference) -> tuple[Digest, dict[Platform, Digest]] | None:
+        """Return the digest of what a name leads to, and that of the manifest of each platform; None for no image.
+
+        Shape:  of an index, platforms that are not in the store are there as well.
+        Raises: BlobNotFoundError, BlobCorruptError; StoreError.
+        """
+        from kubeimage.store.lookup import list_platforms
+
+        return list_platforms(self._layout, self._blobs, name)
 
     def collect_garbage(self, *, keep_cache: bool = True, dry_run: bool = False) -> GarbageReport:
         """Remove what neither an image nor a running session of anybody else refers to, nor the cache if it is kept.

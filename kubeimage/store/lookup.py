@@ -88,5 +88,26 @@ class Lookup:
         return Found(top, here, tuple(one for one in listed if not manifests.is_taken(one, taken)), inner)
 
 
+def list_platforms(layout: Layout, blobs: Blobs, name: Reference) -> tuple[Digest, dict[Platform, Digest]] | None:
+    """Return the digest of what a name leads to, and that of the manifest of each platform; None for no image.
+
+    Raises: BlobNotFoundError, BlobCorruptError; StoreError.
+    """
+
+    def find(entries: Entries) -> tuple[Digest, dict[Platform, Digest]] | None:
+        found = Lookup(layout, blobs).find(entries, name)
+        if found is None:
+            return None
+        platforms: dict[Platform, Digest] = {}
+        for one in (*found.manifests, *found.absent):
+            if one.platform is not None or one in found.manifests:
+                platform = one.platform or manifests.platform_of(blobs, one)
+                if platform.os != "unknown":
+                    platforms.setdefault(platform, one.digest)
+        return found.top.digest, platforms
+
+    return index.look(layout, find)
+
+
 def _only(found: Sequence[Descriptor]) -> Found | None:
     return Found(found[0], (found[0],)) if found else None

@@ -11,15 +11,32 @@ from harness.fakes.context import Directory, Fifo, File, Files, HardLink, Item, 
 from kubeimage.context import ContextCollector
 from kubeimage.errors import ContextError
 from kubeimage.layer.entry import canonical_order
+from kubeimage.lock.lockfile import FIRST_LINE
 from kubeimage.protocols.context import CopyRequest, SourceCollector
 
 NAMES = st.sampled_from(
-    ["a", "b", "a.b", "ab", "a b", ".a", "é", "*", "[a]", "a\\", "id_rsa", "imageListWithAuth.yaml"]
+    [
+        "a",
+        "b",
+        "a.b",
+        "ab",
+        "a b",
+        ".a",
+        "é",
+        "*",
+        "[a]",
+        "a\\",
+        "id_rsa",
+        "imageListWithAuth.yaml",
+        "Kubefile.lock",
+        "o.lock",
+    ]
 )
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
 TARGETS = st.one_of(PATHS, PATHS.map("../{}".format), st.just("/a"), st.just(".."), st.just("."), st.just("../.."))
 ITEMS = st.one_of(
     st.binary(max_size=4),
+    st.just(f"{FIRST_LINE}\n".encode()),
     st.builds(File, st.binary(max_size=4), st.sampled_from([0o644, 0o755, 0o4711, 0o600]), st.integers(0, 9)),
     st.builds(Directory, st.sampled_from([0o755, 0o700, 0o1777])),
     st.builds(Symlink, TARGETS),

@@ -2,8 +2,9 @@
 
 import pytest
 
-from kubeimage.context.names import are_plain, check_name, is_text, looks_secret, secret_warnings
+from kubeimage.context.names import are_plain, check_name, is_lock, is_text, looks_secret, secret_warnings
 from kubeimage.errors import UnsupportedSourceError
+from kubeimage.lock.lockfile import FIRST_LINE
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,25 @@ def test_harmless_names_are_no_secrets(name: str) -> None:
     assert are_plain(["a", name])
 
 
-@pytest.mark.parametrize("name", ["imageListWithAuth.yaml", ".wh.a", ".wh..wh..opq", "é", "\udcff"])
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("Kubefile.lock", b"", True),
+        ("Sealfile.lock", b"anything", True),
+        ("Other.lock", f"{FIRST_LINE}\nversion = 1\n".encode(), True),
+        ("Other.lock", b"# The lock of something else", False),
+        ("Cargo.lock", b"version = 3\n", False),
+        ("Kubefile.lock.bak", FIRST_LINE.encode(), False),
+        ("notes.txt", FIRST_LINE.encode(), False),
+    ],
+)
+def test_a_lock_is_known_by_its_name_or_by_its_first_line(name: str, text: bytes, expected: bool) -> None:
+    assert is_lock(name, text.startswith) is expected
+
+
+@pytest.mark.parametrize(
+    "name", ["Kubefile.lock", "x.lock", "imageListWithAuth.yaml", ".wh.a", ".wh..wh..opq", "é", "\udcff"]
+)
 def test_names_that_need_a_second_look_are_not_plain(name: str) -> None:
     assert not are_plain([name])
     assert not are_plain(["a", name, "z"])
