@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kubeimage.api.comparing import Change, Difference, compare_images
     from kubeimage.api.distribution import log_in, log_out, plain_host, pull_image, push_image
     from kubeimage.api.exporting import Exported, export_image
+    from kubeimage.api.externals import ExternalSource, external_sources
     from kubeimage.api.finding import (
         ImageName,
         PastStep,
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from kubeimage.discovery.findings import Findings, Unreadable
     from kubeimage.discovery.search import Guesses, PullImages, Search
     from kubeimage.errors import (
+        AdditionError,
         ArchiveError,
         BaseImageError,
         BlobCorruptError,
@@ -197,6 +199,7 @@ __all__ = [
     "DURATIONS",
     "SIZES",
     "Access",
+    "AdditionError",
     "ArchiveError",
     "ArchiveFormat",
     "Arrival",
@@ -238,6 +241,7 @@ __all__ = [
     "Entry",
     "Event",
     "Exported",
+    "ExternalSource",
     "Fetch",
     "Finding",
     "Findings",
@@ -357,6 +361,7 @@ __all__ = [
     "compare_images",
     "default_root",
     "export_image",
+    "external_sources",
     "find_base",
     "find_image",
     "find_kubefile",
@@ -420,6 +425,7 @@ _HOMES = {
     "kubeimage.api.comparing": "Change Difference compare_images",
     "kubeimage.api.distribution": "log_in log_out plain_host pull_image push_image",
     "kubeimage.api.exporting": "Exported export_image",
+    "kubeimage.api.externals": "ExternalSource external_sources",
     "kubeimage.api.finding": "ImageName PastStep find_image inspect_image list_history list_images parse_name",
     "kubeimage.api.pushing": "build_and_push",
     "kubeimage.api.reporting": "report_image write_report",

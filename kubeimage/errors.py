@@ -15,7 +15,8 @@
     │   ├── UnsupportedSourceError     E0304  1   sockets, devices, names that are not UTF-8 or reserved
     │   ├── UnreadableSourceError      E0305  1
     │   ├── ContextChangedError        E0306  1
-    │   └── DestinationError           E0307  1
+    │   ├── DestinationError           E0307  1
+    │   └── AdditionError              E0308  1   what ADD fetches or unpacks, and cannot
     ├── BuildError                     E0400  1
     │   ├── LayerLimitError            E0401  2
     │   ├── BaseImageError             E0402  1
@@ -210,6 +211,12 @@ class DestinationError(ContextError):
     """A COPY destination that leaves the image root or runs through a file."""
 
     code = "E0307"
+
+
+class AdditionError(ContextError):
+    """A file that cannot be fetched, or an archive that cannot be unpacked."""
+
+    code = "E0308"
 
 
 class BuildError(KubeimageError):

@@ -134,11 +134,9 @@ class MemoryContext:
         file, text = next(((name, one.content.decode()) for name, one in listed if isinstance(one, File)), ("", ""))
         self._rules = rules = DockerIgnoreRules.read(text, file, request.excludes)
         search = DockerSearch(self, rules, request)
-        placements = search.placements()
         secrets: list[str] = []
-        entries = search.merged([self._tree(one, request, search.auth_lists, secrets) for one in placements])
-        warnings = [*auth_list_warnings(search.auth_lists), *secret_warnings(secrets)]
-        return Collected(entries, directories_above(placements), tuple(dict.fromkeys(warnings)))
+        trees = [self._tree(one, request, search.auth_lists, secrets) for one in search.placements()]
+        return search.collected(trees, [*auth_list_warnings(search.auth_lists), *secret_warnings(secrets)])
 
     def with_digests(self, entries: Sequence[Entry]) -> list[Entry]:
         """Return ``entries`` with the ``digest`` of every FILE."""

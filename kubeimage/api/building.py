@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kubeimage.api.backends import Backends
-from kubeimage.api.roots import UnpackedRoots
+from kubeimage.api.roots import OutsideRoots, temporary_folder
 from kubeimage.api.sharing import execute_shared
 from kubeimage.builder.events import Observer
 from kubeimage.builder.executor import BuildResult, check_runs, execute
@@ -296,8 +296,13 @@ def make_parts(backends: Backends, context: str, options: BuildOptions, collecto
         backends.mounter,
         backends.runner,
         packer,
-        UnpackedRoots(backends.layers),
+        _outside_roots(backends),
     )
+
+
+def _outside_roots(backends: Backends) -> OutsideRoots:
+    scratch = backends.store.snapshots.scratch if backends.store is not None else temporary_folder
+    return OutsideRoots(backends.layers, scratch, backends.settings)
 
 
 def preview_build(

@@ -1,39 +1,74 @@
-"""The root file systems of other images, as something that COPY takes from."""
+"""What COPY and ADD take from outside the build context: other images' roots, archives, and files on the web."""
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
-from kubeimage.context.collector import ContextCollector
+from kubeimage.disk.failures import translated
 from kubeimage.disk.removal import remove_tree
 from kubeimage.image.digest import Digest
-from kubeimage.layer.apply import apply_changeset
-from kubeimage.protocols.context import SourceCollector
+from kubeimage.layer.entry import Entry
+from kubeimage.layer.stack import LayerStack, StackedLayer
+from kubeimage.protocols.context import Remote, RootCollector
 from kubeimage.protocols.layers import LayerStore
+from kubeimage.settings import Settings, read_settings
 from kubeimage.values import dataclass
+
+Scratch = Callable[[], AbstractContextManager[str]]
+
+
+@contextmanager
+def temporary_folder() -> Iterator[str]:
+    """Yield an empty private folder, of which nothing is left afterwards."""
+    folder = tempfile.mkdtemp(prefix="kubeimage-root-")
+    try:
+        yield folder
+    finally:
+        remove_tree(folder)
 
 
 @dataclass(frozen=True)
-class UnpackedRoots:
-    """Unpacks images into a temporary folder, for as long as something is copied from them."""
+class OutsideRoots:
+    """A `RootOpener`. ``scratch`` makes the folders that contents are kept in, as long as they are used.
+
+    Shape: ``settings`` say whom to trust on the web; None stands for what the configuration file says.
+    """
 
     layers: LayerStore
+    scratch: Scratch = temporary_folder
+    settings: Settings | None = None
 
     @contextmanager
-    def open(self, layers: Sequence[Digest]) -> Iterator[SourceCollector]:
+    def open(self, layers: Sequence[Digest]) -> Iterator[RootCollector]:
         """Yield the merged root of ``layers``, lowest first.
 
         Raises: BlobNotFoundError, LayerError; StoreFullError, StoreAccessError.
         """
-        folder = tempfile.mkdtemp(prefix="kubeimage-root-")
-        try:
-            os.chmod(folder, 0o755)  # noqa: S103  an image's root is for everybody, unlike a temporary folder
-            for layer in layers:
-                with self.layers.open(layer) as tar:
-                    apply_changeset(folder, tar)
-            yield ContextCollector(folder)
-        finally:
-            remove_tree(folder)
+        from kubeimage.context.layerroot import LayerRoot
+
+        with self.scratch() as folder, translated(f"write {folder!r}", folder):
+            yield LayerRoot(LayerStack(self.layers, [StackedLayer(layer) for layer in layers]), folder)
+
+    @contextmanager
+    def fetch(self, remotes: Sequence[Remote]) -> Iterator[Sequence[Entry]]:
+        """Yield each file as an entry with its size, digest and source, by the name that its URL ends in.
+
+        Raises: AdditionError; StoreFullError, StoreAccessError.
+        """
+        from kubeimage.api.fetching import Fetcher
+
+        with self.scratch() as folder, Fetcher(self.settings or read_settings(), folder) as fetcher:
+            yield [fetcher.fetch(remote) for remote in remotes]
+
+    @contextmanager
+    def unpack(self, archive: str | bytes, *, mtime: int | None) -> Iterator[Sequence[Entry] | None]:
+        """Yield what is in an archive, a path of this machine or bytes, in canonical order; None where it is none.
+
+        Raises: AdditionError; StoreFullError, StoreAccessError.
+        """
+        from kubeimage.api.unpacking import read_archive
+
+        with self.scratch() as folder, translated(f"write {folder!r}", folder):
+            yield read_archive(archive, folder, mtime=mtime)

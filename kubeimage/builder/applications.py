@@ -39,7 +39,8 @@ def describe(name: str, request: CopyRequest, collector: SourceCollector) -> App
 
     Raises: a ContextError that names the source.
     """
-    sources = [_look(source, request, collector) for source in request.sources]
+    fetched = [_Source(is_folder=False, files=(remote.name,)) for remote in request.remotes]
+    sources = [*(_look(source, request, collector) for source in request.sources), *fetched]
     if any(source.is_chart for source in sources):
         return Application(name, "helm", (name,))
     endings = {_ending(path) for source in sources for path in source.files}
@@ -82,7 +83,7 @@ def launch_command(application: Application) -> str:
 
 
 def _look(source: str, request: CopyRequest, collector: SourceCollector) -> _Source:
-    alone = replace(request, sources=(source,), destination=_PROBE, into=False)
+    alone = replace(request, sources=(source,), remotes=(), destination=_PROBE, into=False)
     entries = collector.collect(alone).entries
     files = [entry for entry in entries if entry.kind is not Kind.DIRECTORY]
     if [entry.path for entry in files] == [_PROBE]:

@@ -12,19 +12,22 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from kubeimage.builder.applications import APPLICATIONS
 from kubeimage.builder.dockerscope import expand, global_arguments, refused
 from kubeimage.builder.metadata import Metadata
 from kubeimage.image.config import APPLICATION, Image, ImageType
+from kubeimage.image.digest import Digest
 from kubeimage.image.document import Arguments, Commands
 from kubeimage.image.extension import Extension, installer_type
 from kubeimage.image.platform import Platform
 from kubeimage.image.runtime import DEFAULT_PATH, EMPTY, Healthcheck, RuntimeConfig, overlay
-from kubeimage.kubefile import Arg, Cmd, Configure, Copy, From, Instruction, Kubefile, Mistake, Run
+from kubeimage.kubefile import Add, Arg, Cmd, Configure, Copy, From, Instruction, Kubefile, Mistake, Run
+from kubeimage.kubefile.dockerfile.copying import is_checksum, is_web
 from kubeimage.kubefile.dockerfile.sealer09 import APPLICATION_WORDS, LOCAL
 from kubeimage.kubefile.instructions import Stage
-from kubeimage.protocols.context import CopyRequest
+from kubeimage.protocols.context import CopyRequest, Remote
 from kubeimage.protocols.running import Command, ImageRoot
 
 # What a build packs lands here, so a COPY of it needs no such folder in the context.
@@ -56,7 +59,8 @@ class Inputs(NamedTuple):
 class Resolved(NamedTuple):
     """An instruction with its variables expanded.
 
-    Shape: ``directory`` is a folder that must be there afterwards, as a path of the image. ``application`` is the
+    Shape: ``directory`` is a folder that must be there afterwards, as a path of the image; it is made for the user
+           ``as_user``. ``application`` is the
            name of the one that ``copy`` brings the files of.
     """
 
@@ -64,6 +68,7 @@ class Resolved(NamedTuple):
     copy: CopyRequest | None = None
     run: Command | None = None
     directory: str | None = None
+    as_user: str = ""
     application: str | None = None
 
 
@@ -120,7 +125,7 @@ class UnfoldedStage:
                 self.config = replace(self.config, cmd=words)
                 self._has_cmd = True
             case Configure() if one.keyword == "WORKDIR":
-                return Resolved(one, directory=self._workdir(one))
+                return Resolved(one, directory=self._workdir(one), as_user=self.config.user)
             case Configure() if one.keyword in APPLICATION_WORDS:
                 return Resolved(one, copy=self._register(one), application=one.words[0])
             case Configure() if self._is_sealer and one.keyword not in ("ENV", "LABEL", "MAINTAINER"):
@@ -159,6 +164,7 @@ class UnfoldedStage:
         known = {"ARCH": self._inputs.platform.architecture} if self._is_sealer else {}
         variables = {**self._variables, **known}
         sources = tuple(expand(source, variables, one, self._escape) for source in one.sources)
+        local, remotes = self._parted(one, sources)
         empty = next((written for written, source in zip(one.sources, sources, strict=True) if not source), None)
         if empty is not None:
             raise refused(Mistake.EMPTY_TEXT, one, f"the source {empty} is nothing: what it uses has no value")
@@ -167,9 +173,9 @@ class UnfoldedStage:
             raise refused(Mistake.EMPTY_TEXT, one, f"the destination {one.destination} is nothing")
         destination = posixpath.normpath(posixpath.join("/", self.config.working_dir, written)).lstrip("/")
         into = written.endswith("/") or written.rpartition("/")[2] in (".", "..")
-        packed = tuple(one for one in sources if posixpath.normpath("/" + one) == f"/{PACKED_FOLDER}")
+        packed = tuple(one for one in local if posixpath.normpath("/" + one) == f"/{PACKED_FOLDER}")
         return CopyRequest(
-            sources,
+            local,
             destination or ".",
             chmod=one.chmod,
             mtime=self._inputs.mtime,
@@ -178,18 +184,34 @@ class UnfoldedStage:
             excludes=one.excludes,
             optional=packed if self._inputs.packs and not one.origin else (),
             from_image=bool(one.origin),
+            chown=self._text(one.owner, one),
+            parents=one.parents,
+            unpack=isinstance(one, Add),
+            remotes=remotes,
         )
+
+    def _parted(self, one: Copy, sources: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[Remote, ...]]:
+        """Return what lies in the context, and what is fetched."""
+        if not isinstance(one, Add):
+            return sources, ()
+        checksum = self._text(one.checksum, one)
+        remotes = tuple(self._remote(source, checksum, one) for source in sources if is_web(source))
+        return tuple(source for source in sources if not is_web(source)), remotes
+
+    def _remote(self, url: str, checksum: str, one: Instruction) -> Remote:
+        if checksum and not is_checksum(checksum):
+            message = f"a checksum is sha256: and 64 hex digits, found {checksum!r}"
+            raise refused(Mistake.BAD_VALUE, one, message, "as sha256sum(1) prints them")
+        parts = urlsplit(url)
+        if not parts.hostname or "@" in parts.netloc:
+            message = "the URL names no host" if not parts.hostname else "the URL holds credentials"
+            raise refused(Mistake.BAD_VALUE, one, message, "all of it would stand in the image's history")
+        return Remote(url, Digest.parse(checksum) if checksum else None)
 
     def _run(self, one: Run) -> Command:
         config = self.config
         argv = one.words or (*self._shell, one.command)
-        user = _numbers(config.user)
-        if user is None:
-            hint = "write USER with numbers, as in: USER 1000:1000"
-            raise refused(
-                Mistake.NOT_TAKEN, one, f"RUN as USER {config.user} would need the image's list of users", hint
-            )
-        image = ImageRoot(argv, config.working_dir or "/", user)
+        image = ImageRoot(argv, config.working_dir or "/", as_user=config.user)
         network = self._inputs.network and one.network != "none"
         return Command(one.command, self._variables, network, self._inputs.timeout, image)
 
@@ -200,9 +222,17 @@ class UnfoldedStage:
         self._registered.add(name)
         self._app_commands.pop(name, None)
         self._app_env.pop(name, None)
-        sources = tuple(self._text(source.removeprefix(LOCAL), one) for source in one.words[1:])
-        mtime = self._inputs.mtime
-        return CopyRequest(sources, f"{APPLICATIONS}/{name}", mtime=mtime, by_docker=True, into=True)
+        sources = [source for source in one.words[1:] if not is_web(source)]
+        pairs = [source.partition("#")[::2] for source in one.words[1:] if is_web(source)]
+        remotes = tuple(self._remote(self._text(url, one), self._text(checksum, one), one) for url, checksum in pairs)
+        return CopyRequest(
+            tuple(self._text(source.removeprefix(LOCAL), one) for source in sources),
+            f"{APPLICATIONS}/{name}",
+            mtime=self._inputs.mtime,
+            by_docker=True,
+            into=True,
+            remotes=remotes,
+        )
 
     def _of_applications(self, one: Configure) -> None:
         words = one.words
@@ -347,16 +377,3 @@ def _nanoseconds(text: str) -> int:
     """
     found = re.findall(r"([0-9.]+)(ns|us|µs|ms|s|m|h)", text)
     return round(sum(float(number) * _UNITS[unit] for number, unit in found))
-
-
-def _numbers(user: str) -> tuple[int, int] | None:
-    """Return the numbers that USER names; None where it names a user of the image's own list.
-
-    >>> _numbers("65532:65532"), _numbers("root"), _numbers("app")
-    ((65532, 65532), (0, 0), None)
-    """
-    name, colon, group = (user or "0").partition(":")
-    found = [
-        0 if one == "root" else int(one) if one.isascii() and one.isdigit() else -1 for one in (name, group or "0")
-    ]
-    return (found[0], found[1]) if min(found) >= 0 and (group or not colon) else None

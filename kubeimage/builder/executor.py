@@ -150,7 +150,8 @@ class _Build:
             alone = StageBuild(stages[0], Shared(self.plan, self.parts, self.observe), {})
             return {stages[0].number: alone.run()}
         with Together(self.observe) as together:
-            parts = replace(self.parts, runner=together.lend_turn(self.parts.runner))
+            runner, roots = together.lend_turn(self.parts.runner), together.lend_turn_of(self.parts.roots)
+            parts = replace(self.parts, runner=runner, roots=roots)
             shared = Shared(self.plan, parts, together.tell, together.turn)
 
             def build(stage: StagePlan, others: Mapping[int, StageBuild]) -> StageBuild:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from kubeimage.builder.adding import unchecked
 from kubeimage.builder.foresee import keys_ahead
 from kubeimage.builder.misses import explain_miss
+from kubeimage.builder.owners import with_numbers
 from kubeimage.builder.plan import BuildPlan, StagePlan
 from kubeimage.builder.step import Step
 from kubeimage.builder.steps import copy_key, placed
@@ -87,6 +89,8 @@ class _StageForecast:
         is_known = taken is None or taken.key is not None
         if taken is not None and taken.key is not None:
             step = step.taking(taken.key, taken.rootfs.diff_ids)
+        step = with_numbers(step, self.rootfs)
+        is_known = is_known and not (step.copy is not None and unchecked(step.copy))
         key, paths = _inputs(step, self.key or self._first.digest, self._collector, self.rootfs)
         if self.key is None:
             why = "an earlier step misses" if self._use_cache else "--no-cache"
@@ -104,13 +108,20 @@ class _StageForecast:
         return Forecast(step, "run", why_missed=why, paths=paths)
 
 
+def _unknown(taken: _StageForecast | None) -> str:
+    if taken is not None:
+        return "the stage that it takes from misses"
+    return "what a URL without a checksum holds is known once it is fetched"
+
+
 def _inputs(
     step: Step, parent: Digest, collector: SourceCollector, rootfs: LayerStack
 ) -> tuple[CacheKey, tuple[str, ...]]:
     if step.copy is None or step.copy.from_image:
         return CacheKey(parent, step.cache_fields()), ()
     try:
-        entries = collector.with_digests(collector.collect(placed(step.copy, rootfs)).entries)
+        found = collector.collect(placed(step.copy, rootfs)).entries if step.copy.sources else ()
+        entries = collector.with_digests(found)
     except KubeimageError as error:
         error.location = error.location or step.location
         raise

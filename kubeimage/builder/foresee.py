@@ -22,11 +22,23 @@ def keys_ahead(first: CacheKey, steps: Sequence[Step], collector: SourceCollecto
     for number, step in enumerate(steps):
         if not step.makes_layer:
             continue
-        if step.taken is not None or (_reads_layers(step) and any(one.makes_layer for one in steps[:number])):
+        if (
+            step.taken is not None
+            or _is_open(step)
+            or (_reads_layers(step) and any(one.makes_layer for one in steps[:number]))
+        ):
             return
         key = _key(step, parent, collector)
         yield key
         parent = key.digest
+
+
+def _is_open(step: Step) -> bool:
+    """Whether a step takes from a stage, names users by the list of the image, or fetches files."""
+    user = step.run.image.as_user if step.run is not None and step.run.image is not None else step.as_user
+    return (
+        step.taken is not None or bool(user) or (step.copy is not None and bool(step.copy.chown or step.copy.remotes))
+    )
 
 
 def _reads_layers(step: Step) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeVar
@@ -17,7 +18,10 @@ from typing import Self, TypeVar
 from kubeimage.builder.events import Event, Observer, StepFinished, StepOutput, StepStarted
 from kubeimage.builder.step import Step
 from kubeimage.errors import StoppedError
+from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
+from kubeimage.layer.entry import Entry
+from kubeimage.protocols.context import Remote, RootCollector, RootOpener
 from kubeimage.protocols.running import Command, CommandResult, CommandRunner, Mount
 
 T = TypeVar("T")
@@ -101,6 +105,10 @@ class Together:
         """Return a runner whose commands run without the turn, and end when the build does."""
         return _LendingRunner(runner, self.turn, self._stop)
 
+    def lend_turn_of(self, roots: RootOpener | None) -> RootOpener | None:
+        """Return what fetches without the turn, where there is anything that fetches."""
+        return _LendingRoots(roots, self.turn) if roots is not None else None
+
     def tell(self, event: Event) -> None:
         """Tell of an event now, or when what it is about is told of.
 
@@ -168,6 +176,36 @@ class _LendingRunner:
             return self._runner.run(replace(command, stop=self._stop), mount, output)
         finally:
             self._turn.take()
+
+
+class _LendingRoots:
+    """Opens what another one does; files of the web are fetched while other stages have their turn."""
+
+    def __init__(self, roots: RootOpener, turn: Turn) -> None:
+        self._roots = roots
+        self._turn = turn
+
+    def open(self, layers: Sequence[Digest]) -> AbstractContextManager[RootCollector]:
+        """Return the merged root of ``layers``."""
+        return self._roots.open(layers)
+
+    def unpack(self, archive: str | bytes, *, mtime: int | None) -> AbstractContextManager[Sequence[Entry] | None]:
+        """Return what is in an archive."""
+        return self._roots.unpack(archive, mtime=mtime)
+
+    @contextmanager
+    def fetch(self, remotes: Sequence[Remote]) -> Iterator[Sequence[Entry]]:
+        """Yield each file as an entry; the caller has the turn, before and afterwards."""
+        self._turn.give()
+        try:
+            fetched = self._roots.fetch(remotes)
+            entries = fetched.__enter__()
+        finally:
+            self._turn.take()
+        try:
+            yield entries
+        finally:
+            fetched.__exit__(None, None, None)
 
 
 class _Waiting(Mapping[int, T]):

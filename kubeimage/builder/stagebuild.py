@@ -6,16 +6,18 @@ Source: the project's design, "Execution": cache hits are a prefix; after the fi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from time import monotonic
 from typing import NamedTuple
 
 from kubeimage.builder import steps
+from kubeimage.builder.adding import content_fields, put_together, unchecked
 from kubeimage.builder.applications import describe
 from kubeimage.builder.events import Observer, StepFinished, StepOutput, StepProgress, StepStarted, Warned
 from kubeimage.builder.foresee import keys_ahead
 from kubeimage.builder.misses import explain_miss
+from kubeimage.builder.owners import with_numbers
 from kubeimage.builder.plan import BuildPlan, StagePlan
 from kubeimage.builder.step import Step
 from kubeimage.errors import Diagnostic, KubefileError, KubeimageError
@@ -107,6 +109,9 @@ class StageBuild:
         self.observe(StepFinished(step, result.layer, result.cached, result.why_missed, seconds))
 
     def _result(self, step: Step) -> StepFinished | None:
+        step = with_numbers(step, self.rootfs)
+        if step.copy is not None and (step.copy.unpack or step.copy.remotes):
+            return self._add(step, step.copy)
         if step.copy is not None and step.origin is not None:
             return self._copy_from(step, step.copy, step.origin)
         if step.copy is not None:
@@ -139,6 +144,7 @@ class StageBuild:
             self.rootfs,
             self.parts.layers,
             mtime=step.mtime,
+            owners=request.by_docker,
             watch=lambda done, total: self.observe(StepProgress(step, done, total)),
         )
         if key is None:
@@ -156,7 +162,33 @@ class StageBuild:
         assert self.parts.roots is not None
         with self.parts.roots.open(layers) as collector:
             collected = collector.collect(steps.placed(request, self.rootfs))
-            copied = steps.copy(collected, self.rootfs, self.parts.layers, mtime=step.mtime)
+            copied = steps.copy(collected, self.rootfs, self.parts.layers, mtime=step.mtime, owners=True)
+        return self._done(step, key, copied.made, why, hit)
+
+    def _add(self, step: Step, request: CopyRequest) -> StepFinished:
+        """Copy, fetch and unpack: nothing is fetched or unpacked to find a hit, where each checksum is known."""
+        roots, collector = self.parts.roots, self.parts.collector
+        assert roots is not None
+        for remote in unchecked(request):
+            self._warn(f"{remote.url} has no checksum: what its server sends is taken as it comes", step)
+        with ExitStack() as stack:
+            request = steps.placed(request, self.rootfs)
+            local = collector.collect(request) if request.sources else Collected(())
+            for message in local.warnings:
+                self._warn(message, step)
+            local = replace(local, entries=collector.with_digests(local.entries))
+            fetched = stack.enter_context(roots.fetch(request.remotes)) if unchecked(request) else None
+            key = steps.copy_key(self.key, (*step.cache_fields(), *content_fields(fetched)), local.entries)
+            hit = self.parts.cache.lookup(key) if self.hitting else None
+            if hit is not None and not hit.is_claim:
+                return self._hit(step, key, hit)
+            why = self._why_missed(key) if hit is None else _LIE
+            if fetched is None:
+                fetched = stack.enter_context(roots.fetch(request.remotes)) if request.remotes else ()
+            collected = put_together(request, local, fetched, roots, stack)
+            copied = steps.copy(collected, self.rootfs, self.parts.layers, mtime=step.mtime, owners=True)
+        if step.application is not None:
+            self._register(step, step.application, request)
         return self._done(step, key, copied.made, why, hit)
 
     def _register(self, step: Step, name: str, request: CopyRequest) -> None:
@@ -177,7 +209,7 @@ class StageBuild:
         if hit is not None and not hit.is_claim:
             return self._hit(step, key, hit)
         why = self._why_missed(key) if hit is None else _LIE
-        made = steps.make_directory(path, self.rootfs, self.parts.layers, mtime=step.mtime)
+        made = steps.make_directory(path, self.rootfs, self.parts.layers, mtime=step.mtime, owner=step.owner)
         return self._done(step, key, made, why, hit)
 
     def _recall(self, step: Step, collected: Collected) -> StepFinished | None:

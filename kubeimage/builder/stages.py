@@ -81,6 +81,7 @@ class _Planner:
             copy=one.copy,
             run=one.run,
             directory=one.directory,
+            as_user=one.as_user,
             application=one.application,
             origin=self._layers_of(origin) if origin and taken is None else None,
             taken=taken,

@@ -5,12 +5,13 @@ Source: the project's design, "Execution" (Cache).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from kubeimage.errors import Location
 from kubeimage.image.digest import Digest
 from kubeimage.kubefile import Copy, Instruction, Run, looks_secret
+from kubeimage.layer.entry import ROOT, Owner
 from kubeimage.protocols.cachekey import Fields
 from kubeimage.protocols.context import CopyRequest
 from kubeimage.protocols.running import Command, ImageRoot
@@ -22,7 +23,8 @@ class Step:
     """One instruction behind FROM, with its inputs resolved.
 
     Shape: ``number`` counts from 1. Exactly one of ``copy``, ``run`` and ``directory`` is set where the step may make a
-           layer; the last is a folder that must be there afterwards. ``application`` is the name of the one that
+           layer; the last is a folder that must be there afterwards. It belongs to ``as_user``, who is ``owner`` once
+           the image is known. ``application`` is the name of the one that
            ``copy`` brings the files of. ``origin`` are the layers of the image or the stage that ``copy`` takes from,
            where that is not the build context. Of a stage, ``taken`` is the number, and ``taken_key`` the last key;
            layers and key are known once it is built.
@@ -37,6 +39,8 @@ class Step:
     copy: CopyRequest | None = None
     run: Command | None = None
     directory: str | None = None
+    as_user: str = ""
+    owner: Owner = ROOT
     application: str | None = None
     origin: tuple[Digest, ...] | None = None
     taken: int | None = None
@@ -78,7 +82,8 @@ class Step:
             stage = [("from stage", str(self.taken_key))] if self.taken_key is not None else []
             return (*_copy_fields(self.copy), *stage, *layers)
         if self.directory is not None:
-            return (("kind", "WORKDIR"), ("directory", self.directory), ("timestamps", str(self.mtime)))
+            owner = [("owner", _owner(self.owner))] if self.owner != ROOT else []
+            return (("kind", "WORKDIR"), ("directory", self.directory), *owner, ("timestamps", str(self.mtime)))
         assert self.run is not None
         network = "host" if self.run.network else "none"
         arguments = [(f"arg {name}", _readable(name, value)) for name, value in sorted(self.run.environment.items())]
@@ -98,13 +103,29 @@ def _image_fields(image: ImageRoot) -> list[tuple[str, str]]:
     return [("root", "image"), ("directory", image.directory), ("user", ":".join(map(str, image.user))), *words]
 
 
+def _owner(owner: Owner) -> str:
+    return ":".join(map(str, owner))
+
+
 def _copy_fields(request: CopyRequest) -> Fields:
     return (
-        ("kind", Copy.keyword),
+        ("kind", "ADD" if request.unpack else Copy.keyword),
         *((f"source {number}", source) for number, source in enumerate(request.sources, 1)),
+        *_remote_fields(request),
         ("destination", request.destination),
         ("exact", str(request.exact).lower()),
         ("chmod", "" if request.chmod is None else f"{request.chmod:o}"),
         *((("into", str(request.into).lower()),) if request.by_docker else ()),
+        *((("chown", _owner(request.owner)),) if request.owner is not None else ()),
+        *((("parents", "true"),) if request.parents else ()),
+        *((f"exclude {number}", one) for number, one in enumerate(request.excludes, 1) if request.from_image),
         ("timestamps", "preserve" if request.mtime is None else str(request.mtime)),
     )
+
+
+def _remote_fields(request: CopyRequest) -> Iterator[tuple[str, str]]:
+    """What is fetched goes by its checksum; one that has none is a part of the key once it is there."""
+    for number, remote in enumerate(request.remotes, 1):
+        yield f"url {number}", remote.url
+        if remote.checksum is not None:
+            yield f"content {number}", str(remote.checksum)

@@ -14,7 +14,7 @@ from kubeimage.builder.lending import lend, without_lent
 from kubeimage.builder.step import Step
 from kubeimage.errors import CommandError, CommandTimeoutError, DestinationError
 from kubeimage.image.digest import Digest
-from kubeimage.layer.entry import Entry, Kind, directory, directory_as, with_digest
+from kubeimage.layer.entry import ROOT, Entry, Kind, Owner, directory, directory_as, with_digest
 from kubeimage.layer.names import ancestors
 from kubeimage.layer.stack import LayerStack
 from kubeimage.protocols.cachekey import CacheKey, Fields
@@ -91,12 +91,14 @@ def copy(
     layers: LayerStore,
     *,
     mtime: int = 0,
+    owners: bool = False,
     watch: Callable[[int, int], None] | None = None,
 ) -> Copied:
     """Write what a COPY brings as a layer; if all of it is there already, make nothing.
 
     The tar is written in any case: reading the sources once is writing it. ``watch`` is told now and then how many
     bytes are written, and of how many; a small copy is over before anybody could look.
+    With ``owners`` a file of another owner is another file.
     Units:  ``mtime`` in seconds, of the directories that the destination implies.
     Raises: DestinationError where the destination runs through a file; ContextError.
     """
@@ -115,11 +117,11 @@ def copy(
         else [with_digest(one, there.digest) for one, there in zip(collected.entries, landed_then, strict=True)]
     )
     entries = [*parents, *landed_then]
-    return Copied(Made(None) if rootfs.holds(entries) else Made(stored, entries), sources)
+    return Copied(Made(None) if rootfs.holds(entries, owners=owners) else Made(stored, entries), sources)
 
 
-def make_directory(path: str, rootfs: LayerStack, layers: LayerStore, *, mtime: int = 0) -> Made:
-    """Make a directory, and those above it, as a layer; make nothing where it is there already.
+def make_directory(path: str, rootfs: LayerStack, layers: LayerStore, *, mtime: int = 0, owner: Owner = ROOT) -> Made:
+    """Make a directory of ``owner``'s, and those above it, as a layer; make nothing where it is there already.
 
     Raises: DestinationError where the way runs through a file.
     """
@@ -127,7 +129,7 @@ def make_directory(path: str, rootfs: LayerStack, layers: LayerStore, *, mtime: 
     missing = [one for one in (*ancestors(real), real) if one and rootfs.tree.get(one) is None]
     if not missing:
         return Made(None)
-    entries = [directory(one)._replace(mtime=mtime) for one in missing]
+    entries = [directory(one)._replace(mtime=mtime, owner=owner) for one in missing]
     return Made(layers.put(entries), entries)
 
 
@@ -143,8 +145,18 @@ def _land(collected: Collected, rootfs: LayerStack, mtime: int) -> tuple[list[En
     landed = collected.entries if real == written else [_move(entry, written, real) for entry in collected.entries]
     own = {entry.path for entry in landed}
     implied = [path for path in (*ancestors(real), real) if path and path not in own]
-    parents = [directory_as(path, rootfs.tree.get(path))._replace(mtime=mtime) for path in implied]
+    parents = [_directory(path, collected.owner, rootfs)._replace(mtime=mtime) for path in implied]
+    between = {_rebase(path, written, real) for path in collected.between}
+    if between:
+        landed = [_directory(one.path, one.owner, rootfs) if one.path in between else one for one in landed]
     return parents, _into_existing(landed, collected, rootfs, real)
+
+
+def _directory(path: str, owner: Owner, rootfs: LayerStack) -> Entry:
+    """Return the directory that is there, or a new one of ``owner``'s."""
+    below = rootfs.tree.get(path)
+    is_there = below is not None and below.kind is Kind.DIRECTORY
+    return directory_as(path, below) if is_there else directory(path)._replace(owner=owner)
 
 
 def _into_existing(landed: Sequence[Entry], collected: Collected, rootfs: LayerStack, real: str) -> Sequence[Entry]:

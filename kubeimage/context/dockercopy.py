@@ -24,7 +24,8 @@ from kubeimage.context.tree import Tree
 from kubeimage.context.walk import DiskTree, Walk
 from kubeimage.disk.smallfile import read_small
 from kubeimage.errors import DestinationError, SourceNotFoundError, UnsupportedSourceError
-from kubeimage.layer.entry import Entry, Kind
+from kubeimage.layer.entry import ROOT, Entry, Kind, canonical_order, directory
+from kubeimage.layer.names import ancestors
 from kubeimage.protocols.context import Collected, CopyRequest
 
 _SET_ID_BITS = 0o6000
@@ -50,7 +51,10 @@ class DockerSearch:
         Raises: SourceNotFoundError, SourceEscapeError, DestinationError.
         """
         matches = [match for source in self._request.sources for match in self._find(source)]
-        return _place(matches, self._request)
+        placements = _place(matches, self._request)
+        if self._request.unpack:
+            _check_alone(placements)
+        return placements
 
     def merged(self, trees: Sequence[PlacedTree]) -> list[Entry]:
         """Lay what was found at the placements over each other, as Docker would have it.
@@ -59,10 +63,38 @@ class DockerSearch:
         """
         kept = [_without_emptied(one, self._rules) for one in trees]
         entries = merge(kept) if kept else []
-        return entries if self._request.from_image else [_without_set_ids(entry) for entry in entries]
+        if not self._request.from_image and self._request.chmod is None:
+            entries = [_without_set_ids(entry) for entry in entries]
+        owner = self._request.owner
+        return entries if owner is None else [entry._replace(owner=owner) for entry in entries]
+
+    def collected(self, trees: Sequence[PlacedTree], warnings: Sequence[str] = ()) -> Collected:
+        """Return what the placements come to.
+
+        Raises: DestinationError, as ``merged`` does.
+        """
+        entries = self.merged(trees)
+        placements = [one.placement for one in trees]
+        directories = directories_above(placements)
+        between: frozenset[str] = frozenset()
+        if self._request.parents:
+            destination = clamp(self._request.destination)
+            directories = _way_to(destination)
+            entries, between = _with_folders(entries, destination)
+        return Collected(
+            entries,
+            directories,
+            tuple(dict.fromkeys(warnings)),
+            alone=tuple(one.destination for one in placements if not one.contents),
+            between=between,
+            owner=self._request.owner or ROOT,
+        )
 
     def _find(self, source: str) -> Iterator[tuple[Match, str]]:
-        """Yield what ``source`` means, and the name that it goes by: a symlink is what it leads to, by its own name."""
+        """Yield what ``source`` means, and the name that it goes by: a symlink is what it leads to, by its own name.
+
+        With ``--parents`` the name is the whole path, or what stands behind its part ``.``.
+        """
         try:
             found = self._finder.find(clamp(source))
         except SourceNotFoundError:
@@ -70,7 +102,7 @@ class DockerSearch:
                 return
             raise
         for match in found:
-            name = match.path.rpartition("/")[2]
+            name = _kept_path(source, match.path) if self._request.parents else match.path.rpartition("/")[2]
             if match.contents or match.is_directory:
                 yield match._replace(contents=True), name
                 continue
@@ -90,10 +122,9 @@ def collect_by_docker(tree: DiskTree, request: CopyRequest) -> Collected:
     from_image = DockerIgnoreRules.read("", file, request.excludes)
     rules = from_image if request.from_image else read_rules(tree, request.excludes)
     search, walk = DockerSearch(tree, rules, request), Walk(tree, rules, request)
-    placements = search.placements()
-    entries = search.merged([walk.collect(placement) for placement in placements])
+    trees = [walk.collect(placement) for placement in search.placements()]
     warnings = [*auth_list_warnings([*search.auth_lists, *walk.auth_lists]), *secret_warnings(walk.secrets)]
-    return Collected(entries, directories_above(placements), tuple(dict.fromkeys(warnings)))
+    return search.collected(trees, warnings)
 
 
 def read_rules(tree: DiskTree, excludes: Sequence[str]) -> DockerIgnoreRules:
@@ -129,9 +160,13 @@ def _place(matches: Sequence[tuple[Match, str]], request: CopyRequest) -> list[P
     Raises: DestinationError.
     """
     destination = resolve_destination(clamp(request.destination))
-    into = request.into or len(matches) > 1 or len(request.sources) > 1 or not destination
+    several = len(matches) > 1 or len(request.sources) + len(request.remotes) > 1
+    into = request.into or several or not destination or request.parents
     placements = []
     for match, name in matches:
+        if match.contents and request.parents and name:
+            placements.append(Placement(match.path, f"{destination}/{name}".lstrip("/"), contents=False))
+            continue
         if match.contents:
             placements.append(Placement(match.path, destination, contents=True))
             continue
@@ -159,3 +194,41 @@ def _without_emptied(placed: PlacedTree, rules: DockerIgnoreRules) -> PlacedTree
 
 def _without_set_ids(entry: Entry) -> Entry:
     return entry._replace(mode=entry.mode & ~_SET_ID_BITS) if entry.kind is Kind.FILE else entry
+
+
+def _check_alone(placements: Sequence[Placement]) -> None:
+    """Refuse two files of one name: the first could be an archive, of which nothing would be seen.
+
+    Raises: DestinationError.
+    """
+    alone = [one for one in placements if not one.contents]
+    for index, one in enumerate(alone):
+        twin = next((other for other in alone[:index] if other.destination == one.destination), None)
+        if twin is not None:
+            raise DestinationError(
+                f"ADD puts {twin.source!r} and {one.source!r} both at {one.destination!r}",
+                hint="add one of them with an ADD of its own",
+            )
+
+
+def _kept_path(source: str, path: str) -> str:
+    """Return the part of a source's path that ``--parents`` keeps.
+
+    >>> _kept_path("a/./b/*", "a/b/c"), _kept_path("./a/b", "a/b")
+    ('b/c', 'a/b')
+    """
+    before, pivot, _ = source.rpartition("/./")
+    cut = len([part for part in clamp(before).split("/") if part not in ("", ".")]) if pivot else 0
+    return "/".join(path.split("/")[cut:])
+
+
+def _way_to(destination: str) -> tuple[str, ...]:
+    parts = [part for part in destination.split("/") if part not in ("", ".")]
+    return tuple("/".join(parts[: count + 1]) for count in range(len(parts)))
+
+
+def _with_folders(entries: Sequence[Entry], destination: str) -> tuple[list[Entry], frozenset[str]]:
+    """Add the folders between ``destination`` and the entries, and say which they are."""
+    known = {entry.path for entry in entries} | set(_way_to(destination))
+    between = {folder for entry in entries for folder in ancestors(entry.path) if folder and folder not in known}
+    return canonical_order([*entries, *map(directory, between)]), frozenset(between)

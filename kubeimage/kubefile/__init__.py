@@ -8,7 +8,7 @@ tells which ARG values each instruction sees. ``CODES`` lists every code that ca
 
 from kubeimage.kubefile.codes import CODES, Advice, Mistake
 from kubeimage.kubefile.expansion import expand, names_used
-from kubeimage.kubefile.instructions import KEYWORDS, Arg, Cmd, Configure, Copy, From, Instruction, Kubefile, Run
+from kubeimage.kubefile.instructions import KEYWORDS, Add, Arg, Cmd, Configure, Copy, From, Instruction, Kubefile, Run
 from kubeimage.kubefile.lint import lint, looks_secret
 from kubeimage.kubefile.parser import parse
 from kubeimage.kubefile.render import render
@@ -20,6 +20,7 @@ __all__ = [
     "CODES",
     "KEYWORDS",
     "NOWHERE",
+    "Add",
     "Advice",
     "Arg",
     "Cmd",

@@ -68,6 +68,7 @@ class Copy(_Spanned):
 
     Shape: ``sources`` are patterns, at least one; exactly one with ``exact``. ``excludes`` are patterns as in a
            ``.dockerignore``. ``origin`` is the stage or the image that ``--from`` names; empty for the build context.
+           ``owner`` is what ``--chown`` says. With ``parents`` each source keeps the folders that it stands in.
     Units: ``chmod`` holds permission bits, or is None.
     """
 
@@ -79,6 +80,8 @@ class Copy(_Spanned):
     chmod: int | None = None
     excludes: tuple[str, ...] = ()
     origin: str = ""
+    owner: str = ""
+    parents: bool = False
 
     @property
     def value(self) -> str:
@@ -91,6 +94,18 @@ class Copy(_Spanned):
         names = (*self.sources, self.destination)
         plain = all(map(is_plain, names)) and not looks_like_array(names)
         return " ".join([*flags, *names] if plain else [*flags, format_array(names)])
+
+
+@dataclass(frozen=True)
+class Add(Copy):
+    """A COPY that unpacks archives of the build context, and fetches what URLs name.
+
+    Shape: ``checksum`` is that of the only URL, as ``sha256:HEX``; it may hold variables, and be empty.
+    """
+
+    keyword: ClassVar[str] = "ADD"
+
+    checksum: str = ""
 
 
 @dataclass(frozen=True)

@@ -69,17 +69,17 @@ def detect(head: bytes) -> Compression:
     return "zstd" if head.startswith(_ZSTD_MAGICS) else "none"
 
 
-def decompress(source: Readable, *, most: int | None = None) -> Iterator[bytes]:
+def decompress(source: Readable, *, most: int | None = None, piece_size: int = PIECE) -> Iterator[bytes]:
     """Yield what ``source`` holds uncompressed, in pieces of up to 1 MiB.
 
-    Units:  ``most`` in bytes of all that is given.
+    Units:  ``most`` in bytes of all that is given; ``piece_size`` in bytes, for who wants to see but the beginning.
     Raises: LayerFormatError for what is damaged or ends too early; LayerTooLargeError past ``most``.
     """
     rejoined = Rejoined(source)
     kind = detect(rejoined.head)
     reader: Readable = rejoined if kind == "none" else _open_gzip(rejoined) if kind == "gzip" else _open_zstd(rejoined)
     given = 0
-    while piece := _read(reader, kind):
+    while piece := _read(reader, kind, piece_size):
         given += len(piece)
         if most is not None and given > most:
             raise LayerTooLargeError(
@@ -123,9 +123,9 @@ class Rejoined(io.RawIOBase):
         return len(data)
 
 
-def _read(reader: Readable, kind: Compression) -> bytes:
+def _read(reader: Readable, kind: Compression, piece_size: int) -> bytes:
     try:
-        return reader.read(PIECE)
+        return reader.read(piece_size)
     except _damages() as error:
         raise LayerFormatError(f"the layer's {kind} data are damaged: {error}") from error
 

@@ -103,8 +103,11 @@ class LayerStack:
 
         return {path: hashlib.file_digest(content, "sha256").digest() for path, content in self.contents(paths)}
 
-    def holds(self, entries: Sequence[Entry]) -> bool:
-        """Return whether every one of ``entries`` (with digests) stands there already, contents included."""
+    def holds(self, entries: Sequence[Entry], *, owners: bool = False) -> bool:
+        """Return whether every one of ``entries`` (with digests) stands there already, contents included.
+
+        With ``owners`` it must belong to the same user and group, too.
+        """
         from kubeimage.layer.diff import is_same
 
         tree = self.tree
@@ -112,6 +115,8 @@ class LayerStack:
             return False
         pairs = [(entry, tree[entry.path]) for entry in _without_hard_links(entries)]
         if not all(is_same(old, new, same_content=lambda _old, _new: True) for new, old in pairs):
+            return False
+        if owners and any(new.owner != old.owner for new, old in pairs):
             return False
         # Contents last: reading them is what takes time.
         files = [(new, old) for new, old in pairs if new.kind is Kind.FILE]

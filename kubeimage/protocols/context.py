@@ -5,21 +5,43 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
+from urllib.parse import unquote, urlsplit
 
 from kubeimage.image.digest import Digest
-from kubeimage.layer.entry import Entry
+from kubeimage.layer.entry import ROOT, Entry, Owner
 from kubeimage.values import dataclass
 
 
 @dataclass(frozen=True)
+class Remote:
+    """A file that is fetched. Shape: ``checksum`` is what it must have; None where nobody knows."""
+
+    url: str
+    checksum: Digest | None = None
+
+    @property
+    def name(self) -> str:
+        """The name that it goes by: the last part of the URL's path, empty where there is none.
+
+        >>> Remote("https://example.org/a/tool%201.sh?x=1").name
+        'tool 1.sh'
+        """
+        name = unquote(urlsplit(self.url).path).rpartition("/")[2]
+        return "" if name in (".", "..") or "\0" in name else name
+
+
+@dataclass(frozen=True)
 class CopyRequest:
-    """A COPY with everything expanded.
+    """A COPY or ADD with everything expanded.
 
     Shape: ``sources`` are patterns relative to the build context, ``destination`` is relative to the image root.
            With ``by_docker`` it lands where Docker would put it: a folder's entries in DEST, one file at DEST. Then
            ``into`` says that DEST is a folder, ``excludes`` are patterns as in a ``.dockerignore``, and of
            ``optional`` sources none need be there. With ``from_image`` the sources are an image's: nothing is left out
-           by a file, and set-id bits stay.
+           by a file, and owners and set-id bits stay.
+           ``chown`` is what ``--chown`` says, and ``owner`` the numbers that it comes to, None where nobody asked.
+           With ``parents`` a source keeps the folders that it stands in, from a part ``.`` on. ``unpack`` is that of
+           ADD: sources that are archives are unpacked. ``remotes`` are fetched.
     Units: ``chmod`` holds permission bits, or is None; ``mtime`` in seconds since 1970, None to keep each file's own.
     """
 
@@ -33,6 +55,11 @@ class CopyRequest:
     excludes: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     from_image: bool = False
+    chown: str = ""
+    owner: Owner | None = None
+    parents: bool = False
+    unpack: bool = False
+    remotes: tuple[Remote, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,12 +70,18 @@ class Collected:
            own parents are not among them. ``directories`` are the paths that must be directories for the entries to
            stand where they do (DEST, where it is one, and its parents), outermost first. ``into`` is the entry of a
            directory that other entries only go into: where the image has one, that stays as it is.
+           ``alone`` are the paths of files that a source names by themselves, and not by a folder. ``between`` are
+           folders among the entries that are there only for others to stand in: where the image has one, that stays.
+           ``owner`` is whose directories are that must be made.
     """
 
     entries: Sequence[Entry]
     directories: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     into: str | None = None
+    alone: tuple[str, ...] = ()
+    between: frozenset[str] = frozenset()
+    owner: Owner = ROOT
 
 
 class SourceCollector(Protocol):
@@ -85,12 +118,37 @@ class SourceCollector(Protocol):
         ...
 
 
-class RootOpener(Protocol):
-    """Opens the root file systems of other images, for COPY to take from."""
+class RootCollector(Protocol):
+    """Finds the sources of a COPY in another image's root."""
 
-    def open(self, layers: Sequence[Digest]) -> AbstractContextManager[SourceCollector]:
+    def collect(self, request: CopyRequest) -> Collected:
+        """Find what ``request`` copies, with the contents at hand.
+
+        Raises: a ContextError that names the source.
+        """
+        ...
+
+
+class RootOpener(Protocol):
+    """Opens what lies outside the build context: other images' roots, archives, and files on the web."""
+
+    def open(self, layers: Sequence[Digest]) -> AbstractContextManager[RootCollector]:
         """Return the merged root of ``layers``, lowest first; nothing is left of it afterwards.
 
         Raises: BlobNotFoundError, LayerError; StoreFullError, StoreAccessError.
+        """
+        ...
+
+    def fetch(self, remotes: Sequence[Remote]) -> AbstractContextManager[Sequence[Entry]]:
+        """Return each file as an entry with its size, digest and source, by the name that its URL ends in.
+
+        Raises: AdditionError where it cannot be had, or is not what its checksum says; StoreFullError.
+        """
+        ...
+
+    def unpack(self, archive: str | bytes, *, mtime: int | None) -> AbstractContextManager[Sequence[Entry] | None]:
+        """Return what is in an archive, a path of this machine or bytes, in canonical order; None where it is none.
+
+        Raises: AdditionError for one that is damaged, reaches out of its root, or holds too much; StoreFullError.
         """
         ...

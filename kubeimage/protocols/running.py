@@ -18,13 +18,14 @@ from kubeimage.values import dataclass
 class ImageRoot:
     """How a command runs inside an image's own root.
 
-    Shape: ``argv`` is the program and its arguments. ``user`` is a user's and a group's number. ``lent`` are files of
-           the host that it finds at their own places.
+    Shape: ``argv`` is the program and its arguments. ``user`` is a user's and a group's number, which ``as_user`` comes
+           to once the image is known. ``lent`` are files of the host that it finds at their own places.
     """
 
     argv: tuple[str, ...]
     directory: str = "/"
     user: tuple[int, int] = (0, 0)
+    as_user: str = ""
     lent: tuple[str, ...] = ()
 
 

@@ -4,18 +4,25 @@ import gzip
 import io
 import json
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 Found = dict[str, tuple[str, int, bytes | str]]
 
 
 class Read(NamedTuple):
-    """An image. Shape: ``tree`` has the kind, the permission bits, and the content or target of each path."""
+    """An image.
+
+    Shape: ``tree`` has the kind, the permission bits, and the content or target of each path; ``owners`` has the user
+           and the group.
+    """
 
     tree: Found
     config: dict[str, Any]
     annotations: dict[str, str]
+    owners: Mapping[str, tuple[int, int]] = MappingProxyType({})
 
 
 def read_layout(layout: Path, name: str | None = None) -> Read:
@@ -24,11 +31,22 @@ def read_layout(layout: Path, name: str | None = None) -> Read:
     chosen = [one for one in listed if name is None or name in one.get("annotations", {}).values()]
     manifest = json.loads(_blob(layout, chosen[0]["digest"]))
     tree: Found = {}
+    owners: dict[str, tuple[int, int]] = {}
     for layer in manifest["layers"]:
         data = _blob(layout, layer["digest"])
-        apply(tree, gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
+        plain = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        apply(tree, plain)
+        owners.update(_owners(plain))
     config = json.loads(_blob(layout, manifest["config"]["digest"]))
-    return Read(tree, config, manifest.get("annotations", {}))
+    return Read(tree, config, manifest.get("annotations", {}), {path: owners[path] for path in tree})
+
+
+def _owners(layer: bytes) -> dict[str, tuple[int, int]]:
+    """Return whose each path of a layer is; a hard link is its first name's."""
+    with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
+        members = {member.name.strip("/").removeprefix("./"): member for member in archive}
+    firsts = {path: members[one.linkname.strip("/")] if one.islnk() else one for path, one in members.items()}
+    return {path: (one.uid, one.gid) for path, one in firsts.items()}
 
 
 def _blob(layout: Path, digest: str) -> bytes:

@@ -1,10 +1,16 @@
 """The dialect sealos, beside buildah: one file, one context, the same tree and the same config."""
 
+import bz2
+import gzip
+import io
+import lzma
 import os
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 
 from harness.strategies import Project
@@ -281,3 +287,91 @@ def test_stages_come_to_what_buildah_makes_of_them(
 
     assert buildah.comparable(ours) == buildah.comparable(theirs)
     assert ours.tree == theirs.tree
+
+
+ADDED = """FROM scratch
+COPY lists /etc
+ADD a.tar /tar
+ADD a.tgz /tgz/
+ADD a.tbz2 /deep/er/tbz
+ADD a.txz /txz
+ADD a.tar.zst /zst
+ADD renamed.bin /renamed
+ADD broken.tar one.gz empty /files/
+ADD --chown=9:9 --chmod=711 a.tar /own
+ADD d /d
+ADD a.tar a.tgz a.yaml /several/
+ADD *.tgz /wild
+ADD --chmod=4755 --chown=app run.sh /set
+USER 3:4
+WORKDIR /work
+ADD a.tar .
+COPY --chown=app a.tar /copied
+COPY --chown=app:extra d /copied2
+COPY --chown=1234 a.tar /new/folders/c3
+COPY --chown=:7 a.tar /c4
+COPY --chown=5 d /tar
+"""
+TAKEN = """FROM scratch AS one
+COPY --chown=5:6 d /a
+COPY --chown=5:6 a.tar /b/
+COPY --chown=5:6 --chmod=4755 run.sh /s
+FROM scratch
+COPY --from=one /a /c
+COPY --from=one /b/a.tar /d
+COPY --from=one --chown=8:9 /a /e
+COPY --from=one /s /s
+COPY --from=one / /all
+"""
+
+
+def pack_archives(context: Path) -> None:
+    """Put archives into a context, in each coding, and files that only look like some."""
+    members: dict[str, tarfile.TarInfo] = {}
+    for path, kind, mode, owner in (
+        ("x", tarfile.REGTYPE, 0o4755, (5, 6)),
+        ("sub", tarfile.DIRTYPE, 0o700, (7, 8)),
+        ("sub/y", tarfile.REGTYPE, 0o640, (0, 0)),
+        ("link", tarfile.SYMTYPE, 0o777, (0, 0)),
+        ("again", tarfile.LNKTYPE, 0o4755, (5, 6)),
+    ):
+        members[path] = one = tarfile.TarInfo(path)
+        one.type, one.mode, (one.uid, one.gid) = kind, mode, owner
+    members["x"].size = members["sub/y"].size = 1
+    members["link"].linkname = members["again"].linkname = "x"
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for path, member in members.items():
+            archive.addfile(member, io.BytesIO(path[-1].encode()))
+    plain = stream.getvalue()
+    for name, data in {
+        "a.tar": plain,
+        "a.tgz": gzip.compress(plain),
+        "a.tbz2": bz2.compress(plain),
+        "a.txz": lzma.compress(plain),
+        "a.tar.zst": zstandard.compress(plain),
+        "renamed.bin": gzip.compress(plain),
+        "broken.tar": b"no tar" * 200,
+        "one.gz": gzip.compress(b"x"),
+        "lists/passwd": b"root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/:/bin/sh\n",
+        "lists/group": b"root:x:0:\nextra:x:2000:app\n",
+    }.items():
+        (context / name).parent.mkdir(exist_ok=True)
+        (context / name).write_bytes(data)
+        (context / name).chmod(0o644)
+    (context / "lists").chmod(0o755)
+
+
+@pytest.mark.needs("buildah")
+@pytest.mark.parametrize("text", [ADDED, TAKEN], ids=["added", "taken"])
+def test_archives_and_owners_are_what_buildah_makes_of_them(
+    kubeimage: Program, context: Path, judge: Path, tmp_path: Path, text: str
+) -> None:
+    pack_archives(context)
+    (tmp_path / "Dockerfile").write_text(text)
+    theirs = buildah.build(context, judge, tmp_path / "Dockerfile")
+
+    ours = build(kubeimage, context, tmp_path / "Dockerfile")
+
+    assert ours.tree == theirs.tree
+    assert ours.owners == theirs.owners

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from kubeimage.kubefile.codes import Mistake
-from kubeimage.kubefile.dockerfile.copying import read_copy
+from kubeimage.kubefile.dockerfile.copying import read_add, read_copy
 from kubeimage.kubefile.dockerfile.lines import HereDocument
 from kubeimage.kubefile.dockerfile.statement import Reading, read_array
 from kubeimage.kubefile.expansion import KEY
@@ -151,17 +151,13 @@ def _read_healthcheck(reading: Reading) -> Configure | None:
     return Configure(reading.keyword, (*words, *options), span=reading.span, written=reading.written)
 
 
-def _refuse_add(reading: Reading) -> None:
-    reading.refuse(Mistake.NOT_TAKEN, "ADD is not taken", "unpack or fetch it first, and COPY what comes of it")
-
-
 READERS: Mapping[str, Callable[[Reading], Instruction | None]] = {
     "FROM": _read_from,
     "ARG": _read_arg,
     "ENV": _read_pairs,
     "LABEL": _read_pairs,
     "COPY": read_copy,
-    "ADD": _refuse_add,
+    "ADD": read_add,
     "RUN": _read_run,
     "CMD": _read_cmd,
     "ENTRYPOINT": _read_command,

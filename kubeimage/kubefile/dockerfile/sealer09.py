@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from kubeimage.kubefile.codes import Mistake
+from kubeimage.kubefile.dockerfile.copying import is_checksum, is_web
 from kubeimage.kubefile.dockerfile.reading import READERS
 from kubeimage.kubefile.dockerfile.statement import Reading, read_array
 from kubeimage.kubefile.instructions import Cmd, Configure, Instruction
@@ -18,7 +19,6 @@ APPLICATION_WORDS = ("APP", "CNI", "CSI")
 LOCAL = "local://"
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-_REMOTE = ("http://", "https://")
 
 
 def _read_application(reading: Reading) -> Configure | None:
@@ -32,15 +32,25 @@ def _read_application(reading: Reading) -> Configure | None:
     if not _is_name(reading, words[0]):
         return None
     for source in words[1:]:
-        if source.startswith(_REMOTE):
-            hint = "fetch it first, and name the file: local://FILE"
-            reading.refuse(Mistake.NOT_TAKEN, f"{reading.keyword} does not fetch {quoted(source)}", hint)
+        if is_web(source):
+            if is_checked(source):
+                continue
+            hint = "as in: https://example.org/a.yaml#sha256:… with 64 hex digits"
+            reading.refuse(Mistake.BAD_VALUE, f"behind # stands a checksum, found {quoted(source)}", hint)
             return None
         if not source.startswith(LOCAL) or source == LOCAL:
             hint = "as in: local://charts/web, which is relative to the build context"
-            reading.refuse(Mistake.BAD_VALUE, f"a source says where it is by local://, found {quoted(source)}", hint)
+            reading.refuse(
+                Mistake.BAD_VALUE, f"a source says where it is by local:// or https://, found {quoted(source)}", hint
+            )
             return None
     return _configure(reading, words)
+
+
+def is_checked(source: str) -> bool:
+    """Whether what stands behind a URL's ``#``, if anything does, is a checksum."""
+    _, mark, checksum = source.partition("#")
+    return not mark or is_checksum(checksum) or "$" in checksum
 
 
 def _read_app_commands(reading: Reading) -> Configure | None:

@@ -14,7 +14,7 @@ from harness.fakes.runner import ShellInterpreter
 from harness.fakes.stores import MemoryBuildCache, MemoryImageStore, MemoryLayerStore
 from harness.images.backends import memory_backends
 from kubeimage.api.building import plan_build
-from kubeimage.api.roots import UnpackedRoots
+from kubeimage.api.roots import OutsideRoots
 from kubeimage.builder.events import Event
 from kubeimage.builder.executor import BuildResult, execute
 from kubeimage.builder.forecast import Forecast, forecast
@@ -46,7 +46,7 @@ class World:
         kubefile, chosen = parse(text), self._options(name, options)
         context = files if isinstance(files, MemoryContext) else MemoryContext(files or {})
         mounter, runner = MemoryMounter(self.layers), ShellInterpreter()
-        parts = Parts(self.layers, self.images, self.cache, context, mounter, runner, roots=UnpackedRoots(self.layers))
+        parts = Parts(self.layers, self.images, self.cache, context, mounter, runner, roots=OutsideRoots(self.layers))
         plan = self._plan(kubefile, chosen)
         return execute(plan, parts, self.events.append)
 

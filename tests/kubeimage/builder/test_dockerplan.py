@@ -91,7 +91,8 @@ def test_no_layer_is_shared_between_dialects(world: World) -> None:
     ("text", "message"),
     [
         ("RUN --mount=type=ssh true\n", "RUN does not take --mount=type=ssh"),
-        ("USER app\nRUN true\n", "RUN as USER app"),
+        ("ADD https://user:word@example.org/a /\n", "the URL holds credentials"),
+        ("ADD --checksum=$DEFAULT https://example.org/a /\n", "a checksum is sha256"),
         ("COPY $U x\n", "the source \\$U is nothing"),
         ("COPY a $U\n", "the destination \\$U is nothing"),
         ("EXPOSE http\n", "EXPOSE takes PORT"),
@@ -100,7 +101,7 @@ def test_no_layer_is_shared_between_dialects(world: World) -> None:
 )
 def test_what_cannot_be_done_is_told_before_any_work(world: World, text: str, message: str) -> None:
     with pytest.raises(KubefileError, match=message):
-        world.build(HEAD + text, {"a": b"1"})
+        world.build(f"{HEAD}ENV DEFAULT=md5\n{text}", {"a": b"1"})
 
     assert world.events == []
 
