@@ -16,9 +16,7 @@ if TYPE_CHECKING:
         ARCHIVE_FORMATS,
         ArchiveFormat,
         BlobObserver,
-        Loaded,
         Saved,
-        load_images,
         save_image,
     )
     from kubeimage.api.backends import Access, Backends, Fetch, Packer, Sharing, open_backends
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
         list_images,
         parse_name,
     )
+    from kubeimage.api.inventories import Inventory, find_inventory, take_inventory
     from kubeimage.api.linting import (
         Linted,
         check_allowed,
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
         lint_paths,
         meanings,
     )
+    from kubeimage.api.loading import Loaded, check_archives, load_images
     from kubeimage.api.locking import (
         LockFormat,
         check_lock,
@@ -261,6 +261,7 @@ __all__ = [
     "ImageRecord",
     "ImageStore",
     "ImagesLeftOut",
+    "Inventory",
     "KubeVersionError",
     "Kubefile",
     "KubefileError",
@@ -356,6 +357,7 @@ __all__ = [
     "build_image",
     "build_platforms",
     "check_allowed",
+    "check_archives",
     "check_lock",
     "check_store",
     "compare_images",
@@ -364,6 +366,7 @@ __all__ = [
     "external_sources",
     "find_base",
     "find_image",
+    "find_inventory",
     "find_kubefile",
     "find_kubefiles",
     "find_lock",
@@ -411,6 +414,7 @@ __all__ = [
     "save_image",
     "share_cache",
     "tag_image",
+    "take_inventory",
     "verify_image",
     "write_lock",
     "write_report",
@@ -419,7 +423,9 @@ __all__ = [
 _HOMES = {
     "kubeimage.image.compatibility": "Dialect",
     "kubeimage.api.airgap": "Verification images_of_context images_of_image rehearse_image verify_image",
-    "kubeimage.api.archives": "ARCHIVE_FORMATS ArchiveFormat BlobObserver Loaded Saved load_images save_image",
+    "kubeimage.api.archives": "ARCHIVE_FORMATS ArchiveFormat BlobObserver Saved save_image",
+    "kubeimage.api.inventories": "Inventory find_inventory take_inventory",
+    "kubeimage.api.loading": "Loaded check_archives load_images",
     "kubeimage.api.backends": "Access Backends Fetch Packer Sharing open_backends",
     "kubeimage.api.building": "build_image find_base find_kubefile plan_build preview_build read_kubefile",
     "kubeimage.api.comparing": "Change Difference compare_images",

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kubeimage.api import archives, distribution, exporting, upkeep
-from kubeimage.api.archives import Loaded, Saved
+from kubeimage.api import archives, distribution, exporting, loading, upkeep
+from kubeimage.api.archives import Saved
 from kubeimage.api.backends import open_backends
 from kubeimage.api.exporting import Exported
 from kubeimage.api.finding import ImageName
+from kubeimage.api.loading import Loaded
 from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference
 from kubeimage.protocols.transfer import Arrival
@@ -21,9 +22,9 @@ def save_image(name: ImageName, output: str, *, root: str, **how: Any) -> Saved:
         return archives.save_image(name, output, backends, **how)
 
 
-def load_images(source: str, *, root: str, **how: Any) -> list[Loaded]:
+def load_images(source: str | Sequence[str], *, root: str, **how: Any) -> list[Loaded]:
     with open_backends(root) as backends:
-        return archives.load_images(source, backends, **how)
+        return loading.load_images(source, backends, **how)
 
 
 def export_image(name: ImageName, directory: str, *, root: str) -> Exported:

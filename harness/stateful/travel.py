@@ -15,9 +15,10 @@ from harness import model
 from harness.fakes.registry import FakeRegistry
 from harness.stateful.agreement import read_image
 from harness.stateful.places import MachinePlace
-from kubeimage.api.archives import ARCHIVE_FORMATS, ArchiveFormat, load_images, save_image
+from kubeimage.api.archives import ARCHIVE_FORMATS, ArchiveFormat, save_image
 from kubeimage.api.backends import open_backends
 from kubeimage.api.distribution import pull_image, push_image
+from kubeimage.api.loading import load_images
 from kubeimage.api.upkeep import check_store
 from kubeimage.errors import KubeimageError
 from kubeimage.image.reference import Reference

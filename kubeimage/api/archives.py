@@ -1,28 +1,31 @@
-"""Whole operations on archives: an image into a file, and the images of a file into a store."""
+"""Saving: an image into a file, or into several, all of it or without what the receiver has."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import BinaryIO, Literal
 
 from kubeimage.api.backends import Backends
 from kubeimage.api.finding import ImageName, find_image
+from kubeimage.archive.bundle import BUNDLE, Bundle, LeftOut
+from kubeimage.archive.inventory import Inventory
+from kubeimage.archive.outgoing import Outgoing, PartWriter, Slice, write_whole
 from kubeimage.archive.tarwriting import TarFile
 from kubeimage.disk.wholefile import check_target, whole_file
+from kubeimage.disk.wholefolder import check_folder, whole_folder
 from kubeimage.errors import ImageNotFoundError, UsageError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
+from kubeimage.image.media_types import is_layer
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
-from kubeimage.protocols.transfer import Arrival, Budget, Intake, OpenBlob, WireForm, WireImage
+from kubeimage.protocols.transfer import OpenBlob, WireForm, WireImage
 from kubeimage.protocols.watching import ignore
-from kubeimage.store import Store
-from kubeimage.store.failures import translated
 from kubeimage.values import dataclass
 
 ArchiveFormat = Literal["oci-archive", "docker-archive", "sealer"]
@@ -34,29 +37,17 @@ BlobObserver = Callable[[Descriptor], object]
 
 
 @dataclass(frozen=True)
-class _WatchedIntake:
-    """Reports what is taken in."""
-
-    importer: Intake
-    observe: BlobObserver
-
-    def has_blob(self, descriptor: Descriptor) -> bool:
-        return self.importer.has_blob(descriptor)
-
-    def put_blob(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
-        self.observe(descriptor)
-        self.importer.put_blob(descriptor, chunks)
-
-    def put_manifest(self, data: bytes) -> Descriptor:
-        return self.importer.put_manifest(data)
-
-
-@dataclass(frozen=True)
 class Saved:
-    """What was written. Shape: ``absent`` counts images that the index names and that the store does not have."""
+    """What was written.
+
+    Shape: ``absent`` counts images that the index names and that the store does not have. ``left_out`` are the layers
+           that the receiver has. ``files`` are the parts, or the one file.
+    """
 
     manifest: Digest
     absent: int = 0
+    left_out: tuple[LeftOut, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 def save_image(
@@ -67,37 +58,95 @@ def save_image(
     form: ArchiveFormat = "oci-archive",
     platform: Platform | None = None,
     coding: Coding | None = None,
+    since: Inventory | None = None,
+    split: int | None = None,
     observe: BlobObserver = ignore,
 ) -> Saved:
     """Write an image into the file ``output``; ``-`` is standard output.
 
     Shape:  equal images give equal files. ``coding`` None leaves layers as they are in the store.
             ``form`` ``sealer`` is an OCI layout whose blobs are what ``push_image`` sends in that form.
+            Layers that ``since`` lists are left out. With ``split``, ``output`` is a folder of parts.
             ``observe`` hears of each blob before it is written.
+    Units:  ``split`` in bytes, that no part is larger than.
     Raises: ImageNotFoundError and UsageError before anything is written; StoreError. Then ``output`` is as it was.
     """
+    from kubeimage.archive.outgoing import in_parts
+
     store = backends.store_on_disk("read")
-    is_docker = form == "docker-archive"
-    if is_docker and coding is not None:
-        raise UsageError("a docker-archive holds layers uncompressed", hint="leave out --compression")
-    if output != STANDARD_STREAM:
-        check_target(output)
+    _check_request(output, form, coding, split)
     reference, key = find_manifest(name, backends, platform=platform)
     departure = store.exporter.depart(key, _wire_form(form, coding), platform)
     image = departure.finish()
-    if is_docker and len(image.manifests) > 1:
+    if form == "docker-archive" and len(image.manifests) > 1:
         raise UsageError(
             f"a docker-archive holds one platform, and {name} is for {len(image.manifests)}",
             hint="choose one with --platform, or save an oci-archive",
         )
+    bundle = _describe(image, reference, since)
+    members = _list_members(image, reference, form, bundle)
 
     def open_blob(blob: Descriptor) -> BinaryIO:
         observe(blob)
         return departure.open_blob(blob)
 
-    with _opened_output(output) as file:
-        _write(TarFile(file.write), open_blob, image, reference, form)
-    return Saved(image.top.digest, len(image.absent))
+    files: tuple[str, ...] = (output,)
+    if split is None:
+        with _opened_output(output) as file:
+            write_whole(TarFile(file.write), members, open_blob)
+    else:
+        files = _write_parts(output, *in_parts(bundle, members, split), open_blob)
+    return Saved(image.top.digest, len(image.absent), bundle.left_out, files)
+
+
+def _check_request(output: str, form: ArchiveFormat, coding: Coding | None, split: int | None) -> None:
+    if form == "docker-archive" and coding is not None:
+        raise UsageError("a docker-archive holds layers uncompressed", hint="leave out --compression")
+    if split is None:
+        if output != STANDARD_STREAM:
+            check_target(output)
+    elif output == STANDARD_STREAM:
+        raise UsageError("parts go into a folder, and - is none", hint="name a folder that is not there yet")
+    else:
+        check_folder(output)
+
+
+def _describe(image: WireImage, reference: Reference | None, since: Inventory | None) -> Bundle:
+    """Say what an archive brings, and which layers it leaves out because the receiver has them."""
+    here = since.digests if since is not None else frozenset()
+    left = [blob for blob in image.blobs if is_layer(blob.media_type) and blob.digest in here]
+    owners = {blob.digest: since.owner_of(blob.digest) for blob in left} if since is not None else {}
+    named = {owner for owner in owners.values() if owner is not None}
+    return Bundle(
+        images=((str(reference) if reference is not None else "", image.top.digest),),
+        since={name: digest for name, digest in (since.images if since else {}).items() if name in named},
+        left_out=tuple(LeftOut(blob.digest, blob.size, owners[blob.digest]) for blob in left),
+    )
+
+
+def _list_members(image: WireImage, reference: Reference | None, form: ArchiveFormat, bundle: Bundle) -> list[Outgoing]:
+    from kubeimage.archive import dockerarchive, ociarchive
+
+    if form == "docker-archive":
+        members = dockerarchive.list_members(image.manifests[0], reference)
+    else:
+        members = ociarchive.list_members(image, reference)
+    left = {one.digest for one in bundle.left_out}
+    if not left:
+        return members
+    kept = [one for one in members if not (isinstance(one.content, Descriptor) and one.content.digest in left)]
+    return [Outgoing(BUNDLE, bundle.to_bytes()), *kept]
+
+
+def _write_parts(folder: str, bundle: Bundle, parts: list[list[Slice]], open_blob: OpenBlob) -> tuple[str, ...]:
+    """Write all parts into a folder that is there when they are, and return their paths."""
+    stem, width = os.path.basename(os.path.abspath(folder)), len(str(len(parts)))
+    names = [f"{stem}.{number:0{width}}of{len(parts)}.tar" for number in range(1, len(parts) + 1)]
+    with whole_folder(folder, durable=True) as staging, closing(PartWriter(bundle, parts, open_blob)) as writer:
+        for number, name in enumerate(names, 1):
+            with whole_file(os.path.join(staging, name)) as file:
+                writer.write(number, TarFile(file.write))
+    return tuple(os.path.join(folder, name) for name in names)
 
 
 def _wire_form(form: ArchiveFormat, coding: Coding | None) -> WireForm:
@@ -107,17 +156,6 @@ def _wire_form(form: ArchiveFormat, coding: Coding | None) -> WireForm:
         # sealer v0.8 unpacks gzip alone.
         return WireForm("sealer", coding or Coding("gzip"))
     return WireForm(None, coding)
-
-
-def _write(
-    tar: TarFile, open_blob: OpenBlob, image: WireImage, reference: Reference | None, form: ArchiveFormat
-) -> None:
-    from kubeimage.archive import dockerarchive, ociarchive
-
-    if form == "docker-archive":
-        dockerarchive.write(tar, open_blob, image.manifests[0], reference)
-    else:
-        ociarchive.write(tar, open_blob, image, reference)
 
 
 @contextmanager
@@ -147,77 +185,4 @@ def find_manifest(
     return None, manifests[0]
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """An image that was loaded, and its names."""
-
-    arrival: Arrival
-    references: tuple[Reference, ...]
-
-
-def load_images(
-    source: str,
-    backends: Backends,
-    *,
-    references: Sequence[Reference] = (),
-    budget: Budget | None = None,
-    observe: BlobObserver = ignore,
-) -> list[Loaded]:
-    """Bring all images of the archive ``source`` into the store, or none; ``-`` is standard input.
-
-    Shape:  an OCI archive or a docker-archive, compressed or not. ``references`` take the place of the archive's names,
-            where it holds one image. ``observe`` hears of each blob before it is read.
-    Raises: UsageError where there is no such file; ArchiveError, BlobCorruptError, LayerError; StoreError.
-    """
-    from kubeimage.archive.loading import take_in
-
-    store = backends.store_on_disk("write")
-    budget = budget or Budget()
-    with (
-        _opened_source(source) as file,
-        _seekable(file, store, budget.total) as archive,
-        store.importing(budget) as importer,
-    ):
-        incoming = list(take_in(archive, _WatchedIntake(importer, observe)))
-        if references and len(incoming) > 1:
-            raise UsageError(
-                f"the archive holds {len(incoming)} images, and one name cannot be all of theirs",
-                hint="load it without --tag, then name them with kubeimage tag",
-            )
-        named = [(one.data, tuple(references) or one.references) for one in incoming]
-        arrivals = importer.commit_all(named)
-    return [Loaded(arrival, names) for arrival, (_, names) in zip(arrivals, named, strict=True)]
-
-
-@contextmanager
-def _opened_source(path: str) -> Iterator[BinaryIO]:
-    if path == STANDARD_STREAM:
-        yield sys.stdin.buffer
-        return
-    try:
-        file = open(path, "rb")  # noqa: SIM115  it is closed below
-    except FileNotFoundError:
-        raise UsageError(f"there is no file {path!r}") from None
-    except IsADirectoryError:
-        raise UsageError(f"{path!r} is a folder, not an archive", hint="pack it first: tar -C DIR -cf FILE .") from None
-    except OSError as error:
-        raise UsageError(f"cannot read {path!r}: {error.strerror}") from error
-    with file:
-        yield file
-
-
-@contextmanager
-def _seekable(file: BinaryIO, store: Store, most: int) -> Iterator[BinaryIO]:
-    """Yield the archive uncompressed and so that places in it can be found again."""
-    from kubeimage.archive.members import is_compressed, uncompress
-
-    if file.seekable() and not is_compressed(file):
-        yield file
-        return
-    with store.snapshots.scratch() as folder, open(os.path.join(folder, "archive"), "w+b") as scratch:
-        with translated("uncompress the archive into", folder):
-            uncompress(file, scratch, most=most)
-        yield scratch
-
-
-__all__ = ["ARCHIVE_FORMATS", "ArchiveFormat", "BlobObserver", "Loaded", "Saved", "load_images", "save_image"]
+__all__ = ["ARCHIVE_FORMATS", "ArchiveFormat", "BlobObserver", "Saved", "save_image"]

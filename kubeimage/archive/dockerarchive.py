@@ -13,9 +13,9 @@ import hashlib
 import json
 from collections.abc import Iterator
 
-from kubeimage.archive.members import Members
+from kubeimage.archive.members import MemberFiles
 from kubeimage.archive.ociarchive import Incoming, take_in_blob
-from kubeimage.archive.tarwriting import TarFile
+from kubeimage.archive.outgoing import Outgoing
 from kubeimage.errors import ArchiveError, KubeimageError, ReferenceFormatError
 from kubeimage.image import canonical
 from kubeimage.image.config import read_diff_ids
@@ -25,35 +25,32 @@ from kubeimage.image.media_types import CONFIG, LAYER, layer_type
 from kubeimage.image.oci import Descriptor, Manifest
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import detect
-from kubeimage.protocols.transfer import Intake, OpenBlob, WireManifest
+from kubeimage.protocols.transfer import Intake, WireManifest
 
 MANIFEST = "manifest.json"
 
 
-def write(tar: TarFile, open_blob: OpenBlob, image: WireManifest, reference: Reference | None) -> None:
-    """Write the image of one manifest, whose layers are not compressed, into ``tar``.
-
-    Raises: BlobNotFoundError, BlobCorruptError, StoreError.
-    """
+def list_members(image: WireManifest, reference: Reference | None) -> list[Outgoing]:
+    """Return the members of an archive that holds the image of one manifest, whose layers are not compressed."""
     manifest = Manifest.from_bytes(image.data)
     listed = {
         "Config": f"{manifest.config.digest.hex}.json",
         "RepoTags": [str(reference)] if reference is not None else None,
         "Layers": [_layer_name(layer) for layer in manifest.layers],
     }
-    tar.add(MANIFEST, json.dumps([listed], separators=(",", ":")).encode())
-    for blob in image.blobs:
-        name = f"{blob.digest.hex}.json" if blob.digest == manifest.config.digest else _layer_name(blob)
-        with open_blob(blob) as stream:
-            tar.add_blob(name, stream, blob)
-    tar.finish()
+    names = {blob.digest: _layer_name(blob) for blob in image.blobs}
+    names[manifest.config.digest] = f"{manifest.config.digest.hex}.json"
+    return [
+        Outgoing(MANIFEST, json.dumps([listed], separators=(",", ":")).encode()),
+        *(Outgoing(names[blob.digest], blob) for blob in image.blobs),
+    ]
 
 
 def _layer_name(layer: Descriptor) -> str:
     return f"{layer.digest.hex}.tar"
 
 
-def take_in(members: Members, importer: Intake) -> Iterator[Incoming]:
+def take_in(members: MemberFiles, importer: Intake) -> Iterator[Incoming]:
     """Give the blobs of every image of the archive to ``importer``, and an OCI manifest for each.
 
     Raises: ArchiveError; BlobCorruptError, LayerError, StoreError.
@@ -65,7 +62,7 @@ def take_in(members: Members, importer: Intake) -> Iterator[Incoming]:
         yield Incoming(_take_in_image(members, importer, config, layers), tuple(_parse_name(name) for name in names))
 
 
-def _listed(members: Members) -> list[tuple[str, list[str], list[str]]]:
+def _listed(members: MemberFiles) -> list[tuple[str, list[str], list[str]]]:
     """Return config, layers and names of each image that the archive lists."""
     try:
         value = canonical.loads(members.read(MANIFEST))
@@ -87,7 +84,7 @@ def _listed(members: Members) -> list[tuple[str, list[str], list[str]]]:
         raise ArchiveError(f"the archive's {MANIFEST} cannot be understood: {error}") from error
 
 
-def _take_in_image(members: Members, importer: Intake, config_name: str, layers: list[str]) -> bytes:
+def _take_in_image(members: MemberFiles, importer: Intake, config_name: str, layers: list[str]) -> bytes:
     config = members.read(config_name)
     try:
         diff_ids = read_diff_ids(canonical.decode(config))
@@ -97,7 +94,7 @@ def _take_in_image(members: Members, importer: Intake, config_name: str, layers:
         raise ArchiveError(f"the config {config_name!r} does not name the {len(layers)} layers of {MANIFEST}")
     described = [_describe(members, name, diff_id) for name, diff_id in zip(layers, diff_ids, strict=True)]
     for blob, name in zip(described, layers, strict=True):
-        take_in_blob(importer, blob, members.chunks(name))
+        take_in_blob(members, importer, blob, name)
     about = Descriptor.of(CONFIG, config)
     importer.put_blob(about, [config])
     data = Manifest(about, tuple(described)).to_bytes()
@@ -105,9 +102,11 @@ def _take_in_image(members: Members, importer: Intake, config_name: str, layers:
     return data
 
 
-def _describe(members: Members, name: str, diff_id: Digest) -> Descriptor:
+def _describe(members: MemberFiles, name: str, diff_id: Digest) -> Descriptor:
     """Describe a layer: docker writes tars, others may compress them."""
-    size = members.place(name).size
+    if name not in members and diff_id in members.left_out:
+        return Descriptor(LAYER, diff_id, members.left_out[diff_id].size)
+    size = members.size(name)
     kind = detect(next(members.chunks(name), b""))
     if kind == "none":
         return Descriptor(LAYER, diff_id, size)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import BinaryIO
 
 from kubeimage.archive import dockerarchive, ociarchive
-from kubeimage.archive.members import Members, read_members
+from kubeimage.archive.members import MemberFiles
 from kubeimage.archive.ociarchive import Incoming
 from kubeimage.errors import ArchiveError
 from kubeimage.protocols.transfer import Intake
@@ -21,12 +20,11 @@ _OTHERS = {
 }
 
 
-def take_in(file: BinaryIO, importer: Intake) -> Iterator[Incoming]:
-    """Give the blobs of all images in ``file``, an uncompressed tar that can seek, to ``importer``.
+def take_in(members: MemberFiles, importer: Intake) -> Iterator[Incoming]:
+    """Give the blobs of all images in an archive to ``importer``; what it leaves out and was not there, it lists then.
 
     Raises: ArchiveError; BlobCorruptError, LayerError, StoreError.
     """
-    members = read_members(file)
     # What docker has saved since version 25 is both; then the manifests in it count, which are as they were pushed.
     # Of an image without a name it lists none.
     if dockerarchive.MANIFEST in members and not ociarchive.lists_images(members):
@@ -36,7 +34,7 @@ def take_in(file: BinaryIO, importer: Intake) -> Iterator[Incoming]:
     raise _unknown(members)
 
 
-def _unknown(members: Members) -> ArchiveError:
+def _unknown(members: MemberFiles) -> ArchiveError:
     names = sorted(members)
     if _SEALERS_NAMES in names and any(name.endswith(".yaml") and "/" not in name for name in names):
         return ArchiveError(

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import field
+from functools import cached_property
 from typing import BinaryIO, NamedTuple
 
 from kubeimage.archive.archivecoding import Uncompressed, coding_of
+from kubeimage.archive.bundle import BUNDLE, Bundle, LeftOut
 from kubeimage.errors import ArchiveError, LayerError
 from kubeimage.image import canonical
 from kubeimage.image.canonical import JsonObject
-from kubeimage.image.oci import LARGEST_DOCUMENT
+from kubeimage.image.digest import Digest
+from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor
 from kubeimage.layer.block import parse_block
 from kubeimage.layer.compression import HEAD, PIECE, Rejoined, decompress, detect
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.header import BLOCK
 from kubeimage.layer.reader import Limits, iter_contents
-from kubeimage.values import dataclass
 
 _LIMITS = Limits(max_entries=200_000, max_header=1 << 20)
 _AGAIN = "get the file again; if it stays so, it is damaged where it came from"
@@ -31,18 +33,90 @@ class Place(NamedTuple):
     size: int
 
 
-@dataclass(frozen=True)
-class Members:
-    """The files of an archive, by name; folders count for nothing."""
+class MemberFiles(ABC):
+    """The files of an archive, by name, be it one file or several parts; folders count for nothing."""
 
-    file: BinaryIO = field(repr=False)
-    places: dict[str, Place]
+    def __init__(self) -> None:
+        self.missed: list[Descriptor] = []
+        """Blobs that it leaves out, and that were not there when it was taken in."""
+
+    @abstractmethod
+    def __contains__(self, name: str) -> bool: ...
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[str]: ...
+
+    @abstractmethod
+    def size(self, name: str) -> int:
+        """Return how many bytes a file has.
+
+        Raises: ArchiveError where there is none.
+        """
+
+    @abstractmethod
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Yield a file's bytes in pieces.
+
+        Raises: ArchiveError.
+        """
+
+    @cached_property
+    def bundle(self) -> Bundle | None:
+        """What the archive says of itself, None where it is whole alone.
+
+        Raises: ArchiveError.
+        """
+        return Bundle.from_bytes(self.read(BUNDLE)) if BUNDLE in self else None
+
+    @cached_property
+    def left_out(self) -> Mapping[Digest, LeftOut]:
+        """What the archive leaves out.
+
+        Raises: ArchiveError.
+        """
+        return {one.digest: one for one in self.bundle.left_out} if self.bundle is not None else {}
+
+    def read(self, name: str) -> bytes:
+        """Return a small file.
+
+        Raises: ArchiveError where it is not there or not small.
+        """
+        size = self.size(name)
+        if size > LARGEST_DOCUMENT:
+            raise ArchiveError(f"{name!r} in the archive has {size} bytes; at most {LARGEST_DOCUMENT} make sense")
+        return b"".join(self.chunks(name))
+
+    def read_json(self, name: str) -> JsonObject:
+        """Return a small file that holds one JSON object.
+
+        Raises: ArchiveError.
+        """
+        try:
+            return canonical.decode(self.read(name))
+        except (ValueError, RecursionError) as error:
+            raise ArchiveError(f"{name!r} in the archive cannot be understood: {error}", hint=_AGAIN) from error
+
+
+class Members(MemberFiles):
+    """The files of an archive that is one tar."""
+
+    def __init__(self, file: BinaryIO, places: dict[str, Place]) -> None:
+        super().__init__()
+        self.file = file
+        self.places = places
 
     def __contains__(self, name: str) -> bool:
         return name in self.places
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.places)
+
+    def size(self, name: str) -> int:
+        """Return how many bytes a file has.
+
+        Raises: ArchiveError where there is none.
+        """
+        return self.place(name).size
 
     def place(self, name: str) -> Place:
         """Say where a file is.
@@ -69,26 +143,6 @@ class Members:
                 raise ArchiveError(f"the archive ends inside {name!r}", hint=_AGAIN)
             at, left = at + len(piece), left - len(piece)
             yield piece
-
-    def read(self, name: str) -> bytes:
-        """Return a small file.
-
-        Raises: ArchiveError where it is not there or not small.
-        """
-        size = self.place(name).size
-        if size > LARGEST_DOCUMENT:
-            raise ArchiveError(f"{name!r} in the archive has {size} bytes; at most {LARGEST_DOCUMENT} make sense")
-        return b"".join(self.chunks(name))
-
-    def read_json(self, name: str) -> JsonObject:
-        """Return a small file that holds one JSON object.
-
-        Raises: ArchiveError.
-        """
-        try:
-            return canonical.decode(self.read(name))
-        except (ValueError, RecursionError) as error:
-            raise ArchiveError(f"{name!r} in the archive cannot be understood: {error}", hint=_AGAIN) from error
 
 
 def read_members(file: BinaryIO) -> Members:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
-from kubeimage.archive.members import Members
-from kubeimage.archive.tarwriting import TarFile
+from kubeimage.archive.members import MemberFiles
+from kubeimage.archive.outgoing import Outgoing
 from kubeimage.errors import ArchiveError, KubeimageError
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import INDEXES, MANIFESTS
 from kubeimage.image.naming import name_annotations, named_in
 from kubeimage.image.oci import Descriptor, Index, Manifest, ReadInner, leaves, parse_document
 from kubeimage.image.reference import Reference
-from kubeimage.protocols.transfer import Intake, OpenBlob, WireImage
+from kubeimage.protocols.transfer import Intake, WireImage
 
 LAYOUT, INDEX = "oci-layout", "index.json"
 
@@ -34,31 +34,25 @@ class Incoming(NamedTuple):
     references: tuple[Reference, ...]
 
 
-def write(tar: TarFile, open_blob: OpenBlob, image: WireImage, reference: Reference | None) -> None:
-    """Write an image into ``tar``, as one name of a layout.
-
-    Raises: BlobNotFoundError, BlobCorruptError, StoreError.
-    """
+def list_members(image: WireImage, reference: Reference | None) -> list[Outgoing]:
+    """Return the members of an archive that holds an image, as one name of a layout."""
     entry = Descriptor(
         image.top.media_type,
         image.top.digest,
         image.top.size,
         name_annotations(reference) if reference is not None else {},
     )
-    tar.add(LAYOUT, _LAYOUT_CONTENT)
-    tar.add(INDEX, Index((entry,)).to_bytes())
-    for folder in ("blobs", _BLOBS):
-        tar.add_folder(folder)
     documents = {one.descriptor.digest: one.data for one in image.documents} | {image.top.digest: image.data}
-    for digest, data in documents.items():
-        tar.add(_path(digest), data)
-    for blob in image.blobs:
-        with open_blob(blob) as stream:
-            tar.add_blob(_path(blob.digest), stream, blob)
-    tar.finish()
+    return [
+        Outgoing(LAYOUT, _LAYOUT_CONTENT),
+        Outgoing(INDEX, Index((entry,)).to_bytes()),
+        *(Outgoing(folder, None) for folder in ("blobs", _BLOBS)),
+        *(Outgoing(_path(digest), data) for digest, data in documents.items()),
+        *(Outgoing(_path(blob.digest), blob) for blob in image.blobs),
+    ]
 
 
-def take_in(members: Members, importer: Intake) -> Iterator[Incoming]:
+def take_in(members: MemberFiles, importer: Intake) -> Iterator[Incoming]:
     """Give the blobs of every image of the archive to ``importer``.
 
     Raises: ArchiveError; BlobCorruptError, LayerError, StoreError.
@@ -79,7 +73,7 @@ def take_in(members: Members, importer: Intake) -> Iterator[Incoming]:
         yield Incoming(data, (reference,) if reference is not None else ())
 
 
-def lists_images(members: Members) -> bool:
+def lists_images(members: MemberFiles) -> bool:
     """Whether the archive is an image layout that lists an image.
 
     Raises: ArchiveError for a damaged one.
@@ -87,7 +81,7 @@ def lists_images(members: Members) -> bool:
     return INDEX in members and LAYOUT in members and bool(_read_index(members))
 
 
-def _read_index(members: Members) -> Sequence[Descriptor]:
+def _read_index(members: MemberFiles) -> Sequence[Descriptor]:
     try:
         return Index.from_bytes(members.read(INDEX)).manifests
     except ArchiveError:
@@ -96,7 +90,7 @@ def _read_index(members: Members) -> Sequence[Descriptor]:
         raise ArchiveError(f"the archive's index.json cannot be understood: {error}") from error
 
 
-def _take_in_document(members: Members, importer: Intake, data: bytes, descriptor: Descriptor) -> None:
+def _take_in_document(members: MemberFiles, importer: Intake, data: bytes, descriptor: Descriptor) -> None:
     document = _parse(data, descriptor)
     if isinstance(document, Manifest):
         _take_in_image(members, importer, data, document)
@@ -122,7 +116,7 @@ def _leaves(index: Index, read_inner: ReadInner) -> list[Descriptor]:
         raise ArchiveError(f"an index in the archive cannot be followed: {error}") from error
 
 
-def _read_listed(members: Members, listed: Descriptor, kind: type[D]) -> tuple[bytes, D] | None:
+def _read_listed(members: MemberFiles, listed: Descriptor, kind: type[D]) -> tuple[bytes, D] | None:
     """Return what an index lists, where it is in the archive and of that kind."""
     if _path(listed.digest) not in members:
         return None
@@ -131,22 +125,26 @@ def _read_listed(members: Members, listed: Descriptor, kind: type[D]) -> tuple[b
     return (data, found) if isinstance(found, kind) else None
 
 
-def _take_in_image(members: Members, importer: Intake, data: bytes, manifest: Manifest) -> None:
+def _take_in_image(members: MemberFiles, importer: Intake, data: bytes, manifest: Manifest) -> None:
     for blob in (manifest.config, *manifest.layers):
-        take_in_blob(importer, blob, members.chunks(_path(blob.digest)))
+        take_in_blob(members, importer, blob, _path(blob.digest))
     importer.put_manifest(data)
 
 
-def take_in_blob(importer: Intake, blob: Descriptor, chunks: Iterator[bytes]) -> None:
-    """Give a blob to ``importer``, unless it is there.
+def take_in_blob(members: MemberFiles, importer: Intake, blob: Descriptor, name: str) -> None:
+    """Give a blob to ``importer``, unless it is there; what an archive leaves out is to be there when all has come.
 
     Raises: ArchiveError; BlobCorruptError, LayerError, StoreError.
     """
-    if not importer.has_blob(blob):
-        importer.put_blob(blob, chunks)
+    if importer.has_blob(blob):
+        return
+    if name not in members and blob.digest in members.left_out:
+        members.missed.append(blob)
+    else:
+        importer.put_blob(blob, members.chunks(name))
 
 
-def _read_document(members: Members, descriptor: Descriptor) -> bytes:
+def _read_document(members: MemberFiles, descriptor: Descriptor) -> bytes:
     data = members.read(_path(descriptor.digest))
     found = Digest.of(data)
     if found != descriptor.digest:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
 from kubeimage.errors import BlobCorruptError, StoreAccessError
 from kubeimage.image.oci import Descriptor
 from kubeimage.layer.output import Output
+
+BLOCK, END = tarfile.BLOCKSIZE, 2 * tarfile.BLOCKSIZE
+"""Bytes of a header, and what everything is padded to; bytes of a tar's end."""
 
 _PIECE = 1 << 20
 _REPAIR = "run kubeimage fsck --repair, then build or load the image again"
@@ -43,8 +46,19 @@ class TarFile:
                 output.add(piece)
             found = output.finish()
         if (found, output.size) != (blob.digest.hex, blob.size):
-            raise BlobCorruptError(f"the blob {blob.digest} is damaged: its bytes are sha256:{found}", hint=_REPAIR)
+            raise damaged(blob, found)
         self._pad(blob.size)
+
+    def add_pieces(self, name: str, size: int, pieces: Iterable[bytes]) -> str:
+        """Append a file of ``size`` bytes, and return its sha256 in hex."""
+        self._begin(name, size)
+        with Output(self._write) as output:
+            for piece in pieces:
+                output.add(piece)
+            found = output.finish()
+        assert output.size == size
+        self._pad(size)
+        return found
 
     def finish(self) -> None:
         """Append the end."""
@@ -57,6 +71,11 @@ class TarFile:
 
     def _pad(self, size: int) -> None:
         self._write(bytes(-size % tarfile.BLOCKSIZE))
+
+
+def damaged(blob: Descriptor, found: str) -> BlobCorruptError:
+    """Return the error for a blob whose bytes are not what they are called."""
+    return BlobCorruptError(f"the blob {blob.digest} is damaged: its bytes are sha256:{found}", hint=_REPAIR)
 
 
 def _read(stream: BinaryIO, blob: Descriptor) -> bytes:

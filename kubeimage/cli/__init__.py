@@ -38,6 +38,7 @@ COMMANDS = {
     "merge": LazyCommand("kubeimage.cli.pairs:merge", "Put images on top of each other."),
     "save": LazyCommand("kubeimage.cli.archives:save", "Write an image into a file."),
     "load": LazyCommand("kubeimage.cli.archives:load", "Bring the images of a file into the store."),
+    "inventory": LazyCommand("kubeimage.cli.inventory:inventory", "List the digests of what a place has."),
     "images-of": LazyCommand("kubeimage.cli.airgap:images_of", "List the container images that an application names."),
     "verify": LazyCommand("kubeimage.cli.airgap:verify", "Prove that an image's container images are whole in it."),
     "rehearse": LazyCommand(

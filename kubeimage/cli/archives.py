@@ -11,8 +11,8 @@ from kubeimage.api.backends import open_backends
 from kubeimage.api.finding import parse_name
 from kubeimage.cli.completion import complete_images
 from kubeimage.cli.images import platform_option
-from kubeimage.cli.output import count, format_json, format_option
-from kubeimage.cli.parsing import parse_platform
+from kubeimage.cli.output import count, format_json, format_option, harmless
+from kubeimage.cli.parsing import parse_platform, size_of
 from kubeimage.cli.session import Session, common_options
 from kubeimage.errors import UsageError
 from kubeimage.image.media_types import is_layer
@@ -20,7 +20,8 @@ from kubeimage.image.oci import Descriptor
 from kubeimage.report.sizes import format_size
 
 if TYPE_CHECKING:
-    from kubeimage.api.archives import Loaded
+    from kubeimage.api.archives import Saved
+    from kubeimage.api.loading import Loaded
 
 
 def _tell_of_layers(blob: Descriptor) -> None:
@@ -44,55 +45,101 @@ def _tell_of_layers(blob: Descriptor) -> None:
     metavar="gzip|zstd[:LEVEL]|none",
     help="Compress the layers of an oci-archive so; else they stay as the store has them.",
 )
+@click.option(
+    "--since",
+    metavar="INVENTORY|ARCHIVE|NAME",
+    help="Leave out the layers that are listed there: in what kubeimage inventory printed, an archive, an image.",
+)
+@click.option(
+    "--split",
+    metavar="SIZE",
+    callback=size_of,
+    help="Write parts of at most this size into the folder -o names.",
+)
 @platform_option
 @common_options
 @click.pass_obj
-def save(session: Session, name: str, *, output: str, form: str, compression: str | None, platform: str | None) -> None:
+def save(
+    session: Session,
+    name: str,
+    *,
+    output: str,
+    form: str,
+    compression: str | None,
+    since: str | None,
+    split: int | None,
+    platform: str | None,
+) -> None:
     """Write image NAME into a file that kubeimage load, skopeo and docker load read: all of it, or nothing.
 
     The same image gives the same file. An image for several platforms is written with all of them, unless --platform
-    names one.
+    names one. What --since leaves out, who loads it must have. Parts can be verified alone and load in any order.
     """
     from kubeimage.api.archives import ARCHIVE_FORMATS, save_image
+    from kubeimage.api.inventories import find_inventory
     from kubeimage.layer.compression import Coding
 
     if output == "-" and sys.stdout.isatty():
         raise UsageError("an archive is nothing for a terminal", hint="name a file with -o, or pipe it somewhere")
     coding = Coding.parse(compression) if compression is not None else None
-    chosen = ARCHIVE_FORMATS[ARCHIVE_FORMATS.index(form)]
     with open_backends(session.root, session.settings, access="read") as backends:
         saved = save_image(
             name,
             output,
             backends,
-            form=chosen,
+            form=ARCHIVE_FORMATS[ARCHIVE_FORMATS.index(form)],
             platform=parse_platform(platform),
             coding=coding,
+            since=find_inventory(since, backends) if since is not None else None,
+            split=split,
             observe=_tell_of_layers,
         )
+    _sum_up(saved, output, in_parts=split is not None)
+
+
+def _sum_up(saved: Saved, output: str, *, in_parts: bool) -> None:
     if saved.absent:
         click.echo(f"{count(saved.absent, 'image')} of the index, for other platforms, were never here", err=True)
-    click.echo(f"{saved.manifest} written to {'standard output' if output == '-' else output}", err=True)
+    if saved.left_out:
+        size = format_size(sum(one.size for one in saved.left_out))
+        click.echo(f"{count(len(saved.left_out), 'layer')} left out, {size}: who loads it must have them", err=True)
+    where = "standard output" if output == "-" else output
+    parts = f" in {count(len(saved.files), 'part')}" if in_parts else ""
+    click.echo(f"{saved.manifest} written to {where}{parts}", err=True)
 
 
 @click.command()
-@click.option("-i", "--input", "source", required=True, metavar="FILE", help="The file to read; - is standard input.")
+@click.option(
+    "-i",
+    "--input",
+    "sources",
+    required=True,
+    multiple=True,
+    metavar="FILE|FOLDER",
+    help="The file to read, or a folder of files; may be repeated, in any order. - is standard input.",
+)
 @click.option(
     "-t", "--tag", "tags", multiple=True, metavar="NAME", help="A name in place of the file's; may be repeated."
 )
+@click.option("--check", is_flag=True, help="Only verify parts, each alone; load nothing.")
 @format_option
 @common_options
 @click.pass_obj
-def load(session: Session, *, source: str, tags: tuple[str, ...], form: str) -> None:
-    """Bring the images of an OCI archive or a docker-archive, compressed or not, into the store: all, or none.
+def load(session: Session, *, sources: tuple[str, ...], tags: tuple[str, ...], check: bool, form: str) -> None:
+    """Bring the images of OCI archives or docker-archives, compressed or not, into the store: all, or none.
 
-    Every digest is verified before anything is shown.
+    Every digest is verified before anything is shown. Parts that save --split wrote are put together, in any order.
     """
-    from kubeimage.api.archives import load_images
+    from kubeimage.api.loading import check_archives, load_images
 
+    if check:
+        with open_backends(session.root, session.settings, access="look") as backends:
+            lines = check_archives(sources, backends)
+        click.echo(format_json(lines) if form == "json" else "\n".join(map(harmless, lines)))
+        return
     references = tuple(parse_name(tag, session.naming, what="--tag") for tag in tags)
     with open_backends(session.root, session.settings) as backends:
-        loaded = load_images(source, backends, references=references, observe=_tell_of_layers)
+        loaded = load_images(sources, backends, references=references, observe=_tell_of_layers, notice=_tell_notice)
     for one in loaded:
         _warn_of(one)
     if form == "json":
@@ -101,6 +148,10 @@ def load(session: Session, *, source: str, tags: tuple[str, ...], form: str) -> 
     for one in loaded:
         for line in _loaded_lines(one, session):
             click.echo(line)
+
+
+def _tell_notice(message: str) -> None:
+    click.echo(f"note: {harmless(message)}", err=True)
 
 
 def _warn_of(loaded: Loaded) -> None:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import click
+
 from kubeimage.errors import BuildArgError, UsageError
 
 if TYPE_CHECKING:
@@ -105,3 +107,13 @@ def parse_epoch(text: str | None) -> int | None:
             hint="it holds whole seconds since 1970, as `git log -1 --format=%ct` prints them",
         )
     return int(text)
+
+
+def size_of(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    """Read a size as a click option has it; None where it is not given."""
+    from kubeimage.settings import SIZES, parse_size
+
+    size = parse_size(value) if value is not None else None
+    if value is not None and size is None:
+        raise click.BadParameter(f"{value!r}: {SIZES}")
+    return size

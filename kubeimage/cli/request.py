@@ -17,6 +17,7 @@ from kubeimage.cli.parsing import (
     parse_keep_failed,
     parse_labels,
     parse_platforms,
+    size_of,
 )
 from kubeimage.cli.searching import SearchRequest, search_options
 from kubeimage.cli.session import Session, common_options
@@ -273,15 +274,6 @@ def _finite(_context: click.Context, _parameter: click.Parameter, value: float |
     return value
 
 
-def _size(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
-    from kubeimage.settings import SIZES, parse_size
-
-    size = parse_size(value) if value is not None else None
-    if value is not None and size is None:
-        raise click.BadParameter(f"{value!r}: {SIZES}")
-    return size
-
-
 def _run_options() -> list[Callable[[Any], Any]]:
     return [
         click.option(
@@ -294,9 +286,11 @@ def _run_options() -> list[Callable[[Any], Any]]:
             metavar="DIR",
             help="A place of this machine that a RUN sees too, read-only; may be repeated.",
         ),
-        click.option("--memory", metavar="SIZE", callback=_size, help="Memory of each process of a RUN, as in 2GiB."),
+        click.option("--memory", metavar="SIZE", callback=size_of, help="Memory of each process of a RUN, as in 2GiB."),
         click.option("--pids", type=click.IntRange(1), metavar="N", help="How many processes a RUN may have at once."),
-        click.option("--tmp-size", metavar="SIZE", callback=_size, help="How much /tmp of a RUN may hold, as in 1GiB."),
+        click.option(
+            "--tmp-size", metavar="SIZE", callback=size_of, help="How much /tmp of a RUN may hold, as in 1GiB."
+        ),
     ]
 
 

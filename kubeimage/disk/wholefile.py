@@ -54,7 +54,7 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
                 yield file
                 _finish(file)
                 _give_name(file, target)
-            _sync_names(os.path.dirname(target))
+            sync_names(os.path.dirname(target))
             return
         handle, unfinished = _make_named(target)
         with _removed_if_left(unfinished), open(handle, "wb") as file:
@@ -62,7 +62,7 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
             _finish(file)
             # Before it is closed, and with that no longer locked.
             os.replace(unfinished, target)
-        _sync_names(os.path.dirname(target))
+        sync_names(os.path.dirname(target))
 
 
 def _open_nameless(folder: str) -> int | None:
@@ -92,7 +92,7 @@ def _finish(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _sync_names(folder: str) -> None:
+def sync_names(folder: str) -> None:
     """Wait until the disk has the names in a folder; one that may be written to and not read does without."""
     with suppress(PermissionError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)

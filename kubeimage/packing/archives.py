@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from kubeimage.archive.loading import take_in
-from kubeimage.archive.members import is_compressed, uncompress
+from kubeimage.archive.members import MemberFiles, is_compressed, read_members, uncompress
 from kubeimage.archive.ociarchive import Incoming
 from kubeimage.discovery.finder import decode
 from kubeimage.discovery.imagelist import ArchivedImage, archived_images
@@ -67,7 +67,9 @@ def _load(context: str, line: ArchivedImage, shelf: BlobShelf) -> Digest:
         raise PackingError(f"{where}: the archive {line.path!r} leads out of the build context")
     try:
         with _opened(path) as file:
-            found = _choose(list(take_in(file, _ShelfIntake(shelf))), line.image)
+            members = read_members(file)
+            found = _choose(list(take_in(members, _ShelfIntake(shelf))), line.image)
+            _check_whole(members)
     except FileNotFoundError as error:
         raise PackingError(
             f"{where}: there is no archive {line.path!r} beside the list", hint="save it there, or take out the line"
@@ -92,6 +94,11 @@ def _opened(path: str) -> Iterator[BinaryIO]:
             with translated("uncompress the archive into", tempfile.gettempdir()):
                 uncompress(file, scratch, most=Budget().total)
             yield scratch
+
+
+def _check_whole(members: MemberFiles) -> None:
+    if members.missed:
+        raise ArchiveError(f"it leaves out {len(members.missed)} layers", hint="save it without --since")
 
 
 def _choose(incoming: list[Incoming], wanted: Reference) -> Incoming:

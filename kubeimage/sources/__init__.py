@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kubeimage.image.config import Image
     from kubeimage.image.platform import Platform
     from kubeimage.settings import Settings
+    from kubeimage.sources.choosing import Listing
     from kubeimage.sources.opened import Opened, Shelf
 
 
@@ -48,6 +49,15 @@ class ImageSources:
             BlobCorruptError.
         """
         return self._shelf.open(text, platform)
+
+    def list_blobs(self, text: str, platform: Platform | None = None) -> Listing:
+        """Return the descriptors of all that the image ``text`` consists of, for all platforms or one.
+
+        Raises: as ``open``.
+        """
+        from kubeimage.sources.choosing import list_contents
+
+        return list_contents(self._shelf.source(text), platform)
 
     def find(self, image: Image) -> Opened | None:
         """Return how an image was opened here, None for one of the store."""

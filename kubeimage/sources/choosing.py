@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from kubeimage.errors import (
     BlobCorruptError,
     BlobNotFoundError,
@@ -46,6 +48,32 @@ def list_manifests(source: ImageSource) -> list[Descriptor]:
     if isinstance(document, Manifest):
         return [Descriptor(document.media_type, Digest.of(data), len(data))]
     return _images(document, source)
+
+
+class Listing(NamedTuple):
+    """What an image consists of. Shape: ``manifests`` are those of an index; ``blobs`` are each there once."""
+
+    top: Descriptor
+    manifests: tuple[Descriptor, ...]
+    blobs: tuple[Descriptor, ...]
+
+
+def list_contents(source: ImageSource, platform: Platform | None) -> Listing:
+    """Return what an image consists of, for all platforms or for one; nothing but manifests is read.
+
+    Raises: as ``choose_manifest``.
+    """
+    data = source.read_top()
+    document = _parse(data, source)
+    top = Descriptor(document.media_type, Digest.of(data), len(data))
+    if isinstance(document, Manifest) or platform is not None:
+        chosen, manifest = choose_manifest(source, platform)
+        found = [(Descriptor(manifest.media_type, Digest.of(chosen), len(chosen)), manifest)]
+    else:
+        read = [(one, _parse(source.read_document(one), source)) for one in _images(document, source)]
+        found = [(one, manifest) for one, manifest in read if isinstance(manifest, Manifest)]
+    blobs = {blob.digest: blob for _, manifest in found for blob in (manifest.config, *manifest.layers)}
+    return Listing(top, tuple(one for one, _ in found if one.digest != top.digest), tuple(blobs.values()))
 
 
 def _parse(data: bytes, source: ImageSource) -> Manifest | Index:

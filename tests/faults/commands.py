@@ -18,8 +18,10 @@ from harness.fakes.mounts import MemoryMounter
 from harness.fakes.registry import FakeRegistry
 from harness.fakes.runner import ShellInterpreter
 from harness.trees import Content, read_tree, write_tree
+from kubeimage.api import archives
 from kubeimage.api.backends import Access, Backends, open_backends
 from kubeimage.api.building import BuildOptions, build_image
+from kubeimage.api.inventories import take_inventory
 from kubeimage.api.upkeep import remove_images
 from kubeimage.disk import wholefile
 from kubeimage.errors import ImageNotFoundError, StoreError
@@ -34,9 +36,11 @@ from tests.oneshot import check_store, export_image, load_images, prune_store, p
 FIRST_BUILD = "build in no store"
 PUSHED, SERVED = "pushed", "served"
 """Repositories: where images are pushed to, and where one is pulled from."""
-_BY_CHANCE = re.compile(r"(?<=ingest/)[0-9a-f]{16}|(?<=[.]kubeimage-export-)\w+|(?<=[.]saved[.]tar[.]kubeimage-)\w+")
+_BY_CHANCE = re.compile(
+    r"(?<=ingest/)[0-9a-f]{16}|(?<=[.]kubeimage-export-)\w+|(?<=[.]saved[.]tar[.]kubeimage-)\w+|(?<=tar[.]kubeimage-)\w+"
+)
 
-KEPT, APP, LOADED = (Reference.parse(name) for name in ("kept:v1", "app:v1", "loaded:v1"))
+KEPT, APP, LOADED, DIFFERENCE = (Reference.parse(name) for name in ("kept:v1", "app:v1", "loaded:v1", "difference:v1"))
 CONTEXT: dict[str, Content] = {"a": "1", "big": b"x" * 70_000}
 GARBAGE = "the name that this image had went to another one"
 _BUILT = "COPY . etc\nRUN echo 1 > made && rm etc/a\nCMD go\n"
@@ -91,6 +95,20 @@ def _save(folder: Path, **how: Any) -> tuple[Digest, bytes]:
     return saved.manifest, output.read_bytes()
 
 
+def _save_difference(folder: Path) -> list[tuple[str, bytes]]:
+    """Save what kept:v1 lacks, in parts."""
+    output = folder / "out" / "parts"
+    shutil.rmtree(output, ignore_errors=True)
+    save_difference(folder, remote(folder, PUSHED)[0], output, split=40_000)
+    return [(one.name, one.read_bytes()) for one in sorted(output.iterdir())]
+
+
+def save_difference(folder: Path, name: Reference, output: Path, *, split: int | None = None) -> None:
+    with opened(folder, access="read") as backends:
+        since = take_inventory(KEPT, backends)
+        archives.save_image(name, str(output), backends, since=since, split=split)
+
+
 def _export(folder: Path) -> Mapping[str, Content]:
     output = folder / "out" / "exported"
     shutil.rmtree(output, ignore_errors=True)
@@ -98,8 +116,8 @@ def _export(folder: Path) -> Mapping[str, Content]:
     return read_tree(str(output))
 
 
-def _load(folder: Path) -> list[Digest]:
-    loaded = load_images(str(folder / "archive.tar"), root=str(folder / "store"))
+def _load(folder: Path, archive: str = "archive.tar") -> list[Digest]:
+    loaded = load_images(str(folder / archive), root=str(folder / "store"))
     return [image_id for one in loaded for _, _, image_id in one.arrival.images]
 
 
@@ -128,7 +146,9 @@ COMMANDS: dict[str, Callable[[Path], object]] = {
     "prune --keep-cache": lambda folder: _prune(folder, keep_cache=True),
     "save": lambda folder: _save(folder, coding=Coding("gzip")),
     "save as docker does": lambda folder: _save(folder, form="docker-archive"),
+    "save --since --split": _save_difference,
     "load": _load,
+    "load parts of a difference": lambda folder: _load(folder, "archive-parts"),
     "export": _export,
     "push": _push,
     "pull": _pull,
@@ -230,6 +250,10 @@ def prepare(folder: Path, registry: FakeRegistry) -> None:
     pushed, _ = remote(folder, PUSHED)
     make(folder, "FROM scratch\nCOPY big .\nCOPY a .\nCMD pushed", pushed)
     save_image("app:v1", str(folder / "out/app.tar"), root=str(folder / "store"), coding=Coding("gzip"))
+    make(folder, "FROM kept:v1\nCOPY big opt\nCMD difference", DIFFERENCE)
+    save_difference(folder, DIFFERENCE, folder / "archive-parts", split=40_000)
+    with opened(folder) as backends:
+        remove_images([DIFFERENCE], backends)
     left = folder / "store/ingest/0123456789abcdef"
     left.mkdir(mode=0o700)
     for name in ("lease", "1"):

@@ -54,7 +54,9 @@ def judged(bench: Bench, command: str, cut: PowerCut, place: Path, before: Names
     found = bench.names_of(place)
     if found not in ([after] if cut.is_done else [before, after]):
         yield f"the images are {found}"
-    if command.startswith("save"):
+    if command.endswith("--split"):
+        yield from half_split(cut, place / "out" / "parts")
+    elif command.startswith("save"):
         yield from half_saved(cut, place / "out" / "saved.tar")
     again = repeated(command, place)
     if again != bench.expected(command):
@@ -95,6 +97,13 @@ def lost_blobs(store: Path) -> Iterator[str]:
             document = json.loads(content)
             wanted += [*document.get("manifests", []), *document.get("layers", [])]
             wanted += [document["config"]] if "digest" in document.get("config", {}) else []
+
+
+def half_split(cut: PowerCut, folder: Path) -> Iterator[str]:
+    """Say whether some parts are there and not all, or none though the command had ended."""
+    found = [(one.name, one.read_bytes()) for one in sorted(folder.iterdir())] if folder.exists() else None
+    if found not in ([cut.recording.result] if cut.is_done else [None, cut.recording.result]):
+        yield f"of the parts there are {[name for name, _ in found or []]}"
 
 
 def half_saved(cut: PowerCut, archive: Path) -> Iterator[str]:

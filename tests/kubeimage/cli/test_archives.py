@@ -50,6 +50,12 @@ def test_loading_as_json_gives_names_and_ids(built: Run, tmp_path: Path) -> None
         (["save", "app:v1", "-o", "x", "--format=docker-archive", "--compression=gzip"], 2, "layers uncompressed"),
         (["save", "app:v1", "-o", "x", "--platform=linux/s390x"], 1, "it is for linux/"),
         (["save", "app:v1", "-o", "/"], 2, "'/' is a folder"),
+        (["save", "app:v1", "-o", "x", "--split", "many"], 2, "'many': it is a number of bytes above 0"),
+        (["save", "app:v1", "-o", "x", "--split", "1kB"], 2, "parts of 1000 bytes have no room"),
+        (["save", "app:v1", "-o", "x", "--since", "gone:v7"], 1, "no image gone:v7"),
+        (["save", "app:v1", "-o", "x", "--since", "a"], 1, "a:1: a line of an inventory has"),
+        (["inventory", "gone:v7"], 1, "no image gone:v7"),
+        (["load", "--check", "-i", "a"], 1, "a: this is no archive of images"),
         (["load"], 2, "missing option '-i'"),
         (["load", "-i", "x", "-t", "NAME"], 2, "upper case"),
     ],
@@ -63,9 +69,40 @@ def test_what_cannot_be_is_an_error(
     expected: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").write_text("no inventory at all, nor an archive")
     before = sorted(tmp_path.iterdir())
 
     failed = built(*arguments, status=status)
 
     assert expected in failed.stderr
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_difference_in_parts_travels_by_an_inventory(built: Run, make_context: MakeContext, tmp_path: Path) -> None:
+    site = tmp_path / "elsewhere"
+    built("save", "app:v1", "-o", tmp_path / "app.tar")
+    built("--root", site, "load", "-i", tmp_path / "app.tar")
+    (tmp_path / "inventory").write_text(built("--root", site, "inventory", "--format=json").stdout)
+    built("build", "-q", "-t", "app:v2", make_context({**PROJECT, "Kubefile": "FROM app:v1\nCOPY a b\n"}))
+
+    saved = built("save", "app:v2", "-o", tmp_path / "p", "--since", tmp_path / "inventory", "--split=64kB")
+    checked = built("load", "--check", "-i", tmp_path / "p", "--format=json")
+    loaded = built("--root", site, "load", "-i", tmp_path / "p")
+
+    assert "1 layer left out, " in saved.stderr
+    assert saved.stderr.endswith(f"written to {tmp_path / 'p'} in 1 part\n")
+    assert json.loads(checked.stdout) == [f"{tmp_path / 'p/p.1of1.tar'}: part 1 of 1 of {NAME}, whole"]
+    assert (loaded.stdout, loaded.stderr.count("layer ")) == (f"loaded app:v2 ({Platform.host()})\n", 1)
+
+
+NAME = "registry.cn-qingdao.aliyuncs.com/sealer-io/app:v2"
+
+
+def test_the_table_of_an_inventory_is_read_back(built: Run, tmp_path: Path) -> None:
+    table = built("inventory", "app:v1").stdout
+    (tmp_path / "table").write_text(table)
+
+    saved = built("save", "app:v1", "-o", tmp_path / "nothing.tar", "--since", tmp_path / "table")
+
+    assert table.splitlines()[0].split() == ["KIND", "DIGEST", "SIZE", "IMAGE"]
+    assert "1 layer left out, " in saved.stderr
