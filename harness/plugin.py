@@ -136,6 +136,8 @@ def _configure_images(config: pytest.Config) -> None:
     config.stash[IMAGE_SETTINGS] = settings = read_image_settings(config)
     chosen, paths = images_among(config.args)
     config.stash[_CHOSEN_CHECKS] = chosen
+    if settings.cst and not (settings.images or chosen):
+        raise pytest.UsageError("--cst tests images, and none is named: --oci-image=REF")
     if settings.images or chosen:
         _claim_name()
         config.args[:] = [] if settings.only or (chosen and not paths) else paths

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.cases.case import Case
     from harness.cases.ocicase import OpenedImages
     from harness.cases.workshop import Workshop
+    from harness.images.backends import Place
 
 SETTINGS = pytest.StashKey[Settings]()
 NAMED = pytest.StashKey[dict[str, frozenset[str]]]()
@@ -61,7 +62,10 @@ def opened_images(config: pytest.Config) -> OpenedImages:
     if OPENED_IMAGES not in config.stash:
         from harness.cases.ocicase import OpenedImages
 
-        config.stash[OPENED_IMAGES] = OpenedImages(config.stash[IMAGE_SETTINGS], config.stash[SETTINGS].root)
+        def place() -> Place:
+            return workshop_of(config).running_place
+
+        config.stash[OPENED_IMAGES] = OpenedImages(config.stash[IMAGE_SETTINGS], config.stash[SETTINGS].root, place)
     return config.stash[OPENED_IMAGES]
 
 

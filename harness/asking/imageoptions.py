@@ -72,6 +72,19 @@ IMAGE_OPTIONS = (
         "highestUserWastedPercent",
         extra={"metavar": "FILE"},
     ),
+    Option(
+        "--cst",
+        "test the images by this file of container-structure-test's, in YAML or JSON; each of its tests is an item. "
+        "May be repeated",
+        "linelist",
+        {**_MANY, "metavar": "FILE"},
+    ),
+    Option(
+        "--cst-network",
+        "let the commands of --cst reach the network, as Docker does",
+        "bool",
+        {"action": "store_true"},
+    ),
 )
 
 
@@ -109,7 +122,7 @@ class ImageSettings:
     """What a run was asked for about images.
 
     Shape: ``images`` are names. ``only`` says that nothing else is to be collected. ``allowed_secrets`` are globs.
-           ``dive_ci`` is an absolute path.
+           ``dive_ci`` and ``cst`` are absolute paths.
     Units: ``max_size`` in bytes; ``min_efficiency`` from 0 to 1.
     """
 
@@ -123,6 +136,8 @@ class ImageSettings:
     allowed_secrets: tuple[str, ...] = ()
     skip: frozenset[str] = frozenset()
     dive_ci: str | None = field(default=None)
+    cst: tuple[str, ...] = ()
+    cst_network: bool = False
 
 
 def _placed(text: str, raw: RawSettings) -> str:
@@ -150,4 +165,6 @@ def read_image_settings(config: pytest.Config) -> ImageSettings:
         allowed_secrets=tuple(raw.texts("oci_image_allow_secret")),
         skip=frozenset(raw.texts("oci_image_skip")),
         dive_ci=raw.path("dive_ci"),
+        cst=tuple(raw.place("cst", text) for text in raw.texts("cst")),
+        cst_network=bool(raw.value("cst_network")),
     )

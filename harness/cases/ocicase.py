@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cached_property
 
 from harness.asking.imageoptions import ImageSettings
 from harness.asking.images import ImageSubject
+from harness.images.backends import Place
 from harness.images.image import OciImage
 from kubeimage.api.backends import Backends, open_backends
 from kubeimage.api.opening import OpenImage, open_image
@@ -16,10 +18,14 @@ from kubeimage.settings import read_settings
 
 
 class OpenedImages:
-    """The images of one run, which stay open until it ends. Shape: ``root`` None is the store's usual place."""
+    """The images of one run, which stay open until it ends.
 
-    def __init__(self, settings: ImageSettings, root: str | None) -> None:
+    Shape: ``root`` None is the store's usual place. ``place`` is where programs of images are run.
+    """
+
+    def __init__(self, settings: ImageSettings, root: str | None, place: Callable[[], Place]) -> None:
         self.settings = settings
+        self.place = place
         self._root = root
         self._stack = ExitStack()
         self._cases: dict[ImageSubject, ImageCase] = {}
@@ -86,7 +92,7 @@ class ImageCase:
 
     def _image(self, opened: OpenImage) -> OciImage:
         if self._made is None:
-            made = OciImage(self.name, opened)
+            made = OciImage(self.name, opened, self._images.place)
             # Who asserts on it is to meet no error of reading on the way.
             len(made.rootfs)
             self._made = made

@@ -86,6 +86,11 @@ class Workshop:
             os.makedirs(os.path.join(folder, name), exist_ok=True)
         self.place = self._make_place()
 
+    @property
+    def running_place(self) -> Place:
+        """Where programs of images are run: a store on disk that goes with the run, for all of its processes."""
+        return DirectoryPlace(os.path.join(self._folder, "store"))
+
     def place_for(self, path: str) -> Place:
         """Return the place where the Kubefile at ``path`` is built."""
         if path not in self._places:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,7 +22,7 @@ from kubeimage.layer.efficiency import Efficiency, measure
 from kubeimage.layer.entry import Kind
 
 if TYPE_CHECKING:
-    from kubeimage.api.running import RunResult
+    from kubeimage.api.running import RunResult, Step
 
 # The layer of what a build finds out by itself, behind those of the instructions.
 _FOUND = "BASE"
@@ -151,6 +151,35 @@ class AnyImage(ABC):
         """The bytes in files that stand in several layers or are deleted again, as dive measures them."""
         return self._efficiency.wasted
 
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        user: str | int | None = None,
+        workdir: str | None = None,
+        stdin: str | bytes | None = None,
+        network: bool = False,
+        timeout: float | None = 60,
+    ) -> RunResult:
+        """Run a program of the image in its own root, walled off from this machine, and return how it ended.
+
+        Shape:  ``status``, ``stdout``, ``stderr`` and ``changes``, the paths that it changed; the image stays as it
+                is. A text goes to the image's shell, a list is the program and its arguments. ``env``, ``user`` and
+                ``workdir`` go before what the image's config says. Without ``network`` there is none.
+        Units:  ``timeout`` in seconds; then it is killed with all that it started.
+        Raises: pytest.skip.Exception where this machine cannot run it, or not as its user; SandboxError, MountError.
+        """
+        __tracebackhide__ = True
+        from kubeimage.api.running import Step
+
+        step = Step(command, env or {}, user, workdir, stdin, network=network, timeout=timeout)
+        return self.run_all([step])[-1]
+
+    @abstractmethod
+    def run_all(self, steps: Sequence[Step]) -> list[RunResult]:
+        """Run programs one after the other, each on what those before it left; see `run`."""
+
     @abstractmethod
     def open(self) -> AbstractContextManager[HasLayers]:
         """Open what its layers are read from."""
@@ -197,39 +226,12 @@ class BuiltImage(AnyImage):
             for number, (layer, line) in enumerate(zip(self.image.layers, lines, strict=True), 1)
         )
 
-    def run(
-        self,
-        command: str | Sequence[str],
-        *,
-        env: Mapping[str, str] | None = None,
-        user: str | int | None = None,
-        workdir: str | None = None,
-        stdin: str | bytes | None = None,
-        network: bool = False,
-        timeout: float | None = 60,
-    ) -> RunResult:
-        """Run a program of the image in its own root, walled off from this machine, and return how it ended.
-
-        Shape:  ``status``, ``stdout``, ``stderr`` and ``changes``, the paths that it changed; the image stays as it
-                is. A text goes to the image's shell, a list is the program and its arguments. ``env``, ``user`` and
-                ``workdir`` go before what the image's config says. Without ``network`` there is none.
-        Units:  ``timeout`` in seconds; then it is killed with all that it started.
-        Raises: pytest.skip.Exception where this machine cannot run it, or not as its user; SandboxError, MountError.
-        """
+    def run_all(self, steps: Sequence[Step]) -> list[RunResult]:
+        """Run programs one after the other, each on what those before it left; see `run`."""
         __tracebackhide__ = True
-        from harness.images.programs import run_program
+        from harness.images.programs import run_programs
 
-        return run_program(
-            self.image,
-            self.place,
-            command,
-            env=env,
-            user=user,
-            workdir=workdir,
-            stdin=stdin,
-            network=network,
-            timeout=timeout,
-        )
+        return run_programs(self.image, self.place, steps)
 
     @property
     def steps(self) -> tuple[StepFinished, ...]:
@@ -266,13 +268,22 @@ class BuiltImage(AnyImage):
 class OciImage(AnyImage):
     """An image that is read where it lies; nothing is known of how it was built but its history.
 
-    Shape: ``opened`` is good as long as the run lasts; ``name`` is what it was asked for by.
+    Shape: ``opened`` is good as long as the run lasts; ``name`` is what it was asked for by. ``place`` is where its
+           programs are run.
     """
 
-    def __init__(self, name: str, opened: OpenImage) -> None:
+    def __init__(self, name: str, opened: OpenImage, place: Callable[[], Place]) -> None:
         super().__init__(opened.image)
         self.name = name
         self.opened = opened
+        self._place = place
+
+    def run_all(self, steps: Sequence[Step]) -> list[RunResult]:
+        """Run programs one after the other, each on what those before it left; see `run`."""
+        __tracebackhide__ = True
+        from harness.images.programs import run_programs
+
+        return run_programs(self.image, self._place(), steps, self.opened.layers)
 
     @property
     def layers(self) -> tuple[BuiltLayer, ...]:

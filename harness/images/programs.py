@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 import pytest
 
 from harness.images.backends import Place
 from kubeimage.api.backends import Backends
-from kubeimage.api.running import RunResult, run_image
+from kubeimage.api.running import RunResult, Step, bring_layers, run_steps
 from kubeimage.errors import PlatformMismatchError, UserUnavailableError
 from kubeimage.image.config import Image
+from kubeimage.layer.stack import LayerReader
 
 
 class _Opened:
@@ -51,36 +52,20 @@ def close_stores() -> None:
     _opened.close()
 
 
-def run_program(
-    image: Image,
-    place: Place,
-    command: str | Sequence[str],
-    *,
-    env: Mapping[str, str] | None = None,
-    user: str | int | None = None,
-    workdir: str | None = None,
-    stdin: str | bytes | None = None,
-    network: bool = False,
-    timeout: float | None = 60,
-) -> RunResult:
-    """Run a program of ``image``, and return how it ended; see `kubeimage.run_image`.
+def run_programs(
+    image: Image, place: Place, steps: Sequence[Step], contents: LayerReader | None = None
+) -> list[RunResult]:
+    """Run programs of ``image``, each on what those before it left, and return how they ended.
 
-    Raises: pytest.skip.Exception that says why, where this machine cannot run it, or not as its user;
+    Shape:  ``contents`` has the layers of an image that is not in the place's store; they are brought there.
+    Raises: pytest.skip.Exception that says why, where this machine cannot run them, or not as their user;
             SandboxError, MountError, StoreError.
     """
     __tracebackhide__ = True
     backends = _opened.open(place)
     try:
-        return run_image(
-            image,
-            command,
-            backends,
-            env=env,
-            user=user,
-            workdir=workdir,
-            stdin=stdin,
-            network=network,
-            timeout=timeout,
-        )
+        if contents is not None:
+            bring_layers(image, contents, backends)
+        return run_steps(image, steps, backends)
     except (PlatformMismatchError, UserUnavailableError) as error:
         pytest.skip(f"{error.message} ({error.hint})" if error.hint else error.message)

@@ -34,6 +34,10 @@ def image_items(session: pytest.Session, chosen: dict[str, frozenset[str]]) -> I
             raise pytest.UsageError(f"{name}::{check}: there is no such check, but {', '.join(checks)}")
         collector = ImageCollector.from_parent(session, name=name, nodeid=name, only=chosen.get(name))
         yield from session.genitems(collector)
+    if settings.cst:
+        from harness.items.structure import structure_items
+
+        yield from structure_items(session, [*settings.images, *(name for name in chosen if not chosen[name])])
 
 
 def image_checks(config: pytest.Config) -> dict[str, ImageCheck]:

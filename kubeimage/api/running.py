@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -20,7 +20,7 @@ from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
 from kubeimage.image.runtime import DEFAULT_PATH
 from kubeimage.layer.entry import ROOT
-from kubeimage.layer.stack import LayerStack, StackedLayer
+from kubeimage.layer.stack import LayerReader, LayerStack, StackedLayer
 from kubeimage.mount.changed import PathChange, changed_paths
 from kubeimage.mount.choose import choose_mounter
 from kubeimage.mount.overlay import OverlayMount
@@ -73,6 +73,19 @@ class RunResult:
         return self.stderr_bytes.decode("utf-8", "replace")
 
 
+@dataclass(frozen=True)
+class Step:
+    """A program to run, as `run_image` takes it."""
+
+    command: str | Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    user: str | int | None = None
+    workdir: str | None = None
+    stdin: str | bytes | None = None
+    network: bool = False
+    timeout: float | None = 60
+
+
 def run_image(
     name: ImageName,
     command: str | Sequence[str],
@@ -97,24 +110,49 @@ def run_image(
             ImageNotFoundError; PlatformMismatchError for programs that this machine cannot run;
             UserUnavailableError where this machine cannot run it as its user; SandboxError; MountError; StoreError.
     """
+    step = Step(command, env or {}, user, workdir, stdin, network=network, timeout=timeout)
+    return run_steps(name, [step], backends, platform=platform)[-1]
+
+
+def run_steps(
+    name: ImageName, steps: Sequence[Step], backends: Backends, *, platform: Platform | None = None
+) -> list[RunResult]:
+    """Run programs one after the other, each on what those before it left, and return how they ended.
+
+    Shape:  the changes of each are those of all up to it. After a program that could not be started none is run.
+    Raises: as `run_image`.
+    """
     store = backends.store_on_disk("read")
     image, _ = find_image(name, backends, platform=platform)
-    data = stdin.encode() if isinstance(stdin, str) else stdin or b""
-    program = Program(
-        _argv(image, command),
-        _variables(image, env or {}),
-        directory=_directory(image, workdir),
-        user=_checked(image.runtime.user if user is None else str(user), "the user"),
-        stdin=data,
-        network=network,
-        timeout=timeout,
-    )
+    programs = [_program(image, step) for step in steps]
     check_programs(image.platform)
-    _bring(image, backends, store)
+    contents = backends.contents_of(image)
+    if contents is not backends.layers:
+        bring_layers(image, contents, backends)
+    results: list[RunResult] = []
     with _mounted(image, store) as (mount, root):
-        ended = _runner.run(program, root)
-        owners = not root.owners and keeps_trusted_xattrs()
-        return _result(ended, changed_paths(mount, owners=owners))
+        made: set[str] = set()
+        for program in programs:
+            ended = _runner.run(program, root if not results else replace(root, owners=()))
+            made.update(path.lstrip("/") for path in ended.made)
+            owners = not root.owners and keeps_trusted_xattrs()
+            results.append(_result(ended, changed_paths(mount, owners=owners), made))
+            if ended.unstarted:
+                break
+    return results
+
+
+def _program(image: Image, step: Step) -> Program:
+    stdin = step.stdin
+    return Program(
+        _argv(image, step.command),
+        _variables(image, step.env),
+        directory=_directory(image, step.workdir),
+        user=_checked(image.runtime.user if step.user is None else str(step.user), "the user"),
+        stdin=stdin.encode() if isinstance(stdin, str) else stdin or b"",
+        network=step.network,
+        timeout=step.timeout,
+    )
 
 
 def _argv(image: Image, command: str | Sequence[str]) -> tuple[str, ...]:
@@ -141,11 +179,13 @@ def _checked(text: str, what: str) -> str:
     return text
 
 
-def _bring(image: Image, backends: Backends, store: Store) -> None:
-    """Bring the layers of an image from elsewhere into the store; what is there stays, and is held."""
-    contents = backends.contents_of(image)
-    if contents is backends.layers:
-        return
+def bring_layers(image: Image, contents: LayerReader, backends: Backends) -> None:
+    """Bring the layers of an image from elsewhere into the store; what is there stays, and is held.
+
+    Raises: UsageError for backends that were opened for less than they are needed for, or have no store on disk;
+            BlobNotFoundError, BlobCorruptError, LayerError; StoreError; RegistryError.
+    """
+    store = backends.store_on_disk("read")
     for layer in image.layers:
         if not store.layers.has(layer.diff_id):
             backends.require("write")
@@ -175,13 +215,12 @@ def _owners(image: Image, store: Store) -> tuple[tuple[str, int, int], ...]:
     return tuple((path, *entry.owner) for path, entry in sorted(tree.items()) if entry.owner != ROOT)
 
 
-def _result(ended: Ended, changes: Mapping[str, PathChange]) -> RunResult:
+def _result(ended: Ended, changes: Mapping[str, PathChange], made: set[str]) -> RunResult:
     """Leave out of the changes what was made to mount on, where nothing else was put there."""
-    made = {path.lstrip("/") for path in ended.made}
     kept = {path for path in changes if path not in made}
     filled = {path for path in made if any(one.startswith(f"{path}/") for one in kept)}
     told = {path: change for path, change in changes.items() if path in kept or path in filled}
     return RunResult(ended.status, ended.stdout, ended.stderr, told, ended.timed_out, ended.truncated, ended.unstarted)
 
 
-__all__ = ["PathChange", "RunResult", "run_image"]
+__all__ = ["PathChange", "RunResult", "Step", "bring_layers", "run_image", "run_steps"]

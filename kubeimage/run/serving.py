@@ -149,7 +149,8 @@ def _tell(report: socket.socket, **facts: object) -> None:
 
 
 def _text(error: OSError) -> str:
-    return f"{error.strerror}{f' ({error.filename})' if error.filename else ''}"
+    name = f" ({os.fsdecode(error.filename)})" if error.filename else ""
+    return f"{error.strerror}{name}"
 
 
 def _be_first(request: dict[str, Any], streams: Sequence[int], report: socket.socket, home: _Home) -> None:
@@ -213,6 +214,12 @@ def _make_root(request: dict[str, Any], home: _Home) -> Made:
     masked = _tree("/proc", recursive=True)
     os.chdir(request["scratch"])
     if request["options"]:
+        # A volatile overlay is marked, lest somebody mounts it after a crash; a second program of one root does.
+        for folder, folders, files in os.walk("w/work", topdown=False):
+            for name in files:
+                os.unlink(f"{folder}/{name}")
+            for name in folders:
+                os.rmdir(f"{folder}/{name}")
         inside.mount("overlay", "m", "overlay", 0, request["options"])
     else:
         inside.mount("m", "m", None, _MS_BIND | _MS_REC)
