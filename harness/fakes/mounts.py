@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -22,7 +22,7 @@ from harness.fakes.memory_tree import ROOTFS, MemoryTree, Node
 from kubeimage.errors import MountError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.diff import diff_trees
-from kubeimage.layer.entry import Entry, Kind
+from kubeimage.layer.entry import Entry, Kind, Owner
 from kubeimage.layer.reader import iter_contents
 from kubeimage.layer.tree import Tree
 from kubeimage.mount.inspection import check_name
@@ -39,7 +39,7 @@ class MemoryMount:
     prefix: tuple[str, ...] = ()
     mounted: bool = True
 
-    def changes(self) -> list[Entry]:
+    def changes(self, owners: Mapping[str, Owner] | None = None) -> list[Entry]:
         """Compare the tree with the layers.
 
         Raises: UnsupportedSourceError for names that no layer can hold; MountError once it is unmounted.
@@ -54,7 +54,9 @@ class MemoryMount:
             first = firsts.setdefault(id(node), path) if node.kind is Kind.FILE else path
             link = Entry(path, Kind.HARDLINK, node.mode, target=first)
             upper[path] = _entry(path, node) if first == path else link
-        return diff_trees(self.lower, upper)
+        found = diff_trees(self.lower, upper)
+        # Nothing here changes owners: what stood below goes on to be whose it was.
+        return found if not owners else [one._replace(owner=owners.get(one.path, one.owner)) for one in found]
 
     def keep(self, directory: str) -> None:
         """Write the tree into ``directory``, which is made."""

@@ -7,12 +7,12 @@ image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from kubeimage.errors import CommandError, DestinationError
-from kubeimage.layer.entry import Entry, Kind
+from kubeimage.layer.entry import Entry, Kind, Owner
 from kubeimage.layer.stack import LayerStack
 from kubeimage.protocols.running import Command
 
@@ -40,6 +40,13 @@ def lend(command: Command, rootfs: LayerStack) -> tuple[Command, frozenset[str]]
     home = "/root" if command.image.user[0] == 0 and rootfs.tree.get("etc/passwd") is not None else "/"
     environment = {"HOME": home, **command.environment}
     return replace(command, environment=environment, image=replace(command.image, lent=lent)), made
+
+
+def with_owners(command: Command, owners: Mapping[str, Owner]) -> Command:
+    """Return the command with what is not root's in the image, in the order of paths."""
+    assert command.image is not None
+    given = tuple((path, *owners[path]) for path in sorted(owners))
+    return replace(command, image=replace(command.image, owners=given))
 
 
 def without_lent(changes: Sequence[Entry], made: frozenset[str]) -> list[Entry]:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
-from kubeimage.builder.lending import lend, without_lent
+from kubeimage.builder.lending import lend, with_owners, without_lent
 from kubeimage.builder.step import Step
 from kubeimage.errors import CommandError, CommandTimeoutError, DestinationError
 from kubeimage.image.digest import Digest
@@ -193,15 +193,20 @@ def run(
 
     Raises: CommandError, MountError, SandboxError.
     """
-    command, lent = lend(command, rootfs) if command.image is not None else (command, frozenset[str]())
+    lent, owners = frozenset[str](), None
+    if command.image is not None:
+        command, lent = lend(command, rootfs)
+        owners = {path: entry.owner for path, entry in rootfs.tree.items() if entry.owner != ROOT}
+        command = with_owners(command, owners)
     with parts.mounter.mount(rootfs.diff_ids) as mount:
         result = parts.runner.run(command, mount, output)
         if result.timed_out or result.status:
             if keep_failed is not None:
                 mount.keep(keep_failed)
             raise _failure(step, command, result, keep_failed)
-        found = without_lent(mount.changes(), lent)
-        changes = [with_owner(entry, rootfs)._replace(mtime=step.mtime) for entry in found]
+        found = without_lent(mount.changes(owners), lent)
+        kept = found if owners is not None else [with_owner(entry, rootfs) for entry in found]
+        changes = [entry._replace(mtime=step.mtime) for entry in kept]
         return Made(parts.layers.put(changes), changes) if changes else Made(None)
 
 

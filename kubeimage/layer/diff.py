@@ -26,18 +26,24 @@ def has_same_content(old: Entry, new: Entry) -> bool:
 
 
 def diff_trees(
-    lower: Mapping[str, Entry], upper: Mapping[str, Entry], *, same_content: SameContent = has_same_content
+    lower: Mapping[str, Entry],
+    upper: Mapping[str, Entry],
+    *,
+    same_content: SameContent = has_same_content,
+    owners: bool = False,
 ) -> list[Entry]:
     """Return the changeset, in canonical order, that makes ``upper`` of ``lower``.
 
     Shape: both map each path to its entry, without whiteouts; a HARDLINK's target is the path of a FILE in the same
-           mapping. ``same_content`` is asked only about FILEs that are alike in all else.
+           mapping. ``same_content`` is asked only about FILEs that are alike in all else. With ``owners`` another
+           owner is a change.
     """
-    changed = {
-        path: entry
-        for path, entry in upper.items()
-        if path not in lower or not is_same(_resolved(lower, path), _resolved(upper, path), same_content=same_content)
-    }
+
+    def is_changed(path: str) -> bool:
+        old, new = _resolved(lower, path), _resolved(upper, path)
+        return (owners and old.owner != new.owner) or not is_same(old, new, same_content=same_content)
+
+    changed = {path: entry for path, entry in upper.items() if path not in lower or is_changed(path)}
     deleted = [whiteout(path) for path in lower if path not in upper and _stands_in_directory(upper, path)]
     changes = with_parents([*_grouped(changed, upper), *deleted], upper)
     return canonical_order(changes)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import field
 
 from kubeimage.image.digest import Digest
-from kubeimage.layer.entry import Entry, FileIdentity, identity_of
+from kubeimage.layer.entry import Entry, FileIdentity, Owner, identity_of
 from kubeimage.mount.lower import MergedLayers
 from kubeimage.mount.merge import copy_merged
 from kubeimage.mount.survey import survey_copy
@@ -35,7 +35,7 @@ class CopyMount:
     copies: Mapping[str, FileIdentity] = field(repr=False)
     prefix: tuple[str, ...] = ()
 
-    def changes(self) -> list[Entry]:
+    def changes(self, owners: Mapping[str, Owner] | None = None) -> list[Entry]:
         """Compare the tree with the layers.
 
         Raises: UnsupportedSourceError, MountError.
@@ -45,7 +45,7 @@ class CopyMount:
         def untouched(path: str, status: os.stat_result) -> bool:
             return status.st_ctime_ns < latest - _TICK_NS and self.copies.get(path) == identity_of(status)
 
-        return survey_copy(self.rootfs, self.layers, untouched)
+        return survey_copy(self.rootfs, self.layers, untouched, owners)
 
     def keep(self, directory: str) -> None:
         """Copy the tree, as the RUN left it, into ``directory``, which is made.

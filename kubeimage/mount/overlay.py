@@ -13,12 +13,12 @@ Source: Linux, overlayfs.rst; mount(2), on the size of options.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from kubeimage.errors import MountError
 from kubeimage.image.digest import Digest
-from kubeimage.layer.entry import Entry, Kind
+from kubeimage.layer.entry import Entry, Kind, Owner
 from kubeimage.mount.lower import MergedLayers, uncovered, whiteout_folders
 from kubeimage.mount.merge import copy_merged, translated
 from kubeimage.mount.survey import survey_upper
@@ -69,12 +69,12 @@ class OverlayMount:
         unshare = (find_tool("unshare"), *as_root, "-m", "--propagation", "private", "--")
         return (*unshare, "/bin/sh", "-c", _SCRIPT, "kubeimage-mount", self.scratch, find_tool("mount"), self.text)
 
-    def changes(self) -> list[Entry]:
+    def changes(self, owners: Mapping[str, Owner] | None = None) -> list[Entry]:
         """Read what the upper directory changes on the layers.
 
         Raises: UnsupportedSourceError, MountError.
         """
-        return survey_upper(f"{self.scratch}/u", self.layers)
+        return survey_upper(f"{self.scratch}/u", self.layers, owners)
 
     def keep(self, directory: str) -> None:
         """Copy the merged tree, as the RUN left it, into ``directory``, which is made.

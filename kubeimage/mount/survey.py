@@ -9,12 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from kubeimage.errors import MountError, UnsupportedSourceError
 from kubeimage.layer.diff import diff_trees
-from kubeimage.layer.entry import Entry, Kind
+from kubeimage.layer.entry import ROOT, Entry, Kind, Owner
 from kubeimage.mount.inspection import check_name, entry_of, readable
 from kubeimage.mount.lower import MergedLayers, Stack, is_opaque, is_whiteout
 
@@ -22,6 +22,7 @@ _PIECE = 1 << 20
 _OPEN = 0o700
 _READABLE = 0o400
 
+Owners = Mapping[str, Owner]
 Untouched = Callable[[str, os.stat_result], bool]
 
 
@@ -34,30 +35,35 @@ class _Directory(NamedTuple):
     covering: bool
 
 
-def survey_upper(upper: str, layers: Sequence[str]) -> list[Entry]:
+def survey_upper(upper: str, layers: Sequence[str], owners: Owners | None = None) -> list[Entry]:
     """Return what overlayfs's upper directory changes on ``layers`` (lowest first), in canonical order.
+
+    With ``owners``, those below that are not root's, whose a file is counts, too.
 
     Raises: UnsupportedSourceError for what no layer can hold; MountError where the directory cannot be read.
     """
-    return _survey(upper, layers, whole=False, untouched=lambda _path, _status: False)
+    return _survey(upper, layers, owners, whole=False, untouched=lambda _path, _status: False)
 
 
-def survey_copy(root: str, layers: Sequence[str], untouched: Untouched) -> list[Entry]:
+def survey_copy(root: str, layers: Sequence[str], untouched: Untouched, owners: Owners | None = None) -> list[Entry]:
     """Return what the whole tree at ``root`` changes on ``layers`` (lowest first), in canonical order.
 
     Shape:  what is ``untouched`` is known to be as it was below, and is not looked into; it is asked about
-            everything but directories.
+            everything but directories. With ``owners``, those below that are not root's, whose a file is counts, too.
     Raises: UnsupportedSourceError for what no layer can hold; MountError where the tree cannot be read.
     """
-    return _survey(root, layers, whole=True, untouched=untouched)
+    return _survey(root, layers, owners, whole=True, untouched=untouched)
 
 
-def _survey(root: str, layers: Sequence[str], *, whole: bool, untouched: Untouched) -> list[Entry]:
+def _survey(
+    root: str, layers: Sequence[str], owners: Owners | None, *, whole: bool, untouched: Untouched
+) -> list[Entry]:
     try:
         with MergedLayers(layers) as merged:
-            survey = _Survey(merged, untouched, whole=whole)
+            survey = _Survey(merged, untouched, owners, whole=whole)
             survey.look(root)
-            return diff_trees(survey.lower, survey.upper, same_content=_same_content)
+            is_owned = owners is not None
+            return diff_trees(survey.lower, survey.upper, same_content=_same_content, owners=is_owned)
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise UnsupportedSourceError(
@@ -69,12 +75,15 @@ def _survey(root: str, layers: Sequence[str], *, whole: bool, untouched: Untouch
 class _Survey:
     """Gathers two trees of what was written to: as it was below, and as it is now."""
 
-    def __init__(self, merged: MergedLayers, untouched: Untouched, *, whole: bool) -> None:
+    def __init__(
+        self, merged: MergedLayers, untouched: Untouched, owners: Owners | None = None, *, whole: bool
+    ) -> None:
         self.lower: dict[str, Entry] = {}
         self.upper: dict[str, Entry] = {}
         self._merged = merged
         self._untouched = untouched
         self._whole = whole
+        self._owners = owners
         self._first_names: dict[tuple[int, int], str] = {}
         self._todo: list[_Directory] = []
 
@@ -97,11 +106,14 @@ class _Survey:
         below = self._merged.find(directory.below, name)
         if below is not None:
             with readable(below.path, below.status):
-                self.lower[path] = entry_of(path, below.path, below.status)
+                self.lower[path] = self._below(path, entry_of(path, below.path, below.status))
         if not self._whole and is_whiteout(status):
             return
         check_name(name, path)
-        self.upper[path] = self._entry(path, full, status)
+        entry = self._entry(path, full, status)
+        # An ordinary user owns all that is root's in his namespace.
+        is_owned = self._owners is not None and os.geteuid() == 0
+        self.upper[path] = entry._replace(owner=(status.st_uid, status.st_gid)) if is_owned else entry
         if stat.S_ISDIR(status.st_mode):
             if status.st_mode & _OPEN != _OPEN and os.geteuid() != 0:
                 os.chmod(full, stat.S_IMODE(status.st_mode) | _OPEN)
@@ -131,7 +143,10 @@ class _Survey:
             if name not in names:
                 path = _join(directory.path, name)
                 with readable(below.path, below.status):
-                    self.lower[path] = entry_of(path, below.path, below.status)
+                    self.lower[path] = self._below(path, entry_of(path, below.path, below.status))
+
+    def _below(self, path: str, entry: Entry) -> Entry:
+        return entry if not self._owners else entry._replace(owner=self._owners.get(path, ROOT))
 
 
 def _join(directory: str, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Protocol
 from kubeimage.framing import check_argument, check_variable
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
-from kubeimage.layer.entry import Entry
+from kubeimage.layer.entry import Entry, Owner
 from kubeimage.values import dataclass
 
 
@@ -19,7 +19,8 @@ class ImageRoot:
     """How a command runs inside an image's own root.
 
     Shape: ``argv`` is the program and its arguments. ``user`` is a user's and a group's number, which ``as_user`` comes
-           to once the image is known. ``lent`` are files of the host that it finds at their own places.
+           to once the image is known. ``lent`` are files of the host that it finds at their own places. ``owners`` are
+           (path, user, group) of what is not root's in the image.
     """
 
     argv: tuple[str, ...]
@@ -27,6 +28,7 @@ class ImageRoot:
     user: tuple[int, int] = (0, 0)
     as_user: str = ""
     lent: tuple[str, ...] = ()
+    owners: tuple[tuple[str, int, int], ...] = ()
 
 
 class Stop(Protocol):
@@ -78,10 +80,11 @@ class Mount(Protocol):
         """The argv to put before a command so that it sees the rootfs; empty if everybody does."""
         ...
 
-    def changes(self) -> list[Entry]:
+    def changes(self, owners: Mapping[str, Owner] | None = None) -> list[Entry]:
         """Return what differs from the layers below, in canonical order; call it when nothing runs any more.
 
-        What is equal in type, mode, content, target and xattrs is no change, whatever its times.
+        What is equal in type, mode, content, target and xattrs is no change, whatever its times. With ``owners``, by
+        path those below that are not root's, another owner is a change as well; else all is root's.
         """
         ...
 

@@ -8,19 +8,24 @@ All else is as in `kubeimage.run.walls`: namespaces, capabilities, the seccomp f
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 
-from kubeimage.errors import SandboxError
+from kubeimage.errors import SandboxError, UserUnavailableError
+from kubeimage.layer.entry import ROOT, Owner
+from kubeimage.namespaces import may_make_namespaces
 from kubeimage.protocols.running import Command, ImageRoot
-from kubeimage.run import seccomp
+from kubeimage.run import owning, seccomp
 from kubeimage.run.bubblewrap import find_bwrap
-from kubeimage.run.environment import proxies
-from kubeimage.run.process import READY, handed_over
+from kubeimage.run.environment import HOST_PATH, proxies
+from kubeimage.run.owning import Owning
+from kubeimage.run.process import READY, handed_over, own_interpreter
 from kubeimage.run.walls import limits, namespaces
 from kubeimage.settings import RunSettings
 
 _SHELL = "/bin/sh"
+_STAGES = ("/mnt", "/media", "/srv", "/tmp")  # noqa: S108 - in a mount namespace of its own
 _START = READY + 'exec "$@"'
 
 
@@ -37,7 +42,9 @@ def by_bubblewrap_in_image(
         descriptors.append(stack.enter_context(handed_over(data)))
         return str(descriptors[-1])
 
-    walls = [*namespaces(network=command.network), *_user(image), "--bind", rootfs, "/"]
+    user = image.user if image.user != ROOT else None
+    stage = _stage() if user is not None else rootfs
+    walls = [*namespaces(network=command.network), *_user(user), "--bind", stage, "/"]
     walls += ("--proc", "/proc", "--remount-ro", "/proc") if new_proc else ("--ro-bind", "/proc", "/proc")
     walls += ("--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm")  # noqa: S108 - the sandbox's own
     for path in image.lent:
@@ -50,8 +57,38 @@ def by_bubblewrap_in_image(
     if seccomp.has_table():
         walls += ("--seccomp", hand_over(seccomp.make_filter(seccomp.DOCKERS_DEFAULT)))
     arguments = hand_over(b"".join(os.fsencode(wall) + b"\0" for wall in walls))
-    start = (find_bwrap(), "--args", arguments, "--", _SHELL, "-c", _START, "kubeimage", *image.argv)
-    return (*limits(settings), *start), tuple(descriptors)
+    bwrap = (find_bwrap(), "--args", arguments, "--", _SHELL, "-c", _START, "kubeimage", *image.argv)
+    start = (*limits(settings), *bwrap)
+    if image.owners or user is not None:
+        # As root bubblewrap makes what it mounts on; another user could not.
+        folders, files = (("proc", "dev", "etc"), [one.lstrip("/") for one in image.lent]) if user else ((), [])
+        todo = Owning(rootfs, _found(start), image.owners, folders, files, stage, user)
+        start = (*own_interpreter(), owning.__file__, hand_over(todo.to_json()))
+    return start, tuple(descriptors)
+
+
+def _found(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a command line whose program is named by its whole path."""
+    return (shutil.which(argv[0], path=HOST_PATH) or argv[0], *argv[1:])
+
+
+def _stage() -> str:
+    """Return a folder of the host that a user can reach, to show a root at; nobody else sees it there."""
+    return next(path for path in _STAGES if os.path.isdir(path))
+
+
+def refuse_owners(image: ImageRoot) -> None:
+    """Refuse what takes several users, where there is only one.
+
+    Raises: UserUnavailableError.
+    """
+    if may_make_namespaces() or (image.user == ROOT and not image.owners):
+        return
+    what = f"USER {image.as_user}" if image.user != ROOT else f"files that are not root's, as {image.owners[0][0]!r}"
+    raise UserUnavailableError(
+        f"a RUN with {what} needs root, or newuidmap and a range in /etc/subuid: an ordinary user is but one user",
+        hint="with uidmap installed, and a range granted: unshare -U -r --map-auto kubeimage build …; or build as root",
+    )
 
 
 def image_environment(command: Command, host: Mapping[str, str]) -> dict[str, str]:
@@ -71,7 +108,6 @@ def refuse_image(command: Command, where: str) -> None:
         )
 
 
-def _user(image: ImageRoot) -> Iterator[str]:
-    user, group = image.user
-    if (user, group) != (0, 0):
-        yield from ("--unshare-user", "--uid", str(user), "--gid", str(group))
+def _user(user: Owner | None) -> Iterator[str]:
+    if user is not None:
+        yield from ("--unshare-user", "--uid", str(user[0]), "--gid", str(user[1]))

@@ -24,7 +24,7 @@ from kubeimage.protocols.running import Command, CommandResult, ImageRoot, Mount
 from kubeimage.run import inside
 from kubeimage.run.environment import HOST_PATH, command_environment
 from kubeimage.run.foreign import check_platform
-from kubeimage.run.imageroot import by_bubblewrap_in_image, image_environment, refuse_image
+from kubeimage.run.imageroot import by_bubblewrap_in_image, image_environment, refuse_image, refuse_owners
 from kubeimage.run.privatenet import check_private, pasta_command
 from kubeimage.run.process import NOT_STARTED, keeper, own_interpreter, refuse_long, run_to_end
 from kubeimage.run.view import host_view
@@ -75,10 +75,13 @@ class SandboxRunner:
     def run(self, command: Command, mount: Mount, output: Callable[[bytes], None]) -> CommandResult:
         """Run ``command`` in a sandbox of its own.
 
-        Raises: SandboxError that names the cause and the way out where this host allows no sandbox.
+        Raises: SandboxError that names the cause and the way out where this host allows no sandbox;
+            UserUnavailableError for a command in an image that takes several users, where there is but one.
         """
         if self._is_private(command):
             check_private()
+        if command.image is not None:
+            refuse_owners(command.image)
         while True:
             way = self._ways[0]
             try:

@@ -4,12 +4,13 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.e2e import buildah
-from tests.e2e.layouts import Found, read_layout
+from tests.e2e.layouts import Found, Read, read_layout
 from tests.e2e.program import Program
 
 BASE = "FROM scratch\nCOPY root /\n"
@@ -94,6 +95,7 @@ def test_a_run_is_inside_the_image_and_leaves_only_what_it_made(kubeimage: Progr
     assert not {"proc", "dev", "etc/resolv.conf", "etc/hosts"} & tree.keys()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user is but one user")
 def test_a_run_has_the_numbers_of_its_user(kubeimage: Program, context: Path) -> None:
     found = content(build(kubeimage, context, IDS), "tmp/ids").split()
 
@@ -196,3 +198,51 @@ def test_a_run_ends_when_another_stage_fails(kubeimage: Program, context: Path) 
     assert "RUN ended with exit status 7" in said
     assert "Dockerfile:4:1" in said
     assert [path for path in (kubeimage.root / "ingest").rglob("*") if path.is_file()] == []
+
+
+OWNED = """FROM localhost/base:v1
+COPY --chown=5:6 --chmod=4755 Base /own
+RUN read -r line < /own && echo new > /made
+USER 1000:1001
+RUN echo mine > /tmp/mine
+USER 7
+RUN echo more > /tmp/more && (echo > /tmp/mine) || echo refused > /tmp/no
+"""
+OWNERS = {
+    "own": (5, 6),
+    "made": (0, 0),
+    "tmp": (0, 0),
+    "tmp/mine": (1000, 1001),
+    "tmp/more": (7, 0),
+    "tmp/no": (7, 0),
+    "bin/sh": (0, 0),
+}
+
+
+def owned(program: Program, context: Path, *options: str) -> Read:
+    build(program, context, OWNED, *options)
+    return read_layout(program.root, "judged:v1")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user is but one user")
+@pytest.mark.parametrize("mount", ["overlay", "copy"])
+def test_a_run_sees_and_keeps_owners(kubeimage: Program, context: Path, mount: str) -> None:
+    found = owned(kubeimage, context, f"--mount={mount}")
+
+    assert {path: found.owners[path] for path in OWNERS} == OWNERS
+    assert found.tree["own"][1] == 0o4755
+    assert content(found.tree, "tmp/mine") == "mine"
+    assert not {"proc", "dev", "etc/resolv.conf", "etc/hosts"} & found.tree.keys()
+
+
+def test_an_ordinary_user_is_told_what_it_takes(kubeimage: Program, context: Path) -> None:
+    if os.geteuid() == 0:
+        # Root without any right beyond his own files, who is no more than one user either.
+        kubeimage = replace(kubeimage, prefix=("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"))
+    build(kubeimage, context, "FROM scratch\n")
+
+    said = fail(kubeimage, context, "FROM localhost/base:v1\nUSER 7\nRUN echo > /x\n", "--isolation=sandbox")
+
+    assert "error[E0721]" in said
+    assert "USER 7" in said
+    assert "newuidmap" in said

@@ -1,13 +1,13 @@
 """Mounts for commands to run on."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from kubeimage.layer.entry import Entry, directory, file
+from kubeimage.layer.entry import Entry, Owner, directory, file
 from kubeimage.mount.overlay import OverlayMount, OverlayMounter
 from kubeimage.protocols.running import Command, CommandResult, CommandRunner, Mount
 from kubeimage.store import Store
@@ -20,7 +20,8 @@ class FolderMount:
     rootfs: str
     prefix: tuple[str, ...] = ()
 
-    def changes(self) -> list[Entry]:
+    def changes(self, owners: Mapping[str, Owner] | None = None) -> list[Entry]:
+        assert owners is None
         return []
 
     def keep(self, directory: str) -> None:
