@@ -11,15 +11,13 @@ import pytest
 
 from harness.contracts import APP, OTHER, make_image, one_file
 from harness.fakes.stores import MemoryLayerStore
+from harness.faults.forks import ending_here, fork
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.errors import StoreAccessError, StoreFullError
 from kubeimage.image.config import Image
 from kubeimage.protocols.cache import CachedStep
 from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.store import Store, cache_folder
-
-# Under xdist the process has threads that a child does without.
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 OpenStore = Callable[[], Store]
 Interrupt = Callable[[str, Callable[[], object]], object]
@@ -100,13 +98,10 @@ class Failure:
 
 def killed_at(number: int, work: Callable[[], object]) -> bool:
     """Do ``work`` in a process that dies at its n-th call; tell whether it came so far."""
-    child = os.fork()
+    child = fork()
     if child == 0:
-        try:
-            with intercepted(Killer(number)):
-                work()
-        finally:
-            os._exit(0)
+        with ending_here(), intercepted(Killer(number)):
+            work()
     _, status = os.waitpid(child, 0)
     return os.WIFSIGNALED(status)
 
