@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         read_lock,
         write_lock,
     )
+    from kubeimage.api.looking import ListedFile, ReadFile, list_files, read_file
     from kubeimage.api.merging import Merged, merge_images
     from kubeimage.api.opening import OpenImage, open_image
     from kubeimage.api.platforms import PlatformsResult, build_platforms
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from kubeimage.api.reporting import report_image, write_report
     from kubeimage.api.running import PathChange, RunResult, run_image
     from kubeimage.api.searching import read_search
+    from kubeimage.api.serving import Served, serve_image
     from kubeimage.api.sharing import PrunedCache, SharedCache, prune_shared_cache, share_cache
     from kubeimage.api.upkeep import Removed, check_store, prune_store, remove_images, tag_image
     from kubeimage.builder.events import (
@@ -273,6 +275,7 @@ __all__ = [
     "LayerStore",
     "LayerTooLargeError",
     "Linted",
+    "ListedFile",
     "Loaded",
     "Location",
     "Lock",
@@ -304,6 +307,7 @@ __all__ = [
     "PrunedCache",
     "PullImages",
     "Pulled",
+    "ReadFile",
     "Reference",
     "ReferenceFormatError",
     "RegistryAuthError",
@@ -320,6 +324,7 @@ __all__ = [
     "SandboxError",
     "Saved",
     "Search",
+    "Served",
     "Settings",
     "SettingsError",
     "SharedCache",
@@ -381,6 +386,7 @@ __all__ = [
     "lint_bytes",
     "lint_kubefile",
     "lint_paths",
+    "list_files",
     "list_history",
     "list_images",
     "load_images",
@@ -402,6 +408,7 @@ __all__ = [
     "prune_store",
     "pull_image",
     "push_image",
+    "read_file",
     "read_kubefile",
     "read_lock",
     "read_search",
@@ -412,6 +419,7 @@ __all__ = [
     "report_image",
     "run_image",
     "save_image",
+    "serve_image",
     "share_cache",
     "tag_image",
     "take_inventory",
@@ -438,6 +446,8 @@ _HOMES = {
     "kubeimage.pages.page": "ImagePage",
     "kubeimage.api.linting": "Linted check_allowed find_kubefiles lint_bytes lint_kubefile lint_paths meanings",
     "kubeimage.api.locking": "LockFormat check_lock find_lock format_lock lock_project read_lock write_lock",
+    "kubeimage.api.looking": "ListedFile ReadFile list_files read_file",
+    "kubeimage.api.serving": "Served serve_image",
     "kubeimage.api.merging": "Merged merge_images",
     "kubeimage.api.opening": "OpenImage open_image",
     "kubeimage.api.platforms": "PlatformsResult build_platforms",

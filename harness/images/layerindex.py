@@ -9,11 +9,12 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from kubeimage.image.digest import Digest
 from kubeimage.layer.merged import MergedFiles
 from kubeimage.layer.stack import LayerReader
+from kubeimage.layer.views import TarView
 
 
 class HasLayers(Protocol):
@@ -62,6 +63,18 @@ class BuiltLayer:
         return f"layer {self.number}: {self.instruction} ({self.diff_id.short}, {self.size} bytes)"
 
 
+class _SizedView(TarView):
+    """A layer's tar, whose size is noted when it has been looked through."""
+
+    def __init__(self, tar: BinaryIO, sizes: list[int]) -> None:
+        super().__init__(tar)
+        self._sizes = sizes
+
+    def close(self) -> None:
+        self._sizes.append(self.size())
+        super().close()
+
+
 class LayerIndex:
     """What every layer holds, found by reading the tars' headers once.
 
@@ -74,10 +87,13 @@ class LayerIndex:
         self.diff_ids = diff_ids
         self.opener = opener
         with opener() as opened:
-            self._files = MergedFiles(len(diff_ids), lambda number: opened.layers.open(diff_ids[number]))
+            sizes: list[int] = []
+            self._files = MergedFiles(
+                len(diff_ids), lambda number: _SizedView(opened.layers.open(diff_ids[number]), sizes)
+            )
         self.entries = self._files.entries
         self.tree = self._files.tree
-        self.layers = describe(self._files.sizes)
+        self.layers = describe(sizes)
 
     def layer_of(self, path: str) -> BuiltLayer:
         """Return the layer that put there what stands at ``path``."""
@@ -88,6 +104,6 @@ class LayerIndex:
         """Open the content of a file: what is read of the layer is that, and not a byte beside it."""
         with (
             self.opener() as opened,
-            self._files.open(path, lambda number: opened.layers.open(self.diff_ids[number])) as stream,
+            self._files.open(path, lambda number: TarView(opened.layers.open(self.diff_ids[number]))) as stream,
         ):
             yield stream

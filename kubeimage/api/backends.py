@@ -108,6 +108,11 @@ class Backends:
         opened = self.sources.find(image) if self.sources is not None else None
         return opened.layers if opened is not None else self.layers
 
+    @property
+    def fetched(self) -> int:
+        """How many bytes of images outside the store came over a network so far."""
+        return self.sources.fetched if self.sources is not None else 0
+
     def manifest_of(self, image: Image) -> Manifest:
         """Return the manifest that led to an image that was found here."""
         opened = self.sources.find(image) if self.sources is not None else None

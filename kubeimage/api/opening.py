@@ -6,7 +6,6 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import BinaryIO
 
 from kubeimage.api.backends import Backends
 from kubeimage.api.finding import ImageName, find_image
@@ -18,6 +17,7 @@ from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.merged import MergedFiles
 from kubeimage.layer.stack import LayerReader
+from kubeimage.layer.views import LayerView, open_view
 from kubeimage.values import dataclass
 
 
@@ -89,7 +89,7 @@ class OpenImage:
         entry = self.resolve(path)
         if entry.kind is not Kind.FILE:
             raise ImageFileError(f"{path!r} in {self.where} is a {entry.kind.value}, and has no content")
-        with self._files.open(entry.path, self._open_layer) as stream:
+        with self._files.open(entry.path, self._open_view) as stream:
             yield stream
 
     def read(self, path: str) -> bytes:
@@ -102,10 +102,10 @@ class OpenImage:
 
     @cached_property
     def _files(self) -> MergedFiles:
-        return MergedFiles(len(self.image.layers), self._open_layer)
+        return MergedFiles(len(self.image.layers), self._open_view)
 
-    def _open_layer(self, number: int) -> BinaryIO:
-        return self.layers.open(self.image.layers[number].diff_id)
+    def _open_view(self, number: int) -> LayerView:
+        return open_view(self.layers, self.image.layers[number].diff_id)
 
 
 def open_image(name: ImageName, backends: Backends, *, platform: Platform | None = None) -> OpenImage:

@@ -1,4 +1,4 @@
-"""The files of a stack of layers, with where in which tar each one's content lies.
+"""The files of a stack of layers, with where in which layer each one's content lies.
 
 Headers are read once. No content is read before somebody asks for it.
 """
@@ -7,55 +7,48 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import BinaryIO
+from contextlib import closing, contextmanager
+from typing import cast
 
-from kubeimage.errors import LayerFormatError
 from kubeimage.layer.entry import Entry
-from kubeimage.layer.reader import Content, iter_places
 from kubeimage.layer.tree import Tree
+from kubeimage.layer.views import LayerView
 
-OpenLayer = Callable[[int], BinaryIO]
-"""Opens the tar of a layer, by its number from 0, lowest first; the caller closes it."""
+OpenView = Callable[[int], LayerView]
+"""Opens a layer, by its number from 0, lowest first; the caller closes it."""
 
 
 class MergedFiles:
     """What every layer of a stack holds, and what it looks like from above.
 
     Shape: ``entries`` are those of each layer, lowest first, whiteouts included. ``tree`` is the merged tree.
-    Units: ``sizes`` in bytes of each layer's tar.
     """
 
-    def __init__(self, count: int, open_layer: OpenLayer) -> None:
+    def __init__(self, count: int, open_view: OpenView) -> None:
         self.entries: list[list[Entry]] = []
         self.tree = Tree()
-        self.sizes: list[int] = []
-        self._offsets: list[dict[str, int]] = []
+        self._places: list[dict[str, int]] = []
         for number in range(count):
-            with open_layer(number) as tar:
-                self._add(number, tar)
+            with closing(open_view(number)) as view:
+                self._add(number, view)
 
-    def _add(self, number: int, tar: BinaryIO) -> None:
+    def _add(self, number: int, view: LayerView) -> None:
         entries: list[Entry] = []
-        offsets: dict[str, int] = {}
-        for entry, offset in iter_places(tar):
+        places: dict[str, int] = {}
+        for entry, place in view.places():
             entries.append(entry)
-            offsets[entry.path] = offset
-        self.sizes.append(tar.seek(0, io.SEEK_END))
+            places[entry.path] = place
         self.entries.append(entries)
-        self._offsets.append(offsets)
+        self._places.append(places)
         self.tree.apply(entries, layer=number)
 
     @contextmanager
-    def open(self, path: str, open_layer: OpenLayer) -> Iterator[io.BufferedReader]:
+    def open(self, path: str, open_view: OpenView) -> Iterator[io.BufferedReader]:
         """Open the content of a file: what is read of an uncompressed layer is that, and not a byte beside it.
 
-        Raises: KeyError where nothing stands; LayerFormatError for an entry that came without its content.
+        Raises: KeyError where nothing stands; as the view does.
         """
         number = self.tree.layer_of(path)
-        if path not in self._offsets[number]:
-            raise LayerFormatError(f"{path!r} has no content in its layer")
-        with open_layer(number) as tar:
-            raw = tar.raw if isinstance(tar, io.BufferedReader) else tar
-            raw.seek(self._offsets[number][path])
-            yield io.BufferedReader(Content(raw, self.tree[path].size))
+        with closing(open_view(number)) as view:
+            content = view.content(self._places[number][path], self.tree[path].size)
+            yield io.BufferedReader(cast("io.RawIOBase", content))

@@ -15,6 +15,7 @@ Source: distribution, registry/storage/paths.go.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from kubeimage.image.digest import Digest
@@ -109,3 +110,12 @@ def link_entry(path: str, digest: Digest) -> Entry:
 def blob_entry(digest: Digest, size: int) -> Entry:
     """Make the file of a blob, whose content is known by its digest alone."""
     return Entry(blob_path(digest), Kind.FILE, size=size, digest=bytes.fromhex(digest.hex))
+
+
+_TAG = re.compile(re.escape(f"{ROOT}/repositories/") + "(?P<name>.+)/_manifests/tags/(?P<tag>[^/]+)/current/link")
+
+
+def tags_in(paths: Iterable[str]) -> list[str]:
+    """Return the names, as in ``nginx:1.25``, of what the files at ``paths`` let the registry serve by tag."""
+    found = (_TAG.fullmatch(path) for path in paths)
+    return [f"{one['name']}:{one['tag']}" for one in found if one is not None]

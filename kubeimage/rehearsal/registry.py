@@ -44,6 +44,14 @@ class Answer(NamedTuple):
     body: Iterable[bytes]
 
 
+class Answering(Protocol):
+    """What decides on the answers of a registry that can only be read."""
+
+    def answer(self, path: str) -> Answer:
+        """Return what a GET of ``path`` gets; several threads ask at once."""
+        ...
+
+
 class PackedRegistry:
     """Answers requests from the files of a packed registry; any number of threads may ask."""
 
@@ -54,16 +62,16 @@ class PackedRegistry:
         """Return what a GET of ``path`` gets; its query does not matter to a registry that knows no hosts."""
         path = path.partition("?")[0]
         if path in ("/v2", "/v2/"):
-            return _document(200, {})
+            return document_answer(200, {})
         found = _ADDRESS.fullmatch(path)
         if found is None:
-            return _error("NAME_UNKNOWN", "nothing is there")
+            return error_answer("NAME_UNKNOWN", "nothing is there")
         try:
             if found["what"] == "manifests":
                 return self._manifest(found["name"], found["which"])
             return self._blob(found["name"], Digest.parse(found["which"]))
         except KubeimageError as error:
-            return _error("UNKNOWN", error.message)
+            return error_answer("UNKNOWN", error.message)
 
     def _manifest(self, name: str, which: str) -> Answer:
         if ":" in which:
@@ -71,10 +79,10 @@ class PackedRegistry:
         else:
             digest = self._link(tag_path(Reference("", name, which)))
         if digest is None:
-            return _error("MANIFEST_UNKNOWN", f"the tag {which} is not there")
+            return error_answer("MANIFEST_UNKNOWN", f"the tag {which} is not there")
         data = self._linked(revision_path(Reference("", name), digest), digest)
         if data is None:
-            return _error("MANIFEST_UNKNOWN", f"the manifest {digest} is not there")
+            return error_answer("MANIFEST_UNKNOWN", f"the manifest {digest} is not there")
         body = b"".join(self._files.pieces(data)) if (self._files.size(data) or 0) <= LARGEST_DOCUMENT else b""
         headers = {"Content-Type": _media_type(body), "Docker-Content-Digest": str(digest)}
         return Answer(200, headers, len(body), [body])
@@ -82,7 +90,7 @@ class PackedRegistry:
     def _blob(self, name: str, digest: Digest) -> Answer:
         data = self._linked(layer_path(Reference("", name), digest), digest)
         if data is None:
-            return _error("BLOB_UNKNOWN", f"the blob {digest} is not there")
+            return error_answer("BLOB_UNKNOWN", f"the blob {digest} is not there")
         headers = {"Content-Type": _BINARY, "Docker-Content-Digest": str(digest)}
         return Answer(200, headers, self._files.size(data) or 0, self._files.pieces(data))
 
@@ -112,10 +120,12 @@ def _media_type(document: bytes) -> str:
         return _BINARY
 
 
-def _error(code: str, message: str) -> Answer:
-    return _document(404, {"errors": [{"code": code, "message": message}]})
+def error_answer(code: str, message: str) -> Answer:
+    """Return the answer for what is not there, in the distribution-spec's form."""
+    return document_answer(404, {"errors": [{"code": code, "message": message}]})
 
 
-def _document(status: int, value: object) -> Answer:
+def document_answer(status: int, value: object) -> Answer:
+    """Return an answer that is JSON."""
     data = json.dumps(value).encode()
     return Answer(status, {"Content-Type": "application/json"}, len(data), [data])
