@@ -14,7 +14,7 @@ from kubeimage.image.config import Image
 from kubeimage.image.oci import Manifest
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
-from kubeimage.layer.entry import Entry, Kind
+from kubeimage.layer.entry import Entry, Kind, directory
 from kubeimage.layer.merged import MergedFiles
 from kubeimage.layer.stack import LayerReader
 from kubeimage.layer.views import LayerView, open_view
@@ -73,7 +73,8 @@ class OpenImage:
             found = f"{here}/{name}" if here else name
             entry = tree.get(found)
             if follow and entry is not None and entry.kind is Kind.SYMLINK:
-                entry = tree.get(tree.resolve_leaf(found))
+                target = tree.resolve_leaf(found)
+                entry = tree.get(target) if target else directory("")
         except DestinationError as error:
             raise ImageFileError(error.message) from error
         if entry is None:

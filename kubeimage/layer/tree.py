@@ -134,10 +134,14 @@ class Tree(Mapping[str, Entry]):
     def resolve_leaf(self, path: str) -> str:
         """Follow the symlinks on the way to ``path`` and at its end to what is no symlink, whatever it is.
 
+        Shape:  as of ``resolve_directory``.
+
         Raises: DestinationError where the way runs through something that is no directory, or round in circles.
         """
         for _ in range(_MOST_SYMLINKS):
             parent, _, name = path.rpartition("/")
+            if name in ("", ".", ".."):
+                return self.resolve_directory(path)
             here = self.resolve_directory(parent)
             path = f"{here}/{name}" if here else name
             found = self._entries.get(path)

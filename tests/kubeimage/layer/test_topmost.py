@@ -71,27 +71,24 @@ def test_it_is_what_the_merged_tree_says(image: model.Image, data: st.DataObject
     if found is None or expected is None:
         assert (found, expected) == (None, None)
     else:
-        entry = tree[expected]
+        entry = tree[expected] if expected else directory("")
         assert (found[0], found[2]) == (expected, entry.source if entry.kind is Kind.FILE else None)
         assert entry.kind is Kind.DIRECTORY or found[1] == tree.layer_of(expected)
 
 
 def follow(tree: Tree, path: str) -> str | None:
-    """Return where the merged tree leads; None where nothing stands, and for the root."""
+    """Return where the merged tree leads, ``""`` for the root; None where nothing stands."""
+    before, dots, behind = path.partition("/..")
     try:
-        found = (
-            tree.resolve_leaf("/".join(part for part in path.split("/") if part != "")) if ".." not in path else None
-        )
-        if found is None:
-            parent, _, name = path.partition("/../")
-            base = tree.resolve_directory(parent)
-            if base not in tree:
+        if dots:
+            base = tree.resolve_directory(before)
+            if base and base not in tree:
                 return None
-            above = base.rpartition("/")[0]
-            found = tree.resolve_leaf(f"{above}/{name}" if above else name)
+            path = f"{base}/..{behind}".lstrip("/")
+        found = tree.resolve_leaf(path.rstrip("/"))
     except DestinationError:
         return None
-    return found if found in tree else None
+    return found if found in tree or not found else None
 
 
 BASE = [directory("etc"), file("etc/a", b"base"), file("etc/b", b"base"), symlink("link", "etc/a"), directory("d")]
