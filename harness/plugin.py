@@ -21,7 +21,7 @@ from harness.asking.imageoptions import IMAGE_OPTIONS, add_free_options, read_im
 from harness.asking.images import IMAGE_MARKER_HELP, ImageSubject, image_subjects_of, images_among
 from harness.asking.kubefiles import is_kubefile_name
 from harness.asking.options import EMPTY, Settings, add_options
-from harness.asking.settings import read_settings
+from harness.asking.settings import read_build_settings, read_settings
 from harness.asking.subjects import MARKER_HELP, Subject, subjects_of
 from harness.fixtures import (
     _kubefile_case,
@@ -177,9 +177,9 @@ def _check_values(settings: Settings) -> None:
         known = [advice.code for advice in Advice]
         for code in sorted(settings.allowed_lint.difference(known)):
             raise pytest.UsageError(f"--kubefile-allow-lint={code}: there is no such advice, but {', '.join(known)}")
-    if settings.platform is None and not settings.bases:
+    if settings.platform is None and not (settings.bases or settings.config or settings.insecure):
         return
-    from kubeimage.errors import UsageError
+    from kubeimage.errors import SettingsError, UsageError
     from kubeimage.image.platform import Platform
     from kubeimage.image.reference import Reference
 
@@ -188,7 +188,8 @@ def _check_values(settings: Settings) -> None:
             Platform.parse(settings.platform)
         for name, _ in settings.bases:
             Reference.parse(name)
-    except UsageError as error:
+        read_build_settings(settings)
+    except (SettingsError, UsageError) as error:
         hint = f" ({error.hint})" if error.hint else ""
         raise pytest.UsageError(f"{error}{hint}") from error
 

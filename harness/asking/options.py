@@ -148,6 +148,18 @@ OPTIONS = (
         {"action": "store_true"},
     ),
     Option(
+        "--kubefile-config",
+        "the configuration file of kubeimage: how registries are reached, and what a RUN gets; without it, the user's "
+        "own is heeded where a registry is asked, and nowhere else",
+        extra={"metavar": "FILE"},
+    ),
+    Option(
+        "--kubefile-insecure",
+        "a registry that need not prove who it is; http://HOST for one without TLS. May be repeated",
+        "linelist",
+        {**_MANY, "metavar": "HOST[:PORT]"},
+    ),
+    Option(
         "--kubefile-max-layers",
         "let the check layer-limit fail above this number of layers",
         "int",
@@ -289,6 +301,8 @@ class Settings:
     cache_key: str | None = None
     cache_trust: tuple[str, ...] = ()
     locked: bool = False
+    config: str | None = None
+    insecure: tuple[str, ...] = ()
     max_layers: int | None = None
     max_size: int | None = None
     min_efficiency: float | None = None
@@ -325,6 +339,8 @@ class Settings:
             *(("--kubefile-cache-to", ref) for ref in self.cache_to),
             ("--kubefile-cache-key", self.cache_key),
             *(("--kubefile-cache-trust", path) for path in self.cache_trust),
+            ("--kubefile-config", self.config),
+            *(("--kubefile-insecure", host) for host in self.insecure),
             ("--kubefile-max-layers", self.max_layers),
             ("--kubefile-max-size", self.max_size),
             ("--kubefile-min-efficiency", self.min_efficiency),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.asking.kubefiles import find_kubefiles
 from harness.asking.options import BACKENDS, EMPTY, ISOLATIONS, PULL_IMAGES, Settings
+
+if TYPE_CHECKING:
+    from kubeimage.settings import Settings as BuildSettings
 
 _UNITS: dict[str, int] = {
     "b": 1,
@@ -46,6 +49,8 @@ def read_settings(config: pytest.Config) -> Settings:
         cache_key=raw.path("kubefile_cache_key"),
         cache_trust=tuple(path for _, path in raw.named("kubefile_cache_trust")),
         locked=bool(raw.value("kubefile_locked")),
+        config=raw.file("kubefile_config"),
+        insecure=tuple(raw.texts("kubefile_insecure")),
         max_layers=raw.count("kubefile_max_layers"),
         max_size=raw.size("kubefile_max_size"),
         min_efficiency=raw.part("kubefile_min_efficiency"),
@@ -63,6 +68,18 @@ def read_settings(config: pytest.Config) -> Settings:
         changed=bool(raw.value("kubefile_changed")),
         changed_since=raw.text("kubefile_changed_since"),
     )
+
+
+def read_build_settings(asked: Settings) -> BuildSettings | None:
+    """Return the settings of kubeimage that a run names; None where it names none, and the user's own are heeded.
+
+    Raises: SettingsError for a file that cannot be followed, or for what is no registry.
+    """
+    if asked.config is None and not asked.insecure:
+        return None
+    from kubeimage import settings
+
+    return settings.read_settings(asked.config).with_insecure(asked.insecure)
 
 
 def _names_tests(config: pytest.Config) -> bool:
@@ -161,6 +178,12 @@ class RawSettings:
         path = self.path(name)
         if path is not None and os.path.isdir(path):
             raise pytest.UsageError(f"{_flag(name)}={self.text(name)}: {path} is a folder, not a file")
+        return path
+
+    def file(self, name: str) -> str | None:
+        path = self.future_file(name)
+        if path is not None and not os.path.exists(path):
+            raise pytest.UsageError(f"{_flag(name)}={self.text(name)}: {path} does not exist")
         return path
 
     def folder(self, name: str) -> str | None:

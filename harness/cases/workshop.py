@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 from harness.asking.options import Settings
 from harness.asking.progress import log_event
+from harness.asking.settings import read_build_settings
 from harness.cases.leaks import Leak, find_leaks, find_mounts, own_sessions, take_snapshot
 from harness.cases.outcome import Outcome, Warned
 from harness.images.backends import DirectoryPlace, GivenPlace, Place, make_place
@@ -82,6 +83,7 @@ class Workshop:
         self._places: dict[str, Place] = {}
         self._in_memory: dict[tuple[int, str], Outcome] = {}
         self.asked: Asked | None = None
+        self._build_settings = read_build_settings(settings)
         for name in ("outcomes", "scratch"):
             os.makedirs(os.path.join(folder, name), exist_ok=True)
         self.place = self._make_place()
@@ -112,7 +114,10 @@ class Workshop:
 
     def new_place(self, backend: str | None = None) -> Place:
         """Make an empty place of work, of the sort that the run was asked for."""
-        return make_place(backend or self.settings.backend, self.new_folder(), self.settings.isolation, self._run)
+        asked = self.settings
+        return make_place(
+            backend or asked.backend, self.new_folder(), asked.isolation, self._run, settings=self._build_settings
+        )
 
     def build(self, job: Job) -> Outcome:
         """Build, or return what another process of this run, or an earlier call, has made of the same content.
@@ -159,7 +164,8 @@ class Workshop:
     @property
     def _run(self) -> RunSettings:
         asked = self.settings
-        return RunSettings(paths=asked.run_paths, memory=asked.memory, pids=asked.pids, tmp_size=asked.tmp_size)
+        named = self._build_settings.run if self._build_settings is not None and asked.config else RunSettings()
+        return named.but(paths=asked.run_paths, memory=asked.memory, pids=asked.pids, tmp_size=asked.tmp_size)
 
     @property
     def _shared(self) -> SharedCache:
@@ -169,8 +175,10 @@ class Workshop:
     def _make_place(self) -> Place:
         backend, root, isolation = self.settings.backend, self.settings.root, self.settings.isolation
         if root is not None and backend != "memory":
-            return DirectoryPlace(root, backend, isolation, self._run, self._shared)
-        return make_place(backend, self._folder, isolation, self._run, self._shared)
+            return DirectoryPlace(root, backend, isolation, self._run, self._shared, self._build_settings)
+        return make_place(
+            backend, self._folder, isolation, self._run, shared=self._shared, settings=self._build_settings
+        )
 
     def _given_place(self, path: str) -> Place | None:
         first = self._hook(path)

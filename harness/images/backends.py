@@ -10,13 +10,13 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from kubeimage.api.backends import Backends, open_backends
 from kubeimage.api.sharing import SharedCache, share_cache
 from kubeimage.context import ContextCollector
-from kubeimage.settings import RunSettings
+from kubeimage.settings import RunSettings, Settings
 
 _LOG = logging.getLogger("kubeimage.cache")
 
@@ -47,19 +47,23 @@ class DirectoryPlace:
     isolation: str = "auto"
     run: RunSettings = field(default=RunSettings(), repr=False)
     shared: SharedCache = field(default=SharedCache(), repr=False)
+    settings: Settings | None = field(default=None, repr=False)
 
     @contextmanager
     def open(self) -> Iterator[Backends]:
         """Open the store, and the cache that it shares with other machines."""
         with (
-            real_backends(self.root, mount=self.mount, isolation=self.isolation, run=self.run) as backends,
+            real_backends(
+                self.root, self.settings, mount=self.mount, isolation=self.isolation, run=self.run
+            ) as backends,
             share_cache(self.shared, backends, notice=_LOG.warning) as sharing,
         ):
             yield sharing
 
     def fresh(self, folder: str) -> DirectoryPlace:
         """Return a place with a store in ``folder``, which shares nothing: what is built there is built."""
-        return DirectoryPlace(os.path.join(folder, "store"), self.mount, self.isolation, self.run)
+        root = os.path.join(folder, "store")
+        return DirectoryPlace(root, self.mount, self.isolation, self.run, settings=self.settings)
 
 
 @dataclass(frozen=True)
@@ -91,23 +95,33 @@ def make_place(
     folder: str,
     isolation: str = "auto",
     run: RunSettings | None = None,
+    *,
     shared: SharedCache | None = None,
+    settings: Settings | None = None,
 ) -> Place:
     """Make an empty place of the sort that ``--kubefile-backend`` calls ``backend``; one in memory shares nothing."""
     if backend == "memory":
         return GivenPlace(memory_backends)
     root = os.path.join(folder, "store")
-    return DirectoryPlace(root, backend, isolation, run or RunSettings(), shared or SharedCache())
+    return DirectoryPlace(root, backend, isolation, run or RunSettings(), shared or SharedCache(), settings)
 
 
+@contextmanager
 def real_backends(
-    root: str, *, mount: str = "auto", isolation: str = "auto", run: RunSettings | None = None
-) -> AbstractContextManager[Backends]:
+    root: str,
+    settings: Settings | None = None,
+    *,
+    mount: str = "auto",
+    isolation: str = "auto",
+    run: RunSettings | None = None,
+) -> Iterator[Backends]:
     """Open the real parts on the store at ``root``.
 
+    No base image is fetched: what a test is about is in the store, or something stands in for it.
     Raises: StoreAccessError, StoreVersionError; UsageError for an unknown mount or isolation.
     """
-    return open_backends(root, mount=mount, isolation=isolation, run=run)
+    with open_backends(root, settings, mount=mount, isolation=isolation, run=run) as backends:
+        yield replace(backends, fetch=None)
 
 
 def memory_backends() -> Backends:

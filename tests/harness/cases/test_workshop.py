@@ -44,6 +44,25 @@ def counting(job: Job, counts: list[str]) -> Job:
     return replace(job, open=opened)
 
 
+def test_what_a_run_gets_is_of_the_configuration_file_that_is_named_and_the_options_go_before(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[run]\nnetwork = "none"\npids = 10\nmemory = "1GiB"\n')
+
+    workshop = Workshop(Settings(config=str(config), pids=20), str(tmp_path / "run"))
+
+    for place in (workshop.place, workshop.new_place(), workshop.place.fresh(str(tmp_path))):
+        assert isinstance(place, DirectoryPlace)
+        assert (place.run.network, place.run.pids, place.run.memory) == ("none", 20, 1 << 30)
+
+
+def test_base_images_are_not_fetched_whatever_is_named(tmp_path: Path) -> None:
+    workshop = Workshop(Settings(insecure=("localhost:5000",)), str(tmp_path / "run"))
+
+    with workshop.place.open() as backends:
+        assert backends.fetch is None
+        assert backends.known_settings().host("localhost:5000").insecure
+
+
 def test_a_content_is_built_once_and_read_back_whole(workshop: Workshop, context: Path, tmp_path: Path) -> None:
     wanted = job(workshop.place, context)
     first = workshop.build(wanted)

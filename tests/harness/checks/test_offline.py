@@ -5,6 +5,7 @@ import pytest
 from harness.checks.failed import CheckFailedError
 from harness.checks.offline import check_nothing_skipped, check_offline_complete, check_offline_rehearsal
 from harness.fakes.registry.fake import FakeRegistry
+from harness.trees import write_tree
 from tests.containers import small_image
 from tests.harness.checks.conftest import Cases
 from tests.harness.conftest import Run, WriteProject
@@ -89,22 +90,38 @@ def test_the_check_is_there_where_images_are_to_be_packed(project: WriteProject,
     result.stdout.fnmatch_lines(["app/Kubefile::offline-complete PASSED*", "app/Kubefile::offline-rehearsal SKIPPED*"])
 
 
-def test_a_run_packs_with_the_users_own_settings(
-    project: WriteProject, run: Run, fake_registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("way", ["the user's own", "--kubefile-config", "kubefile_config", "--kubefile-insecure"])
+def test_a_run_packs_with_the_settings_of_the_user_or_its_own(
+    project: WriteProject,
+    run: Run,
+    fake_registry: FakeRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    way: str,
 ) -> None:
     image = small_image("one")
     for data in image.blobs.values():
         fake_registry.put_blob("app", data)
     fake_registry.put_manifest("app", "v1", image.manifest)
-    (tmp_path / "kubeimage").mkdir()
-    (tmp_path / "kubeimage/config.toml").write_text(f'[registry."{fake_registry.host}"]\nplain-http = true\n')
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    config = f'[registry."{fake_registry.host}"]\nplain-http = true\n'
+    if way == "the user's own":
+        write_tree(str(tmp_path), {"kubeimage/config.toml": config})
+    elif way != "--kubefile-insecure":
+        project({"own/config.toml": config})
+    if way == "kubefile_config":
+        project({"own/pytest.ini": "[pytest]\nkubefile_config = config.toml\n"})
     kubefile = "FROM scratch\nCOPY imageList manifests\nCOPY Metadata .\n"
     images = {"app/imageList": f"{fake_registry.host}/app:v1", "app/Metadata": '{"version": "v1.22.15"}'}
     project({"app/Kubefile": kubefile, **images})
 
     options = ["--kubefile-pull-images=missing", "--kubefile-platform=linux/amd64"]
+    options += {
+        "--kubefile-config": ["--kubefile-config=own/config.toml"],
+        "kubefile_config": ["-c", "own/pytest.ini", "--rootdir=."],
+        "--kubefile-insecure": [f"--kubefile-insecure=http://{fake_registry.host}"],
+    }.get(way, [])
     result = run("--kubefile=app", *options, backend="copy")
 
     result.assert_outcomes(passed=11)
-    result.stdout.fnmatch_lines(["app/Kubefile: *, 3 layers, *"])
+    result.stdout.fnmatch_lines(["app/Kubefile: *, 4 layers, *"])
