@@ -40,6 +40,7 @@ from kubeimage.kubefile.statement import closest
 from kubeimage.protocols.context import SourceCollector
 from kubeimage.protocols.images import ImageStore
 from kubeimage.protocols.watching import ignore
+from kubeimage.store import cache_folder
 
 if TYPE_CHECKING:
     from kubeimage.builder.dockerscope import DockerScope, Outside
@@ -301,8 +302,10 @@ def make_parts(backends: Backends, context: str, options: BuildOptions, collecto
 
 
 def _outside_roots(backends: Backends) -> OutsideRoots:
-    scratch = backends.store.snapshots.scratch if backends.store is not None else temporary_folder
-    return OutsideRoots(backends.layers, scratch, backends.settings)
+    if backends.store is None:
+        return OutsideRoots(backends.layers, temporary_folder, backends.settings)
+    caches = os.path.join(cache_folder(backends.store.root), "mounts")
+    return OutsideRoots(backends.layers, backends.store.snapshots.scratch, backends.settings, caches)
 
 
 def preview_build(

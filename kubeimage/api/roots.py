@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -9,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from kubeimage.disk.failures import translated
 from kubeimage.disk.removal import remove_tree
 from kubeimage.image.digest import Digest
-from kubeimage.layer.entry import Entry
+from kubeimage.layer.entry import Entry, Owner
 from kubeimage.layer.stack import LayerStack, StackedLayer
 from kubeimage.protocols.context import Remote, RootCollector
 from kubeimage.protocols.layers import LayerStore
@@ -33,12 +34,14 @@ def temporary_folder() -> Iterator[str]:
 class OutsideRoots:
     """A `RootOpener`. ``scratch`` makes the folders that contents are kept in, as long as they are used.
 
-    Shape: ``settings`` say whom to trust on the web; None stands for what the configuration file says.
+    Shape: ``settings`` say whom to trust on the web; None stands for what the configuration file says. ``caches`` is
+           where folders stay from build to build; where it is None, they do not.
     """
 
     layers: LayerStore
     scratch: Scratch = temporary_folder
     settings: Settings | None = None
+    caches: str | None = None
 
     @contextmanager
     def open(self, layers: Sequence[Digest]) -> Iterator[RootCollector]:
@@ -72,3 +75,36 @@ class OutsideRoots:
 
         with self.scratch() as folder, translated(f"write {folder!r}", folder):
             yield read_archive(archive, folder, mtime=mtime)
+
+    @contextmanager
+    def lay_out(self, entries: Sequence[Entry]) -> Iterator[str]:
+        """Yield the path of a folder that holds ``entries``.
+
+        Raises: ContextChangedError; StoreFullError, StoreAccessError.
+        """
+        from kubeimage.layer.apply import apply_changeset
+        from kubeimage.layer.writer import write_layer
+
+        with self.scratch() as tars, self.scratch() as folder:
+            path = os.path.join(tars, "tar")
+            with translated(f"write {path!r}", tars), open(path, "xb") as tar:
+                write_layer(entries, tar.write)
+            with open(path, "rb") as tar:
+                apply_changeset(folder, tar)
+            yield folder
+
+    @contextmanager
+    def keep(self, name: str, *, sharing: str, mode: int, owner: Owner) -> Iterator[str]:
+        """Yield the path of a folder of that name, which stays from build to build; a new one is empty.
+
+        Raises: StoreFullError, StoreAccessError.
+        """
+        from kubeimage.api.caches import kept_folder
+
+        if self.caches is not None:
+            with kept_folder(self.caches, name, sharing=sharing, mode=mode, owner=owner) as folder:
+                yield folder
+            return
+        with self.scratch() as folder:
+            os.chmod(folder, mode)
+            yield folder

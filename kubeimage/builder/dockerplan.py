@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from kubeimage.builder.applications import APPLICATIONS
 from kubeimage.builder.dockerscope import expand, global_arguments, refused
 from kubeimage.builder.metadata import Metadata
+from kubeimage.builder.onbuild import triggers
+from kubeimage.builder.step import StepMount
 from kubeimage.image.config import APPLICATION, Image, ImageType
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import Arguments, Commands
@@ -26,7 +28,7 @@ from kubeimage.image.runtime import DEFAULT_PATH, EMPTY, Healthcheck, RuntimeCon
 from kubeimage.kubefile import Add, Arg, Cmd, Configure, Copy, From, Instruction, Kubefile, Mistake, Run
 from kubeimage.kubefile.dockerfile.copying import is_checksum, is_web
 from kubeimage.kubefile.dockerfile.sealer09 import APPLICATION_WORDS, LOCAL
-from kubeimage.kubefile.instructions import Stage
+from kubeimage.kubefile.instructions import RunMount, Stage
 from kubeimage.protocols.context import CopyRequest, Remote
 from kubeimage.protocols.running import Command, ImageRoot
 
@@ -70,6 +72,12 @@ class Resolved(NamedTuple):
     directory: str | None = None
     as_user: str = ""
     application: str | None = None
+    mounts: tuple[StepMount, ...] = ()
+
+    @property
+    def makes_layer(self) -> bool:
+        """Whether it may add a layer."""
+        return self.copy is not None or self.run is not None or self.directory is not None
 
 
 class UnfoldedStage:
@@ -96,9 +104,8 @@ class UnfoldedStage:
             self.config, self.labels, self.author = below.config, dict(below.labels), below.author
         if "PATH" not in dict(self.config.env):
             self.config = replace(self.config, env=(("PATH", DEFAULT_PATH), *self.config.env))
-        if self.config.on_build:
-            message = f"the base image has ONBUILD instructions, which are not taken: {self.config.on_build[0]!r}"
-            raise refused(Mistake.NOT_TAKEN, stage.base, message)
+        before = triggers(self.config.on_build, stage.base)
+        self.config = replace(self.config, on_build=())
         self._globals = global_arguments(kubefile, inputs.build_args, inputs.platform)
         self._arguments: dict[str, str] = {}
         self._has_cmd = False
@@ -110,7 +117,7 @@ class UnfoldedStage:
         self._launch: tuple[str, ...] = ()
         self._app_commands: dict[str, tuple[str, ...]] = {}
         self._app_env: dict[str, dict[str, str]] = {}
-        self.steps = tuple(self._do(one) for one in stage.instructions[1:])
+        self.steps = tuple(self._do(one) for one in (*before, *stage.instructions[1:]))
 
     def _do(self, one: Instruction) -> Resolved:
         match one:
@@ -133,7 +140,7 @@ class UnfoldedStage:
             case Configure():
                 self._configure(one)
             case Run():
-                return Resolved(one, run=self._run(one))
+                return Resolved(one, run=self._run(one), mounts=tuple(self._mount(one, mount) for mount in one.mounts))
             case From():
                 raise AssertionError("a stage has one FROM")
         return Resolved(one)
@@ -214,6 +221,21 @@ class UnfoldedStage:
         image = ImageRoot(argv, config.working_dir or "/", as_user=config.user)
         network = self._inputs.network and one.network != "none"
         return Command(one.command, self._variables, network, self._inputs.timeout, image)
+
+    def _mount(self, one: Run, mount: RunMount) -> StepMount:
+        target = posixpath.join(self.config.working_dir or "/", self._text(mount.target, one))
+        expanded = replace(
+            mount,
+            target=posixpath.normpath(posixpath.join("/", target)).lstrip("/"),
+            source=self._text(mount.source, one) or ".",
+            name=self._text(mount.name, one),
+        )
+        if not expanded.target:
+            raise refused(Mistake.BAD_VALUE, one, "a mount takes the place of the whole root", "name a folder below it")
+        if mount.kind != "bind":
+            return StepMount(replace(expanded, source=""))
+        request = CopyRequest((expanded.source,), "shown", mtime=None, by_docker=True, from_image=bool(mount.origin))
+        return StepMount(expanded, request)
 
     def _register(self, one: Configure) -> CopyRequest:
         name = one.words[0]

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from kubeimage.builder.adding import unchecked
 from kubeimage.builder.foresee import keys_ahead
 from kubeimage.builder.misses import explain_miss
+from kubeimage.builder.mounting import run_key
 from kubeimage.builder.owners import with_numbers
 from kubeimage.builder.plan import BuildPlan, StagePlan
 from kubeimage.builder.step import Step
@@ -85,10 +86,10 @@ class _StageForecast:
     def _look(self, step: Step) -> Forecast:
         if not step.makes_layer:
             return Forecast(step, "note")
-        taken = self._others[step.taken] if step.taken is not None else None
-        is_known = taken is None or taken.key is not None
-        if taken is not None and taken.key is not None:
-            step = step.taking(taken.key, taken.rootfs.diff_ids)
+        stages = {number: self._others[number] for number in step.needed}
+        known = {number: (one.key, one.rootfs.diff_ids) for number, one in stages.items() if one.key is not None}
+        is_known = taken_known = len(known) == len(stages)
+        step = step.taking(known) if is_known else step
         step = with_numbers(step, self.rootfs)
         is_known = is_known and not (step.copy is not None and unchecked(step.copy))
         key, paths = _inputs(step, self.key or self._first.digest, self._collector, self.rootfs)
@@ -101,15 +102,13 @@ class _StageForecast:
                 self.rootfs.push(StackedLayer(hit.layer.diff_id))
             self.key = key.digest
             return Forecast(step, "hit", hit.layer, paths=paths)
-        why = (
-            explain_miss(self._cache, self._first, self.key, key) if is_known else "the stage that it takes from misses"
-        )
+        why = explain_miss(self._cache, self._first, self.key, key) if is_known else _unknown(of_stage=not taken_known)
         self.key = None
         return Forecast(step, "run", why_missed=why, paths=paths)
 
 
-def _unknown(taken: _StageForecast | None) -> str:
-    if taken is not None:
+def _unknown(*, of_stage: bool) -> str:
+    if of_stage:
         return "the stage that it takes from misses"
     return "what a URL without a checksum holds is known once it is fetched"
 
@@ -117,6 +116,8 @@ def _unknown(taken: _StageForecast | None) -> str:
 def _inputs(
     step: Step, parent: Digest, collector: SourceCollector, rootfs: LayerStack
 ) -> tuple[CacheKey, tuple[str, ...]]:
+    if step.run is not None:
+        return run_key(step, parent, collector), ()
     if step.copy is None or step.copy.from_image:
         return CacheKey(parent, step.cache_fields()), ()
     try:

@@ -20,7 +20,7 @@ from kubeimage.builder.step import Step
 from kubeimage.errors import StoppedError
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
-from kubeimage.layer.entry import Entry
+from kubeimage.layer.entry import Entry, Owner
 from kubeimage.protocols.context import Remote, RootCollector, RootOpener
 from kubeimage.protocols.running import Command, CommandResult, CommandRunner, Mount
 
@@ -192,6 +192,24 @@ class _LendingRoots:
     def unpack(self, archive: str | bytes, *, mtime: int | None) -> AbstractContextManager[Sequence[Entry] | None]:
         """Return what is in an archive."""
         return self._roots.unpack(archive, mtime=mtime)
+
+    def lay_out(self, entries: Sequence[Entry]) -> AbstractContextManager[str]:
+        """Return the path of a folder that holds ``entries``."""
+        return self._roots.lay_out(entries)
+
+    @contextmanager
+    def keep(self, name: str, *, sharing: str, mode: int, owner: Owner) -> Iterator[str]:
+        """Yield the path of a folder that stays; the turn is given away while another stage has that folder."""
+        self._turn.give()
+        try:
+            kept = self._roots.keep(name, sharing=sharing, mode=mode, owner=owner)
+            folder = kept.__enter__()
+        finally:
+            self._turn.take()
+        try:
+            yield folder
+        finally:
+            kept.__exit__(None, None, None)
 
     @contextmanager
     def fetch(self, remotes: Sequence[Remote]) -> Iterator[Sequence[Entry]]:

@@ -17,6 +17,7 @@ from kubeimage.builder.applications import describe
 from kubeimage.builder.events import Observer, StepFinished, StepOutput, StepProgress, StepStarted, Warned
 from kubeimage.builder.foresee import keys_ahead
 from kubeimage.builder.misses import explain_miss
+from kubeimage.builder.mounting import run_key, with_mounts
 from kubeimage.builder.owners import with_numbers
 from kubeimage.builder.plan import BuildPlan, StagePlan
 from kubeimage.builder.step import Step
@@ -90,9 +91,9 @@ class StageBuild:
             with self.turn:
                 self.parts.cache.foresee(self.first, keys_ahead(self.first, self.stage.steps, self.parts.collector))
         for step in self.stage.steps:
-            taken = self.others[step.taken] if step.taken is not None else None
+            taken = {number: self.others[number] for number in step.needed}
             with self.turn:
-                self.do(step if taken is None else step.taking(taken.key, taken.rootfs.diff_ids))
+                self.do(step.taking({number: (one.key, one.rootfs.diff_ids) for number, one in taken.items()}))
         return self
 
     def do(self, step: Step) -> None:
@@ -227,14 +228,18 @@ class StageBuild:
         return key
 
     def _run(self, step: Step, command: Command) -> StepFinished:
-        key = CacheKey(self.key, step.cache_fields())
+        key = run_key(step, self.key, self.parts.collector)
         if self.hitting and (hit := self.parts.cache.lookup(key)) is not None:
             return self._hit(step, key, hit)
         why = self._why_missed(key)
         keep_failed = self.plan.options.keep_failed
-        made = steps.run(
-            step, command, self.rootfs, self.parts, lambda data: self._output(step, data), keep_failed=keep_failed
-        )
+        with ExitStack() as stack:
+            if step.mounts:
+                assert self.parts.roots is not None
+                command = with_mounts(command, step.mounts, self.parts.collector, self.parts.roots, stack)
+            made = steps.run(
+                step, command, self.rootfs, self.parts, lambda data: self._output(step, data), keep_failed=keep_failed
+            )
         return self._missed(step, key, made, why)
 
     def _output(self, step: Step, data: bytes) -> None:

@@ -6,14 +6,15 @@ Source: moby's Dockerfile reference, "Multi-stage builds"; the project's design,
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from kubeimage.builder.dockerplan import Inputs, Resolved, UnfoldedStage
 from kubeimage.builder.dockerscope import DockerScope, Outside, ScopedStage
 from kubeimage.builder.plan import BuildOptions, BuildPlan, StagePlan, check_base, check_limit
-from kubeimage.builder.step import Step
+from kubeimage.builder.step import Step, StepMount
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
-from kubeimage.kubefile import Arg, Copy
+from kubeimage.kubefile import Arg, Copy, Instruction
 
 # Build arguments that need no ARG, as in Docker.
 _PREDEFINED = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"})
@@ -46,28 +47,33 @@ class _Planner:
         self._known = {one.stage.number: one for one in scope.stages}
         self._of_image = {one.stage.number for one in self._chain(scope.stages[-1])}
         self._count = 0
+        self._layered: dict[int, list[Instruction]] = {}
         self.plans: list[StagePlan] = []
 
     def base_of(self, scoped: ScopedStage) -> Image | None:
         """Return the image that FROM names, None for scratch and for a stage.
 
-        Raises: PlatformMismatchError; LayerLimitError for a stage with more layers than an image may have.
+        Raises: PlatformMismatchError.
         """
         base = self._images.get(scoped.outside) if scoped.below is None else None
         check_base(base, scoped.base_name, scoped.platform, scoped.stage.base)
-        chain = [*self._chain(scoped)][::-1]
-        wanted = [one for part in chain for one in part.stage.layered]
-        trailing = scoped is self._scope.stages[-1] and self._options.pull_images != "off"
-        lowest = chain[0]
-        below = self._images.get(lowest.outside)
-        check_limit(below, lowest.base_name, wanted, lowest.stage.base, trailing=trailing)
         return base
 
     def add(self, scoped: ScopedStage, base: Image | None, unfolded: UnfoldedStage) -> None:
-        """Take in the steps of a stage."""
+        """Take in the steps of a stage.
+
+        Raises: LayerLimitError for a stage with more layers than an image may have.
+        """
         steps = tuple(self._step(at, one, scoped) for at, one in enumerate(unfolded.steps, self._count + 1))
         self._count += len(steps)
         stage = scoped.stage
+        below = self._layered[scoped.below] if scoped.below is not None else []
+        wanted = [*below, *(one.instruction for one in unfolded.steps if one.makes_layer)]
+        self._layered[stage.number] = wanted
+        *_, lowest = self._chain(scoped)
+        trailing = scoped is self._scope.stages[-1] and self._options.pull_images != "off"
+        lowest_base = self._images.get(lowest.outside)
+        check_limit(lowest_base, lowest.base_name, wanted, lowest.stage.base, trailing=trailing)
         self.plans.append(
             StagePlan(stage.number, stage.name, base, scoped.base_name, scoped.platform, steps, scoped.below)
         )
@@ -85,10 +91,18 @@ class _Planner:
             application=one.application,
             origin=self._layers_of(origin) if origin and taken is None else None,
             taken=taken,
+            mounts=tuple(self._mount(mount) for mount in one.mounts),
             stage=scoped.stage.name if len(self._scope.stages) > 1 else "",
             of_image=scoped.stage.number in self._of_image,
             mtime=self._options.epoch or 0,
         )
+
+    def _mount(self, one: StepMount) -> StepMount:
+        origin = one.mount.origin
+        if not origin:
+            return one
+        taken = self._scope.stage_of(origin)
+        return replace(one, taken=taken, origin=self._layers_of(origin) if taken is None else None)
 
     def _layers_of(self, name: str) -> tuple[Digest, ...]:
         image = self._images.get(Outside(name, self._scope.target))

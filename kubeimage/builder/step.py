@@ -5,17 +5,43 @@ Source: the project's design, "Execution" (Cache).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from kubeimage.errors import Location
 from kubeimage.image.digest import Digest
 from kubeimage.kubefile import Copy, Instruction, Run, looks_secret
+from kubeimage.kubefile.instructions import RunMount
 from kubeimage.layer.entry import ROOT, Owner
 from kubeimage.protocols.cachekey import Fields
 from kubeimage.protocols.context import CopyRequest
 from kubeimage.protocols.running import Command, ImageRoot
 from kubeimage.values import dataclass
+
+
+@dataclass(frozen=True)
+class StepMount:
+    """A ``--mount`` of a RUN with everything expanded.
+
+    Shape: ``copy`` is what a bind shows, None for the other kinds. ``origin``, ``taken`` and ``taken_key`` are as those
+           of a `Step`.
+    """
+
+    mount: RunMount
+    copy: CopyRequest | None = None
+    origin: tuple[Digest, ...] | None = None
+    taken: int | None = None
+    taken_key: Digest | None = None
+
+    def fields(self, number: int) -> Iterator[tuple[str, str]]:
+        """Yield what a cache key says of it."""
+        one = self.mount
+        about = (one.kind, one.target, one.source, one.name or "", "ro" if one.read_only else "rw")
+        yield f"mount {number}", " ".join(about)
+        if self.taken_key is not None:
+            yield f"mount {number} stage", str(self.taken_key)
+        for place, layer in enumerate(self.origin or (), 1):
+            yield f"mount {number} from {place}", str(layer)
 
 
 @dataclass(frozen=True)
@@ -27,7 +53,7 @@ class Step:
            the image is known. ``application`` is the name of the one that
            ``copy`` brings the files of. ``origin`` are the layers of the image or the stage that ``copy`` takes from,
            where that is not the build context. Of a stage, ``taken`` is the number, and ``taken_key`` the last key;
-           layers and key are known once it is built.
+           layers and key are known once it is built. ``mounts`` are those of a RUN.
            ``stage`` is the name of the step's own stage, empty where there is only one. ``of_image`` is whether what
            it makes is the image's, and not another stage's.
            ``given`` are the keys of an ARG that a build argument gives a value, in place of what is written.
@@ -45,6 +71,7 @@ class Step:
     origin: tuple[Digest, ...] | None = None
     taken: int | None = None
     taken_key: Digest | None = None
+    mounts: tuple[StepMount, ...] = ()
     stage: str = ""
     of_image: bool = True
     mtime: int = 0
@@ -71,9 +98,25 @@ class Step:
         """Whether it may add a layer."""
         return self.copy is not None or self.run is not None or self.directory is not None
 
-    def taking(self, key: Digest, layers: Iterable[Digest]) -> Step:
-        """Return the step once the stage that it takes from is built: the last key there, and its layers."""
-        return replace(self, origin=tuple(layers), taken_key=key)
+    @property
+    def needed(self) -> tuple[int, ...]:
+        """The numbers of the stages that it takes from."""
+        numbers = (self.taken, *(one.taken for one in self.mounts))
+        return tuple(dict.fromkeys(number for number in numbers if number is not None))
+
+    def taking(self, stages: Mapping[int, tuple[Digest, Sequence[Digest]]]) -> Step:
+        """Return the step once the stages that it takes from are built: the last key of each, and its layers."""
+        if not self.needed:
+            return self
+        mounts = []
+        for one in self.mounts:
+            key, layers = stages[one.taken] if one.taken is not None else (one.taken_key, one.origin)
+            mounts.append(replace(one, origin=tuple(layers) if layers is not None else None, taken_key=key))
+        step = replace(self, mounts=tuple(mounts))
+        if self.taken is None:
+            return step
+        key, layers = stages[self.taken]
+        return replace(step, origin=tuple(layers), taken_key=key)
 
     def cache_fields(self) -> Fields:
         """What, beside the steps before and the sources, this step's result depends on."""
@@ -90,6 +133,8 @@ class Step:
         times = [("timestamps", str(self.mtime))] if self.mtime else []
         if self.run.image is not None:
             arguments += _image_fields(self.run.image)
+        for number, mount in enumerate(self.mounts, 1):
+            arguments += mount.fields(number)
         return (("kind", Run.keyword), ("command", self.run.script), ("network", network), *arguments, *times)
 
 

@@ -109,6 +109,27 @@ class Add(Copy):
 
 
 @dataclass(frozen=True)
+class RunMount:
+    """What ``RUN --mount`` shows a command.
+
+    Shape: ``kind`` is ``bind``, ``cache`` or ``tmpfs``. ``source`` is a path of the build context, or of the stage or
+           image ``origin``. ``name`` is a cache's. ``sharing`` is ``shared``, ``private`` or ``locked``.
+    Units: ``mode`` holds permission bits; ``size`` in bytes, or None.
+    """
+
+    kind: str
+    target: str
+    source: str = ""
+    origin: str = ""
+    name: str = ""
+    sharing: str = "shared"
+    read_only: bool = False
+    mode: int = 0o755
+    owner: tuple[int, int] = (0, 0)
+    size: int | None = None
+
+
+@dataclass(frozen=True)
 class Run(_Spanned):
     """A command for ``sh -c``, byte for byte.
 
@@ -120,6 +141,7 @@ class Run(_Spanned):
     command: str
     words: tuple[str, ...] = ()
     network: str = ""
+    mounts: tuple[RunMount, ...] = ()
 
     @property
     def value(self) -> str:

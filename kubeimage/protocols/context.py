@@ -152,3 +152,18 @@ class RootOpener(Protocol):
         Raises: AdditionError for one that is damaged, reaches out of its root, or holds too much; StoreFullError.
         """
         ...
+
+    def lay_out(self, entries: Sequence[Entry]) -> AbstractContextManager[str]:
+        """Return the path of a folder of this machine that holds ``entries``; nothing is left of it afterwards.
+
+        Raises: ContextChangedError; StoreFullError, StoreAccessError.
+        """
+        ...
+
+    def keep(self, name: str, *, sharing: str, mode: int, owner: Owner) -> AbstractContextManager[str]:
+        """Return the path of a folder of that name, which stays from build to build; a new one is empty.
+
+        ``locked`` waits until nobody else has it, ``private`` takes another one then, ``shared`` is for all.
+        Raises: StoreFullError, StoreAccessError.
+        """
+        ...

@@ -15,12 +15,29 @@ from kubeimage.values import dataclass
 
 
 @dataclass(frozen=True)
+class ShownPath:
+    """A place of this machine that a command finds in its image.
+
+    Shape: ``target`` is a path below the root. An empty ``source`` is an empty folder in memory. ``is_file`` is whether
+           the source is a file, and no folder.
+    Units: ``size`` in bytes, of a folder in memory; None for no bound.
+    """
+
+    target: str
+    source: str = ""
+    read_only: bool = False
+    is_file: bool = False
+    size: int | None = None
+
+
+@dataclass(frozen=True)
 class ImageRoot:
     """How a command runs inside an image's own root.
 
     Shape: ``argv`` is the program and its arguments. ``user`` is a user's and a group's number, which ``as_user`` comes
            to once the image is known. ``lent`` are files of the host that it finds at their own places. ``owners`` are
-           (path, user, group) of what is not root's in the image.
+           (path, user, group) of what is not root's in the image. ``shown`` is mounted, outer ones first; ``made`` are
+           the folders, and then the files, that are made to mount on.
     """
 
     argv: tuple[str, ...]
@@ -29,6 +46,8 @@ class ImageRoot:
     as_user: str = ""
     lent: tuple[str, ...] = ()
     owners: tuple[tuple[str, int, int], ...] = ()
+    shown: tuple[ShownPath, ...] = ()
+    made: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
 
 class Stop(Protocol):

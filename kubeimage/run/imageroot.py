@@ -59,10 +59,9 @@ def by_bubblewrap_in_image(
     arguments = hand_over(b"".join(os.fsencode(wall) + b"\0" for wall in walls))
     bwrap = (find_bwrap(), "--args", arguments, "--", _SHELL, "-c", _START, "kubeimage", *image.argv)
     start = (*limits(settings), *bwrap)
-    if image.owners or user is not None:
-        # As root bubblewrap makes what it mounts on; another user could not.
-        folders, files = (("proc", "dev", "etc"), [one.lstrip("/") for one in image.lent]) if user else ((), [])
-        todo = Owning(rootfs, _found(start), image.owners, folders, files, stage, user)
+    if image.owners or image.shown or user is not None:
+        mounts = [(one.source, one.target, one.read_only, one.size or 0) for one in image.shown]
+        todo = Owning(rootfs, _found(start), image.owners, *image.made, mounts=mounts, stage=stage, user=user)
         start = (*own_interpreter(), owning.__file__, hand_over(todo.to_json()))
     return start, tuple(descriptors)
 

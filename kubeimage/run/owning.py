@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 _CAPABILITY = "security.capability"
-_MS_BIND, _MS_REC = 4096, 16384
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT, _MS_BIND, _MS_REC = 1, 2, 4, 8, 32, 4096, 16384
 _SET_ID_BITS = 0o6000
 
 
@@ -27,8 +27,10 @@ class Owning:
     """What is to be done before a command.
 
     Shape: ``owners`` are (path below ``root``, user, group). ``folders`` and ``files`` below it are made, where they
-           are missing. With a ``user``, its number and its group's, the root is shown at ``stage``, for the way to
-           it may be closed to others, and the rest runs as that user.
+           are missing. ``mounts`` are (source, path below ``root``, whether it is read-only, size); an empty source is
+           a folder in memory, of that many bytes if it is not 0.
+           With a ``user``, its number and its group's, the root is shown at ``stage``, for the way to it may be
+           closed to others, and the rest runs as that user.
     """
 
     root: str
@@ -36,6 +38,7 @@ class Owning:
     owners: Sequence[tuple[str, int, int]] = ()
     folders: Sequence[str] = ()
     files: Sequence[str] = ()
+    mounts: Sequence[tuple[str, str, bool, int]] = ()
     stage: str = ""
     user: tuple[int, int] | None = None
 
@@ -66,9 +69,11 @@ def _prepare(todo: Owning) -> None:
     for path in todo.files:
         with suppress(FileExistsError):
             os.close(os.open(os.path.join(todo.root, path), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+    for source, target, read_only, size in todo.mounts:
+        _show(source, os.path.join(todo.root, target), read_only=read_only, size=size)
     if todo.user is None:
         return
-    _bind(todo.root, todo.stage)
+    _mount(todo.root, todo.stage, None, _MS_BIND | _MS_REC)
     os.setgroups([])
     os.setresgid(todo.user[1], todo.user[1], todo.user[1])
     os.setresuid(todo.user[0], todo.user[0], todo.user[0])
@@ -91,12 +96,22 @@ def give(path: str, user: int, group: int) -> None:
         os.setxattr(path, _CAPABILITY, capability)
 
 
-def _bind(root: str, stage: str) -> None:
+def _show(source: str, target: str, *, read_only: bool, size: int) -> None:
+    if not source:
+        _mount("tmpfs", target, "tmpfs", _MS_NOSUID | _MS_NODEV, f"mode=1777,size={size}" if size else "mode=1777")
+        return
+    _mount(source, target, None, _MS_BIND)
+    has = os.statvfs(target).f_flag & (_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    locked = has | _MS_NOSUID | _MS_NODEV | (_MS_RDONLY if read_only else 0)
+    _mount("none", target, None, _MS_REMOUNT | _MS_BIND | locked)
+
+
+def _mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    flags = ctypes.c_ulong(_MS_BIND | _MS_REC)
-    if libc.mount(os.fsencode(root), os.fsencode(stage), None, flags, None) < 0:
+    texts = [None if text is None else os.fsencode(text) for text in (source, target, kind)]
+    if libc.mount(*texts, ctypes.c_ulong(flags), None if data is None else data.encode()) < 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"cannot show the root at another place: {os.strerror(number)}", stage)
+        raise OSError(number, f"cannot mount: {os.strerror(number)}", target)
 
 
 if __name__ == "__main__":

@@ -246,3 +246,40 @@ def test_an_ordinary_user_is_told_what_it_takes(kubeimage: Program, context: Pat
     assert "error[E0721]" in said
     assert "USER 7" in said
     assert "newuidmap" in said
+
+
+MOUNTS = """FROM localhost/base:v1 AS tool
+RUN echo tool > /tool
+FROM localhost/base:v1
+RUN --mount=type=cache,target=/cache/here echo line >> /cache/here/log
+RUN --mount=type=cache,target=/cache/here while read -r line; do echo "$line"; done < /cache/here/log > /kept
+RUN --mount=target=/ctx --mount=from=tool,source=tool,target=/etc/tool read -r a < /ctx/Base; read -r b < /etc/tool; \\
+    echo "$a $b" > /seen; (echo > /ctx/Base) 2> /tmp/said || echo refused > /no
+RUN --mount=target=/rw,source=root/etc,rw echo x > /rw/new && read -r a < /rw/new && echo "$a" > /wrote
+RUN --mount=type=tmpfs,target=/memory/of,size=64k echo x > /memory/of/x && echo yes > /room
+"""
+
+
+@pytest.mark.parametrize("mount", ["overlay", "copy"])
+def test_what_is_mounted_is_seen_and_leaves_nothing(kubeimage: Program, context: Path, mount: str) -> None:
+    tree = build(kubeimage, context, MOUNTS, f"--mount={mount}")
+
+    found = {path: content(tree, path) for path in ("kept", "seen", "no", "wrote", "room")}
+    assert found == {"kept": "line", "seen": "FROM scratch tool", "no": "refused", "wrote": "x", "room": "yes"}
+    assert not {"cache", "ctx", "etc/tool", "rw", "memory", "tool"} & tree.keys()
+    assert not (context / "root/etc/new").exists()
+    kubeimage.build("again:v1", context, "--dialect=sealos", "-f", context / "Dockerfile", "--no-cache")
+    again = read_layout(kubeimage.root, "again:v1").tree
+    assert content(again, "kept") == "line\nline"
+    kubeimage.run("fsck")
+
+
+def test_a_mount_never_follows_a_symlink_out_of_the_image(kubeimage: Program, context: Path, tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    trap.mkdir()
+    (context / "root/out").symlink_to(f"../../../../../../../../..{trap}")
+    text = "FROM localhost/base:v1\nRUN --mount=type=tmpfs,target=/out/deep echo x > /out/deep/x\n"
+
+    build(kubeimage, context, text)
+
+    assert list(trap.iterdir()) == []

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from kubeimage.kubefile.codes import Mistake
 from kubeimage.kubefile.dockerfile.copying import read_add, read_copy
 from kubeimage.kubefile.dockerfile.lines import HereDocument
+from kubeimage.kubefile.dockerfile.mounts import read_mount
 from kubeimage.kubefile.dockerfile.statement import Reading, read_array
 from kubeimage.kubefile.expansion import KEY
 from kubeimage.kubefile.instructions import Arg, Cmd, Configure, From, Instruction, Run
 from kubeimage.kubefile.source import BLANKS
-from kubeimage.kubefile.statement import quoted
+from kubeimage.kubefile.statement import cut, quoted
 
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+")
 
@@ -86,17 +87,21 @@ def _read_cmd(reading: Reading) -> Cmd:
 
 def _read_run(reading: Reading) -> Run | None:
     flags, text = reading.take_flags()
+    mounts = []
     for name, value in flags:
-        if name == "network" and value in ("default", "host", "none"):
-            continue
-        known = "--network=default|host|none is taken; --mount and --security are not"
-        reading.refuse(Mistake.NOT_TAKEN, f"RUN does not take --{name}{'=' + value if value else ''}", known)
-        return None
+        if name == "mount":
+            mount = read_mount(reading, value)
+            if mount is None:
+                return None
+            mounts.append(mount)
+        elif name != "network" or value not in ("default", "host", "none"):
+            known = "--network=default|host|none and --mount are taken; --security is not"
+            reading.refuse(Mistake.NOT_TAKEN, f"RUN does not take --{name}{'=' + value if value else ''}", known)
+            return None
     network = dict(flags).get("network", "")
     array = read_array(text)
-    if array is not None:
-        return Run("", array, network, span=reading.span, written=reading.written)
-    return Run(_script(text, reading.documents), (), network, span=reading.span, written=reading.written)
+    command, words = ("", array) if array is not None else (_script(text, reading.documents), ())
+    return Run(command, words, network, tuple(mounts), span=reading.span, written=reading.written)
 
 
 def _script(text: str, documents: tuple[HereDocument, ...]) -> str:
@@ -108,6 +113,15 @@ def _script(text: str, documents: tuple[HereDocument, ...]) -> str:
 
 def _read_text(reading: Reading) -> Configure:
     return Configure(reading.keyword, (reading.text,), is_text=True, span=reading.span, written=reading.written)
+
+
+def _read_trigger(reading: Reading) -> Configure | None:
+    keyword = reading.text.split(maxsplit=1)[0].upper()
+    if keyword not in READERS or keyword in ("ONBUILD", "FROM", "MAINTAINER"):
+        message = f"ONBUILD does not take {cut(keyword)}"
+        reading.refuse(Mistake.BAD_VALUE, message, "as in: ONBUILD COPY charts ./charts")
+        return None
+    return _read_text(reading)
 
 
 def _read_words(reading: Reading) -> Configure:
@@ -165,7 +179,7 @@ READERS: Mapping[str, Callable[[Reading], Instruction | None]] = {
     "WORKDIR": _read_text,
     "MAINTAINER": _read_text,
     "STOPSIGNAL": _read_text,
-    "ONBUILD": _read_text,
+    "ONBUILD": _read_trigger,
     "EXPOSE": _read_words,
     "VOLUME": _read_words,
     "SHELL": _read_shell,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from kubeimage.kubefile.codes import Mistake
-from kubeimage.kubefile.instructions import Copy, From, Instruction
+from kubeimage.kubefile.instructions import Copy, From, Instruction, Run
 from kubeimage.kubefile.statement import Problem, Statement, cut, quoted
 
 _NAME = re.compile(r"[a-z][a-z0-9._-]*")
@@ -34,6 +34,8 @@ def taken_by(one: Instruction | None) -> Iterable[str]:
     """Yield the names of stages and images that an instruction takes files from."""
     if isinstance(one, Copy) and one.origin:
         yield one.origin
+    if isinstance(one, Run):
+        yield from (mount.origin for mount in one.mounts if mount.origin)
 
 
 def _check_name(statement: Statement, one: From, above: Sequence[str]) -> None:

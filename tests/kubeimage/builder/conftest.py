@@ -25,6 +25,7 @@ from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import Kubefile, parse
 from kubeimage.layer.tree import Tree
+from kubeimage.protocols.running import CommandRunner
 
 AMD64 = Platform("linux", "amd64")
 
@@ -35,6 +36,7 @@ class World:
 
     layers: MemoryLayerStore = field(default_factory=MemoryLayerStore)
     events: list[Event] = field(default_factory=list)
+    runner: CommandRunner | None = None
 
     def __post_init__(self) -> None:
         self.cache = MemoryBuildCache(self.layers)
@@ -45,7 +47,7 @@ class World:
     ) -> BuildResult:
         kubefile, chosen = parse(text), self._options(name, options)
         context = files if isinstance(files, MemoryContext) else MemoryContext(files or {})
-        mounter, runner = MemoryMounter(self.layers), ShellInterpreter()
+        mounter, runner = MemoryMounter(self.layers), self.runner or ShellInterpreter()
         parts = Parts(self.layers, self.images, self.cache, context, mounter, runner, roots=OutsideRoots(self.layers))
         plan = self._plan(kubefile, chosen)
         return execute(plan, parts, self.events.append)

@@ -106,13 +106,6 @@ def test_what_cannot_be_done_is_told_before_any_work(world: World, text: str, me
     assert world.events == []
 
 
-def test_a_base_with_onbuild_is_refused(world: World) -> None:
-    world.build(f"{HEAD}ONBUILD RUN true\n", name="base:1")
-
-    with pytest.raises(KubefileError, match="ONBUILD"):
-        world.build("# syntax=sealos\nFROM base:1\n")
-
-
 def test_an_entrypoint_drops_the_base_s_cmd_and_keeps_that_of_its_own_file(world: World) -> None:
     world.build(f'{HEAD}CMD ["base"]\n', name="base:1")
     file = "# syntax=sealos\nFROM base:1\n"
