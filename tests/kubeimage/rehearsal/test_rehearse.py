@@ -204,3 +204,14 @@ def test_a_layer_that_has_vanished_from_the_packed_image_does_not_hide_in_the_re
     files[RECORD] = json.dumps(record).encode()
 
     assert said(rehearse(files)) == [("r.io/gone:v1", "missing"), (NAME, "pulled")]
+
+
+@pytest.mark.parametrize("top", [INDEX, ONE.manifest], ids=["index", "manifest"])
+def test_a_manifest_with_other_bytes_and_the_same_meaning_is_refused(top: bytes) -> None:
+    files = packed(Pack(NAME, ONE, INDEX))
+    files[blob_path(Digest.of(top))] += b"\n"
+
+    (image,) = rehearse(files).images
+
+    assert image.status == "damaged"
+    assert f"the manifest {Digest.of(top)} has other bytes" in image.pulled.what
