@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-from kubeimage.errors import RegistryContentError
+from kubeimage.errors import RegistryConnectionError, RegistryContentError
+from kubeimage.registry.dialing import Dial
 from kubeimage.registry.messages import Body, Request
 from kubeimage.registry.origin import Origin
 from kubeimage.registry.proxy import Proxy, find_proxy
@@ -35,13 +36,33 @@ class Patience(NamedTuple):
 class Connection(http.client.HTTPConnection):
     """A connection, through a proxy if need be, whose answers must come at a pace. TLS is put on top by its maker."""
 
-    def __init__(self, origin: Origin, proxy: Proxy | None, patience: Patience) -> None:
-        super().__init__(
-            proxy.host if proxy else origin.host, proxy.port if proxy else origin.port, timeout=patience.connect
-        )
-        if proxy and origin.scheme == "https":
+    def __init__(self, origin: Origin, proxy: Proxy | None, patience: Patience, dial: Dial | None = None) -> None:
+        by_http = proxy is not None and not proxy.is_socks
+        host, port = (proxy.host, proxy.port) if proxy is not None and by_http else (origin.host, origin.port)
+        super().__init__(host, port, timeout=patience.connect)
+        if dial is not None:
+            # There is no public way to say how a connection is opened.
+            self._create_connection = dial
+        if proxy is not None and by_http and origin.scheme == "https":
             self.set_tunnel(origin.host, origin.port, dict(proxy.headers))
+        self._proxy = proxy
         self._patience = patience
+
+    def connect(self) -> None:
+        """Open the connection.
+
+        Raises: OSError; RegistryConnectionError where a proxy leads nowhere.
+        """
+        try:
+            super().connect()
+        except OSError as error:
+            said = str(error).partition("Tunnel connection failed: ")[2]
+            if not said:
+                raise
+            raise RegistryConnectionError(
+                f"the proxy {self._proxy} does not lead there: {said}",
+                hint="NO_PROXY lists hosts that are reached without it",
+            ) from error
 
     def response_class(  # type: ignore[override]  # the base class has a class here, and calls it
         self, sock: socket.socket, debuglevel: int = 0, method: str | None = None
@@ -103,7 +124,7 @@ def send_request(connection: http.client.HTTPConnection, request: Request, patie
     Raises: OSError, RegistryContentError; what the body raises.
     """
     proxy = find_proxy(request.origin)
-    plain_proxy = proxy is not None and request.origin.scheme == "http"
+    plain_proxy = proxy is not None and not proxy.is_socks and request.origin.scheme == "http"
     target = request.url if plain_proxy else request.target
     connection.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
     connection.putheader("Host", str(request.origin))

@@ -17,6 +17,7 @@ from typing import Self
 
 from kubeimage.errors import RegistryConnectionError, RegistryContentError
 from kubeimage.registry.connection import Connection, Patience, send_request
+from kubeimage.registry.dialing import dial_by, plain_of, secured
 from kubeimage.registry.lost import translated
 from kubeimage.registry.messages import PIECE, Request, parse_count
 from kubeimage.registry.origin import Origin
@@ -170,14 +171,15 @@ class HttpTransport:
 
     def _connect(self, origin: Origin, handshake: float | None = None) -> http.client.HTTPConnection:
         proxy = find_proxy(origin)
-        connection = Connection(origin, proxy, self._patience)
+        dial = dial_by(proxy, self._trust.context) if proxy is not None else None
+        connection = Connection(origin, proxy, self._patience, dial)
         try:
             connection.connect()
             if origin.scheme == "https":
                 connection.sock.settimeout(handshake or self._patience.connect)
                 context = self._trust.context(str(origin))
-                connection.sock = context.wrap_socket(connection.sock, server_hostname=origin.host)
-            self._add(connection.sock)
+                connection.sock = secured(connection.sock, context, origin.host)
+            self._add(plain_of(connection.sock))
         except BaseException:
             connection.close()
             raise
