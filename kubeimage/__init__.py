@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from kubeimage.api.searching import read_search
     from kubeimage.api.serving import Served, serve_image
     from kubeimage.api.sharing import PrunedCache, SharedCache, prune_shared_cache, share_cache
-    from kubeimage.api.upkeep import Removed, check_store, prune_store, remove_images, tag_image
+    from kubeimage.api.upkeep import Removed, check_store, measure_store, prune_store, remove_images, tag_image
     from kubeimage.builder.events import (
         BuildFinished,
         BuildStarted,
@@ -193,7 +193,8 @@ if TYPE_CHECKING:
     )
     from kubeimage.store import Store
     from kubeimage.store.findings import Finding
-    from kubeimage.store.gc import GarbageReport
+    from kubeimage.store.garbage import GarbageReport
+    from kubeimage.store.policy import PrunePolicy
 
 __all__ = [
     "ARCHIVE_FORMATS",
@@ -304,6 +305,7 @@ __all__ = [
     "PlatformMismatchError",
     "PlatformStarted",
     "PlatformsResult",
+    "PrunePolicy",
     "PrunedCache",
     "PullImages",
     "Pulled",
@@ -394,6 +396,7 @@ __all__ = [
     "log_in",
     "log_out",
     "meanings",
+    "measure_store",
     "merge_images",
     "open_backends",
     "open_image",
@@ -454,7 +457,7 @@ _HOMES = {
     "kubeimage.api.running": "PathChange RunResult run_image",
     "kubeimage.api.searching": "read_search",
     "kubeimage.api.sharing": "PrunedCache SharedCache prune_shared_cache share_cache",
-    "kubeimage.api.upkeep": "Removed check_store prune_store remove_images tag_image",
+    "kubeimage.api.upkeep": "Removed check_store measure_store prune_store remove_images tag_image",
     "kubeimage.builder.events": (
         "BuildFinished BuildStarted Event ImagesLeftOut StepProgress Observer PackingFinished PackingStarted "
         "PlatformStarted StageStarted StepFinished StepOutput StepStarted Warned"
@@ -495,7 +498,8 @@ _HOMES = {
     "kubeimage.settings": "DURATIONS RunSettings SIZES Settings default_root parse_duration parse_size read_settings",
     "kubeimage.store": "Store",
     "kubeimage.store.findings": "Finding",
-    "kubeimage.store.gc": "GarbageReport",
+    "kubeimage.store.garbage": "GarbageReport",
+    "kubeimage.store.policy": "PrunePolicy",
 }
 """The names that each module defines, but for the errors, which `kubeimage.errors` does."""
 

@@ -26,6 +26,7 @@ from contextlib import contextmanager, suppress
 
 from kubeimage.disk.flock import release
 from kubeimage.disk.folders import make_private
+from kubeimage.disk.lastuse import last_use, note_use
 from kubeimage.errors import DigestFormatError, StoreError
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
@@ -144,6 +145,17 @@ class CacheRecords:
                 found.add(self.read(path).diff_id)
         return {diff_id for diff_id in found if diff_id is not None}
 
+    def uses(self) -> list[tuple[str, Digest | None, float]]:
+        """Return each record's path, the layer that it leads to, and when it was last used, in seconds since 1970.
+
+        Raises: OSError for records that cannot be read now: somebody else may be able to, or later.
+        """
+        found = []
+        for path in self._iter_paths():
+            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
+                found.append((path, self.read(path).diff_id, last_use(path)))
+        return found
+
     def check(self, layers: set[Digest], *, repair: bool) -> list[tuple[str, str, bool]]:
         """Return the path of each bad record, what is wrong with it, and whether that is damage.
 
@@ -180,8 +192,16 @@ class CacheRecords:
 class DirectoryBuildCache:
     """A build cache in a directory. Where it is broken it is no cache, and ``warn`` gets one message that says so."""
 
-    def __init__(self, records: CacheRecords, layers: LayerStore, *, warn: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        records: CacheRecords,
+        layers: LayerStore,
+        *,
+        warn: Callable[[str], None] | None = None,
+        notes_uses: bool = False,
+    ) -> None:
         self._records = records
+        self._notes_uses = notes_uses
         self._layers = layers
         self._warn = warn
         self._known: dict[Digest, tuple[str, _Result]] = {}
@@ -212,6 +232,8 @@ class DirectoryBuildCache:
         else:
             return None
         self._known[key.digest] = path, result
+        if self._notes_uses:
+            note_use(path)
         return step
 
     def record(self, key: CacheKey, step: CachedStep) -> None:

@@ -14,7 +14,7 @@ from kubeimage.image.reference import Reference
 from kubeimage.protocols.transfer import Arrival
 from kubeimage.settings import Settings
 from kubeimage.store.findings import Finding
-from kubeimage.store.gc import GarbageReport
+from kubeimage.store.garbage import GarbageReport
 
 
 def save_image(name: ImageName, output: str, *, root: str, **how: Any) -> Saved:
@@ -52,6 +52,6 @@ def check_store(root: str, *, repair: bool = False) -> list[Finding]:
         return upkeep.check_store(backends, repair=repair)
 
 
-def prune_store(root: str, **how: bool) -> GarbageReport:
+def prune_store(root: str, **how: Any) -> GarbageReport:
     with open_backends(root, access="look") as backends:
         return upkeep.prune_store(backends, **how)

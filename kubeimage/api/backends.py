@@ -170,7 +170,7 @@ def open_backends(
     records = _Records(folder)
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(root, create=False, hold=access != "look", keep=writes, cache=records))
-        cache = DirectoryBuildCache(records, store.layers, warn=notice)
+        cache = DirectoryBuildCache(records, store.layers, warn=notice, notes_uses=writes)
 
         young = (settings or Settings()).index_age
 

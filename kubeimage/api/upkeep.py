@@ -25,7 +25,8 @@ from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
     from kubeimage.store.findings import Finding
-    from kubeimage.store.gc import GarbageReport
+    from kubeimage.store.garbage import GarbageReport
+    from kubeimage.store.policy import PrunePolicy
 
 _IMAGE_ID = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
 
@@ -169,17 +170,31 @@ def check_store(backends: Backends, *, repair: bool = False) -> list[Finding]:
     return backends.store_on_disk("look").check(repair=repair)
 
 
-def prune_store(backends: Backends, *, keep_cache: bool = False, dry_run: bool = False) -> GarbageReport:
+def prune_store(
+    backends: Backends, *, keep_cache: bool = False, dry_run: bool = False, policy: PrunePolicy | None = None
+) -> GarbageReport:
     """Delete what no image, no running build and, if it is kept, not the build cache refers to; or only find it.
 
+    Shape:  with a ``policy``, the build cache and what can be made again stay, but for what that lets go.
     Raises: UsageError for backends without a store on disk; StoreVersionError, StoreAccessError.
     """
     store = backends.store_on_disk("look")
     if not store.is_there:
-        from kubeimage.store.gc import GarbageReport
+        from kubeimage.store.garbage import GarbageReport
 
         return GarbageReport()
-    return store.collect_garbage(keep_cache=keep_cache, dry_run=dry_run)
+    return store.collect_garbage(keep_cache=keep_cache, dry_run=dry_run, policy=policy)
 
 
-__all__ = ["Removed", "check_store", "prune_store", "remove_images", "tag_image"]
+def measure_store(backends: Backends) -> dict[str, int]:
+    """Return the bytes of all files of the store, by what they are for; their sum is the store's size.
+
+    Shape:  ``images`` (blobs that images name), ``cache`` (those that only the build cache has, and its records),
+            ``forms`` (kept forms of layers beside these), ``snapshots``, ``garbage`` (what prune takes away) and
+            ``other``.
+    Raises: UsageError for backends without a store on disk; StoreVersionError, StoreAccessError.
+    """
+    return backends.store_on_disk("look").sizes()
+
+
+__all__ = ["Removed", "check_store", "measure_store", "prune_store", "remove_images", "tag_image"]

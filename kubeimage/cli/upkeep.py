@@ -9,8 +9,9 @@ import click
 
 from kubeimage.api.backends import open_backends
 from kubeimage.api.sharing import prune_shared_cache
-from kubeimage.api.upkeep import check_store, prune_store
+from kubeimage.api.upkeep import check_store, measure_store, prune_store
 from kubeimage.cli.output import count, format_json, format_option, format_table, harmless
+from kubeimage.cli.parsing import size_of
 from kubeimage.cli.request import insecure_option
 from kubeimage.cli.session import Session, common_options
 from kubeimage.report.sizes import format_size
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kubeimage.store.findings import Finding
+    from kubeimage.store.policy import PrunePolicy
 
 
 @click.command()
@@ -85,9 +87,36 @@ def _prune_shared(
     click.echo(f"{done} {count(pruned.removed, 'record')} of {harmless(name)}, {pruned.kept} stay", err=True)
 
 
+def _policy(
+    keep_size: int | None, unused_for: float | None, *, keep_cache: bool, snapshots: bool, cache: bool
+) -> PrunePolicy | None:
+    """Return what is let go, None where nobody says.
+
+    Raises: UsageError where the build cache is to be kept and let go.
+    """
+    from kubeimage.store.policy import PrunePolicy
+
+    if keep_size is None and unused_for is None and not snapshots and not cache:
+        return None
+    if keep_cache and cache:
+        raise click.UsageError("--keep-cache and --cache contradict each other")
+    both = not snapshots and not cache
+    return PrunePolicy(
+        keep_size,
+        unused_for,
+        snapshots=snapshots or both,
+        cache=(cache or both) and not keep_cache,
+        garbage=cache or both,
+    )
+
+
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @click.option("--keep-cache", is_flag=True, help="Keep what the build cache needs.")
+@click.option("--keep-size", metavar="SIZE", callback=size_of, help="Let go until the store has at most so much.")
+@click.option("--unused-for", metavar="DURATION", callback=_duration, help="Let go what was not used for so long.")
+@click.option("--snapshots", is_flag=True, help="Let go unpacked layers and kept compressed ones alone.")
+@click.option("--cache", is_flag=True, help="Let go steps of the build cache alone.")
 @click.option("--cache-from", metavar="REF", help="Delete old records of this shared cache instead: see --older-than.")
 @click.option("--older-than", metavar="DURATION", callback=_duration, help="How old they are at least, as in 30d.")
 @insecure_option
@@ -99,17 +128,27 @@ def prune(
     *,
     dry_run: bool,
     keep_cache: bool,
+    keep_size: int | None,
+    unused_for: float | None,
+    snapshots: bool,
+    cache: bool,
     cache_from: str | None,
     older_than: float | None,
     insecure: tuple[str, ...],
     form: str,
 ) -> None:
-    """Delete what no image and no running build refers to; the build cache goes too, unless it is kept."""
+    """Delete what no image and no running build refers to; the build cache goes too, unless it is kept.
+
+    With --keep-size, --unused-for, --snapshots or --cache, the build cache and unpacked layers stay, but for those that
+    these let go: by last use, and first what can be made again. Images that have a name always stay.
+    """
     if cache_from is not None or older_than is not None:
         _prune_shared(session, cache_from, older_than, insecure, dry_run=dry_run, form=form)
         return
+    policy = _policy(keep_size, unused_for, keep_cache=keep_cache, snapshots=snapshots, cache=cache)
     with open_backends(session.root, access="look") as backends:
-        report = prune_store(backends, keep_cache=keep_cache, dry_run=dry_run)
+        report = prune_store(backends, keep_cache=keep_cache, dry_run=dry_run, policy=policy)
+        left = sum(measure_store(backends).values()) if keep_size is not None else 0
     if form == "json":
         items = [item._asdict() for item in report.items]
         click.echo(format_json({"dry_run": dry_run, "size": report.size, "items": items}))
@@ -118,3 +157,8 @@ def prune(
         click.echo(format_table(("KIND", "NAME", "SIZE"), rows))
     done = "would free" if dry_run else "freed"
     click.echo(f"{done} {format_size(report.size)}, {count(len(report.items), 'item')}", err=True)
+    if keep_size is not None and (over := left - (report.size if dry_run else 0) - keep_size) > 0:
+        click.echo(
+            f"note: {format_size(over)} more than {format_size(keep_size)} are left: images and builds need them",
+            err=True,
+        )

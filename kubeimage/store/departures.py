@@ -214,7 +214,10 @@ class StoreDeparture:
             known = [one for one in self._variants.sound(layer.diff_id) if one.kind == coding.kind]
         # Equal input gives an equal image: what another tool has compressed is no substitute for what we would make.
         ours = next((one for one in known if one.coding == wanted), None)
-        return ours.descriptor if ours else RawLayer(layer.diff_id, layer.size, coding)
+        if ours is None:
+            return RawLayer(layer.diff_id, layer.size, coding)
+        self._variants.note_use(ours)
+        return ours.descriptor
 
     def _wire(self, source: _Source) -> WireManifest:
         if source.image is None:

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from kubeimage.store.departures import LayerPacker, StoreExporter
     from kubeimage.store.departures import Parts as DepartureParts
     from kubeimage.store.fsck import Finding
-    from kubeimage.store.gc import CacheRecords, Collector, GarbageReport
+    from kubeimage.store.garbage import GarbageReport
+    from kubeimage.store.gc import CacheRecords, Collector
+    from kubeimage.store.policy import PrunePolicy
     from kubeimage.store.shelf import BlobShelf
     from kubeimage.store.snapshots import DirectorySnapshotStore, Form
 
@@ -192,12 +194,22 @@ class Store:
 
         return list_platforms(self._layout, self._blobs, name)
 
-    def collect_garbage(self, *, keep_cache: bool = True, dry_run: bool = False) -> GarbageReport:
+    def collect_garbage(
+        self, *, keep_cache: bool = True, dry_run: bool = False, policy: PrunePolicy | None = None
+    ) -> GarbageReport:
         """Remove what neither an image nor a running session of anybody else refers to, nor the cache if it is kept.
+
+        With a ``policy``, the cache is kept but for what that lets go.
+        Raises: StoreError, StoreAccessError.
+        """
+        return self._collector.collect(keep_cache=keep_cache, dry_run=dry_run, policy=policy)
+
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes of all files of the store, by what they are for: see `Collector.sizes`.
 
         Raises: StoreError, StoreAccessError.
         """
-        return self._collector.collect(keep_cache=keep_cache, dry_run=dry_run)
+        return self._collector.sizes()
 
     def check(self, *, repair: bool = False) -> list[Finding]:
         """Verify every digest, size and reference; with ``repair``, remove and rebuild what can be safely.

@@ -8,25 +8,31 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from kubeimage.disk.lastuse import mark_of
 from kubeimage.errors import DigestFormatError, StoreError, StoreFullError
 from kubeimage.image.digest import Digest
 from kubeimage.store import index, locks, manifests
 from kubeimage.store.blobs import Blobs
 from kubeimage.store.failures import store_error, translated
 from kubeimage.store.files import tree_size, try_remove_tree
+from kubeimage.store.garbage import Candidate, Garbage, GarbageReport, report_of
 from kubeimage.store.index import Entries
 from kubeimage.store.layout import Layout
 from kubeimage.store.records import iter_pairs, record_path, with_variants
 from kubeimage.store.reserve import keep_reserve, let_go
 from kubeimage.store.session import Session, leftovers, live_leases, remove_leftover
 from kubeimage.store.snapshots import iter_snapshots
-from kubeimage.values import dataclass
 
-GarbageKind = Literal["blob", "snapshot", "cache", "record", "leftover"]
+if TYPE_CHECKING:
+    from kubeimage.store.policy import PrunePolicy
+
+Find = Callable[[Entries], list[Candidate]]
+"""Finds what is to be removed, given the images there are."""
 
 
 class CacheRecords(Protocol):
@@ -39,42 +45,19 @@ class CacheRecords(Protocol):
         """
         ...
 
+    def uses(self) -> list[tuple[str, Digest | None, float]]:
+        """Return each record's path, the layer that it leads to, and when it was last used.
+
+        Raises: OSError for records that cannot be read now.
+        """
+        ...
+
     def locked(self) -> AbstractContextManager[None]:
         """Let nobody record anything meanwhile.
 
         Raises: OSError.
         """
         ...
-
-
-class Garbage(NamedTuple):
-    """Something that nothing refers to. Units: ``size`` in bytes of all files, each counted once."""
-
-    kind: GarbageKind
-    name: str
-    size: int
-
-
-@dataclass(frozen=True)
-class GarbageReport:
-    """What was removed, or would be."""
-
-    items: tuple[Garbage, ...] = ()
-
-    @property
-    def size(self) -> int:
-        """The bytes of all items together."""
-        return sum(item.size for item in self.items)
-
-    def size_of(self, kind: GarbageKind) -> int:
-        """The bytes of all items of one kind."""
-        return sum(item.size for item in self.items if item.kind == kind)
-
-
-class _Candidate(NamedTuple):
-    kind: GarbageKind
-    name: str
-    path: str
 
 
 class Collector:
@@ -89,20 +72,25 @@ class Collector:
         self._blobs = blobs
         self._cache = cache
 
-    def collect(self, *, keep_cache: bool, dry_run: bool) -> GarbageReport:
-        """Remove all garbage, or with ``dry_run`` only find it.
+    def collect(self, *, keep_cache: bool, dry_run: bool, policy: PrunePolicy | None = None) -> GarbageReport:
+        """Remove all garbage, or with ``dry_run`` only find it; with a ``policy``, also what that lets go.
 
         Raises: StoreError, StoreAccessError.
         """
         if not self._has_blobs():
             return GarbageReport()
-        left = [_Candidate("leftover", os.path.basename(path), path) for path in leftovers(self._layout)]
+        left = [Candidate("leftover", os.path.basename(path), path) for path in leftovers(self._layout)]
+
+        def find(entries: Entries) -> list[Candidate]:
+            if policy is None:
+                return self._find(entries, keep_cache=keep_cache)
+            return self._choose(entries, policy, left if dry_run else [])
+
         if dry_run:
             with locks.shared(self._layout.gc_lock):
-                entries = self._without_dangling(index.read_entries(self._layout))
-                found = self._find(entries, keep_cache=keep_cache)
-                return _report([*left, *found])
-        report = GarbageReport(_remove(left, remove_leftover) + self._collect(keep_cache=keep_cache))
+                found = find(self._without_dangling(index.read_entries(self._layout)))
+                return report_of([*left, *found])
+        report = GarbageReport(_remove(left, remove_leftover) + self._collect(find))
         keep_reserve(self._layout)
         return report
 
@@ -110,6 +98,34 @@ class Collector:
         with translated("look at", self._layout.blobs), suppress(FileNotFoundError, NotADirectoryError):
             return stat.S_ISDIR(os.stat(self._layout.blobs).st_mode)
         return False
+
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes of all files of the store, by what they are for.
+
+        Shape:  ``images`` (blobs that images name), ``cache`` (those that only the build cache has, and its records),
+                ``forms`` (kept forms of layers beside these), ``snapshots``, ``garbage`` (what prune takes away),
+                ``other``. The sum is the store's size.
+        Raises: StoreError, StoreAccessError.
+        """
+        found = dict.fromkeys(("images", "cache", "forms", "snapshots", "garbage", "other"), 0)
+        if not self._has_blobs():
+            return found
+        with locks.shared(self._layout.gc_lock):
+            named = self._needed_by(self._without_dangling(index.read_entries(self._layout)))
+            cached: set[Digest] = set()
+            if self._cache is not None:
+                with translated("read the build cache in", self._layout.cache):
+                    cached = self._cache.layers()
+            kept = with_variants(self._layout, named | cached | self._leases())
+            for digest in self._iter_blobs():
+                kind = "images" if digest in named else "cache" if digest in cached else "garbage"
+                kind = "forms" if kind == "garbage" and digest in kept else kind
+                found[kind] += tree_size(self._layout.blob(digest))
+        found["cache"] += tree_size(self._layout.cache)
+        found["snapshots"] = tree_size(self._layout.snapshots)
+        found["garbage"] += sum(tree_size(path) for path in leftovers(self._layout))
+        found["other"] = tree_size(self._layout.root) - sum(found.values())
+        return found
 
     def remove_entries(self, change: Callable[[Entries], Entries]) -> list[Digest]:
         """Change the index, and remove the blobs that were needed for what is gone; the build cache keeps its own.
@@ -142,7 +158,7 @@ class Collector:
         with locks.alone(self._layout.gc_lock):
             index.change_entries(self._layout, self._session, change_and_find)
             there = sorted(digest for digest in garbage if os.path.lexists(self._layout.blob(digest)))
-            candidates = [_Candidate("blob", digest.hex, self._layout.blob(digest)) for digest in there]
+            candidates = [Candidate("blob", digest.hex, self._layout.blob(digest)) for digest in there]
             candidates += self._find_snapshots(lambda digest: digest not in garbage)
             candidates += self._find_records(lambda digest: digest not in garbage)
             with suppress(StoreError):
@@ -150,23 +166,23 @@ class Collector:
         try_remove_tree(trash)
         return [digest for digest in there if not os.path.lexists(self._layout.blob(digest))]
 
-    def _collect(self, *, keep_cache: bool) -> tuple[Garbage, ...]:
+    def _collect(self, find: Find) -> tuple[Garbage, ...]:
         try:
             trash = self._session.new_path()
         except StoreFullError:
             # Not even room for a folder: then others have to wait while things are deleted where they are.
-            return self._collect_in_place(keep_cache=keep_cache)
+            return self._collect_in_place(find)
         with locks.alone(self._layout.gc_lock):
             index.change_entries(self._layout, self._session, self._without_dangling)
-            found = self._find(index.read_entries(self._layout), keep_cache=keep_cache)
+            found = find(index.read_entries(self._layout))
             moved = self._take_away(found, trash)
         removed = _remove(moved, try_remove_tree)
         try_remove_tree(trash)
         return removed
 
-    def _collect_in_place(self, *, keep_cache: bool) -> tuple[Garbage, ...]:
+    def _collect_in_place(self, find: Find) -> tuple[Garbage, ...]:
         with locks.alone(self._layout.gc_lock):
-            found = self._find(index.read_entries(self._layout), keep_cache=keep_cache)
+            found = find(index.read_entries(self._layout))
             with ExitStack() as stack:
                 for candidate in found:
                     stack.enter_context(self._let_alone(candidate))
@@ -177,34 +193,50 @@ class Collector:
         held = {str(digest) for digest in self._leases()}
         return [one for one in entries if not index.is_dangling(one) or one.get("digest") in held]
 
-    def _find(self, entries: Entries, *, keep_cache: bool) -> list[_Candidate]:
+    def _find(self, entries: Entries, *, keep_cache: bool) -> list[Candidate]:
         """Find the garbage, in an order that never leaves a cache record without its layer."""
         leased = self._leases()
         needed = self._needed(entries, keep_cache=keep_cache)
         found = [] if keep_cache else self._find_cache()
         for digest in self._iter_blobs():
             if digest not in needed:
-                found.append(_Candidate("blob", digest.hex, self._layout.blob(digest)))
+                found.append(Candidate("blob", digest.hex, self._layout.blob(digest)))
         for snapshot in iter_snapshots(self._layout):
             if snapshot.diff_id not in leased and not (snapshot.current and snapshot.diff_id in needed):
-                found.append(_Candidate("snapshot", snapshot.diff_id.hex, snapshot.path))
+                found.append(Candidate("snapshot", snapshot.diff_id.hex, snapshot.path))
         found += self._find_records(lambda digest: digest in needed)
         return found
 
-    def _find_cache(self) -> list[_Candidate]:
+    def _choose(self, entries: Entries, policy: PrunePolicy, gone: Sequence[Candidate]) -> list[Candidate]:
+        """Find the garbage, and what a policy lets go, in an order that never leaves a record without its layer.
+
+        ``gone`` is there, and counts as removed.
+        """
+        from kubeimage.store.policy import Kept, RecordUse, choose
+
+        records: list[RecordUse] = []
+        if self._cache is not None:
+            with translated("read the build cache in", self._layout.cache):
+                records = [RecordUse(*one) for one in self._cache.uses()]
+        kept = Kept(self._leases(), self._needed_by(entries))
+        garbage = self._find(entries, keep_cache=True)
+        size = tree_size(self._layout.root) - report_of(gone).size
+        return choose(self._layout, policy, garbage, kept, records, now=time.time(), size=size)
+
+    def _find_cache(self) -> list[Candidate]:
         path = self._layout.cache
         with translated("look into the build cache", path):
-            return [_Candidate("cache", "cache", path)] if os.path.isdir(path) and os.listdir(path) else []
+            return [Candidate("cache", "cache", path)] if os.path.isdir(path) and os.listdir(path) else []
 
-    def _find_snapshots(self, is_needed: Callable[[Digest], bool]) -> Iterator[_Candidate]:
+    def _find_snapshots(self, is_needed: Callable[[Digest], bool]) -> Iterator[Candidate]:
         for snapshot in iter_snapshots(self._layout):
             if not is_needed(snapshot.diff_id):
-                yield _Candidate("snapshot", snapshot.diff_id.hex, snapshot.path)
+                yield Candidate("snapshot", snapshot.diff_id.hex, snapshot.path)
 
-    def _find_records(self, is_needed: Callable[[Digest], bool]) -> Iterator[_Candidate]:
+    def _find_records(self, is_needed: Callable[[Digest], bool]) -> Iterator[Candidate]:
         for diff_id, blob in iter_pairs(self._layout):
             if not (is_needed(diff_id) and is_needed(blob)):
-                yield _Candidate("record", blob.hex, record_path(self._layout, diff_id, blob))
+                yield Candidate("record", blob.hex, record_path(self._layout, diff_id, blob))
 
     def _iter_blobs(self) -> Iterator[Digest]:
         with translated("list the blobs in", self._layout.blobs):
@@ -234,7 +266,7 @@ class Collector:
     def _leases(self) -> set[Digest]:
         return live_leases(self._layout, but=self._session.name)
 
-    def _take_away(self, candidates: Iterable[_Candidate], trash: str) -> list[_Candidate]:
+    def _take_away(self, candidates: Iterable[Candidate], trash: str) -> list[Candidate]:
         """Move candidates into the folder ``trash``, and give them where they are then."""
         moved = []
         with translated("make the folder", trash):
@@ -243,6 +275,7 @@ class Collector:
             there = os.path.join(trash, str(number))
             try:
                 with self._let_alone(candidate):
+                    _remove_mark(candidate)
                     os.rename(candidate.path, there)
             except FileNotFoundError:
                 continue
@@ -253,7 +286,7 @@ class Collector:
         return moved
 
     @contextmanager
-    def _let_alone(self, candidate: _Candidate) -> Iterator[None]:
+    def _let_alone(self, candidate: Candidate) -> Iterator[None]:
         """Keep who writes to the candidate from doing so; only the build cache has such writers."""
         with ExitStack() as stack:
             if candidate.kind == "cache" and self._cache is not None:
@@ -263,12 +296,15 @@ class Collector:
             yield
 
 
-def _remove(candidates: Sequence[_Candidate], remove: Callable[[str], bool]) -> tuple[Garbage, ...]:
+def _remove_mark(candidate: Candidate) -> None:
+    """Remove what says when a snapshot was last used."""
+    if candidate.kind == "snapshot":
+        with suppress(OSError):
+            os.unlink(mark_of(candidate.path))
+
+
+def _remove(candidates: Sequence[Candidate], remove: Callable[[str], bool]) -> tuple[Garbage, ...]:
     """Remove garbage, and give what is gone: of what stays nothing was freed."""
-    report = _report(candidates)
+    report = report_of(candidates)
     gone = [remove(candidate.path) for candidate in candidates]
     return tuple(item for item, is_gone in zip(report.items, gone, strict=True) if is_gone)
-
-
-def _report(candidates: Iterable[_Candidate]) -> GarbageReport:
-    return GarbageReport(tuple(Garbage(one.kind, one.name, tree_size(one.path)) for one in candidates))

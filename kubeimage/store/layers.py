@@ -138,6 +138,8 @@ class DirectoryLayerStore:
     def _variant_to_read(self, diff_id: Digest) -> Variant | None:
         """Return the compressed form that the tar has to be taken from; None where the tar is there itself."""
         known = self._variants.of(diff_id)
+        for one in known:
+            self._variants.note_use(one)
         if not known or self._blobs.is_sound(diff_id, known[0].size):
             return None
         return next(iter(self._variants.sound(diff_id)), None)

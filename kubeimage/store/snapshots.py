@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from functools import cache
 from typing import Literal
 
+from kubeimage.disk.lastuse import note_use_beside
 from kubeimage.errors import DigestFormatError
 from kubeimage.image.digest import Digest
 from kubeimage.namespaces import keeps_trusted_xattrs
@@ -61,6 +62,8 @@ class DirectorySnapshotStore:
         path = os.path.join(self._folder, diff_id.hex)
         if not os.path.isdir(path):
             self._make(diff_id, path)
+        # The folder's own time is that of the image's root.
+        note_use_beside(path)
         return path
 
     def scratch(self) -> AbstractContextManager[str]:

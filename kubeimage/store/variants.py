@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from kubeimage.disk.folders import make_private
+from kubeimage.disk.lastuse import note_use
 from kubeimage.errors import BlobCorruptError, StoreError
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
@@ -44,6 +45,11 @@ class Variants:
         """Return what is recorded about a blob."""
         found = self._read_all(pair for pair in iter_pairs(self._layout) if pair[1] == blob)
         return found[0] if found else None
+
+    def note_use(self, variant: Variant) -> None:
+        """Note that a layer was used in another form than an image names, so that it is kept for a while."""
+        if self._working:
+            note_use(record_path(self._layout, variant.diff_id, variant.blob))
 
     def add(self, variant: Variant) -> None:
         """Record a variant.

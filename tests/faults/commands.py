@@ -31,6 +31,7 @@ from kubeimage.kubefile import parse
 from kubeimage.layer.compression import Coding
 from kubeimage.settings import HostSettings, Settings
 from kubeimage.store import Store
+from kubeimage.store.policy import PrunePolicy
 from tests.oneshot import check_store, export_image, load_images, prune_store, pull_image, push_image, save_image
 
 FIRST_BUILD = "build in no store"
@@ -85,8 +86,8 @@ def _rmi(folder: Path) -> bool:
     return True
 
 
-def _prune(folder: Path, *, keep_cache: bool) -> None:
-    prune_store(str(folder / "store"), keep_cache=keep_cache)
+def _prune(folder: Path, **how: Any) -> None:
+    prune_store(str(folder / "store"), **how)
 
 
 def _save(folder: Path, **how: Any) -> tuple[Digest, bytes]:
@@ -144,6 +145,7 @@ COMMANDS: dict[str, Callable[[Path], object]] = {
     "rmi": _rmi,
     "prune": lambda folder: _prune(folder, keep_cache=False),
     "prune --keep-cache": lambda folder: _prune(folder, keep_cache=True),
+    "prune --keep-size": lambda folder: _prune(folder, policy=PrunePolicy(keep_size=1)),
     "save": lambda folder: _save(folder, coding=Coding("gzip")),
     "save as docker does": lambda folder: _save(folder, form="docker-archive"),
     "save --since --split": _save_difference,

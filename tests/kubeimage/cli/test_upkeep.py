@@ -45,6 +45,31 @@ def test_damage_is_found_and_fails(store: Path, run: Run) -> None:
     assert str(blob) in [finding["where"] for finding in findings if finding["damage"] and not finding["repaired"]]
 
 
+def test_a_policy_keeps_the_cache_but_for_what_it_lets_go(store: Path, run: Run) -> None:
+    assert run("prune", "--unused-for", "30d").stderr.startswith("freed ")
+    assert (store / "cache/keys").is_dir()
+
+    would = json.loads(run("prune", "--keep-size=1kB", "--dry-run", "--format=json").stdout)
+    done = run("prune", "--keep-size=1kB")
+
+    assert {item["kind"] for item in would["items"]} >= {"cache"}
+    assert "more than 1.0 kB are left: images and builds need them" in done.stderr
+    assert run("prune", "--cache", "--unused-for=1h").stderr == "freed 0 B, 0 items\n"
+    assert run("prune", "--snapshots").stderr == "freed 0 B, 0 items\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--keep-size", "much"], "'much': it is a number of bytes above 0"),
+        (["--unused-for", "long"], "'long': "),
+        (["--keep-cache", "--cache"], "--keep-cache and --cache contradict each other"),
+    ],
+)
+def test_a_policy_that_says_nothing_is_refused(store: Path, run: Run, arguments: list[str], expected: str) -> None:
+    assert expected in run("prune", *arguments, status=2).stderr
+
+
 def test_prune_says_what_it_would_free_and_then_frees_it(store: Path, run: Run) -> None:
     before = sorted(path.name for path in (store / "blobs/sha256").iterdir())
     would = json.loads(run("prune", "--dry-run", "--format=json").stdout)
