@@ -41,9 +41,9 @@ class StandInImageStore:
         """Find an image of the store."""
         return self.store.find(image_id)
 
-    def records(self) -> list[ImageRecord]:
+    def records(self, reference: Reference | None = None) -> list[ImageRecord]:
         """Return the store's records."""
-        return self.store.records()
+        return self.store.records(reference)
 
     def tag(self, source: Reference, target: Reference) -> None:
         """Give an image of the store another name."""

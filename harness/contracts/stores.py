@@ -263,6 +263,8 @@ class ImageStoreContract:
         records = image_store.records()
         assert [record.reference for record in records] == sorted(names, key=str)
         assert {(one.manifest, one.image_id, one.platform) for one in records} == {(manifest, image.id, AMD64)}
+        assert image_store.records(names[0]) == [one for one in records if one.reference == names[0]]
+        assert image_store.records(Reference.parse("b:1")) == []
 
     def test_an_image_without_a_name_is_found_by_its_id(self, image_store: ImageStore) -> None:
         """It is listed last, until it gets a name."""

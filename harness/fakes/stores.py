@@ -139,10 +139,12 @@ class MemoryImageStore:
         self._check(image)
         return image
 
-    def records(self) -> list[ImageRecord]:
-        """Every name, sorted."""
+    def records(self, reference: Reference | None = None) -> list[ImageRecord]:
+        """Every name, sorted; with a ``reference``, that one."""
         named = sorted(self._names.items(), key=lambda item: str(item[0]))
         nameless = [self._nameless[one] for one in sorted(self._nameless)]
+        if reference is not None:
+            named, nameless = [(name, kept) for name, kept in named if name == reference], []
         return [
             _record(name, image)
             for name, kept in [*named, *((None, one) for one in nameless)]

@@ -36,8 +36,8 @@ class _ImageStore:
     def find(self, image_id: str) -> Image | None:
         return self._store.find(image_id)
 
-    def records(self) -> list[ImageRecord]:
-        return self._store.records()
+    def records(self, reference: Reference | None = None) -> list[ImageRecord]:
+        return self._store.records(reference)
 
     def tag(self, source: Reference, target: Reference) -> None:
         self._store.tag(source, target)

@@ -94,9 +94,9 @@ class _PushedImages:
         """Return the image whose id begins so."""
         return self._images.find(image_id)
 
-    def records(self) -> list[ImageRecord]:
-        """Return every name and platform."""
-        return self._images.records()
+    def records(self, reference: Reference | None = None) -> list[ImageRecord]:
+        """Return every name and platform, or those of one name."""
+        return self._images.records(reference)
 
     def tag(self, source: Reference, target: Reference) -> None:
         """Give an image another name."""

@@ -84,16 +84,15 @@ def remove_images(
 def _find_names(names: Sequence[str | Reference], backends: Backends, platform: Platform | None) -> list[Reference]:
     """Return the reference that each of ``names`` means, once: itself, or the only name of the image with that id."""
     images, naming = backends.images, backends.naming
-    records = images.records()
-    found = list(dict.fromkeys(_find_name(name, images, records, naming) for name in names))
+    found = list(dict.fromkeys(_find_name(name, images, naming) for name in names))
     if platform is not None:
         for reference in found:
-            _check_platform(reference, platform, records)
+            _check_platform(reference, platform, images.records(reference.with_tag(reference.tag)))
     return found
 
 
 def _check_platform(reference: Reference, platform: Platform, records: Sequence[ImageRecord]) -> None:
-    there = [one.platform for one in records if one.reference == reference.with_tag(reference.tag)]
+    there = [one.platform for one in records]
     if not any(platform.matches(one) for one in there):
         raise ImageNotFoundError(
             f"no image {reference.familiar()} for {platform} in the store",
@@ -101,7 +100,7 @@ def _check_platform(reference: Reference, platform: Platform, records: Sequence[
         )
 
 
-def _find_name(name: str | Reference, images: ImageStore, records: Sequence[ImageRecord], naming: Naming) -> Reference:
+def _find_name(name: str | Reference, images: ImageStore, naming: Naming) -> Reference:
     identity = _IMAGE_ID.fullmatch(str(name))
     try:
         reference = name if isinstance(name, Reference) else naming.parse(name)
@@ -111,6 +110,8 @@ def _find_name(name: str | Reference, images: ImageStore, records: Sequence[Imag
     else:
         if _is_there(reference, images):
             return reference
+    # All names are read where the one that is wanted is none of them.
+    records = images.records()
     meant = [record for record in records if identity is not None and record.image_id.hex.startswith(identity[1])]
     if not meant:
         raise _not_found(str(name), records, naming)
@@ -149,16 +150,15 @@ def _remove(reference: Reference, images: ImageStore, platform: Platform | None)
 
 def _sizes(reference: Reference, images: ImageStore) -> dict[Digest, int]:
     sizes: dict[Digest, int] = {}
-    for record in images.records():
-        if record.reference == reference:
-            try:
-                image = images.get(reference, record.platform)
-            except (BlobNotFoundError, BlobCorruptError, LayerError):
-                continue
-            if image is not None:
-                sizes[image.id] = len(image.config)
-                sizes |= {layer.diff_id: layer.size for layer in image.layers}
-                sizes |= {layer.descriptor.digest: layer.descriptor.size for layer in image.layers}
+    for record in images.records(reference):
+        try:
+            image = images.get(reference, record.platform)
+        except (BlobNotFoundError, BlobCorruptError, LayerError):
+            continue
+        if image is not None:
+            sizes[image.id] = len(image.config)
+            sizes |= {layer.diff_id: layer.size for layer in image.layers}
+            sizes |= {layer.descriptor.digest: layer.descriptor.size for layer in image.layers}
     return sizes
 
 

@@ -54,8 +54,8 @@ class ImageStore(Protocol):
         """Return the image whose id starts with ``image_id`` (at least 6 hex characters), if it is the only one."""
         ...
 
-    def records(self) -> list[ImageRecord]:
-        """Every name and platform, sorted by name."""
+    def records(self, reference: Reference | None = None) -> list[ImageRecord]:
+        """Every name and platform, sorted by name; with a ``reference``, only those of that name."""
         ...
 
     def tag(self, source: Reference, target: Reference) -> None:

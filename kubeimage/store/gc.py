@@ -150,8 +150,7 @@ class Collector:
             after = change(before)
             # By identity: comparing each entry with all others takes seconds where there are many.
             kept = {id(entry) for entry in after}
-            gone = self._needed_by([entry for entry in before if id(entry) not in kept])
-            garbage.update(with_variants(self._layout, gone) - self._needed(after, keep_cache=True))
+            garbage.update(self._freed([entry for entry in before if id(entry) not in kept], after))
             return after
 
         trash = self._session.new_path()
@@ -245,13 +244,40 @@ class Collector:
             with suppress(DigestFormatError):
                 yield Digest.parse(f"sha256:{name}")
 
+    def _freed(self, gone: Entries, kept: Entries) -> set[Digest]:
+        """Return what only the entries ``gone`` needed: not the ``kept`` ones, nor a session, nor the cache.
+
+        The images of ten thousand names are read only as long as one of them may need something of what is in doubt.
+        """
+        doubtful = with_variants(self._layout, self._needed_by(gone))
+        if not (doubtful := doubtful - with_variants(self._layout, self._needed_by_others(keep_cache=True))):
+            return doubtful
+        # What an entry itself names is known without reading its image.
+        named = {text for entry in kept for text in index.digests_in(entry)}
+        doubtful = {digest for digest in doubtful if str(digest) not in named}
+        own = {text for entry in gone for text in index.digests_in(entry)}
+        needed: set[Digest] = set()
+        for entry in kept:
+            left = doubtful - needed
+            if not left:
+                break
+            if index.is_one_image(entry) and all(str(digest) in own for digest in left):
+                continue
+            if found := self._needed_by([entry]) & left:
+                needed |= with_variants(self._layout, found)
+        return doubtful - needed
+
     def _needed(self, entries: Entries, *, keep_cache: bool) -> set[Digest]:
         # Leases are read before the index is relied on: a session names an image first and ends afterwards.
-        needed = self._leases() | self._needed_by(entries)
+        needed = self._needed_by_others(keep_cache=keep_cache) | self._needed_by(entries)
+        return with_variants(self._layout, needed)
+
+    def _needed_by_others(self, *, keep_cache: bool) -> set[Digest]:
+        needed = self._leases()
         if keep_cache and self._cache is not None:
             with translated("read the build cache in", self._layout.cache):
                 needed |= self._cache.layers()
-        return with_variants(self._layout, needed)
+        return needed
 
     def _needed_by(self, entries: Entries) -> set[Digest]:
         seen: set[tuple[Digest, manifests.Taken]] = set()

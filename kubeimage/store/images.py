@@ -163,17 +163,21 @@ class DirectoryImageStore:
                 found.setdefault(known, descriptor)
         return self._reader.read(next(iter(found.values()))) if len(found) == 1 else None
 
-    def records(self) -> list[ImageRecord]:
-        """Every name and platform, sorted by name, images without one at the end; damaged images are left out."""
+    def records(self, reference: Reference | None = None) -> list[ImageRecord]:
+        """Every name and platform, or those of one name.
+
+        Shape: sorted by name, images without one at the end; damaged images are left out.
+        """
         records = []
-        for entry in index.read_entries(self._layout):
-            reference = index.reference_of(entry)
+        entries = index.read_entries(self._layout)
+        for entry in entries if reference is None else index.find_entries(entries, reference):
+            name = index.reference_of(entry)
             for descriptor, image_id in self._reader.iter_with_ids([entry]):
                 try:
                     platform = manifests.platform_of(self._blobs, descriptor)
                 except (BlobNotFoundError, BlobCorruptError):
                     continue
-                records.append(ImageRecord(reference, platform, descriptor.digest, image_id))
+                records.append(ImageRecord(name, platform, descriptor.digest, image_id))
         return sorted(records, key=_by_name)
 
     def tag(self, source: Reference, target: Reference) -> None:

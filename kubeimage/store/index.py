@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import lru_cache
 from typing import TypeVar
 
 from kubeimage.errors import BlobNotFoundError, KubeimageError, ReferenceFormatError, StoreError
@@ -83,12 +84,18 @@ def parse_entries(layout: Layout, data: bytes) -> Entries:
     Raises: StoreError for a damaged index.
     """
     try:
-        entries = canonical.decode(data).get("manifests")
+        entries = _decode(data)
     except ValueError as error:
         raise _damaged(layout, str(error)) from error
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise _damaged(layout, "its 'manifests' is not a list of descriptors")
-    return entries
+    return list(entries)
+
+
+@lru_cache(maxsize=1)
+def _decode(data: bytes) -> object:
+    """Return what the list holds. One command reads it several times, and ten thousand images take a while to parse."""
+    return canonical.decode(data).get("manifests")
 
 
 def salvage_names(data: bytes) -> dict[str, list[Reference]]:
@@ -191,6 +198,17 @@ def image_id_of(entry: JsonObject) -> Digest | None:
         return None
 
 
+def digests_in(entry: JsonObject) -> tuple[str, str]:
+    """Return what the entry itself names, as it is written: its manifest or index, and the image id."""
+    return str(entry.get("digest")), _annotation(entry, ANNOTATION_IMAGE_ID)
+
+
+def is_one_image(entry: JsonObject) -> bool:
+    """Whether this is an entry of ours for one image: it says which config that has."""
+    is_named = bool(_annotation(entry, ANNOTATION_IMAGE_ID)) and not has_manifests(entry)
+    return is_named and entry.get("mediaType") in MANIFESTS
+
+
 def is_dangling(entry: JsonObject) -> bool:
     """Whether this is an image of ours that has no name."""
     return is_ours(entry) and not _given_names(entry)
@@ -243,10 +261,17 @@ def find_entries(entries: Iterable[JsonObject], reference: Reference) -> Entries
 def is_named(entry: JsonObject, reference: Reference) -> bool:
     """Whether the entry has that name."""
     # Parsing the names of a thousand entries takes longer than reading them; few need it.
-    last = reference.repository.rpartition("/")[2]
-    if last not in _annotation(entry, ANNOTATION_REF_NAME) and last not in _annotation(entry, ANNOTATION_FULL_NAME):
+    given = _annotation(entry, ANNOTATION_REF_NAME), _annotation(entry, ANNOTATION_FULL_NAME)
+    if not _may_mean(given, reference.repository.rpartition("/")[2]):
+        return False
+    # Where no tag is written, "latest" is meant.
+    if reference.tag != "latest" and not _may_mean(given, reference.tag):
         return False
     return reference_of(entry) == reference
+
+
+def _may_mean(given: tuple[str, str], part: str) -> bool:
+    return part in given[0] or part in given[1]
 
 
 def _is_same_repository(found: Reference | None, wanted: Reference) -> bool:
