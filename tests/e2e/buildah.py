@@ -35,8 +35,13 @@ def _run(command: list[str]) -> None:
 
 
 def comparable(image: Read) -> dict[str, Any]:
-    """Return what must be equal: buildah's own label and what OCI's form does not hold for it are left out."""
+    """Return what must be equal: buildah's own label and what OCI's form does not hold for it are left out.
+
+    So is the root as the working directory: from 1.39 on buildah says it where a file does not, which changes nothing.
+    """
     config = {key: value for key, value in image.config.get("config", {}).items() if key not in _NOT_KEPT}
+    if config.get("WorkingDir") == "/":
+        del config["WorkingDir"]
     labels = {key: value for key, value in config.pop("Labels", {}).items() if key != "io.buildah.version"}
     about = {key: image.config.get(key) for key in ("author", "os", "architecture", "variant")}
     return {**about, "config": config, "labels": labels}
