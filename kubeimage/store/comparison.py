@@ -23,13 +23,17 @@ _TYPES = {
 
 
 def first_difference(root: str, tar: BinaryIO) -> str | None:
-    """Say what in the snapshot at ``root`` is not as in its layer's tar; None where all is.
+    """Return what in the snapshot at ``root`` is not as in its layer's tar; None where all is.
 
+    A layer may close a folder or a file to its owner, which shuts out everybody but root. What stands behind that is
+    not looked at, for opening it would show to whoever has the snapshot mounted.
     Raises: OSError where the snapshot cannot be read.
     """
     known: set[str] = set()
     whiteouts: set[str] = set()
     opaque: set[str] = set()
+    closed: set[str] = set()
+    refused: dict[str, PermissionError] = {}
     try:
         for entry, content in iter_contents(tar):
             if entry.kind is Kind.WHITEOUT:
@@ -38,11 +42,26 @@ def first_difference(root: str, tar: BinaryIO) -> str | None:
                 opaque.add(entry.path)
             else:
                 known.add(entry.path)
-                if what := _difference(os.path.join(root, entry.path), entry, content):
+                if _shuts_out_its_owner(entry):
+                    closed.add(entry.path)
+                try:
+                    what = _difference(os.path.join(root, entry.path), entry, content)
+                except PermissionError as error:
+                    refused[entry.path] = error
+                    continue
+                if what:
                     return f"{entry.path!r} {what}"
     except LayerError as error:
         return f"the layer cannot be read: {error}"
+    for path, refusal in refused.items():
+        if closed.isdisjoint([path, *ancestors(path)]):
+            raise refusal
     return _first_stranger(root, known, whiteouts) or _first_missing(root, whiteouts, opaque)
+
+
+def _shuts_out_its_owner(entry: Entry) -> bool:
+    needed = {Kind.DIRECTORY: stat.S_IXUSR, Kind.FILE: stat.S_IRUSR}.get(entry.kind, 0)
+    return entry.mode & needed != needed
 
 
 def _difference(path: str, entry: Entry, content: Content | None) -> str | None:
@@ -95,4 +114,11 @@ def _is_whiteout(path: str) -> bool:
 
 
 def _hides(root: str, path: str) -> bool:
-    return os.path.lexists(os.path.join(root, path))
+    try:
+        os.lstat(os.path.join(root, path))
+    except PermissionError:
+        # Below what shuts out its owner; all else would have been refused before.
+        return True
+    except OSError:
+        return False
+    return True

@@ -2,12 +2,15 @@
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from kubeimage.cache import CacheRecords
+from kubeimage.disk.removal import remove_tree
 from kubeimage.image.digest import Digest
 from kubeimage.store import Store, cache_folder
 
@@ -74,3 +77,25 @@ def _in_a_killed_child(work: Callable[[], object]) -> None:
             os._exit(1)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status), "the child failed before it was killed"
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Be an ordinary user, where the tests run as root."""
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+    else:
+        yield
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A folder that every user can get to; pytest's own are closed, and each pytest that starts closes them again."""
+    folder = tempfile.mkdtemp(dir="/var/tmp", prefix="kubeimage-store-")
+    os.chmod(folder, 0o755)
+    yield Path(folder)
+    remove_tree(folder)

@@ -7,9 +7,8 @@ import resource
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,12 @@ import pytest
 from harness.contracts import APP, OTHER, make_image, one_file
 from kubeimage.cache import CacheRecords, DirectoryBuildCache
 from kubeimage.disk import flock
-from kubeimage.disk.removal import remove_tree
 from kubeimage.errors import KubeimageError, StoreAccessError, StoreFullError
 from kubeimage.protocols.cache import CachedStep
 from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.store import Store, cache_folder, locks, reserve
 from kubeimage.store.layout import Layout
+from tests.kubeimage.store.conftest import as_nobody
 
 # Under xdist the process has threads that a child does without.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -43,28 +42,6 @@ def in_a_child(work: Callable[[], object]) -> None:
         finally:
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Be an ordinary user, where the tests run as root."""
-    if os.geteuid() == 0:
-        os.seteuid(65534)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-    else:
-        yield
-
-
-@pytest.fixture
-def open_path() -> Iterator[Path]:
-    """A folder that every user can get to; pytest's own are closed, and each pytest that starts closes them again."""
-    folder = tempfile.mkdtemp(dir="/var/tmp", prefix="kubeimage-store-")
-    os.chmod(folder, 0o755)
-    yield Path(folder)
-    remove_tree(folder)
 
 
 @pytest.fixture

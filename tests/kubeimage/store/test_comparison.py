@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from harness.trees import Content, File, Folder, HardLink, Link, write_tree
-from kubeimage.layer.entry import Entry, canonical_order, directory, file, symlink
+from kubeimage.layer.apply import unpack_snapshot
+from kubeimage.layer.entry import Entry, canonical_order, directory, file, symlink, whiteout
 from kubeimage.layer.writer import write_layer
 from kubeimage.store import comparison
 from kubeimage.store.comparison import first_difference
+from tests.kubeimage.store.conftest import as_nobody
 
 PIECE = 8
 SIZES = (0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + 1, 3 * PIECE)
@@ -87,3 +89,57 @@ def test_hard_links_are_looked_at_as_files(tmp_path: Path) -> None:
     write_tree(str(tmp_path / "root"), {"a": "1", "b": HardLink("a")})
 
     assert first_difference(str(tmp_path / "root"), tar_of(file("a", b"1"), file("b", b"1"))) is None
+
+
+CLOSED = (
+    directory("closed", 0),
+    file("closed/a", b"1"),
+    directory("closed/b"),
+    file("closed/b/c", b"1"),
+    whiteout("closed/w"),
+    directory("listed", 0o400),
+    file("listed/a", b"1"),
+    directory("written", 0o200),
+    file("written/a", b"1"),
+    file("z", b"1"),
+    file("secret", b"12", 0o200),
+)
+
+
+@pytest.fixture
+def closed(open_path: Path) -> Path:
+    """An ordinary user's snapshot, in which folders and a file let nobody in."""
+    if os.geteuid() == 0:
+        os.chown(open_path, 65534, -1)
+    root = open_path / "root"
+    with as_nobody():
+        root.mkdir()
+        unpack_snapshot(str(root), tar_of(*CLOSED), userxattr=True)
+    return root
+
+
+def test_what_shuts_out_an_ordinary_user_is_no_difference(closed: Path) -> None:
+    with as_nobody():
+        assert first_difference(str(closed), tar_of(*CLOSED)) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda root: os.chmod(root / "closed", 0o100), "'closed' has the mode 100 instead of 0"),
+        (lambda root: os.chmod(root / "secret", 0o600), "'secret' has the mode 600 instead of 200"),
+        (lambda root: (root / "z").write_text("2"), "'z' has another content"),
+        (lambda root: (root / "more").mkdir(), "'more' is not in the layer"),
+    ],
+    ids=["a folder is open", "a file is open", "a file behind it", "a folder too many"],
+)
+def test_what_an_ordinary_user_can_see_is_looked_at(closed: Path, change: Callable[[Path], object], said: str) -> None:
+    with as_nobody():
+        change(closed)
+
+        assert first_difference(str(closed), tar_of(*CLOSED)) == said
+
+
+def test_what_only_the_disk_closes_cannot_be_read(closed: Path) -> None:
+    with as_nobody(), pytest.raises(PermissionError):
+        first_difference(str(closed), tar_of(file("listed/a", b"1")))
