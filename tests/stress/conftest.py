@@ -12,16 +12,18 @@ from tests.stress.projects import Project, write_projects
 
 @dataclass(frozen=True)
 class Amount:
-    """How much is enough. Units: ``seconds`` of processes side by side; ``kills`` counts killed processes."""
+    """How much is enough. Units: ``seconds`` of processes side by side, and ``soak``; ``kills`` counts processes."""
 
     seconds: float
     kills: int
+    soak: float
 
 
 @pytest.fixture(scope="session")
 def amount() -> Amount:
     full = os.environ.get("KUBEIMAGE_STRESS") == "full"
-    return Amount(60.0, 500) if full else Amount(0.5, 6)
+    soak = float(os.environ.get("KUBEIMAGE_SOAK", "3600" if full else "0"))
+    return Amount(60.0, 500, soak) if full else Amount(0.5, 6, soak)
 
 
 @pytest.fixture(scope="session")
