@@ -5,20 +5,25 @@ import errno
 import hashlib
 import json
 import os
+import re
+import shutil
 import socket
 import stat
+import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kubeimage.errors import UnsupportedSourceError
-from kubeimage.mount.overlay import OverlayMount
-from kubeimage.protocols.running import Command, CommandResult, CommandRunner
+from kubeimage.image.digest import Digest
+from kubeimage.layer.entry import canonical_order, directory, file, symlink
+from kubeimage.mount.overlay import OverlayMount, OverlayMounter
+from kubeimage.protocols.running import Command, CommandResult, CommandRunner, ImageRoot
 from kubeimage.run import sandbox
 from kubeimage.run.sandbox import SandboxRunner
 from kubeimage.run.syscalls import MACHINES
@@ -116,16 +121,62 @@ def host(tmp_path: Path, overlay: OverlayMount, run_store: Store, monkeypatch: p
     return host
 
 
-@pytest.fixture
-def attempt(host: Host, overlay: OverlayMount, run_store: Store) -> Callable[..., Any]:
+def attempt_on(host: Host, mount: OverlayMount, root: str, *, image: ImageRoot | None) -> Callable[..., Any]:
     def run(script: str, **environment: str) -> tuple[CommandResult, bytes]:
         said = bytearray()
         places = {name: str(path) for name, path in host.folders.items()}
-        places |= {"STORE": run_store.root, "SCRATCH": overlay.scratch, "BUILDER": str(os.getpid()), **environment}
-        result = SandboxRunner().run(Command(script, places, timeout=20), overlay, said.extend)
+        places |= {"STORE": root, "SCRATCH": mount.scratch, "BUILDER": str(os.getpid()), **environment}
+        own = replace(image, argv=("/bin/sh", "-c", script)) if image is not None else None
+        command = Command(script, places | ({"PATH": "/usr/bin:/bin"} if own else {}), timeout=20, image=own)
+        result = SandboxRunner().run(command, mount, said.extend)
         return result, bytes(said)
 
     return run
+
+
+@pytest.fixture
+def attempt(host: Host, overlay: OverlayMount, run_store: Store) -> Callable[..., Any]:
+    """Run a script with the programs of the host, on the image's root file system."""
+    return attempt_on(host, overlay, run_store.root, image=None)
+
+
+PROGRAMS = (
+    *("sh", "cat", "chmod", "chown", "chroot", "cp", "env", "hostname", "id", "ipcmk", "kill", "ln", "ls", "mkdir"),
+    *("mknod", "mount", "nohup", "nsenter", "rm", "setsid", "sleep", "tee", "touch", "umount", "unshare"),
+)
+
+
+@pytest.fixture(scope="session")
+def programs(run_store: Store, run_mounter: OverlayMounter) -> Digest:
+    """A layer, unpacked already, with what hostile scripts call, and what that links to."""
+    looked_up = [shutil.which(name, path="/usr/bin:/bin:/usr/sbin:/sbin") for name in PROGRAMS]
+    found = [path for path in looked_up if path is not None]
+    listed = subprocess.run(["ldd", *found], capture_output=True, text=True, check=True).stdout
+    linked = set(re.findall(r"(/\S+) \(0x", listed))
+    places = {f"usr/bin/{os.path.basename(path)}": path for path in found}
+    places |= {path.lstrip("/"): path for path in linked}
+    files = [file(place, Path(path).read_bytes(), 0o755) for place, path in places.items()]
+    folders = {str(above) for place in (*places, "etc/x", "tmp/x", "bin/x") for above in Path(place).parents}
+    folders -= {"."}
+    links = [] if "bin" in {Path(place).parts[0] for place in places} else [symlink("bin", "usr/bin")]
+    folders -= {"bin"} if links else set()
+    layer = run_store.layers.put(canonical_order([*files, *map(directory, folders), *links]))
+    with run_mounter.mount([layer.diff_id]):
+        return layer.diff_id
+
+
+@pytest.fixture
+def image_mount(run_mounter: OverlayMounter, programs: Digest) -> Iterator[OverlayMount]:
+    with run_mounter.mount([programs]) as mount:
+        yield mount
+
+
+@pytest.fixture(params=[(0, 0), (1000, 1000)], ids=["root", "a user"])
+def attempt_inside(
+    request: pytest.FixtureRequest, host: Host, image_mount: OverlayMount, run_store: Store
+) -> Callable[..., Any]:
+    """Run a script inside the image's own root, as one of its users."""
+    return attempt_on(host, image_mount, run_store.root, image=ImageRoot((), user=request.param))
 
 
 @pytest.mark.parametrize(
@@ -140,6 +191,32 @@ def test_the_host_is_as_it_was_and_nothing_stays(
     assert host.state() == host.before
     assert strangers(overlay.scratch) == []
     assert "BAD" not in [entry.path for entry in overlay.changes()]
+
+
+@pytest.mark.needs("ldd")
+@pytest.mark.parametrize(
+    "script", [pytest.param(script, id=name.replace(" ", "-")) for name, script in ESCAPES.items()]
+)
+def test_the_host_is_as_it_was_where_the_root_is_the_images_own(
+    script: str, host: Host, image_mount: OverlayMount, attempt_inside: Callable[..., Any]
+) -> None:
+    result, said = attempt_inside(script)
+
+    assert not result.timed_out
+    assert b"/bin/sh" not in said or b"execvp" not in said
+    assert host.state() == host.before
+    assert strangers(image_mount.scratch) == []
+
+
+@pytest.mark.needs("ldd")
+@pytest.mark.parametrize("script", [pytest.param(script, id=name.replace(" ", "-")) for name, script in LEAKS.items()])
+def test_no_secret_is_to_be_had_inside_the_images_own_root(
+    script: str, host: Host, attempt_inside: Callable[..., Any]
+) -> None:
+    _, said = attempt_inside(f"{script}; echo it began")
+
+    assert host.secret.encode() not in said
+    assert b"it began" in said
 
 
 @pytest.mark.parametrize("script", [pytest.param(script, id=name.replace(" ", "-")) for name, script in LEAKS.items()])
