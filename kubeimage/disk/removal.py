@@ -67,9 +67,7 @@ def _empty(current: int) -> None:
                 continue
             pending.pop()
             if pending:
-                current = _step(current, "..")
-                if _identity(current) != trail.pop():
-                    raise OSError(errno.ESTALE, "a directory was moved while it was removed")
+                current = _step_back(current, trail.pop())
                 os.rmdir(pending[-1].pop(), dir_fd=current)
     finally:
         os.close(current)
@@ -81,16 +79,38 @@ def _step(current: int, name: str) -> int:
     return following
 
 
+def _step_back(current: int, identity: tuple[int, int]) -> int:
+    """Go up to the directory of that identity, and touch no other one."""
+    above = os.open("..", _FLAGS, dir_fd=current)
+    if _identity(above) != identity:
+        os.close(above)
+        raise OSError(errno.ESTALE, "a directory was moved while it was removed")
+    os.close(current)
+    return above
+
+
 def _open_directory(name: str, parent: int | None) -> int:
     try:
         descriptor = os.open(name, _FLAGS, dir_fd=parent)
     except PermissionError:
-        os.chmod(name, 0o700, dir_fd=parent)
+        _let_in(name, parent)
         descriptor = os.open(name, _FLAGS, dir_fd=parent)
     if os.fstat(descriptor).st_mode & 0o700 != 0o700:
         with suppress(PermissionError):
             os.fchmod(descriptor, 0o700)
     return descriptor
+
+
+def _let_in(name: str, parent: int | None) -> None:
+    """Open a closed directory to its owner; never what a symlink leads to that took its place a moment ago."""
+    closed = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        os.chmod(f"/proc/self/fd/{closed}", 0o700)
+    except OSError:
+        # A process that took on another user has no such place of its own.
+        os.chmod(name, 0o700, dir_fd=parent)
+    finally:
+        os.close(closed)
 
 
 def _unlink_files(directory: int) -> list[str]:
