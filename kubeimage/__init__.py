@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         lint_paths,
         meanings,
     )
+    from kubeimage.api.listing import FILTERS, IMAGE_ORDERS, ImageOrder, ListedImage, describe_images
     from kubeimage.api.loading import Loaded, check_archives, load_images
     from kubeimage.api.locking import (
         LockFormat,
@@ -200,6 +201,8 @@ __all__ = [
     "ARCHIVE_FORMATS",
     "CODES",
     "DURATIONS",
+    "FILTERS",
+    "IMAGE_ORDERS",
     "SIZES",
     "Access",
     "AdditionError",
@@ -259,6 +262,7 @@ __all__ = [
     "ImageName",
     "ImageNameError",
     "ImageNotFoundError",
+    "ImageOrder",
     "ImagePacker",
     "ImagePage",
     "ImageRecord",
@@ -277,6 +281,7 @@ __all__ = [
     "LayerTooLargeError",
     "Linted",
     "ListedFile",
+    "ListedImage",
     "Loaded",
     "Location",
     "Lock",
@@ -369,6 +374,7 @@ __all__ = [
     "check_store",
     "compare_images",
     "default_root",
+    "describe_images",
     "export_image",
     "external_sources",
     "find_base",
@@ -449,6 +455,7 @@ _HOMES = {
     "kubeimage.pages.page": "ImagePage",
     "kubeimage.api.linting": "Linted check_allowed find_kubefiles lint_bytes lint_kubefile lint_paths meanings",
     "kubeimage.api.locking": "LockFormat check_lock find_lock format_lock lock_project read_lock write_lock",
+    "kubeimage.api.listing": "FILTERS IMAGE_ORDERS ImageOrder ListedImage describe_images",
     "kubeimage.api.looking": "ListedFile ReadFile list_files read_file",
     "kubeimage.api.serving": "Served serve_image",
     "kubeimage.api.merging": "Merged merge_images",

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kubeimage.api.backends import open_backends
-from kubeimage.api.finding import inspect_image, list_history, list_images
+from kubeimage.api.finding import inspect_image, list_history
 from kubeimage.cli.completion import complete_images
 from kubeimage.cli.output import count, format_json, format_option, format_table, is_text, shorten
 from kubeimage.cli.parsing import parse_platform
 from kubeimage.cli.session import Session, common_options
 from kubeimage.report.sizes import format_size
+
+if TYPE_CHECKING:
+    from kubeimage.api.listing import ListedImage
 
 _NO_NAME = "<none>"
 _WIDEST_INSTRUCTION = 100
@@ -23,36 +27,74 @@ platform_option = click.option(
 
 
 @click.command()
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Only images with name=GLOB, platform=OS/ARCH, dangling=true|false, label=KEY[=VALUE] or "
+    "type=application|cluster; may be repeated.",
+)
+@click.option(
+    "--sort",
+    "order",
+    type=click.Choice(["name", "size", "created", "used"]),
+    default="name",
+    show_default=True,
+    help="By name, or the largest, the youngest or the latest used first.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Only image ids.")
 @format_option
 @common_options
 @click.pass_obj
-def images(session: Session, form: str) -> None:
-    """List the images of the store."""
-    naming = session.naming
-    with open_backends(session.root, access="look") as backends:
-        records = list_images(backends)
-    if form == "json":
-        rows = [
-            {
-                "name": naming.familiar(record.reference) if record.reference else None,
-                "reference": str(record.reference) if record.reference else None,
-                "platform": str(record.platform),
-                "image_id": str(record.image_id),
-                "manifest": str(record.manifest),
-            }
-            for record in records
-        ]
-        click.echo(format_json(rows))
-        return
-    table = [
-        (
-            naming.familiar(record.reference) if record.reference else _NO_NAME,
-            record.image_id.short,
-            str(record.platform),
-        )
-        for record in records
-    ]
-    click.echo(format_table(("NAME", "IMAGE ID", "PLATFORM"), table))
+def images(session: Session, *, filters: tuple[str, ...], order: str, quiet: bool, form: str) -> None:
+    """List the images of the store, with their sizes and when they were made and last used.
+
+    An image is used when it is built on, run, exported, saved or pushed; a new one when it came.
+    """
+    from kubeimage.api.listing import IMAGE_ORDERS, describe_images
+
+    chosen = IMAGE_ORDERS[IMAGE_ORDERS.index(order)]
+    with open_backends(session.root, session.settings, access="look") as backends:
+        found = describe_images(backends, filters=filters, order=chosen)
+    if quiet:
+        click.echo("".join(f"{one}\n" for one in dict.fromkeys(one.record.image_id for one in found)), nl=False)
+    elif form == "json":
+        click.echo(format_json([_image_to_json(one, session) for one in found]))
+    else:
+        rows = [_image_row(one, session) for one in found]
+        click.echo(format_table(("NAME", "IMAGE ID", "PLATFORM", "SIZE", "CREATED", "USED"), rows))
+
+
+def _image_to_json(one: ListedImage, session: Session) -> dict[str, Any]:
+    record = one.record
+    return {
+        "name": session.naming.familiar(record.reference) if record.reference else None,
+        "reference": str(record.reference) if record.reference else None,
+        "platform": str(record.platform),
+        "image_id": str(record.image_id),
+        "manifest": str(record.manifest),
+        "size": one.size if one.image is not None else None,
+        "stored": one.stored if one.image is not None else None,
+        "created": one.created,
+        "used": _moment(one.used) if one.used is not None else None,
+    }
+
+
+def _image_row(one: ListedImage, session: Session) -> tuple[str, ...]:
+    record = one.record
+    return (
+        session.naming.familiar(record.reference) if record.reference else _NO_NAME,
+        record.image_id.short,
+        str(record.platform),
+        format_size(one.size) if one.image is not None else "damaged",
+        (one.created or "").partition("T")[0] or "-",
+        _moment(one.used) if one.used is not None else "-",
+    )
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 @click.command()

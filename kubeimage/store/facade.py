@@ -49,7 +49,7 @@ class Store:
         self._cache = cache
         self._blobs = Blobs(layout, self._session, hold=hold)
         self._variants = Variants(layout, self._session, self._blobs, working=hold)
-        self._reader = ImageReader(self._blobs, self._variants, working=hold)
+        self._reader = ImageReader(layout, self._blobs, self._variants, working=hold)
 
     @classmethod
     def open(
@@ -193,6 +193,15 @@ class Store:
         from kubeimage.store.lookup import list_platforms
 
         return list_platforms(self._layout, self._blobs, name)
+
+    def last_use(self, manifest: Digest) -> float | None:
+        """Return when the image of a manifest was last used, or came here; None where it is not there.
+
+        Units:  seconds since 1970.
+        """
+        from kubeimage.store.uses import last_use
+
+        return last_use(self._layout, manifest)
 
     def collect_garbage(
         self, *, keep_cache: bool = True, dry_run: bool = False, policy: PrunePolicy | None = None

@@ -11,13 +11,16 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
 from kubeimage.store import index, manifests
 from kubeimage.store.blobs import REBUILD, Blobs
+from kubeimage.store.layout import Layout
+from kubeimage.store.uses import note_use
 from kubeimage.store.variants import Variants
 
 
 class ImageReader:
     """Reads images and finds their manifests; in a working session nobody removes an image that was read."""
 
-    def __init__(self, blobs: Blobs, variants: Variants, *, working: bool) -> None:
+    def __init__(self, layout: Layout, blobs: Blobs, variants: Variants, *, working: bool) -> None:
+        self._layout = layout
         self._blobs = blobs
         self._variants = variants
         self._working = working
@@ -35,6 +38,7 @@ class ImageReader:
         image = manifests.read_image(self._blobs, self._variants, descriptor)
         self._blobs.hold(layer.diff_id for layer in image.layers)
         self.check_layers(image)
+        note_use(self._layout, descriptor.digest)
         return image
 
     def check_layers(self, image: Image) -> None:

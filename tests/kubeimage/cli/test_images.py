@@ -19,25 +19,103 @@ def image_id(run: Run, make_context: MakeContext) -> str:
     return str(run("build", "-q", "-t", "app:v1", make_context(files, "app")).stdout).strip()
 
 
-def test_images_lists_names_ids_and_platforms(image_id: str, run: Run) -> None:
-    platform = json.loads(run("images", "--format=json").stdout)[0]["platform"]
+def test_images_lists_names_ids_platforms_sizes_and_times(image_id: str, run: Run) -> None:
+    (found,) = json.loads(run("images", "--format=json").stdout)
 
     assert run("images").stdout == (
-        "NAME    IMAGE ID      PLATFORM\n"
-        f"app:v1  {image_id[7:19]}  {platform}\n"
-    )  # fmt: skip
+        "NAME    IMAGE ID      PLATFORM     SIZE    CREATED  USED\n"
+        f"app:v1  {image_id[7:19]}  {found['platform']}  7.2 kB  -        {found['used']}\n"
+    )
 
 
 def test_images_in_json_have_everything_in_full(image_id: str, run: Run) -> None:
     (image,) = json.loads(run("images", "--format=json").stdout)
 
-    assert {**image, "platform": "", "manifest": ""} == {
+    assert {**image, "platform": "", "manifest": "", "used": "", "stored": 0} == {
         "name": "app:v1",
         "reference": FULL_NAME,
         "platform": "",
         "image_id": image_id,
         "manifest": "",
+        "size": 7168,
+        "stored": 0,
+        "created": None,
+        "used": "",
     }
+    assert image["stored"] > image["size"]
+
+
+@pytest.fixture
+def three(run: Run, make_context: MakeContext, root: Path) -> dict[str, str]:
+    """Three images: small:v1, large:v1 of 2001, and one without a name; their ids."""
+    files = {"K1": "FROM scratch\nCOPY a .\n", "K2": "FROM scratch\nCOPY b .\n", "a": "1", "b": "2" * 9000, "c": "3"}
+    context = make_context({**files, "K3": "FROM scratch\nCOPY c .\n"}, "three")
+    label = ["--label", "team=a"]
+    build = ["build", "-q", context]
+    small = run(*build, "-f", context / "K1", "-t", "small:v1", *label).stdout.strip()
+    large = run(*build, "-f", context / "K2", "-t", "large:v1", env={"SOURCE_DATE_EPOCH": "1000000000"}).stdout.strip()
+    nameless = run(*build, "-f", context / "K3", "-t", "other:v1").stdout.strip()
+    run(*build, "-f", context / "K2", "-t", "other:v1", env={"SOURCE_DATE_EPOCH": "1000000000"})
+    return {"small": small, "large": large, "nameless": nameless}
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ([], ["large:v1", "other:v1", "small:v1"]),
+        (["--filter", "name=large*"], ["large:v1"]),
+        (["--filter", "name=small"], ["small:v1"]),
+        (["--filter", "label=team"], ["small:v1"]),
+        (["--filter", "label=team=b"], []),
+        (["--filter", "dangling=true"], []),
+        (["--filter", "type=application"], []),
+        (["--filter", "type=cluster", "--filter", "name=*:v1", "--filter", "label=team=a"], ["small:v1"]),
+        (["--filter", "platform=linux/riscv64"], []),
+        (["--sort", "size"], ["large:v1", "other:v1", "small:v1"]),
+        (["--sort", "created"], ["large:v1", "other:v1", "small:v1"]),
+    ],
+)
+def test_images_are_chosen_and_sorted(options: list[str], names: list[str], three: dict[str, str], run: Run) -> None:
+    found = json.loads(run("images", "--format", "json", *options).stdout)
+
+    assert [one["name"] for one in found if one["name"]] == names
+
+
+def test_ids_alone_are_listed_once(three: dict[str, str], run: Run) -> None:
+    assert run("images", "-q", "--sort", "size", "--filter", "dangling=false").stdout.split() == [
+        three["large"], three["small"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--filter", "name"], "not a filter: 'name'\nhint: write it as name=GLOB"),
+        (["--filter", "colour=red"], "no filter is called 'colour'"),
+        (["--filter", "dangling=maybe"], "dangling is true or false"),
+        (["--filter", "type=x"], "type is application or cluster"),
+    ],
+)
+def test_a_filter_that_there_is_not_is_told(options: list[str], message: str, run: Run) -> None:
+    assert message in run("images", *options, status=2).stderr
+
+
+def test_what_is_used_is_the_latest_used(three: dict[str, str], run: Run, root: Path, tmp_path: Path) -> None:
+    uses = root / "cache/uses"
+    for path in uses.iterdir() if uses.exists() else ():
+        path.unlink()
+    for path in (root / "blobs/sha256").iterdir():
+        os.utime(path, (0, 0))
+
+    run("export", "small:v1", "-o", tmp_path / "out")
+    (mark,) = uses.iterdir()
+    os.utime(mark, (4e9, 4e9))
+
+    first = json.loads(run("images", "--format", "json", "--sort", "used").stdout)[0]
+    assert (first["name"], first["used"]) == ("small:v1", "2096-10-02T07:06:40Z")
+    run("images")
+    run("inspect", "large:v1")
+    assert len(list(uses.iterdir())) == 1
 
 
 @pytest.mark.parametrize(

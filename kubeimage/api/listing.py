@@ -1,0 +1,115 @@
+"""The images of a store with what people choose by: size, age, last use; and what the store's room is used for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from typing import Literal, get_args
+
+from kubeimage.api.backends import Backends
+from kubeimage.errors import BlobCorruptError, BlobNotFoundError, LayerError, UsageError
+from kubeimage.image.config import Image
+from kubeimage.image.platform import Platform
+from kubeimage.protocols.images import ImageRecord
+from kubeimage.values import dataclass
+
+ImageOrder = Literal["name", "size", "created", "used"]
+IMAGE_ORDERS: tuple[ImageOrder, ...] = get_args(ImageOrder)
+FILTERS = "name=GLOB, platform=OS/ARCH, dangling=true|false, label=KEY[=VALUE], type=application|cluster"
+
+
+@dataclass(frozen=True)
+class ListedImage:
+    """An image of the store, by one of its names.
+
+    Shape: ``created`` is RFC 3339 text, None where the image does not say. ``image`` is None for a damaged one.
+    Units: ``size`` in bytes of all layers' tars, ``stored`` in bytes of config and layers as they lie in the store;
+           ``used`` in seconds since 1970, None where nobody has noted it.
+    """
+
+    record: ImageRecord
+    size: int
+    stored: int
+    created: str | None
+    used: float | None
+    image: Image | None
+
+
+def describe_images(
+    backends: Backends, *, filters: Sequence[str] = (), order: ImageOrder = "name"
+) -> list[ListedImage]:
+    """Return the images of the store, one for each name and platform, those that all ``filters`` let through.
+
+    Shape:  by name as ``list_images`` has them; the largest, the youngest and the latest used first.
+            A filter is ``KEY=VALUE``: see ``FILTERS``. Two of one key are two conditions.
+    Raises: UsageError for a filter or an order that there is not; StoreError.
+    """
+    conditions = [_condition(text, backends) for text in filters]
+    if order not in IMAGE_ORDERS:
+        raise UsageError(f"no order is called {order!r}", hint=f"choose one of {', '.join(IMAGE_ORDERS)}")
+    found = [_describe(record, backends) for record in backends.images.records()]
+    chosen = [one for one in found if all(condition(one) for condition in conditions)]
+    if order != "name":
+        chosen.sort(key=_KEYS[order], reverse=True)
+    return chosen
+
+
+_KEYS: dict[str, Callable[[ListedImage], tuple[bool, int | str | float]]] = {
+    "size": lambda one: (True, one.size),
+    "created": lambda one: (one.created is not None, one.created or ""),
+    "used": lambda one: (one.used is not None, one.used or 0.0),
+}
+
+
+def _describe(record: ImageRecord, backends: Backends) -> ListedImage:
+    image = None
+    with suppress(BlobCorruptError, BlobNotFoundError, LayerError):
+        if record.reference is not None:
+            image = backends.images.get(record.reference, record.platform)
+        else:
+            image = backends.images.find(record.image_id.hex)
+    if image is None:
+        return ListedImage(record, 0, 0, None, None, None)
+    blobs = {layer.descriptor.digest: layer.descriptor.size for layer in image.layers}
+    used = backends.store.last_use(record.manifest) if backends.store is not None else None
+    return ListedImage(record, image.size, sum(blobs.values()) + len(image.config), image.created, used, image)
+
+
+def _condition(text: str, backends: Backends) -> Callable[[ListedImage], bool]:
+    key, equals, value = text.partition("=")
+    if not equals or not value:
+        raise UsageError(f"not a filter: {text!r}", hint=f"write it as {FILTERS}")
+    match key:
+        case "name":
+            return lambda one: any(fnmatchcase(name, value) for name in _names(one.record, backends))
+        case "platform":
+            wanted = Platform.parse(value)
+            return lambda one: wanted.matches(one.record.platform)
+        case "dangling":
+            if value not in ("true", "false"):
+                raise UsageError(f"not a filter: {text!r}", hint="dangling is true or false")
+            return lambda one: (one.record.reference is None) is (value == "true")
+        case "label":
+            return lambda one: one.image is not None and _has_label(one.image, value)
+        case "type":
+            if value not in ("application", "cluster"):
+                raise UsageError(f"not a filter: {text!r}", hint="type is application or cluster")
+            return lambda one: one.image is not None and (one.image.image_type or "cluster") == value
+    raise UsageError(f"no filter is called {key!r}", hint=f"there are {FILTERS}")
+
+
+def _names(record: ImageRecord, backends: Backends) -> list[str]:
+    """Return what an image is called by: short, whole, and short without its tag."""
+    if record.reference is None:
+        return []
+    short = backends.naming.familiar(record.reference)
+    return [short, str(record.reference), short.rpartition(":")[0]]
+
+
+def _has_label(image: Image, wanted: str) -> bool:
+    key, equals, value = wanted.partition("=")
+    return key in image.labels and (not equals or image.labels[key] == value)
+
+
+__all__ = ["FILTERS", "IMAGE_ORDERS", "ImageOrder", "ListedImage", "describe_images"]
