@@ -138,9 +138,11 @@ def _configure_images(config: pytest.Config) -> None:
     config.stash[_CHOSEN_CHECKS] = chosen
     if settings.cst and not (settings.images or chosen):
         raise pytest.UsageError("--cst tests images, and none is named: --oci-image=REF")
-    if settings.images or chosen:
+    if settings.images or chosen or settings.builds:
         _claim_name()
-        config.args[:] = [] if settings.only or (chosen and not paths) else paths
+    if settings.images or chosen or settings.builds_only:
+        only = settings.only or settings.builds_only
+        config.args[:] = [] if only or (chosen and not paths) else paths
 
 
 def _asks_for_more(settings: Settings) -> bool:
@@ -213,6 +215,10 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
         from harness.items.images import image_items
 
         items.extend(image_items(session, chosen))
+    if config.stash[IMAGE_SETTINGS].builds:
+        from harness.items.rebuilds import rebuild_items
+
+        items.extend(rebuild_items(session))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -415,6 +421,18 @@ def _has_loaded(name: str) -> bool:
     return file is not None and file.startswith(os.path.dirname(__file__) + os.sep)
 
 
+def _tell_builds(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell how ``--image-build``'s commands were run, and what was alike in both runs."""
+    from harness.items.rebuilds import PROPERTY
+
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    texts = [str(text) for report in reports for key, text in report.user_properties if key == PROPERTY]
+    if texts:
+        terminalreporter.section("image builds")
+    for text in texts:
+        terminalreporter.line(text)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """List the images that were built, and the slowest steps where that is asked for.
 
@@ -422,6 +440,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """
     durations = config.stash[SETTINGS].durations
     reports = terminalreporter.getreports("passed")
+    if config.stash[IMAGE_SETTINGS].builds:
+        _tell_builds(terminalreporter)
     if not any(key == "image_id" for report in reports for key, _ in report.user_properties):
         return
     from harness.items.summary import image_lines, slowest_lines

@@ -85,6 +85,19 @@ IMAGE_OPTIONS = (
         "bool",
         {"action": "store_true"},
     ),
+    Option(
+        "--image-build",
+        "run this builder's command twice, under other times, orders, users and paths, and check that it gives one "
+        "image. {out} in it becomes the path of an archive or a folder. May be repeated",
+        "linelist",
+        {**_MANY, "metavar": "COMMAND"},
+    ),
+    Option(
+        "--image-build-context",
+        "the folder that --image-build's commands build from, of which each gets a copy to start in; without it, the "
+        "one where pytest was started",
+        extra={"metavar": "DIR"},
+    ),
 )
 
 
@@ -122,7 +135,7 @@ class ImageSettings:
     """What a run was asked for about images.
 
     Shape: ``images`` are names. ``only`` says that nothing else is to be collected. ``allowed_secrets`` are globs.
-           ``dive_ci`` and ``cst`` are absolute paths.
+           ``dive_ci``, ``cst`` and ``build_context`` are paths.
     Units: ``max_size`` in bytes; ``min_efficiency`` from 0 to 1.
     """
 
@@ -138,6 +151,9 @@ class ImageSettings:
     dive_ci: str | None = field(default=None)
     cst: tuple[str, ...] = ()
     cst_network: bool = False
+    builds: tuple[str, ...] = ()
+    builds_only: bool = False
+    build_context: str | None = None
 
 
 def _placed(text: str, raw: RawSettings) -> str:
@@ -167,4 +183,7 @@ def read_image_settings(config: pytest.Config) -> ImageSettings:
         dive_ci=raw.path("dive_ci"),
         cst=tuple(raw.place("cst", text) for text in raw.texts("cst")),
         cst_network=bool(raw.value("cst_network")),
+        builds=tuple(raw.texts("image_build")),
+        builds_only=raw.is_given("image_build") and config.args_source is not pytest.Config.ArgsSource.ARGS,
+        build_context=raw.folder("image_build_context"),
     )

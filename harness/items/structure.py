@@ -96,14 +96,18 @@ class StructureItem(pytest.Item):
     def runtest(self) -> None:
         """Judge the image."""
         try:
-            opened = self.parent.case.opened
-            found = judge(self.test, self.parent.spec, OpenedSubject(opened), self._run)
+            found = self._judged()
+            if found:
+                raise self._failed(found)
         except KubeimageError as error:
             raise failure_of(error) from error
+
+    def _judged(self) -> list[str]:
+        subject = OpenedSubject(self.parent.case.opened)
+        try:
+            return judge(self.test, self.parent.spec, subject, self._run)
         except UntranslatableError as error:
-            raise failure_of(self._failed([f"{error}, so that nobody can judge here"])) from error
-        if found:
-            raise failure_of(self._failed(found))
+            return [f"{error}, so that nobody can judge here"]
 
     def _failed(self, found: list[str]) -> CheckFailedError:
         spec, line = self.parent.spec, self.test.line

@@ -191,3 +191,13 @@ def test_a_built_image_runs_its_programs(pytester: pytest.Pytester, run: Run) ->
     )
 
     run("-k", "test_it", "--kubefile-backend=auto").assert_outcomes(passed=1)
+
+
+@pytest.mark.usefixtures("image")
+def test_a_pattern_that_nobody_can_judge_here_fails_and_says_so(pytester: pytest.Pytester, run: Run) -> None:
+    text = "schemaVersion: 2.0.0\nfileContentTests: [{name: a, path: /etc/passwd, excludedContents: ['\\p{Greek}']}]\n"
+
+    result = run(*QUIET, write(pytester, text))
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["error*", "  the Unicode class 'Greek' in * is not known here, so that nobody*"])
