@@ -65,6 +65,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal, NamedTuple
 
+Severity = Literal["error", "warning", "note"]
+"""How much a diagnostic matters: a note is no fault."""
+
 
 class Location(NamedTuple):
     """A place in a text file, as a person finds it.
@@ -86,7 +89,7 @@ class Diagnostic(NamedTuple):
     message: str
     location: Location | None = None
     hint: str | None = None
-    severity: Literal["error", "warning"] = "error"
+    severity: Severity = "error"
 
 
 class KubeimageError(Exception):

@@ -42,7 +42,7 @@ def _check_runners(case: Case) -> None:
 def _check_replaced(case: Case) -> None:
     """Check a Kubefile after Docker's rules: its commands take the place of the base's."""
     kept = case.plan.base if case.options.keep_base else None
-    wanted = own_commands(case.kubefile.instructions, case.kubefile.dialect, kept)
+    wanted = own_commands(case.kubefile.of_image, case.kubefile.dialect, kept)
     found = commands_by_runner(case.result.image)["sealos"]
     if wanted is not None and found != wanted:
         raise CheckFailedError(

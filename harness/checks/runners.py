@@ -15,7 +15,7 @@ from typing import Any
 
 from kubeimage.image import canonical
 from kubeimage.image.config import Image
-from kubeimage.kubefile import Cmd, Configure, Instruction
+from kubeimage.kubefile import Cmd, Configure, From, Instruction
 
 _SHELL_WORDS = ("/bin/sh", "-c")
 
@@ -46,7 +46,10 @@ def own_commands(instructions: Sequence[Instruction], dialect: str, base: Image 
     inherited: Any = canonical.decode(base.config).get("config") or {} if base is not None else {}
     entrypoint, cmd, has_cmd = inherited.get("Entrypoint") or [], inherited.get("Cmd") or [], False
     for one in instructions:
-        if isinstance(one, Cmd):
+        if isinstance(one, From):
+            # What a stage says counts as inherited in the one that stands on it.
+            has_cmd = False
+        elif isinstance(one, Cmd):
             cmd, has_cmd = list(one.commands), True
         elif isinstance(one, Configure) and one.keyword == "ENTRYPOINT":
             entrypoint, cmd = list(one.words), cmd if has_cmd else []

@@ -3,7 +3,7 @@
     cache/mounts/ID/lock       held by who has the folder to himself
     cache/mounts/ID/NUMBER     0 is for all; another one is taken by ``private`` where that is in use
 
-ID is the sha256 of the cache's name. All of it can be lost at any time: ``prune --cache`` takes it away.
+ID is the sha256 of the cache's name. All of it can be lost at any time: ``prune`` takes it away with the cache.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ _LONGEST = 2000
 STYLES: dict[Role, dict[str, Any]] = {
     "error": {"fg": "red", "bold": True},
     "warning": {"fg": "yellow", "bold": True},
+    "note": {"fg": "cyan", "bold": True},
     "message": {},
     "place": {"fg": "blue"},
     "gutter": {"fg": "blue"},

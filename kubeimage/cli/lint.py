@@ -97,7 +97,7 @@ def _as_json(findings: Sequence[Diagnostic], form: str) -> object:
 
 def _sum_up(findings: Iterable[Diagnostic]) -> str:
     severities = [finding.severity for finding in findings]
-    found = [count(number, noun) for noun in ("error", "warning") if (number := severities.count(noun))]
+    found = [count(number, noun) for noun in ("error", "warning", "note") if (number := severities.count(noun))]
     return ", ".join(found)
 
 
@@ -105,4 +105,4 @@ def _status(findings: Iterable[Diagnostic], *, strict: bool) -> int:
     severities = {finding.severity for finding in findings}
     if "error" in severities:
         return 2
-    return 1 if strict and severities else 0
+    return 1 if strict and "warning" in severities else 0

@@ -90,6 +90,7 @@ class Advice(_Code):
     BROKEN_YAML = "W20", "a manifest is not YAML"
     UNREADABLE_IMAGE = "W21", "the name of a container image cannot be read"
     BAD_IGNORE = "W22", "a comment ignores a code that there is not"
+    ANOTHER_TREE = "W23", "COPYs make another tree by the rules of another dialect"
 
 
 CODES = {member.code: member.meaning for kind in (Mistake, Advice) for member in kind}

@@ -289,11 +289,20 @@ class Kubefile:
     @property
     def layered(self) -> tuple[Instruction, ...]:
         """The instructions that can add a layer to the image, in order."""
+        return tuple(one for stage in self._chain for one in stage.layered)
+
+    @property
+    def of_image(self) -> tuple[Instruction, ...]:
+        """The instructions of the last stage, and before them those of the stages that it stands on."""
+        return tuple(one for stage in self._chain for one in stage.instructions)
+
+    @property
+    def _chain(self) -> list[Stage]:
         stages = self.stages
         chain = [stages[-1]]
         while (below := find_stage(chain[0].base.name, stages[: chain[0].number])) is not None:
             chain.insert(0, below)
-        return tuple(one for stage in chain for one in stage.layered)
+        return chain
 
     @property
     def commands(self) -> tuple[str, ...]:

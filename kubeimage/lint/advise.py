@@ -12,6 +12,7 @@ from kubeimage.kubefile.ignores import Ignores
 from kubeimage.lint.commands import about_commands
 from kubeimage.lint.copies import about_copies
 from kubeimage.lint.manifests import about_manifests
+from kubeimage.lint.placements import about_placements
 from kubeimage.lint.project import Project
 
 
@@ -69,7 +70,7 @@ def _about_project(kubefile: Kubefile, context: str, options: BuildOptions) -> I
             raise
         yield from error.diagnostics
         return
-    for one in (*about_copies(project), *about_commands(project)):
+    for one in (*about_copies(project), *about_commands(project), *about_placements(project)):
         if one.location is None or not ignores.silence(one.code, one.location.line):
             yield one
     for found in about_manifests(project):

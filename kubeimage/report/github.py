@@ -31,7 +31,8 @@ def _command(one: Diagnostic, root: str) -> str:
         }
     said = ",".join(f"{key}={_escape(value, _PROPERTY)}" for key, value in properties.items())
     text = f"{one.message}\nhint: {one.hint}" if one.hint else one.message
-    return f"::{one.severity} {said}::{_escape(text, _DATA)}"
+    kind = "notice" if one.severity == "note" else one.severity
+    return f"::{kind} {said}::{_escape(text, _DATA)}"
 
 
 def _escape(text: str, table: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from kubeimage.errors import Diagnostic
 from kubeimage.report.places import relative_to, with_fingerprints
 
-_SEVERITIES = {"error": "major", "warning": "minor"}
+_SEVERITIES = {"error": "major", "warning": "minor", "note": "info"}
 
 
 def gitlab_report(diagnostics: Iterable[Diagnostic], root: str) -> list[dict[str, Any]]:

@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
-from kubeimage.errors import CommandError, Diagnostic, KubeimageError, Location
+from kubeimage.errors import CommandError, Diagnostic, KubeimageError, Location, Severity
 from kubeimage.report.columns import columns, wrap
 
 _WIDEST_LINE = 160
 _NARROWEST_LINE = 20
 
 Role = Literal[
-    "error", "warning", "message", "place", "gutter", "line", "error caret", "warning caret", "hint", "output"
+    "error", "warning", "note", "message", "place", "gutter", "line", "error caret", "warning caret", "hint", "output"
 ]
 
 
@@ -86,7 +86,7 @@ def _wrapped(text: str, width: int | None, *, first: int, indent: int) -> list[s
     return [text] if width is None else wrap(text, max(width, _NARROWEST_LINE), first=first, indent=indent)
 
 
-def _lay_out_location(location: Location, severity: Literal["error", "warning"], width: int | None) -> Iterator[Line]:
+def _lay_out_location(location: Location, severity: Severity, width: int | None) -> Iterator[Line]:
     yield (Piece(f"  --> {location.file}:{location.line}:{location.column}", "place"),)
     if location.text:
         gutter = str(location.line)
