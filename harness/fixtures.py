@@ -202,7 +202,7 @@ def kube_fs() -> Iterator[KubeFs]:
 
 @pytest.fixture(scope="session")
 def io_faults() -> type[IoFaults]:
-    """Let one of kubeimage's calls to the system fail: with io_faults(at=3, error=errno.ENOSPC) as faults: ...
+    """Make one of kubeimage's calls to the system fail: with io_faults(at=3, error=errno.ENOSPC) as faults: ...
 
     Without ``at`` the calls are only counted, in faults.calls; io_faults.every(errno.EIO) gives one such context after
     the other, until all calls have failed. The error may be KeyboardInterrupt or signal.SIGKILL as well.
@@ -225,7 +225,7 @@ def power_cuts() -> Callable[..., Iterator[PowerCut]]:
 
 
 def _or_fail(work: Callable[[], T]) -> T:
-    """Let an expected failure read as the builder's own message."""
+    """Show an expected failure as the builder's own message."""
     from kubeimage.errors import KubeimageError
     from kubeimage.report import format_error
 

@@ -163,7 +163,7 @@ def _keep_pages(config: pytest.Config, path: str) -> None:
 
 
 def _claim_name() -> None:
-    """Let ``import harness`` mean this package, which a run that is not about Kubefiles leaves to others."""
+    """Make ``import harness`` mean this package, which a run that is not about Kubefiles leaves to others."""
     from kubeimage.entries import claim
 
     try:
@@ -284,7 +284,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> None:
-    """Let a fixture of this plugin find the rest of it."""
+    """Return the rest of the plugin to a fixture of it."""
     if fixturedef.func.__module__ == fixtures.__name__:
         _claim_name()
 
@@ -345,7 +345,7 @@ def _names_kubefile(argument: str) -> bool:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let the builder's errors in a test read well, and keep its project, where that is asked for.
+    """Make the builder's errors in a test read well, and keep its project, where that is asked for.
 
     Checks of a Kubefile do both themselves.
     """

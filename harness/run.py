@@ -70,7 +70,7 @@ def opened_images(config: pytest.Config) -> OpenedImages:
 
 
 def close_images(config: pytest.Config) -> None:
-    """Let go of the images that the run has opened."""
+    """Close the images that the run has opened."""
     if OPENED_IMAGES in config.stash:
         config.stash[OPENED_IMAGES].close()
 

@@ -207,7 +207,7 @@ def _read(place: str) -> File | Folder | Link | Fifo:
 
 @contextmanager
 def _opened(place: str) -> Iterator[None]:
-    """Let its owner read what stands at a path, meanwhile."""
+    """Make what stands at a path readable for its owner, meanwhile."""
     mode = stat.S_IMODE(os.lstat(place).st_mode)
     wanted = os.R_OK | os.X_OK if os.path.isdir(place) else os.R_OK
     closed = not os.access(place, wanted, effective_ids=True)

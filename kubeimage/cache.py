@@ -107,7 +107,7 @@ class CacheRecords:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Let nobody else record anything meanwhile, nor take the folder away.
+        """Keep others from recording anything meanwhile, and from taking the folder away.
 
         Raises: OSError.
         """

@@ -28,7 +28,7 @@ def __getattr__(name: str) -> ModuleType:
 
 
 def claim() -> None:
-    """Let ``harness`` be ours from now on.
+    """Make ``harness`` ours from now on.
 
     Raises: ImportError where it is another package, which stands before ours on ``sys.path``.
     """

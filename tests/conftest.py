@@ -63,14 +63,14 @@ def _no_logins_of_the_machine(request: pytest.FixtureRequest, monkeypatch: pytes
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give a test hours where the run is one that looks for long; else it has the limit in pyproject.toml."""
+    """Return a test hours where the run is one that looks for long; else it has the limit in pyproject.toml."""
     if config.getoption("--hypothesis-profile") == "nightly" or os.environ.get("KUBEIMAGE_STRESS") == "full":
         for item in items:
             item.add_marker(pytest.mark.timeout(LONG_RUN))
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector leave alone what stays until the end: thousands of tests, and what they import.
+    """Keep the garbage collector from what stays until the end: thousands of tests, and what they import.
 
     Without that, each of its full rounds looks at all of it, and so does each process that a test forks.
     """

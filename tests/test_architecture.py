@@ -73,7 +73,7 @@ class Import(NamedTuple):
 
 @cache
 def modules(package: str) -> dict[str, Path]:
-    """Give every module of ``package`` by its dotted name."""
+    """Return every module of ``package`` by its dotted name."""
     found = {}
     for path in sorted((ROOT / package).rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
@@ -83,7 +83,7 @@ def modules(package: str) -> dict[str, Path]:
 
 @cache
 def imports(package: str) -> tuple[Import, ...]:
-    """Give every import statement of ``package``, wherever it stands."""
+    """Return every import statement of ``package``, wherever it stands."""
     return tuple(found for name, path in modules(package).items() for found in imports_of(name, path.read_text()))
 
 
@@ -102,7 +102,7 @@ def imports_of(name: str, source: str) -> Iterator[Import]:
 
 
 def room(module: str) -> str:
-    """Give the room of a module of kubeimage: its first two names."""
+    """Return the room of a module of kubeimage: its first two names."""
     return ".".join(module.split(".")[:2])
 
 

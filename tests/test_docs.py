@@ -81,7 +81,7 @@ def chains() -> Iterator[ParameterSet]:
 
 
 def name_of(page: Path) -> str:
-    """Give a page's path as people know it."""
+    """Return a page's path as people know it."""
     return str(page.relative_to(ROOT))
 
 
@@ -119,7 +119,7 @@ def _store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workplace(tmp_path: Path, registries: dict[str, str], _store: Path) -> Workplace:
-    """Give a folder with the example projects, a store, and the two programs on a PATH of their own."""
+    """Return a folder with the example projects, a store, and the two programs on a PATH of their own."""
     copy_projects(tmp_path / "work/fixtures")
     shutil.copytree(_store, tmp_path / "store", symlinks=True)
     programs = tmp_path / "bin"
@@ -195,7 +195,7 @@ def run_test_file(block: Block, workplace: Workplace, pytester: pytest.Pytester)
 
 
 def missing_line(expected: list[str], output: str) -> str | None:
-    """Give the first expected line that does not follow the ones before it; None if all do."""
+    """Return the first expected line that does not follow the ones before it; None if all do."""
     lines = map(single_blanks, output.splitlines())
     for wanted in expected:
         pattern = re.compile(".*".join(map(re.escape, single_blanks(wanted).split("…"))))
@@ -205,7 +205,7 @@ def missing_line(expected: list[str], output: str) -> str | None:
 
 
 def single_blanks(line: str) -> str:
-    """Give a line with one blank wherever there are blanks."""
+    """Return a line with one blank wherever there are blanks."""
     return " ".join(line.split())
 
 

@@ -265,7 +265,7 @@ def option_of(setting: str) -> str:
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Tell pytest of every option and ini setting."""
+    """Add every option and ini setting to pytest."""
     group = parser.getgroup("kubefile", "cluster images from Kubefiles")
     for option in OPTIONS:
         group.addoption(option.flag, default=None, dest=option.name, help=option.help, **option.extra)

@@ -86,7 +86,7 @@ class KubeFs:
         return folder
 
     def leave_room(self, size: int) -> None:
-        """Let the disk be full once ``size`` more bytes are written."""
+        """Make the disk full once ``size`` more bytes are written."""
         self.fs.set_disk_usage(_ANY_SIZE)
         self.fs.set_disk_usage(self.fs.get_disk_usage()[1] + size)
 
@@ -130,7 +130,7 @@ class _Workshop(Workshop):
 
 @contextmanager
 def _corrected(patcher: Patcher) -> Iterator[None]:
-    """Let pyfakefs do as the system does, where it matters to a store."""
+    """Make pyfakefs do as the system does, where it matters to a store."""
     fake = patcher.fake_modules
     functions: list[tuple[Any, str, Callable[..., object]]] = [
         (fake["os"], "open", MethodType(handle_original_call(_open), fake["os"])),

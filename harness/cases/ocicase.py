@@ -43,7 +43,7 @@ class OpenedImages:
         return self._stack.enter_context(open_backends(self._root, settings, access="read"))
 
     def close(self) -> None:
-        """Let go of all of them."""
+        """Close all of them."""
         self._stack.close()
 
 

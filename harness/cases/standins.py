@@ -46,7 +46,7 @@ class StandInImageStore:
         return self.store.records(reference)
 
     def tag(self, source: Reference, target: Reference) -> None:
-        """Give an image of the store another name."""
+        """Add another name to an image of the store."""
         self.store.tag(source, target)
 
     def remove(self, reference: Reference, platform: Platform | None = None) -> list[Digest]:

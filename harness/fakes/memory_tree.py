@@ -50,7 +50,7 @@ class MemoryTree(Mapping[str, Node]):
         return self._file(path).content
 
     def write(self, path: str, content: str | bytes, mode: int | None = None) -> None:
-        """Give a file this content, in place; a new one gets ``mode``, or 0644."""
+        """Set a file's content, in place; a new one gets ``mode``, or 0644."""
         node = self._file(path, create=True)
         node.content = _bytes(content)
         node.mode = mode if mode is not None else _mode_once_written(node.mode)
@@ -79,7 +79,7 @@ class MemoryTree(Mapping[str, Node]):
         self._new(self._place(path), Node(Kind.SYMLINK, 0o777, target=target), path)
 
     def link(self, old: str, new: str) -> None:
-        """Give a file one more name."""
+        """Link a file to one more name."""
         node = self.node(old, follow=False)
         if node.kind is Kind.DIRECTORY:
             raise _error(EPERM, new)

@@ -152,7 +152,7 @@ class MemoryImageStore:
         ]
 
     def tag(self, source: Reference, target: Reference) -> None:
-        """Give the image another name."""
+        """Add another name to the image."""
         name = _as_name(target)
         self._names[name] = self._names[self._find_one(source)]
         self._nameless.pop(self._names[name].digest, None)

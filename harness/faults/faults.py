@@ -1,4 +1,4 @@
-"""Let one of kubeimage's calls to the system fail, die or do only half of its work.
+"""Make one of kubeimage's calls to the system fail, die or do only half of its work.
 
 for fault in IoFaults.every(errno.ENOSPC):
     with suppress(KubeimageError), fault:

@@ -132,7 +132,7 @@ class _Process:
         others.close()
 
     def go(self, calls: int, clock: int, done: list[Done]) -> bool:
-        """Let it make so many calls; whether it could make one, or came to an end."""
+        """Wait until it has made so many calls; whether it could make one, or came to an end."""
         self._began = self._began or clock
         self._channel.send(calls)
         answer = self._answer()

@@ -72,7 +72,7 @@ class _Interrupt:
 
     @contextmanager
     def heard(self) -> Iterator[None]:
-        """Let it be raised meanwhile; one that came before is raised at once."""
+        """Raise it meanwhile; one that came before is raised at once."""
         self._is_open = True
         try:
             if self._came:

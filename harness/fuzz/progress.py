@@ -36,7 +36,7 @@ class Progress:
             self._live.update(line)
 
     def close(self) -> None:
-        """Give the terminal back."""
+        """Restore the terminal."""
         if self._live is not None:
             self._live.stop()
             self._live = None

@@ -113,6 +113,6 @@ def shrink(target: Target, buffer: bytes, error: Exception) -> Failure:
 
 
 def origin_of(error: BaseException) -> Origin:
-    """Tell failures apart."""
+    """Distinguish failures."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return type(error), frame.filename, frame.lineno or 0

@@ -37,7 +37,7 @@ class _Opened:
         return self._backends[key]
 
     def close(self) -> None:
-        """Let go of all of them, as far as they are this process's."""
+        """Close all of them, as far as they are this process's."""
         mine = all(process == os.getpid() for process, _ in self._backends)
         self._backends.clear()
         (self._stack if mine else self._stack.pop_all()).close()

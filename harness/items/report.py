@@ -73,7 +73,7 @@ def _start(case: Case) -> Location:
 
 
 def shorten(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-    """Let an error of the builder, where a fixture has built for a test, end at the test's own line.
+    """Cut an error of the builder, where a fixture has built for a test, at the test's own line.
 
     What follows is how the builder works, which the test is not about; the Kubefile's line and the hint come instead.
     """

@@ -59,7 +59,7 @@ class OnlyChanged:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Let a run of which nothing is left be a good one: a change of other files is no failure."""
+        """Count a run of which nothing is left as a good one: a change of other files is no failure."""
         output = getattr(session.config, "workeroutput", None)
         if output is not None:
             output[_OF_A_WORKER] = self._counts

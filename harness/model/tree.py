@@ -82,7 +82,7 @@ def remove(tree: dict[str, Node], path: str) -> None:
 
 
 def put(tree: dict[str, Node], path: str, node: Node) -> None:
-    """Let ``node`` stand at a path, in place of what stood there; a folder keeps what is in it."""
+    """Put ``node`` at a path, in place of what stood there; a folder keeps what is in it."""
     for folder in folders_above(path):
         if not is_folder(tree, folder):
             tree.pop(folder, None)

@@ -84,7 +84,7 @@ class ExecutorMachine(TravelMachine):
 
     @rule(source=st.sampled_from(NAMES), name=st.sampled_from(NAMES))
     def tag(self, source: str, name: str) -> None:
-        """Give an image one more name."""
+        """Add one more name to an image."""
         with self.place.open({}) as (backends, _):
             error = error_of(lambda: backends.images.tag(Reference.parse(source), Reference.parse(name)))
         assert error == (None if source in self.names else NO_IMAGE)
@@ -121,7 +121,7 @@ class ExecutorMachine(TravelMachine):
     @precondition(lambda self: self.cache is not None)
     @rule(names=st.permutations(NAMES), at=st.integers(0, 6), data=st.data())
     def build_two_at_once(self, names: list[str], at: int, data: st.DataObject) -> None:
-        """Let a build begin and end while another one is at its n-th event."""
+        """Begin and end a build while another one is at its n-th event."""
         first, second = self.project, data.draw(edits(self.project, platforms=self.place.platforms)).project
         if (second.context, second.base) != (first.context, first.base):
             second = first

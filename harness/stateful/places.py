@@ -89,7 +89,7 @@ class MemoryPlace:
         return [f"{self.backends.mounter.mounted} mounted"] if self.backends.mounter.mounted else []
 
     def close(self) -> None:
-        """Let it go."""
+        """Release it."""
 
 
 class DiskPlace:
@@ -168,5 +168,5 @@ class FakeFilesPlace:
         return damage + ([f"left in ingest/: {name}" for name in os.listdir(ingest)] if os.path.isdir(ingest) else [])
 
     def close(self) -> None:
-        """Give the real files back."""
+        """Restore the real files."""
         self._kube_fs.__exit__(None, None, None)

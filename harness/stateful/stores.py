@@ -115,7 +115,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(source=st.sampled_from(NAMES), name=st.sampled_from(NAMES))
     def tag(self, source: Reference, name: Reference) -> None:
-        """Give an image one more name."""
+        """Add one more name to an image."""
         self._both(lambda stores: stores.images.tag(source, name))
 
     @rule(name=st.sampled_from(NAMES))
@@ -159,7 +159,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(layer=consumes(known_layers))
     def damage(self, layer: StoredLayer) -> None:
-        """Let somebody write into a layer's file."""
+        """Write into a layer's file, as somebody else would."""
         path = os.path.join(self.root, "blobs", "sha256", layer.diff_id.hex)
         if os.path.exists(path):
             os.chmod(path, 0o644)

@@ -134,7 +134,7 @@ def _chmod(draw: st.DrawFn, project: Project) -> Edit:
 
 
 def _touch(draw: st.DrawFn, project: Project) -> Edit:
-    """Give a file another time and other extended attributes, which are of no interest to anybody."""
+    """Change a file's time and extended attributes, which are of no interest to anybody."""
     path, old = draw(_files(project))
     touched = File(old.content, old.mode, draw(st.sampled_from(MTIMES)), draw(st.sampled_from(XATTRS)))
     return Edit(f"touch {path!r}", replace(project, context={**project.context, path: touched}), path)

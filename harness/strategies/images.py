@@ -89,7 +89,7 @@ def layers(draw: st.DrawFn, *, lower: Mapping[str, Node] = _NOTHING) -> Layer:
 
 
 def _with_links_behind_files(layer: dict[str, Item]) -> dict[str, Item]:
-    """Let the name of a file that comes first in a tar be the file, and the others links to it."""
+    """Make the name that comes first in a tar the file, and the others links to it."""
     result: dict[str, Item] = {}
     leaders: dict[str, str] = {}
     for path in sorted(layer, key=lambda one: one.split("/")):

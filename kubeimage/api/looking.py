@@ -77,7 +77,7 @@ def read_file(
     *,
     platform: Platform | None = None,
 ) -> ReadFile:
-    """Give the content of a file of an image to ``write``, piece by piece.
+    """Write the content of a file of an image with ``write``, piece by piece.
 
     Layers are looked into from the topmost down, and no further than until it is sure what stands there.
     Raises: UsageError, ImageNotFoundError; ImageFileError where no file stands there; RegistryError, StoreError,

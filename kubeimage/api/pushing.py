@@ -57,7 +57,7 @@ def build_and_push(
 
 
 def _tell(observe: Observer, images: _PushedImages, event: Event) -> None:
-    """Tell of an image that was pushed from afar that this machine has it under no name."""
+    """Report that this machine has an image that was pushed from afar under no name."""
     if isinstance(event, BuildFinished) and images.is_pushed:
         event = replace(event, references=())
     observe(event)
@@ -99,7 +99,7 @@ class _PushedImages:
         return self._images.records(reference)
 
     def tag(self, source: Reference, target: Reference) -> None:
-        """Give an image another name."""
+        """Add another name to an image."""
         self._images.tag(source, target)
 
     def remove(self, reference: Reference, platform: Platform | None = None) -> list[Digest]:

@@ -51,7 +51,7 @@ def _layer_name(layer: Descriptor) -> str:
 
 
 def take_in(members: MemberFiles, importer: Intake) -> Iterator[Incoming]:
-    """Give the blobs of every image of the archive to ``importer``, and an OCI manifest for each.
+    """Hand the blobs of every image of the archive to ``importer``, and an OCI manifest for each.
 
     Raises: ArchiveError; BlobCorruptError, LayerError, StoreError.
     """

@@ -21,7 +21,7 @@ _OTHERS = {
 
 
 def take_in(members: MemberFiles, importer: Intake) -> Iterator[Incoming]:
-    """Give the blobs of all images in an archive to ``importer``; what it leaves out and was not there, it lists then.
+    """Hand the blobs of all images in an archive to ``importer``; what it leaves out and was not there, it lists then.
 
     Raises: ArchiveError; BlobCorruptError, LayerError, StoreError.
     """

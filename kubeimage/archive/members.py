@@ -173,7 +173,7 @@ def read_members(file: BinaryIO) -> Members:
 
 
 def _check_is_tar(file: BinaryIO) -> None:
-    """Tell what is no tar at all from a tar that is damaged.
+    """Distinguish what is no tar at all from a tar that is damaged.
 
     Raises: ArchiveError.
     """

@@ -53,7 +53,7 @@ def list_members(image: WireImage, reference: Reference | None) -> list[Outgoing
 
 
 def take_in(members: MemberFiles, importer: Intake) -> Iterator[Incoming]:
-    """Give the blobs of every image of the archive to ``importer``.
+    """Hand the blobs of every image of the archive to ``importer``.
 
     Raises: ArchiveError; BlobCorruptError, LayerError, StoreError.
     """
@@ -132,7 +132,7 @@ def _take_in_image(members: MemberFiles, importer: Intake, data: bytes, manifest
 
 
 def take_in_blob(members: MemberFiles, importer: Intake, blob: Descriptor, name: str) -> None:
-    """Give a blob to ``importer``, unless it is there; what an archive leaves out is to be there when all has come.
+    """Hand a blob to ``importer``, unless it is there; what an archive leaves out is to be there when all has come.
 
     Raises: ArchiveError; BlobCorruptError, LayerError, StoreError.
     """

@@ -161,7 +161,7 @@ class PartWriter:
         tar.finish()
 
     def close(self) -> None:
-        """Let go of a blob that was not written to its end."""
+        """Drop a blob that was not written to its end."""
         if self._blob is not None:
             self._blob[1].close()
 

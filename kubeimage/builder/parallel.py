@@ -65,7 +65,7 @@ class Turn:
         self._lock.acquire()
 
     def give(self) -> None:
-        """Let another one have it."""
+        """Release it for another one."""
         self._lock.release()
 
 
@@ -89,7 +89,7 @@ class Together:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Tell what is not told yet."""
+        """Report what is not told yet."""
         with self._telling:
             self._told = None
             for events in [*self._kept.values()]:
@@ -110,7 +110,7 @@ class Together:
         return _LendingRoots(roots, self.turn) if roots is not None else None
 
     def tell(self, event: Event) -> None:
-        """Tell of an event now, or when what it is about is told of.
+        """Report an event now, or when what it is about is reported.
 
         Raises: whatever the observer raises; StoppedError where the build has failed elsewhere.
         """
@@ -132,7 +132,7 @@ class Together:
         self._observe(event)
 
     def _tell_kept(self) -> None:
-        """Tell what waits, up to a step that is not finished: that one is told of from now on."""
+        """Report what waits, up to a step that is not finished: that one is told of from now on."""
         while self._told is None and self._kept:
             for event in self._kept.pop(next(iter(self._kept))):
                 self._tell_now(event)

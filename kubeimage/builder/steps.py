@@ -160,7 +160,7 @@ def _directory(path: str, owner: Owner, rootfs: LayerStack) -> Entry:
 
 
 def _into_existing(landed: Sequence[Entry], collected: Collected, rootfs: LayerStack, real: str) -> Sequence[Entry]:
-    """Let the directory that entries go into stay as it is below, where it is there already."""
+    """Keep the directory that entries go into as it is below, where it is there already."""
     if collected.into is None:
         return landed
     path = _rebase(collected.into, collected.directories[-1] if collected.directories else "", real)

@@ -86,7 +86,7 @@ def main() -> NoReturn:
 
 
 def _fill_standard_streams() -> None:
-    """Let no file of the store get the number of a standard stream that the parent has closed."""
+    """Keep the store's files from getting the number of a standard stream that the parent has closed."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)

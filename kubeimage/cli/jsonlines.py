@@ -38,7 +38,7 @@ class JsonProgress:
         self._transfers = Objects()
 
     def __call__(self, event: Event | TransferEvent, /) -> None:
-        """Tell what has happened."""
+        """Report what has happened."""
         match event:
             case BuildStarted():
                 self._tell("build_started", **_started_to_json(event))
@@ -77,15 +77,15 @@ class JsonProgress:
             self._write(format_json(told, indent=None))
 
     def advise(self, advice: Diagnostic) -> None:
-        """Tell advice about the Kubefile."""
+        """Report advice about the Kubefile."""
         self._tell("advice", **diagnostic_to_json(advice))
 
     def note(self, message: str) -> None:
-        """Tell a remark."""
+        """Report a remark."""
         self._tell("note", message=message)
 
     def close(self) -> None:
-        """Tell the last words of a RUN that did not end its line."""
+        """Report the last words of a RUN that did not end its line."""
         self._print(self._lines.finish())
 
     def _print(self, lines: list[str]) -> None:

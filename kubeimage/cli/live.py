@@ -56,7 +56,7 @@ class LiveProgress(PlainProgress):
         return None if width is None else max(width, _NARROWEST)
 
     def __call__(self, event: Event | TransferEvent, /) -> None:
-        """Tell what has happened."""
+        """Report what has happened."""
         if isinstance(event, PackingStarted):
             self._packing = True
         super().__call__(event)
@@ -70,13 +70,13 @@ class LiveProgress(PlainProgress):
         self._print_parts([(harmless(piece.text), STYLES[piece.role]) for piece in pieces])
 
     def start(self, label: str) -> None:
-        """Tell that a step begins, and how long it runs."""
+        """Report that a step begins, and how long it runs."""
         super().start(label if self.width is None else fit(label, self.width))
         with self._lock:
             self._now.begin()
 
     def finish(self, ending: str, style: str) -> None:
-        """Tell how the step ended; it runs no more."""
+        """Report how the step ended; it runs no more."""
         with self._lock:
             self._now.end()
             super().finish(ending, style)
@@ -90,7 +90,7 @@ class LiveProgress(PlainProgress):
         self._now.moved(event.step.number, "", event.done, event.total)
 
     def transfer(self, event: TransferEvent) -> None:
-        """Tell of a push or pull, and show a bar for each blob that travels."""
+        """Report a push or pull, and show a bar for each blob that travels."""
         match event:
             case BlobProgress():
                 self._now.moved(event.digest, event.digest.short, event.done, event.size)
@@ -106,7 +106,7 @@ class LiveProgress(PlainProgress):
             super().transfer(event)
 
     def close(self) -> None:
-        """Give the terminal back."""
+        """Restore the terminal."""
         self._timer.cancel()
         # It may be drawing for the first time just now.
         self._timer.join()

@@ -86,7 +86,7 @@ def diagnostic_to_json(diagnostic: Diagnostic) -> dict[str, Any]:
 
 
 def give_up(stream: TextIO) -> None:
-    """Let all that is still to be written to ``stream`` vanish, so that the interpreter's last flush succeeds."""
+    """Drop all that is still to be written to ``stream``, so that the interpreter's last flush succeeds."""
     with contextlib.suppress(OSError, ValueError, io.UnsupportedOperation):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:

@@ -49,7 +49,7 @@ class PlainProgress:
         self._done = 0
 
     def __call__(self, event: Event | TransferEvent, /) -> None:
-        """Tell what has happened."""
+        """Report what has happened."""
         match event:
             case BuildStarted():
                 self._total = event.total
@@ -84,13 +84,13 @@ class PlainProgress:
                 self.transfer(event)
 
     def transfer(self, event: TransferEvent) -> None:
-        """Tell of a push or pull."""
+        """Report a push or pull."""
         line = line_of(event)
         if line is not None:
             self.say(line.text, line.style)
 
     def copied(self, event: StepProgress) -> None:
-        """Tell how far a COPY is: a log is told when it is done."""
+        """Report how far a COPY is: a log is told when it is done."""
 
     def advise(self, advice: Diagnostic) -> None:
         """Show advice as the compiler-like message that it is."""
@@ -121,11 +121,11 @@ class PlainProgress:
         self._write(line)
 
     def start(self, label: str) -> None:
-        """Tell that a step begins."""
+        """Report that a step begins."""
         self.say(label)
 
     def finish(self, ending: str, style: str) -> None:
-        """Tell how a step ended, where there is something to tell."""
+        """Report how a step ended, where there is something to tell."""
         if ending:
             self.say(f"{' ' * _INDENT}{ending}", style)
 
@@ -140,7 +140,7 @@ class PlainProgress:
             self.output(harmless(line.rstrip("\r").rpartition("\r")[2]))
 
     def output(self, line: str) -> None:
-        """Tell a line that a RUN has printed."""
+        """Report a line that a RUN has printed."""
         self.say(f"{_OUTPUT_PREFIX}{line}")
 
     def _finish(self, event: StepFinished) -> None:

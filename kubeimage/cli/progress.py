@@ -34,7 +34,7 @@ class Progress(Protocol):
         ...
 
     def close(self) -> None:
-        """Tell what is not told yet: the build is over, or has failed."""
+        """Report what is not told yet: the build is over, or has failed."""
         ...
 
 
@@ -71,10 +71,10 @@ class QuietProgress:
         """Observe nothing."""
 
     def advise(self, advice: Diagnostic) -> None:
-        """Tell nothing."""
+        """Report nothing."""
 
     def note(self, message: str) -> None:
-        """Tell nothing."""
+        """Report nothing."""
 
     def close(self) -> None:
-        """Tell nothing."""
+        """Report nothing."""

@@ -193,7 +193,7 @@ _quiet = click.option("-q", "--quiet", is_flag=True, help="The same as --progres
 
 
 def progress_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command ``--progress`` and ``-q``, as one argument ``progress``."""
+    """Add to a command ``--progress`` and ``-q``, as one argument ``progress``."""
 
     @wraps(function)
     def command(*arguments: Any, quiet: bool, progress: str, **values: Any) -> None:
@@ -243,7 +243,7 @@ _OF_THE_IMAGE: dict[str, Any] = {
 def takes_build_request(
     *, tag_required: bool = False, makes_image: bool = True
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command the options of a build, gathered into a BuildRequest; its other options stay as they are.
+    """Add to a command the options of a build, gathered into a BuildRequest; its other options stay as they are.
 
     One that makes no image has none of those that are about the image, looks into the current folder where nobody
     names another, and asks all registries.

@@ -59,7 +59,7 @@ class Window:
         self._console.print(Text.assemble(*parts), soft_wrap=True)
 
     def close(self) -> None:
-        """Give the terminal back, with nothing of the window left on it."""
+        """Restore the terminal, with nothing of the window left on it."""
         self._live.stop()
 
     def _measure(self) -> None:

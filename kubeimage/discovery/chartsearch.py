@@ -38,7 +38,7 @@ class ChartPlan:
 
     @classmethod
     def of(cls, paths: Sequence[str]) -> ChartPlan:
-        """Tell the files apart."""
+        """Sort the files by what they are."""
         folders = {
             folder: tuple(path for path in paths if path.startswith(f"{folder}/")) for folder in chart_folders(paths)
         }

@@ -54,7 +54,7 @@ def own(descriptor: int, path: str | None = None) -> bool:
 
 
 def release(descriptor: int) -> None:
-    """Let go of the lock and close the file, whatever of it fails: one left behind would stop this very process."""
+    """Release the lock and close the file, whatever of it fails: one left behind would stop this very process."""
     try:
         # A child that inherited the descriptor does not keep the lock.
         with suppress(OSError):

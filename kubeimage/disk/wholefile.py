@@ -103,7 +103,7 @@ def sync_names(folder: str) -> None:
 
 
 def _give_name(file: BinaryIO, target: str) -> None:
-    """Give the nameless file the name ``target``; where that is taken, it gets another one for a moment.
+    """Link the nameless file to the name ``target``; where that is taken, it gets another one for a moment.
 
     No call puts a nameless file in the place of another one: who is killed in that moment leaves the whole file beside,
     for the next writer to remove.

@@ -244,7 +244,7 @@ class Kubefile:
             raise ValueError("a Kubefile has exactly one FROM, and nothing but ARG before it")
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
-        """Let Hypothesis and IPython print it as what can be pasted into a test."""
+        """Print it, for Hypothesis and IPython, as what can be pasted into a test."""
         text = "".join(f"{one.keyword} {one.value}\n" for one in self.instructions)
         if self.dialect != DEFAULT_DIALECT:
             text = f"# syntax={self.dialect}\n{text}"

@@ -124,7 +124,7 @@ class RootDirectory:
             return True
 
     def mark(self, xattr: str) -> None:
-        """Give the root an xattr, where its file system has them.
+        """Set an xattr on the root, where its file system has them.
 
         Raises: StoreAccessError.
         """
@@ -135,7 +135,7 @@ class RootDirectory:
                 raise disk_error(error, f"write {self._root!r}", self._root) from error
 
     def finish(self) -> None:
-        """Give all directories their modes and times.
+        """Set the modes and times of all directories.
 
         Raises: StoreAccessError.
         """

@@ -33,7 +33,7 @@ class LayerView(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of what is read."""
+        """Close what is read."""
         ...
 
 

@@ -75,7 +75,7 @@ def xattrs_of(full: str, path: str) -> tuple[tuple[str, bytes], ...]:
 
 @contextmanager
 def readable(full: str, status: os.stat_result) -> Iterator[None]:
-    """Let the owner of a file read it meanwhile, whatever its mode says; only an ordinary user needs that."""
+    """Make a file readable for its owner meanwhile, whatever its mode says; only an ordinary user needs that."""
     mode = stat.S_IMODE(status.st_mode)
     closed = stat.S_ISREG(status.st_mode) and not mode & _READABLE and os.geteuid() != 0
     if closed:

@@ -78,7 +78,7 @@ class Surveyor:
         return self.search.choice.ignores(image) is None
 
     def _warn_of_strays(self, request: PackRequest, packed: set[Reference]) -> Iterator[str]:
-        """Tell of images that stay behind, because the YAML that names them is not looked into."""
+        """Report images that stay behind, because the YAML that names them is not looked into."""
         strays = find_strays_and_remember(self.layers, request.made, self.search, self.memory)
         images = {image for found in strays.values() for image in found} - {str(image) for image in packed}
         if images:
@@ -101,7 +101,7 @@ def read_file(path: str, files: LayerFiles) -> bytes | None:
 
 
 def _refuse_guesses(findings: Findings) -> None:
-    """Let nothing through that is only a guess.
+    """Refuse what is only a guess.
 
     Raises: DiscoveryError that names each with its place.
     """

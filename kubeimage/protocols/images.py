@@ -59,7 +59,7 @@ class ImageStore(Protocol):
         ...
 
     def tag(self, source: Reference, target: Reference) -> None:
-        """Give the image another name.
+        """Add another name to the image.
 
         Raises: ImageNotFoundError.
         """

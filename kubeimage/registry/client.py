@@ -154,7 +154,7 @@ class Repository:
         return self.exchange.call(request, self._scopes, wanted=(200, 206) if headers else (200,))
 
     def mount_blob(self, digest: Digest, lender: str) -> Upload | None:
-        """Let the registry take a blob from its repository ``lender``; where it cannot, an upload has begun.
+        """Have the registry take a blob from its repository ``lender``; where it cannot, an upload has begun.
 
         Raises: RegistryError.
         """

@@ -77,7 +77,7 @@ class Response:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connection; once is enough."""
+        """Close the connection; once is enough."""
         if self._closed:
             return
         self._closed = True
@@ -136,7 +136,7 @@ class HttpTransport:
         return True
 
     def abort(self) -> None:
-        """Let nobody wait any more: what is under way fails, in whichever thread, and nothing new begins."""
+        """End all waiting: what is under way fails, in whichever thread, and nothing new begins."""
         with self._lock:
             self._closed = True
             sockets = list(self._sockets)

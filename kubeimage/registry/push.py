@@ -98,7 +98,7 @@ class Push(NamedTuple):
         return upload.arrived
 
     def _take_all(self, pieces: Iterator[bytes]) -> None:
-        """Let a layer be compressed to its end.
+        """Compress a layer to its end.
 
         Raises: RegistryConnectionError where that is not wanted any more.
         """

@@ -100,7 +100,7 @@ class RangeFile(io.RawIOBase):
             return data
 
     def _go_to(self, place: int) -> None:
-        """Let the next byte of the open answer be that at ``place``."""
+        """Move the open answer to the byte at ``place``."""
         if self._response is not None and self._stands == self._ends:
             self._response.close()
             self._response = None

@@ -67,7 +67,7 @@ def _places(named: Named) -> Mapping[Reference, tuple[Place, ...]]:
 def _pulling(
     registry: PackedRegistry, images: Sequence[Reference], platform: Platform
 ) -> Iterator[tuple[Iterator[Pulled], str | None]]:
-    """Give what comes of pulling each, and why the node is no process of its own, None where it is."""
+    """Return what comes of pulling each, and why the node is no process of its own, None where it is."""
     with ExitStack() as stack:
         alone = stack.enter_context(_node_alone())
         if isinstance(alone, _Alone):

@@ -227,7 +227,7 @@ class FetchingImages:
         return self._images.records(reference)
 
     def tag(self, source: Reference, target: Reference) -> None:
-        """Give an image another name."""
+        """Add another name to an image."""
         self._images.tag(source, target)
 
     def remove(self, reference: Reference, platform: Platform | None = None) -> list[Digest]:

@@ -258,7 +258,7 @@ _MAKERS: dict[str, Callable[..., None]] = {
 
 
 def raise_loopback() -> None:
-    """Let what listens on 127.0.0.1 be reached; in the host's own network it can be already."""
+    """Make what listens on 127.0.0.1 reachable; in the host's own network it can be already."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP_AND_RUNNING))
 
@@ -295,7 +295,7 @@ def _landlock(ruleset: Sequence[int], rules: Sequence[tuple[str, int]]) -> None:
 
 
 def drop_capabilities(kept: Sequence[int]) -> None:
-    """Give up all capabilities but those numbers, for good.
+    """Drop all capabilities but those numbers, for good.
 
     Raises: OSError.
     """
@@ -304,7 +304,7 @@ def drop_capabilities(kept: Sequence[int]) -> None:
 
 
 def bound_capabilities(kept: Sequence[int]) -> None:
-    """Let no program that is started from here on have other capabilities than those numbers.
+    """Keep programs that are started from here on from having other capabilities than those numbers.
 
     Raises: OSError.
     """
@@ -317,7 +317,7 @@ def bound_capabilities(kept: Sequence[int]) -> None:
 
 
 def limit_capabilities(kept: Sequence[int]) -> None:
-    """Give up all capabilities of this process but those numbers.
+    """Drop all capabilities of this process but those numbers.
 
     Raises: OSError.
     """

@@ -45,7 +45,7 @@ def with_keyring_of_its_own(start: Callable[[], T]) -> T:
 
 
 def join_new_session() -> None:
-    """Give this thread a new and empty session keyring, where the machine is a known one and the system allows it."""
+    """Join a new and empty session keyring with this thread, where machine and system allow it."""
     number = _NUMBERS.get(os.uname().machine)
     if number is not None:
         ctypes.CDLL(None).syscall(ctypes.c_long(number), ctypes.c_long(_JOIN_SESSION_KEYRING), None)

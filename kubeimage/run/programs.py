@@ -194,7 +194,7 @@ class _Helper:
         )
 
     def _greet(self, complaints: int) -> bool:
-        """Let an ordinary user's helper become root of its namespace, of as many users as the system grants."""
+        """Make an ordinary user's helper root of its namespace, of as many users as the system grants."""
         if may_make_namespaces():
             return True
         mapped = False

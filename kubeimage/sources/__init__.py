@@ -64,7 +64,7 @@ class ImageSources:
         return self._shelf.find(image) if self._used else None
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
         self._stack.close()
 
     def __enter__(self) -> Self:

@@ -96,7 +96,7 @@ class Shelf:
         return self._sources[text]
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
         self._stack.close()
 
     def __enter__(self) -> Self:

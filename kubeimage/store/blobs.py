@@ -74,7 +74,7 @@ class NewBlob:
             os.unlink(self.path)
 
     def _start_writing_out(self) -> None:
-        """Let the disk begin now, so that waiting for it at the end takes less: a hint, which may do nothing."""
+        """Start the disk now, so that waiting for it at the end takes less: a hint, which may do nothing."""
         with suppress(OSError):
             os.posix_fadvise(self._descriptor, self._flushed, self._size - self._flushed, os.POSIX_FADV_DONTNEED)
         self._flushed = self._size
@@ -191,7 +191,7 @@ class Blobs:
             raise
 
     def publish(self, blob: NewBlob, digest: Digest, size: int) -> None:
-        """Give the written file its name. A blob that is there and has its mark stays; another one is replaced.
+        """Move the written file to its name. A blob that is there and has its mark stays; another one is replaced.
 
         Raises: StoreFullError, StoreAccessError.
         """

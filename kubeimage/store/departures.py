@@ -319,7 +319,7 @@ T = TypeVar("T")
 
 
 def _drain(making: Generator[bytes, None, T]) -> T:
-    """Let a generator come to its end, and return what it returns."""
+    """Run a generator to its end, and return what it returns."""
     while True:
         try:
             next(making)

@@ -53,7 +53,7 @@ class CacheRecords(Protocol):
         ...
 
     def locked(self) -> AbstractContextManager[None]:
-        """Let nobody record anything meanwhile.
+        """Keep everybody from recording anything meanwhile.
 
         Raises: OSError.
         """

@@ -181,7 +181,7 @@ class DirectoryImageStore:
         return sorted(records, key=_by_name)
 
     def tag(self, source: Reference, target: Reference) -> None:
-        """Give the image another name.
+        """Add another name to the image.
 
         Raises: ImageNotFoundError.
         """

@@ -62,7 +62,7 @@ class IndexCheck:
         return finding
 
     def _put_aside(self) -> None:
-        """Give the damaged list another name, and let it keep its own until the new one takes that.
+        """Move the damaged list to another name, and let it keep its own until the new one takes that.
 
         Only it shows the names of the images: who is stopped in between must find it again.
         """

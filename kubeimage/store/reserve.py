@@ -35,7 +35,7 @@ def keep_reserve(layout: Layout) -> None:
 
 
 def let_go(layout: Layout) -> bool:
-    """Give the room of the reserve to whoever needs it; whether there was any."""
+    """Free the room of the reserve for whoever needs it; whether there was any."""
     try:
         os.unlink(layout.reserve)
     except OSError:

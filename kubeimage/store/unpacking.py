@@ -87,7 +87,7 @@ class PassingTar(io.RawIOBase):
         return self._before + self._taken
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Let bytes pass up to ``offset``, or to the end, and return where that is."""
+        """Pass over bytes up to ``offset``, or to the end, and return where that is."""
         while (whence == io.SEEK_END or self.tell() < offset) and self._fill():
             left = len(self._piece) - self._taken
             self._taken += left if whence == io.SEEK_END else min(left, offset - self.tell())
@@ -107,7 +107,7 @@ class PassingTar(io.RawIOBase):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def finish(self) -> tuple[Digest, int]:
-        """Let the rest pass, and return the digest and size of all.
+        """Pass over the rest, and return the digest and size of all.
 
         Raises: what the source has raised, now or before.
         """

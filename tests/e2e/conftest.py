@@ -13,13 +13,13 @@ from tests.e2e.program import Program, copy_projects
 
 @pytest.fixture
 def kubeimage(tmp_path: Path) -> Program:
-    """Give the program with a new store."""
+    """Return the program with a new store."""
     return Program(tmp_path / "store", tmp_path)
 
 
 @pytest.fixture(scope="session")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a copy of the example projects, with all that git does not keep. Tests only read it."""
+    """Return a copy of the example projects, with all that git does not keep. Tests only read it."""
     target = copy_projects(tmp_path_factory.mktemp("projects") / "fixtures")
     subprocess.run(["sh", target / "odd-names/prepare.sh"], check=True)
     return target
@@ -27,7 +27,7 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def open_folder() -> Iterator[Path]:
-    """Give a folder that every user can reach: pytest's own are closed to all but one."""
+    """Return a folder that every user can reach: pytest's own are closed to all but one."""
     folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="kubeimage-e2e-"))
     folder.chmod(0o755)
     yield folder
@@ -45,6 +45,6 @@ def _based_store(projects: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture
 def based(kubeimage: Program, _based_store: Path) -> Program:
-    """Give the program with a store that holds rootfs:v1 and dashboard:v1."""
+    """Return the program with a store that holds rootfs:v1 and dashboard:v1."""
     shutil.copytree(_based_store, kubeimage.root, symlinks=True)
     return kubeimage

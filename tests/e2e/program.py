@@ -42,7 +42,7 @@ class Program:
     umask: int = -1
 
     def with_root(self, root: Path) -> Self:
-        """Give the same program on another store."""
+        """Return the same program on another store."""
         return replace(self, root=root)
 
     def start(self, *arguments: str | Path, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
@@ -90,7 +90,7 @@ class Program:
         return image_id
 
     def inspect(self, name: str) -> Any:
-        """Give the Image document."""
+        """Return the Image document."""
         return json.loads(self.run("inspect", name, "--format=json").stdout)
 
     def export(self, name: str) -> Path:
@@ -123,7 +123,7 @@ def copy_projects(target: Path) -> Path:
 
 
 def snapshot(root: Path) -> dict[str, tuple[int, int, int]]:
-    """Give every path below ``root``, but for unfinished writes, with its mode, size and mtime."""
+    """Return every path below ``root``, but for unfinished writes, with its mode, size and mtime."""
     found = {}
     for folder, folders, files in os.walk(root):
         here = os.path.relpath(folder, root)
@@ -136,7 +136,7 @@ def snapshot(root: Path) -> dict[str, tuple[int, int, int]]:
 
 
 def tree(root: Path) -> dict[str, tuple[str, int, str | bytes]]:
-    """Give every path below ``root`` with its type, permission bits, and content or target."""
+    """Return every path below ``root`` with its type, permission bits, and content or target."""
     found: dict[str, tuple[str, int, str | bytes]] = {}
     for path in sorted(root.rglob("*")):
         mode = path.lstat().st_mode & 0o7777

@@ -45,7 +45,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict
 
 @pytest.fixture(scope="module")
 def application(origin: tuple[str, dict[str, Digest]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the fixture, its images named after the registry."""
+    """Return the fixture, its images named after the registry."""
     context = tmp_path_factory.mktemp("application") / "airgap"
     shutil.copytree(REPOSITORY / "fixtures/airgap", context)
     host = origin[0].removeprefix("http://")
@@ -59,7 +59,7 @@ def application(origin: tuple[str, dict[str, Digest]], tmp_path_factory: pytest.
 def built(
     origin: tuple[str, dict[str, Digest]], application: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Program:
-    """Give the program with a store that has the application's image, shop:v1."""
+    """Return the program with a store that has the application's image, shop:v1."""
     folder = tmp_path_factory.mktemp("built")
     program = Program(folder / "store", folder)
     program.run("build", "-t", "shop:v1", *packing(origin[0]), application)

@@ -15,7 +15,7 @@ def skopeo(*arguments: str) -> str:
 
 @pytest.fixture
 def saved(based: Program, projects: Path) -> Program:
-    """Give the program with metrics:v1, which has a layer of each instruction, and a file of each form of it."""
+    """Return the program with metrics:v1, which has a layer of each instruction, and a file of each form of it."""
     based.build("metrics:v1", projects / "templated")
     for form in ("oci-archive", "docker-archive"):
         based.run("save", "metrics:v1", "-o", form, "--format", form)

@@ -17,7 +17,7 @@ IMAGE_ID = "sha256:9e4292367748cc64e0a0c21e92648fa1f3826073c84e45d02f44cd1bd0bcf
 
 @pytest.fixture
 def deep(tmp_path: Path) -> Path:
-    """Give a project of 127 COPYs and a RUN."""
+    """Return a project of 127 COPYs and a RUN."""
     context = tmp_path / "deep"
     context.mkdir()
     for number in range(COPIES):
@@ -29,7 +29,7 @@ def deep(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Program:
-    """Give the program as in a closed container: it may neither mount nor make a namespace."""
+    """Return the program as in a closed container: it may neither mount nor make a namespace."""
     close = 'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all -- "$@"'
     prefix = ("unshare", "--user", "--map-root-user", "sh", "-c", close, "sh")
     return Program(tmp_path / "store", tmp_path, prefix=prefix)

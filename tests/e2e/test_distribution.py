@@ -25,20 +25,20 @@ pytestmark = pytest.mark.needs("docker-registry")
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the host of a registry that asks nobody for a login."""
+    """Return the host of a registry that asks nobody for a login."""
     with docker_registry(tmp_path_factory.mktemp("registry")) as url:
         yield url.removeprefix("http://")
 
 
 @pytest.fixture
 def online(based: Program, registry: str, request: pytest.FixtureRequest) -> Program:
-    """Give the program with the base images, whose short names mean a place of the test's own in the registry."""
+    """Return the program with the base images, whose short names mean a place of the test's own in the registry."""
     place = f"test-{Digest.of(request.node.nodeid.encode()).short}"
     return configured(based, f'default-domain = "{registry}"\ndefault-namespace = "{place}"\n', registry)
 
 
 def configured(program: Program, settings: str, *plain_hosts: str) -> Program:
-    """Give the program with a configuration file."""
+    """Return the program with a configuration file."""
     hosts = "".join(f'[registry."{host}"]\nplain-http = true\n' for host in plain_hosts)
     write(program.folder / "settings", {"kubeimage/config.toml": settings + hosts})
     environment = {"XDG_CONFIG_HOME": str(program.folder / "settings"), "DOCKER_CONFIG": str(program.folder / "docker")}
@@ -198,7 +198,7 @@ def put_index(host: str, repository: str, tag: str, listed: list[dict[str, Any]]
 
 @pytest.fixture
 def sealer(tmp_path: Path) -> Iterator[str]:
-    """Give a registry that holds what sealer v0.8 pushed."""
+    """Return a registry that holds what sealer v0.8 pushed."""
     folder = tmp_path / "sealer"
     (folder / "data").mkdir(parents=True)
     archive = REPOSITORY / "fixtures/sealer-v08/registry.tar.gz"

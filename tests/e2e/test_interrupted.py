@@ -24,13 +24,13 @@ CMD bin/base
 
 @pytest.fixture
 def word() -> str:
-    """Give digits that no other process on the machine has in its command line."""
+    """Return digits that no other process on the machine has in its command line."""
     return str(uuid.uuid4().int % 10**12)
 
 
 @pytest.fixture
 def context(kubeimage: Program, word: str) -> Path:
-    """Give a project whose last RUN takes as long as it is let, and a store that its first steps are in."""
+    """Return a project whose last RUN takes as long as it is let, and a store that its first steps are in."""
     return write(kubeimage.folder / "context", {"Kubefile": KUBEFILE.replace("{word}", word), "base": "#!/bin/sh\n"})
 
 
@@ -47,12 +47,12 @@ def start_and_wait_for_run(kubeimage: Program, context: Path) -> subprocess.Pope
 
 
 def settled(root: Path) -> dict[str, tuple[int, int, int] | None]:
-    """Give every file of the store; what the cache's files hold may change, which files there are may not."""
+    """Return every file of the store; what the cache's files hold may change, which files there are may not."""
     return {path: None if path.startswith("cache/") else facts for path, facts in snapshot(root).items()}
 
 
 def mounts_below(root: Path) -> list[str]:
-    """Give the mounts of this mount namespace that have to do with ``root``."""
+    """Return the mounts of this mount namespace that have to do with ``root``."""
     return [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(root) in line]
 
 

@@ -21,7 +21,7 @@ def context(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """Give a folder on a small disk of its own."""
+    """Return a folder on a small disk of its own."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small disk")
     folder = tmp_path / "disk"

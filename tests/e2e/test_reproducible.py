@@ -52,7 +52,7 @@ def build_all(kubeimage: Program, projects: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def first(projects: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Give the ids that one build, the one all others are compared with, gave."""
+    """Return the ids that one build, the one all others are compared with, gave."""
     folder = tmp_path_factory.mktemp("first")
     return build_all(Program(folder / "store", folder), projects)
 

@@ -267,7 +267,7 @@ def names_in(backends: Backends) -> Names:
 
 
 def names(folder: Path) -> Names:
-    """Give the names of a store's images, and an impossible one where they cannot be listed."""
+    """Return the names of a store's images, and an impossible one where they cannot be listed."""
     try:
         with opened(folder, access="look") as backends:
             return names_in(backends)
@@ -276,7 +276,7 @@ def names(folder: Path) -> Names:
 
 
 def left_by_a_session(folder: Path) -> list[str]:
-    """Give what is below ``ingest/`` when one more session has begun and ended."""
+    """Return what is below ``ingest/`` when one more session has begun and ended."""
     with Store.open(str(folder / "store")) as store, store.snapshots.scratch():
         pass
     return os.listdir(folder / "store/ingest")
@@ -307,7 +307,7 @@ class Bench:
         self._looked_at: set[tuple[str, bool, str]] = set()
 
     def fresh(self, command: str) -> Path:
-        """Give a copy, for a command that needs a store, or none."""
+        """Return a copy, for a command that needs a store, or none."""
         shutil.rmtree(self.place, ignore_errors=True)
         shutil.copytree(self._template, self.place, symlinks=True)
         self._registry.remove(PUSHED)
@@ -318,16 +318,16 @@ class Bench:
         return self.place
 
     def expected(self, command: str) -> object:
-        """Give what a command comes to that nobody disturbs."""
+        """Return what a command comes to that nobody disturbs."""
         return self._know(command)[1]
 
     def names_around(self, command: str) -> tuple[Names, Names]:
-        """Give the names of the store's images before and after a command that nobody disturbs."""
+        """Return the names of the store's images before and after a command that nobody disturbs."""
         before, _, after = self._know(command)
         return _in_store(before), _in_store(after.names)
 
     def names_of(self, place: Path) -> Names:
-        """Give the names of the images in the store below ``place``; none where there is no store."""
+        """Return the names of the images in the store below ``place``; none where there is no store."""
         return _in_store(names(place)) if (place / "store").exists() else {}
 
     def problems(self, command: str, *, done: bool) -> list[str]:

@@ -19,7 +19,7 @@ def _disk_of_no_inertia(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """Give copies of one store, in memory where that can be: thousands of them are made and thrown away."""
+    """Return copies of one store, in memory where that can be: thousands of them are made and thrown away."""
     memory = "/dev/shm"
     quick = memory if os.access(memory, os.W_OK) else tmp_path_factory.getbasetemp()
     with FakeRegistry() as registry, tempfile.TemporaryDirectory(prefix="kubeimage-faults-", dir=quick) as folder:

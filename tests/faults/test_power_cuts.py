@@ -84,7 +84,7 @@ def damaged(place: Path) -> Iterator[str]:
 
 
 def lost_blobs(store: Path) -> Iterator[str]:
-    """Give the blobs that an image on the list needs, and that are not there whole; it trusts nothing of kubeimage."""
+    """Return the blobs that an image on the list needs, and that are not whole; it trusts nothing of kubeimage."""
     index = store / "index.json"
     wanted = json.loads(index.read_text())["manifests"] if index.exists() else []
     while wanted:

@@ -16,14 +16,14 @@ REGISTRY = "docker/registry/v2"
 
 @cache
 def files() -> dict[str, bytes]:
-    """Give the files of the registry's storage folder."""
+    """Return the files of the registry's storage folder."""
     with tarfile.open(FOLDER / "registry.tar.gz") as tar:
         found = {one.name.removeprefix("./"): tar.extractfile(one) for one in tar if one.isfile()}
         return {name: file.read() for name, file in found.items() if file is not None}
 
 
 def blob(digest: Digest) -> bytes:
-    """Give a blob of the registry."""
+    """Return a blob of the registry."""
     return files()[f"{REGISTRY}/blobs/sha256/{digest.hex[:2]}/{digest.hex}/data"]
 
 

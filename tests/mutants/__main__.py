@@ -79,7 +79,7 @@ def hunt(mutants: Sequence[Mutant], limit: float, jobs: int) -> list[Row]:
 
 
 def describe(death: Death | None) -> str:
-    """Tell of a death in a line."""
+    """Return a death in a line."""
     if death is None:
         return "LIVES"
     size = f", {death.lines} lines, {death.files} files" if death.lines else ""

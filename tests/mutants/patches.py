@@ -76,7 +76,7 @@ def apply(mutant: Mutant, root: Path) -> None:
 
 
 def mutated(mutant: Mutant, root: Path) -> dict[str, str]:
-    """Give the files of the tree at ``root`` that the defect changes, as they are with it.
+    """Return the files of the tree at ``root`` that the defect changes, as they are with it.
 
     Raises: StaleMutantError.
     """

@@ -25,7 +25,7 @@ REST = ("tests/kubeimage", "tests/harness")
 
 
 def find_death(mutant: Mutant, root: Path, *, limit: float) -> Death | None:
-    """Give the first test that fails with ``mutant``: of those that it names, then of the properties, then of all.
+    """Return the first test that fails with ``mutant``: of those that it names, then of the properties, then of all.
 
     Shape: ``root`` is the tree that it is applied to a copy of.
     Units: ``limit`` in seconds, for each test.
@@ -40,14 +40,14 @@ def find_death(mutant: Mutant, root: Path, *, limit: float) -> Death | None:
 
 
 def properties(tree: Path) -> list[str]:
-    """Give the files of properties, quick ones first."""
+    """Return the files of properties, quick ones first."""
     names = sorted((path.name for path in (tree / PROPERTIES).glob("test_*.py")), key=lambda name: (name in SLOW, name))
     return [str(PROPERTIES / name) for name in names]
 
 
 @contextmanager
 def copied_tree(root: Path = ROOT, names: Sequence[str] = COPIED) -> Iterator[Path]:
-    """Give a copy of what tests need, compiled files included; it is gone afterwards."""
+    """Return a copy of what tests need, compiled files included; it is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="kubeimage-mutant-") as folder:
         # Tests become other users, who must get in.
         os.chmod(folder, 0o755)
@@ -93,7 +93,7 @@ def run_tests(tree: Path, tests: Sequence[str], *, limit: float) -> Death | None
 
 
 def _death_at_once(output: str, status: int) -> Death:
-    """Tell of a mutant with which pytest does not come to its first test, or a fixture fails.
+    """Return the death of a mutant with which pytest does not come to its first test, or a fixture fails.
 
     Raises: RuntimeError where that is not the mutant's doing.
     """

@@ -52,7 +52,7 @@ def make_row(mutant: Mutant, death: Death | None) -> Row:
 
 
 def render(rows: Sequence[Row]) -> str:
-    """Give the page."""
+    """Return the page."""
     lines = [_line(_COLUMNS), _line(["---"] * 4 + ["---:"] * 4), *map(_line, sorted(rows))]
     return f"{_HEAD}{summary(rows)}\n\n" + "\n".join(lines) + "\n" + _LEGEND
 
@@ -70,7 +70,7 @@ def summary(rows: Sequence[Row]) -> str:
 
 
 def read_rows(page: str) -> Mapping[str, Row]:
-    """Give the rows of a page by mutant."""
+    """Return the rows of a page by mutant."""
     cells = [line.strip("|").split(" | ") for line in page.splitlines() if line.startswith("| ")][2:]
     rows = [Row(*map(str.strip, row)) for row in cells if len(row) == len(_COLUMNS)]
     return {row.mutant: row for row in rows}

@@ -156,7 +156,7 @@ class Watcher:
 
 
 def _sizes(part: object) -> Iterator[tuple[int, int | None]]:
-    """Give the lines and files of each project in an argument of a property; a text alone has no files."""
+    """Return the lines and files of each project in an argument of a property; a text alone has no files."""
     if isinstance(part, Project):
         yield len(part.text.splitlines()), len(part.context)
     elif isinstance(part, WrittenKubefile | InvalidKubefile):

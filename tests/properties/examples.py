@@ -35,5 +35,5 @@ def blobs_of(backends: Backends) -> dict[Digest, bytes]:
 
 
 def edited_projects(**options: Any) -> st.SearchStrategy[tuple[Project, Edit]]:
-    """Give a project and one change to it."""
+    """Return a project and one change to it."""
     return projects(min_size=3, **options).flatmap(lambda project: edits(project).map(lambda edit: (project, edit)))

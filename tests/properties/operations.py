@@ -221,7 +221,7 @@ def prepare(place: Path, registry: FakeRegistry) -> None:
 
 
 def online(place: Path) -> tuple[Reference, Settings]:
-    """Give the name on the registry, and how that is reached."""
+    """Return the name on the registry, and how that is reached."""
     host = (place / "registry").read_text()
     return Reference(host, REPOSITORY, "1"), Settings(hosts={host: HostSettings(plain_http=True)})
 
@@ -231,7 +231,7 @@ def named(place: Path, name: str) -> Reference:
 
 
 def names_in(place: Path, registry: FakeRegistry) -> dict[str, str]:
-    """Give the images of all names, and that on the registry."""
+    """Return the images of all names, and that on the registry."""
     with open_backends(str(place / "store"), access="look") as backends:
         records = backends.images.records()
     found = {one.reference: str(one.image_id) for one in records if one.reference is not None}
@@ -243,7 +243,7 @@ def names_in(place: Path, registry: FakeRegistry) -> dict[str, str]:
 
 
 def image_in(archive: Path) -> str:
-    """Give the id of the image in an archive, all of whose blobs must be what they are called."""
+    """Return the id of the image in an archive, all of whose blobs must be what they are called."""
     with tarfile.open(archive) as tar:
         files = {member.name: content.read() for member in tar if (content := tar.extractfile(member)) is not None}
     for name, data in files.items():

@@ -47,7 +47,7 @@ class Recipes:
         self._by_id: dict[str, Recipe] = {image_of((text,)): (text,) for text in known}
 
     def made(self, text: str, base: str | None) -> str:
-        """Give the image that a Kubefile comes to on the image ``base``."""
+        """Return the image that a Kubefile comes to on the image ``base``."""
         recipe = (text,) if base is None else (*self._by_id[base], text)
         image_id = image_of(recipe)
         self._by_id[image_id] = recipe

@@ -45,7 +45,7 @@ def test_after_an_edit_those_steps_hit_that_the_model_says(edited: Edited) -> No
 
 
 def edited_contexts() -> st.SearchStrategy[Edited]:
-    """Give a project that copies all of its context, and one change to it."""
+    """Return a project that copies all of its context, and one change to it."""
     whole = build_contexts(min_size=1).map(lambda tree: Project.of(WHOLE, tree))
     return whole.flatmap(lambda project: context_edits(project).map(lambda edit: (project, edit)))
 
@@ -142,7 +142,7 @@ HAD_A_ONCE = model.Image(
 
 @contextmanager
 def keeping(backends: Backends, cache: str) -> Iterator[Backends]:
-    """Give the same backends with a cache in memory, or in files."""
+    """Return the same backends with a cache in memory, or in files."""
     if cache == "memory":
         yield backends
     else:

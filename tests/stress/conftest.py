@@ -28,12 +28,12 @@ def amount() -> Amount:
 
 @pytest.fixture(scope="session")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, ...]:
-    """Give projects, each with the image id that it has when it is built alone, in a store of its own."""
+    """Return projects, each with the image id that it has when it is built alone, in a store of its own."""
     folder = tmp_path_factory.mktemp("projects")
     return write_projects(folder, Program(folder / "store", folder))
 
 
 @pytest.fixture
 def kubeimage(tmp_path: Path) -> Program:
-    """Give the program with a new store."""
+    """Return the program with a new store."""
     return Program(tmp_path / "store", tmp_path)

@@ -68,7 +68,7 @@ def builder_on_a_base(kubeimage: Program, context: Path) -> Work:
 
 
 def namer(kubeimage: Program) -> Work:
-    """Give names that are taken already, and take names away; the last one of an image among them."""
+    """Return names that are taken already, and take names away; the last one of an image among them."""
 
     def work(count: int) -> None:
         kubeimage.run("tag", f"base:{count % 2}", "base:v1")

@@ -91,7 +91,7 @@ class Access:
         return Response(200, {"content-type": JSON}, json.dumps(answer).encode())
 
     def expire_tokens(self) -> None:
-        """Let no token be good any more that was given until now."""
+        """Revoke every token that was given until now."""
         self._grants.clear()
 
     def _may(self, user: str, action: str) -> bool:

@@ -100,7 +100,7 @@ class FakeRegistry:
         return f"{'http' if self._certificate is None else 'https'}://{self.host}"
 
     def on(self, pattern: str, fault: Fault, *, skip: int = 0, times: int | None = 1) -> None:
-        """Let requests go wrong: those whose ``METHOD /path`` the shell pattern fits, as ``GET */blobs/*``.
+        """Make requests go wrong: those whose ``METHOD /path`` the shell pattern fits, as ``GET */blobs/*``.
 
         The first ``skip`` of them are answered rightly, then ``times`` are not (None: never again). Of several rules
         for one request, the one that was made first holds.
@@ -142,7 +142,7 @@ class FakeRegistry:
             return loading.put_layout(self.content, repository, directory)
 
     def tag(self, repository: str, tag: str, digest: Digest) -> None:
-        """Let a tag lead to a manifest."""
+        """Point a tag to a manifest."""
         with self._lock:
             self.content.repository(repository).tags[tag] = digest
 
@@ -172,7 +172,7 @@ class FakeRegistry:
             return dict(self.content.repository(repository).blobs)
 
     def expire_tokens(self) -> None:
-        """Let no token be good any more that was given until now."""
+        """Revoke every token that was given until now."""
         with self._lock:
             self.access.expire_tokens()
 

@@ -10,7 +10,7 @@ from harness.trees import Fifo, File, Folder, HardLink, Link, write_tree
 
 
 def describe(folder: Path) -> dict[str, tuple[object, ...]]:
-    """Give all that a copy shares with its original."""
+    """Return all that a copy shares with its original."""
     found: dict[str, tuple[object, ...]] = {}
     for path in sorted(folder.rglob("*")):
         status = path.lstat()

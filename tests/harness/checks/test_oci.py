@@ -99,7 +99,7 @@ def test_what_is_no_json_object_is_told(data: bytes, problem: str) -> None:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> tuple[str, BuiltImage]:
-    """Give a store on disk, and the image in it."""
+    """Return a store on disk, and the image in it."""
     image = KubeBuild(Workshop(Settings(backend="copy"), str(tmp_path)))(TEXT, {"a": "1"})
     assert image.place.root is not None
     return image.place.root, image

@@ -238,7 +238,7 @@ def test_a_store_that_is_not_there_is_not_made_by_saving(root: str, archive: str
 
 
 def contents(archive: str) -> dict[str, bytes]:
-    """Give the files in a tar."""
+    """Return the files in a tar."""
     with tarfile.open(archive) as tar:
         return {one.name: tar.extractfile(one).read() for one in tar if one.isfile()}  # type: ignore[union-attr]
 

@@ -42,7 +42,7 @@ def members_of(contents: Sequence[bytes]) -> list[Outgoing]:
 
 
 def split(contents: Sequence[bytes], limit: int, bundle: Bundle = APP) -> list[bytes]:
-    """Give the parts as files."""
+    """Return the parts as files."""
     blobs = Blobs(contents)
     whole, parts = in_parts(bundle, members_of(contents), limit)
     writer = PartWriter(whole, parts, blobs.open)
@@ -57,7 +57,7 @@ def split(contents: Sequence[bytes], limit: int, bundle: Bundle = APP) -> list[b
 
 
 def read(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Give all files of the one archive that parts make."""
+    """Return all files of the one archive that parts make."""
     parts = [read_part(name, read_members(io.BytesIO(data))) for name, data in files.items()]
     (members,) = join_parts(parts)
     return {name: b"".join(members.chunks(name)) for name in members}

@@ -39,7 +39,7 @@ def stand_on(entries: Sequence[Entry]) -> tuple[MemoryLayerStore, LayerStack]:
 
 
 def copy(files: Files, request: CopyRequest, base: Sequence[Entry]) -> dict[str, Entry]:
-    """Give the entries of the layer that a COPY makes on ``base``, as they are read back."""
+    """Return the entries of the layer that a COPY makes on ``base``, as they are read back."""
     layers, rootfs = stand_on(base)
     collector = MemoryContext(files)
     made = steps.copy(collector.collect(request), rootfs, layers).made

@@ -39,7 +39,7 @@ def run(root: Path) -> Run:
 
 @pytest.fixture
 def make_context(tmp_path: Path) -> MakeContext:
-    """Give a factory of build contexts."""
+    """Return a factory of build contexts."""
 
     def make_context(files: Mapping[str, str | bytes], name: str = "context") -> Path:
         folder = tmp_path / name

@@ -75,7 +75,7 @@ class Terminal:
 
 @contextmanager
 def open_terminal(width: int, height: int = 30) -> Iterator[Terminal]:
-    """Give a terminal, and close it."""
+    """Return a terminal, and close it."""
     terminal = Terminal(width, height)
     try:
         yield terminal

@@ -18,7 +18,7 @@ def events(stderr: str) -> list[dict[str, object]]:
 
 
 def left_behind(root: Path) -> list[str]:
-    """Give the blobs, records and unfinished files of a store, if there is one."""
+    """Return the blobs, records and unfinished files of a store, if there is one."""
     folders = (root / "blobs/sha256", root / "ingest", root / "cache/keys", root / "snapshots")
     return [str(path) for folder in folders for path in folder.rglob("*")]
 

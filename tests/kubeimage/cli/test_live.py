@@ -39,7 +39,7 @@ def _at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def watching(width: int, *, patience: float = 0.0) -> Iterator[tuple[LiveProgress, Terminal]]:
-    """Give a progress and its terminal; with no patience, the window is open when this begins."""
+    """Return a progress and its terminal; with no patience, the window is open when this begins."""
     with open_terminal(width) as terminal:
         progress = LiveProgress(terminal.stream, patience=patience)
         if patience == 0.0:

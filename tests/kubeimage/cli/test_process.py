@@ -200,7 +200,7 @@ def test_an_interrupted_run_leaves_no_process_and_no_file(tmp_path: Path) -> Non
 
 
 def read_until(stream: IO[str], word: str) -> Iterator[str]:
-    """Give the lines up to the first one that holds ``word``."""
+    """Return the lines up to the first one that holds ``word``."""
     for line in stream:
         yield line
         if word in line:

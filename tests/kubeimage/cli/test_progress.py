@@ -38,13 +38,13 @@ AMD64 = Platform("linux", "amd64")
 
 
 def layer_of(plan: BuildPlan, number: int, size: int) -> Layer:
-    """Give the layer of a step, with a digest that is easy to read."""
+    """Return the layer of a step, with a digest that is easy to read."""
     instruction = plan.steps[number - 1].instruction
     return Layer(Digest(str(number) * 64), size, instruction.keyword, instruction.value)
 
 
 def build() -> tuple[BuildPlan, list[Event]]:
-    """Give the events of a build: a hit, a miss with output, a step without change, another miss, a note."""
+    """Return the events of a build: a hit, a miss with output, a step without change, another miss, a note."""
     plan = make_plan(parse(TEXT, file="app/Kubefile"), None, BuildOptions(platform=AMD64))
     copy, echo, true, other, cmd = plan.steps
     layers = (layer_of(plan, 1, 12_288), layer_of(plan, 2, 999), layer_of(plan, 4, 1_500_000))

@@ -27,7 +27,7 @@ def insecure(fake_registry: FakeRegistry) -> str:
 
 
 def shape(text: str) -> list[str]:
-    """Give the lines with digests and hosts left out."""
+    """Return the lines with digests and hosts left out."""
     return re.sub(r"127\.0\.0\.1:\d+", "HOST", re.sub(r"\b[0-9a-f]{12,64}\b", "…", text)).splitlines()
 
 

@@ -64,7 +64,7 @@ def refused(findings: Findings) -> list[str]:
 
 
 def shown(actual: list[str], expected: list[str], signs: str) -> list[str]:
-    """Give what was found as the table writes it: the first expectation that it fits, each used once."""
+    """Return what was found as the table writes it: the first expectation that it fits, each used once."""
     waiting = sorted((one for one in expected if one[0] in signs), key=len, reverse=True)
     lines = []
     for line in actual:

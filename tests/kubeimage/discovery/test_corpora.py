@@ -71,7 +71,7 @@ def names_in(path: Path) -> list[str]:
 
 
 def written(name: str) -> str:
-    """Give a name of a table as findings have it."""
+    """Return a name of a table as findings have it."""
     return familiar(parse_image(name))
 
 

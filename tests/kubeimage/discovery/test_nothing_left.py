@@ -116,7 +116,7 @@ def is_listed(name: str, findings: Findings) -> bool:
 
 @st.composite
 def planted(draw: st.DrawFn) -> tuple[str, object]:
-    """Give a name and a document with the name in it somewhere: as a value, an item or a key."""
+    """Return a name and a document with the name in it somewhere: as a value, an item or a key."""
     name = draw(NAMES)
     node: object = draw(st.sampled_from(CARRIERS))(name)
     if draw(st.integers(0, 9)) == 0:

@@ -81,7 +81,7 @@ def replaced(value: Any, way: tuple[Any, ...], part: Any) -> Any:
 
 
 def read(reader: Callable[[bytes], object], data: bytes) -> str | None:
-    """Give what is said against it; None where it is taken."""
+    """Return what is said against it; None where it is taken."""
     try:
         reader(data)
     except (ValueError, KubeimageError) as error:

@@ -14,7 +14,7 @@ from tests.kubeimage.mount.conftest import FolderSnapshots
 
 
 def merged(*layers: str) -> dict[str, str]:
-    """Give path -> the layer that it comes from."""
+    """Return path -> the layer that it comes from."""
     found = {}
     with MergedLayers(layers) as tree:
         todo = [("", tree.root)]

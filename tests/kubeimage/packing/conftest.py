@@ -100,7 +100,7 @@ class Workshop:
 
 @pytest.fixture
 def registries() -> Iterator[list[FakeRegistry]]:
-    """Give two registries."""
+    """Return two registries."""
     with FakeRegistry() as one, FakeRegistry() as two:
         yield [one, two]
 
@@ -129,7 +129,7 @@ def publish(registry: FakeRegistry, name: str, image: Foreign | Mapping[str, For
 
 
 def listing(*names: str) -> dict[str, str]:
-    """Give an application that names these images, and its Metadata."""
+    """Return an application that names these images, and its Metadata."""
     return {"manifests/imageList": "\n".join(names), "Metadata": '{"version": "v1.22.15"}'}
 
 

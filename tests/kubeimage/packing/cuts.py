@@ -9,12 +9,12 @@ from kubeimage.packing.layout import Contents
 
 
 def files_of(images: Sequence[Contents], blobs: Mapping[Digest, bytes]) -> dict[str, bytes]:
-    """Give all files that ``images`` are laid out as, in however many layers."""
+    """Return all files that ``images`` are laid out as, in however many layers."""
     return union(cut(images, [], tree={}, packed={}, room=128, mtime=0), blobs)
 
 
 def union(pieces: Iterable[Piece], blobs: Mapping[Digest, bytes]) -> dict[str, bytes]:
-    """Give the files of all layers; one that is in several must be the same in each."""
+    """Return the files of all layers; one that is in several must be the same in each."""
     made: dict[str, bytes] = {}
     for entry in (entry for piece in pieces for entry in piece.entries if entry.kind is Kind.FILE):
         content = _content(entry, blobs)

@@ -27,7 +27,7 @@ Files = dict[str, bytes]
 
 
 def packed(image: Foreign, index: bytes | None = None) -> Files:
-    """Give the files of one packed image."""
+    """Return the files of one packed image."""
     top = image.manifest if index is None else index
     manifests = {Digest.of(data): data for data in (top, image.manifest)}
     described = tuple(Descriptor("", digest, len(data)) for digest, data in manifests.items())

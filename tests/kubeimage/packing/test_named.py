@@ -22,7 +22,7 @@ METADATA = {"Metadata": '{"version": "v1.22.15"}'}
 
 
 def pod(image: str, *more: str) -> Mapping[str, str]:
-    """Give an application with a pod and further lines in its manifest."""
+    """Return an application with a pod and further lines in its manifest."""
     text = "\n".join(["kind: Pod", "spec:", "  containers:", f"  - image: {image}", *more])
     return {**METADATA, "manifests/pod.yaml": f"{text}\n"}
 

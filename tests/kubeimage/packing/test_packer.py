@@ -39,7 +39,7 @@ STORAGE = "registry/docker/registry/v2"
 
 
 def files_of(workshop: Workshop, result: BuildResult, below: Collection[Digest] = ()) -> dict[str, bytes]:
-    """Give the files of the layers that hold what was packed."""
+    """Return the files of the layers that hold what was packed."""
     packed = [StackedLayer(one.diff_id) for one in result.image.layers if one.kind == PACKED_KIND]
     mine = [layer for layer in packed if layer.diff_id not in below]
     with open_backends(str(workshop.root), access="look") as backends:

@@ -30,7 +30,7 @@ NAMING = {
 
 @cache
 def whole() -> Files:
-    """Give an application with one image, which six files name and which is packed."""
+    """Return an application with one image, which six files name and which is packed."""
     record = Record({NAME: Digest.of(ONE.manifest)})
     return {**packed(ONE), RECORD: record.to_bytes(), **{path: text.encode() for path, text in NAMING.items()}}
 

@@ -89,7 +89,7 @@ class Puller:
             return registries.pull(reference, platforms or [AMD64], importer, self.events.append)
 
     def files(self, registry: FakeRegistry, tag: str = "v1", platform: Platform = AMD64) -> set[str] | None:
-        """Give the names of the files of the image in the store, None where there is none."""
+        """Return the names of the files of the image in the store, None where there is none."""
         with Store.open(str(self.root)) as store:
             image = store.images.get(Reference.parse(f"{registry.host}/{REPOSITORY}:{tag}"), platform)
             if image is None:

@@ -41,7 +41,7 @@ class Pack(NamedTuple):
 
 
 def packed(*packs: Pack, recorded: bool = True) -> Files:
-    """Give the files of a packed registry, with the record of what was packed."""
+    """Return the files of a packed registry, with the record of what was packed."""
     made: Files = {}
     for one in packs:
         manifests = {Digest.of(data): data for data in (one.top, one.image.manifest)}

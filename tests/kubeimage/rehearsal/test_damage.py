@@ -66,7 +66,7 @@ def in_one_process() -> Iterator[None]:
 
 @cache
 def whole() -> Files:
-    """Give an application whose images many files name, and which are packed."""
+    """Return an application whose images many files name, and which are packed."""
     names = [one.name for one in PACKS]
     files = {path: text.format(names[at % len(names)]).encode() for at, (path, text) in enumerate(NAMING.items())}
     return {**packed(*PACKS), **files}

@@ -35,7 +35,7 @@ class FilesOfDict:
 
 
 def folder_of_a_registry() -> Files:
-    """Give two images, one without its link to the layer that both share, and a tag that leads nowhere."""
+    """Return two images, one without its link to the layer that both share, and a tag that leads nowhere."""
     files = packed(Pack(APP, ONE, INDEX), Pack(TOOL, TWO))
     del files[layer_path(parse_image(TOOL), SHARED)]
     files[tag_path(parse_image("r.io/team/app:gone"))] = str(Digest.of(b"gone")).encode()

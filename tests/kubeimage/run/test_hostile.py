@@ -405,7 +405,7 @@ def runner_of(way: int) -> SandboxRunner:
 
 
 def strangers(scratch: str) -> list[str]:
-    """Give the processes that a RUN on this mount has left."""
+    """Return the processes that a RUN on this mount has left."""
     deadline = time.monotonic() + 2
     while (found := look_for_strangers(scratch)) and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -79,7 +79,7 @@ def start(root: str) -> "subprocess.Popen[str]":
 
 
 def until_gone(root: str) -> list[str]:
-    """Give what is still there of a RUN in this store, when no more of it goes."""
+    """Return what is still there of a RUN in this store, when no more of it goes."""
     deadline = time.monotonic() + 5
     while (left := traces(root)) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -87,7 +87,7 @@ def until_gone(root: str) -> list[str]:
 
 
 def traces(root: str) -> list[str]:
-    """Give the processes that know ``root``, or see something mounted in it."""
+    """Return the processes that know ``root``, or see something mounted in it."""
     pids = [name for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
     files = [f"/proc/{pid}/{what}" for pid in pids for what in ("cmdline", "mountinfo")]
     return [file for file in files if os.fsencode(root) in read(file).replace(b"\\040", b" ")]

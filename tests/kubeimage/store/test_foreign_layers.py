@@ -80,7 +80,7 @@ def test_what_other_tools_take_can_be_used(
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
-    """Give the content of all that is no folder."""
+    """Return the content of all that is no folder."""
     found = [path for path in folder.rglob("*") if not path.is_dir()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
