@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         lint_paths,
         meanings,
     )
-    from kubeimage.api.listing import FILTERS, IMAGE_ORDERS, ImageOrder, ListedImage, describe_images
+    from kubeimage.api.listing import FILTERS, IMAGE_ORDERS, ImageOrder, ListedImage, describe_images, store_sizes
     from kubeimage.api.loading import Loaded, check_archives, load_images
     from kubeimage.api.locking import (
         LockFormat,
@@ -430,6 +430,7 @@ __all__ = [
     "save_image",
     "serve_image",
     "share_cache",
+    "store_sizes",
     "tag_image",
     "take_inventory",
     "verify_image",
@@ -455,7 +456,7 @@ _HOMES = {
     "kubeimage.pages.page": "ImagePage",
     "kubeimage.api.linting": "Linted check_allowed find_kubefiles lint_bytes lint_kubefile lint_paths meanings",
     "kubeimage.api.locking": "LockFormat check_lock find_lock format_lock lock_project read_lock write_lock",
-    "kubeimage.api.listing": "FILTERS IMAGE_ORDERS ImageOrder ListedImage describe_images",
+    "kubeimage.api.listing": "FILTERS IMAGE_ORDERS ImageOrder ListedImage describe_images store_sizes",
     "kubeimage.api.looking": "ListedFile ReadFile list_files read_file",
     "kubeimage.api.serving": "Served serve_image",
     "kubeimage.api.merging": "Merged merge_images",

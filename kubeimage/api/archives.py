@@ -9,22 +9,22 @@ from contextlib import closing, contextmanager
 from typing import BinaryIO, Literal
 
 from kubeimage.api.backends import Backends
-from kubeimage.api.finding import ImageName, find_image
+from kubeimage.api.bringing import departing
+from kubeimage.api.finding import ImageName
 from kubeimage.archive.bundle import BUNDLE, Bundle, LeftOut
 from kubeimage.archive.inventory import Inventory
 from kubeimage.archive.outgoing import Outgoing, PartWriter, Slice, write_whole
 from kubeimage.archive.tarwriting import TarFile
 from kubeimage.disk.wholefile import check_target, whole_file
 from kubeimage.disk.wholefolder import check_folder, whole_folder
-from kubeimage.errors import ImageNotFoundError, UsageError
-from kubeimage.image.config import Image
+from kubeimage.errors import UsageError
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import is_layer
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
-from kubeimage.protocols.transfer import OpenBlob, WireForm, WireImage
+from kubeimage.protocols.transfer import Departure, OpenBlob, WireForm, WireImage
 from kubeimage.protocols.watching import ignore
 from kubeimage.values import dataclass
 
@@ -71,12 +71,25 @@ def save_image(
     Units:  ``split`` in bytes, that no part is larger than.
     Raises: ImageNotFoundError and UsageError before anything is written; StoreError. Then ``output`` is as it was.
     """
+    backends.store_on_disk("read")
+    _check_request(output, form, coding, split)
+    with departing(name, backends, _wire_form(form, coding), platform) as (reference, departure):
+        return _save(name, output, reference, departure, form=form, since=since, split=split, observe=observe)
+
+
+def _save(
+    name: ImageName,
+    output: str,
+    reference: Reference | None,
+    departure: Departure,
+    *,
+    form: ArchiveFormat,
+    since: Inventory | None,
+    split: int | None,
+    observe: BlobObserver,
+) -> Saved:
     from kubeimage.archive.outgoing import in_parts
 
-    store = backends.store_on_disk("read")
-    _check_request(output, form, coding, split)
-    reference, key = find_manifest(name, backends, platform=platform)
-    departure = store.exporter.depart(key, _wire_form(form, coding), platform)
     image = departure.finish()
     if form == "docker-archive" and len(image.manifests) > 1:
         raise UsageError(
@@ -166,23 +179,6 @@ def _opened_output(path: str) -> Iterator[BinaryIO]:
         return
     with whole_file(path) as file:
         yield file
-
-
-def find_manifest(
-    name: ImageName, backends: Backends, *, platform: Platform | None = None
-) -> tuple[Reference | None, Reference | Digest]:
-    """Return the name that ``name`` is, if it is one, and by what its manifest or index is found.
-
-    Raises: ImageNotFoundError with near names; ReferenceFormatError.
-    """
-    image, reference = find_image(name, backends, platform=platform)
-    if reference is not None:
-        named = reference.with_tag(reference.tag) if reference.tag else None
-        return named, reference
-    manifests = [record.manifest for record in backends.images.records() if record.image_id == image.id]
-    if not manifests:
-        raise ImageNotFoundError(f"no image {image.id if isinstance(name, Image) else name} in the store")
-    return None, manifests[0]
 
 
 __all__ = ["ARCHIVE_FORMATS", "ArchiveFormat", "BlobObserver", "Saved", "save_image"]

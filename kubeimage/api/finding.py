@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,10 @@ def find_image(
     by_id = images.find(text.removeprefix("sha256:")) if re.fullmatch(_IMAGE_ID, text) else None
     if text.startswith("sha256:") and by_id is not None:
         return by_id, None
-    reference = name if isinstance(name, Reference) else naming.parse(name)
+    try:
+        reference = name if isinstance(name, Reference) else naming.parse(name)
+    except ReferenceFormatError as error:
+        raise ReferenceFormatError(error.message, hint=_elsewhere(text) or error.hint) from error
     image = images.get(reference, platform)
     if image is not None:
         return image, reference
@@ -66,12 +70,30 @@ def parse_name(name: str | Reference, naming: Naming, *, what: str = "a tag") ->
 
     Raises: ReferenceFormatError, also for a digest, which nobody can give.
     """
+    if isinstance(name, str) and is_source_name(name):
+        raise _no_name(name, what)
     reference = name if isinstance(name, Reference) else naming.parse(name)
     if reference.digest is not None:
         raise ReferenceFormatError(
             f"{what} takes a name, found one with a digest: {str(name)!r}", hint="leave out what stands behind the @"
         )
     return reference
+
+
+def _no_name(name: str, what: str) -> UsageError:
+    return UsageError(
+        f"{what} takes a name in the store, found {name!r}, which lies elsewhere",
+        hint="kubeimage load or pull brings it into the store",
+    )
+
+
+def check_is_stored(name: ImageName, *, what: str) -> None:
+    """Find out whether a name is one of the store, for what changes the store by names.
+
+    Raises: UsageError for an image that lies elsewhere.
+    """
+    if isinstance(name, str) and is_source_name(name):
+        raise _no_name(name, what)
 
 
 def _no_image(
@@ -81,7 +103,19 @@ def _no_image(
     if there:
         return ImageNotFoundError(f"no image {name} for {platform} in the store", hint=f"it is for {', '.join(there)}")
     known = [record.reference for record in records if record.reference is not None]
-    return ImageNotFoundError(f"no image {name} in the store", hint=naming.suggest(naming.familiar(reference), known))
+    hint = _elsewhere(name) or naming.suggest(naming.familiar(reference), known)
+    return ImageNotFoundError(f"no image {name} in the store", hint=hint)
+
+
+def _elsewhere(name: str) -> str | None:
+    """Return how an image is named that the person may have meant: a file or folder that is there, or a registry's."""
+    if name.startswith("docker:"):
+        return f"an image in a registry is docker://{name.removeprefix('docker:')}"
+    if os.path.isdir(name):
+        return f"there is a folder of that name: an image layout is oci:{name}"
+    if os.path.isfile(name):
+        return f"there is a file of that name: oci-archive:{name} or docker-archive:{name}"
+    return None
 
 
 def list_images(backends: Backends) -> list[ImageRecord]:

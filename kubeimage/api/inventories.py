@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import field
 
-from kubeimage.api.archives import find_manifest
 from kubeimage.api.backends import Backends
+from kubeimage.api.bringing import find_manifest
 from kubeimage.api.finding import ImageName
 from kubeimage.api.loading import open_archives
 from kubeimage.archive.inventory import Inventory, InventoryRow, make_inventory

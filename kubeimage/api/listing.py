@@ -76,6 +76,16 @@ def _describe(record: ImageRecord, backends: Backends) -> ListedImage:
     return ListedImage(record, image.size, sum(blobs.values()) + len(image.config), image.created, used, image)
 
 
+def store_sizes(backends: Backends) -> dict[str, int]:
+    """Return the bytes of all files of the store, by what they are for; the sum is the store's size.
+
+    Shape:  ``images``, ``cache``, ``forms`` (other forms of layers that are kept), ``snapshots`` (unpacked layers),
+            ``garbage`` (what prune frees), ``other``.
+    Raises: UsageError where there is no store on disk; StoreError.
+    """
+    return backends.store_on_disk("look").sizes()
+
+
 def _condition(text: str, backends: Backends) -> Callable[[ListedImage], bool]:
     key, equals, value = text.partition("=")
     if not equals or not value:
@@ -112,4 +122,4 @@ def _has_label(image: Image, wanted: str) -> bool:
     return key in image.labels and (not equals or image.labels[key] == value)
 
 
-__all__ = ["FILTERS", "IMAGE_ORDERS", "ImageOrder", "ListedImage", "describe_images"]
+__all__ = ["FILTERS", "IMAGE_ORDERS", "ImageOrder", "ListedImage", "describe_images", "store_sizes"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kubeimage.api.backends import Backends
+from kubeimage.api.bringing import bring_image
 from kubeimage.api.finding import ImageName, find_image
 from kubeimage.builder.plan import rfc3339
 from kubeimage.errors import PlatformMismatchError, UsageError
@@ -51,6 +52,7 @@ def merge_images(
     if len(names) < 2:
         found = f"one: {str(names[0])!r}" if names else "none"
         raise UsageError(f"merge takes two images or more, found {found}")
+    names = [bring_image(name, backends, platform=platform) for name in names]
     chosen = (platform,) if platform is not None else _common_platforms(names, backends)
     created = rfc3339(epoch) if epoch is not None else None
     shown = [str(name.id) if isinstance(name, Image) else str(name) for name in names]

@@ -7,8 +7,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from kubeimage.api.archives import find_manifest
 from kubeimage.api.backends import Backends
+from kubeimage.api.bringing import find_manifest
 from kubeimage.api.finding import ImageName, find_image
 from kubeimage.errors import ImageNotFoundError, KubeimageError, UsageError
 from kubeimage.image.config import Image

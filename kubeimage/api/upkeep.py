@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from kubeimage.api.backends import Backends
-from kubeimage.api.finding import ImageName, find_image, parse_name
+from kubeimage.api.finding import ImageName, check_is_stored, find_image, parse_name
 from kubeimage.errors import (
     BlobCorruptError,
     BlobNotFoundError,
@@ -49,6 +49,7 @@ def tag_image(source: ImageName, target: str | Reference, backends: Backends) ->
     Shape:  an image that is named by its name goes with all its platforms, one that is named by its id alone.
     Raises: ImageNotFoundError with near names; ReferenceFormatError; StoreError.
     """
+    check_is_stored(source, what="tag")
     wanted = parse_name(target, backends.naming, what="TARGET")
     image, reference = find_image(source, backends)
     if reference is None:
@@ -73,6 +74,8 @@ def remove_images(
     Raises: ImageNotFoundError, ReferenceFormatError; UsageError for an id with several names, or with none;
             StoreAccessError.
     """
+    for name in names:
+        check_is_stored(name, what="rmi")
     references = _find_names(names, backends, platform)
     gone = []
     for reference in references:

@@ -24,6 +24,7 @@ COMMANDS = {
     "plan": LazyCommand("kubeimage.cli.plan:plan", "Say what a build would do, and why; change nothing."),
     "lock": LazyCommand("kubeimage.cli.lock:lock", "Write down what a project's names lead to."),
     "images": LazyCommand("kubeimage.cli.images:images", "List the images of the store."),
+    "df": LazyCommand("kubeimage.cli.images:df", "Say what the store's room is used for."),
     "inspect": LazyCommand("kubeimage.cli.images:inspect", "Print an image's document."),
     "history": LazyCommand("kubeimage.cli.images:history", "List the instructions that made an image."),
     "ls": LazyCommand("kubeimage.cli.looking:ls", "List the files of any image."),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,12 +19,34 @@ from kubeimage.report.sizes import format_size
 if TYPE_CHECKING:
     from kubeimage.api.listing import ListedImage
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
 _NO_NAME = "<none>"
 _WIDEST_INSTRUCTION = 100
 
-platform_option = click.option(
+_platform_option = click.option(
     "--platform", metavar="OS/ARCH[/VARIANT]", help="Which one, where the name has images for several platforms."
 )
+
+
+def _remember_insecure(context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> None:
+    context.ensure_object(Session).insecure = value
+
+
+_insecure_option = click.option(
+    "--insecure",
+    multiple=True,
+    metavar="HOST",
+    expose_value=False,
+    is_eager=True,
+    callback=_remember_insecure,
+    help="A registry that need not prove who it is; http://HOST for one without TLS. May be repeated.",
+)
+
+
+def platform_option(function: _Command) -> _Command:
+    """Add what every command has that reads an image: ``--platform``, and ``--insecure`` for docker://."""
+    return _platform_option(_insecure_option(function))
 
 
 @click.command()
@@ -91,6 +114,27 @@ def _image_row(one: ListedImage, session: Session) -> tuple[str, ...]:
         (one.created or "").partition("T")[0] or "-",
         _moment(one.used) if one.used is not None else "-",
     )
+
+
+@click.command()
+@format_option
+@common_options
+@click.pass_obj
+def df(session: Session, form: str) -> None:
+    """Say what the store's room is used for.
+
+    What prune would free is garbage; forms are layers that are kept compressed, or uncompressed, beside the others.
+    """
+    from kubeimage.api.listing import store_sizes
+
+    with open_backends(session.root, session.settings, access="look") as backends:
+        sizes = store_sizes(backends)
+    total = sum(sizes.values())
+    if form == "json":
+        click.echo(format_json({**sizes, "total": total}))
+        return
+    rows = [(kind, format_size(size), str(size)) for kind, size in {**sizes, "total": total}.items()]
+    click.echo(format_table(("WHAT", "SIZE", "BYTES"), rows))
 
 
 def _moment(seconds: float) -> str:

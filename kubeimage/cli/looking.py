@@ -13,7 +13,6 @@ from kubeimage.cli.completion import complete_images
 from kubeimage.cli.images import platform_option
 from kubeimage.cli.output import count, format_json, format_option, format_table, harmless, shorten
 from kubeimage.cli.parsing import parse_platform
-from kubeimage.cli.request import insecure_option
 from kubeimage.cli.session import Session, common_options
 from kubeimage.report.sizes import format_size
 
@@ -33,7 +32,6 @@ _LETTERS = {"directory": "d", "symlink": "l", "fifo": "p"}
 @click.option("--layers", "with_layers", is_flag=True, help="The layer that brought each, and what made it.")
 @click.option("-R", "--recursive", is_flag=True, help="All below PATH too.")
 @platform_option
-@insecure_option
 @format_option
 @common_options
 @click.pass_obj
@@ -46,7 +44,6 @@ def ls(
     with_layers: bool,
     recursive: bool,
     platform: str | None,
-    insecure: tuple[str, ...],
     form: str,
 ) -> None:
     """List what stands in the directory PATH of any IMAGE; nothing is unpacked.
@@ -56,8 +53,7 @@ def ls(
     """
     from kubeimage.api.looking import list_files
 
-    settings = session.settings.with_insecure(insecure)
-    with open_backends(session.root, settings, access="read") as backends:
+    with open_backends(session.root, session.settings, access="read") as backends:
         found = list_files(image, path, backends, recursive=recursive, platform=parse_platform(platform))
         tell_fetched(backends)
         fetched = backends.fetched
@@ -120,7 +116,6 @@ def _to_json(one: ListedFile) -> dict[str, Any]:
 @click.argument("image", shell_complete=complete_images)
 @click.argument("path")
 @platform_option
-@insecure_option
 @click.option(
     "--format",
     "form",
@@ -131,17 +126,16 @@ def _to_json(one: ListedFile) -> dict[str, Any]:
 )
 @common_options
 @click.pass_obj
-def cat(session: Session, *, image: str, path: str, platform: str | None, insecure: tuple[str, ...], form: str) -> None:
+def cat(session: Session, *, image: str, path: str, platform: str | None, form: str) -> None:
     """Print the file PATH of any IMAGE.
 
     Layers are read from the topmost down, and no further than until it is sure which file is meant.
     """
     from kubeimage.api.looking import read_file
 
-    settings = session.settings.with_insecure(insecure)
     content = bytearray()
     write = content.extend if form == "json" else sys.stdout.buffer.write
-    with open_backends(session.root, settings, access="read") as backends:
+    with open_backends(session.root, session.settings, access="read") as backends:
         found = read_file(image, path, write, backends, platform=parse_platform(platform))
         tell_fetched(backends)
     if form == "json":

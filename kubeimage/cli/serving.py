@@ -11,7 +11,6 @@ from kubeimage.cli.completion import complete_images
 from kubeimage.cli.images import platform_option
 from kubeimage.cli.output import format_json, format_option
 from kubeimage.cli.parsing import parse_platform
-from kubeimage.cli.request import insecure_option
 from kubeimage.cli.session import Session, common_options
 
 
@@ -21,7 +20,6 @@ from kubeimage.cli.session import Session, common_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; there is no password.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port; else a free one.")
 @platform_option
-@insecure_option
 @format_option
 @common_options
 @click.pass_obj
@@ -33,7 +31,6 @@ def serve(
     host: str,
     port: int,
     platform: str | None,
-    insecure: tuple[str, ...],
     form: str,
 ) -> None:
     """Serve any IMAGE as a registry that can only be read, until it is stopped with Ctrl-C.
@@ -42,9 +39,8 @@ def serve(
     """
     from kubeimage.api.serving import serve_image
 
-    settings = session.settings.with_insecure(insecure)
     with (
-        open_backends(session.root, settings, access="read") as backends,
+        open_backends(session.root, session.settings, access="read") as backends,
         serve_image(image, backends, packed=packed, host=host, port=port, platform=parse_platform(platform)) as served,
     ):
         if form == "json":

@@ -28,6 +28,7 @@ class Session:
     """One call of the program.
 
     Shape: ``root`` None leaves the choice to the API; ``config`` None means the configuration file's usual place.
+           ``insecure`` are registries that need not prove who they are.
            ``as_json`` asks for errors as JSON lines.
     """
 
@@ -36,6 +37,7 @@ class Session:
         self.config: str | None = None
         self.debug = False
         self.as_json = False
+        self.insecure: tuple[str, ...] = ()
 
     @cached_property
     def settings(self) -> Settings:
@@ -45,7 +47,7 @@ class Session:
         """
         from kubeimage.settings import read_settings
 
-        return read_settings(self.config)
+        return read_settings(self.config).with_insecure(self.insecure)
 
     @property
     def naming(self) -> Naming:

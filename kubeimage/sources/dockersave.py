@@ -6,6 +6,7 @@ Source: moby, image/spec/spec.md, v1.2, "Combined Image JSON + Filesystem Change
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, BinaryIO
@@ -108,9 +109,9 @@ class DockerArchiveSource:
             return images[0][:2]
         if self._name.startswith("@") and self._name[1:].isdecimal() and int(self._name[1:]) < len(images):
             return images[int(self._name[1:])][:2]
-        wanted = _whole(self._name)
+        wanted = _meanings(self._name)
         for config, layers, names in images:
-            if wanted in map(_whole, names):
+            if any(wanted & _meanings(one) for one in names):
                 return config, layers
         known = [name for _, _, names in images for name in names]
         near = get_close_matches(self._name, known, n=3, cutoff=0.4)
@@ -142,8 +143,10 @@ def _names(images: list[tuple[str, list[str], list[str]]]) -> str:
     return ", ".join(names[0] if names else f"@{number}" for number, (_, _, names) in enumerate(images[:5]))
 
 
-def _whole(name: str) -> str:
-    try:
-        return str(_DOCKER.parse(name))
-    except KubeimageError:
-        return name
+def _meanings(name: str) -> set[str]:
+    """Return what a name may mean, to docker and to us, whose defaults differ."""
+    found = {name}
+    for naming in (_DOCKER, Naming()):
+        with suppress(KubeimageError):
+            found.add(str(naming.parse(name)))
+    return found

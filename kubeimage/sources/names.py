@@ -41,7 +41,9 @@ class SourceName:
 
 def is_source_name(text: str) -> bool:
     """Whether a text names an image outside the store."""
-    return text.partition(":")[0] in TRANSPORTS and ":" in text
+    head, colon, rest = text.partition(":")
+    # docker:20 is an image of that name, and of that tag.
+    return bool(colon) and head in TRANSPORTS and (head != "docker" or rest.startswith("//"))
 
 
 def parse_source_name(text: str) -> SourceName:
@@ -52,10 +54,6 @@ def parse_source_name(text: str) -> SourceName:
     head, _, rest = text.partition(":")
     transport = next(one for one in TRANSPORTS if one == head)
     if transport == "docker":
-        if not rest.startswith("//"):
-            raise UsageError(
-                f"not the name of an image: {text!r}", hint=f"an image in a registry is docker://{rest.lstrip('/')}"
-            )
         rest = rest.removeprefix("//")
     if not rest:
         raise UsageError(

@@ -134,7 +134,7 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "a file that is not there": ("oci-archive:{at}/none", "there is no file", ""),
     "no tar": ("docker-archive:{at}/context/big", "no tar", "docker save"),
     "nothing": ("oci:", "nothing stands behind oci:", "oci:DIR"),
-    "docker without slashes": ("docker:app", "not the name of an image", "docker://app"),
+    "docker without slashes": ("docker:app", "no image docker:app in the store", "docker://app"),
     "an image the daemon lacks": ("docker-daemon:none", "no image 'none'", "docker images"),
     "an option for the daemon": ("docker-daemon:--help", "not the name of an image", ""),
 }
