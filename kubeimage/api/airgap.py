@@ -107,7 +107,7 @@ def rehearse_image(
 ) -> Rehearsal:
     """Serve what an image has packed, and pull every container image that it names as a node without internet would.
 
-    ``observe`` is told of each as it ends. Nothing is written.
+    ``observe`` is told of each as it ends.
     Raises: UsageError for backends that were opened to look; ImageNotFoundError; DiscoveryError, PackingError;
             StoreError, LayerError.
     """

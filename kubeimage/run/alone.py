@@ -8,6 +8,7 @@ Sources: network_namespaces(7), user_namespaces(7), unshare(2).
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import socket
@@ -23,6 +24,12 @@ from kubeimage.run.environment import HOST_PATH
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _SIOCGIFFLAGS, _IFF_UP = 0x8913, 1
+# The system says it of namespaces in the words that it has for disks and files.
+_REFUSALS = {
+    errno.ENOSPC: "no more networks may be made here",
+    errno.EUSERS: "no more networks may be made here",
+    errno.EPERM: "this user may make no network here",
+}
 
 
 def enter_own_network() -> None:
@@ -34,7 +41,7 @@ def enter_own_network() -> None:
     flags = _CLONE_NEWNET if may_make_namespaces() else _CLONE_NEWNET | _CLONE_NEWUSER
     if libc.unshare(flags):
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+        raise OSError(number, _REFUSALS.get(number) or os.strerror(number))
     inside.raise_loopback()
     if others := [name for _, name in socket.if_nameindex() if name != "lo" and _is_up(name)]:
         raise OSError(f"there is more than a loopback: {', '.join(others)}")
