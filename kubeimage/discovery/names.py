@@ -74,9 +74,37 @@ _WORD_TAGS = frozenset(
         "lts",
     ]
 )
+_LABEL = "a label or annotation, not an image"
 _TAINTS = frozenset({"NoSchedule", "PreferNoSchedule", "NoExecute"})
 _API_VERSION = re.compile(r"v[0-9]+(?:(?:alpha|beta)[0-9]+)?")
 _REGISTRY_HOSTS = frozenset({"registry.k8s.io", "k8s.gcr.io", "gcr.k8s.io"})
+# What stands before labels, annotations and resources' names of projects that keep no images under that host.
+_LABEL_HOSTS = frozenset(
+    [
+        "helm.sh",
+        "karpenter.sh",
+        "cert-manager.io",
+        "cloud.google.com",
+        "eks.amazonaws.com",
+        "nvidia.com",
+        "amd.com",
+        "istio.io",
+        "cilium.io",
+        "argoproj.io",
+    ]
+)
+# Where source code and files are: image names that begin so are those of other hosts.
+_OTHER_HOSTS = frozenset(
+    [
+        "github.com",
+        "bitbucket.org",
+        "golang.org",
+        "pkg.go.dev",
+        "gopkg.in",
+        "s3.amazonaws.com",
+        "storage.googleapis.com",
+    ]
+)
 _WELL_KNOWN = frozenset(
     [
         "docker.io",
@@ -154,7 +182,11 @@ def why_no_image(token: Token) -> str | None:
     if tag.rstrip("-") in _TAINTS:
         return "a taint, not an image"
     if host.endswith(("kubernetes.io", "k8s.io")) and host not in _REGISTRY_HOSTS:
-        return "a label or annotation, not an image"
+        return _LABEL
+    if host in _LABEL_HOSTS:
+        return _LABEL
+    if host in _OTHER_HOSTS:
+        return "a place of source code or files, not of images"
     if _API_VERSION.fullmatch(repository) and "@" not in token.text:
         return "an API version, not an image"
     return None

@@ -21,7 +21,7 @@ ARCHIVE_LIST = "images/skopeo/tar.txt"
 MANIFEST_SUFFIXES = (".yaml", ".yml", ".tmpl", ".json")
 OWN_FOLDER = "registry/"
 VALUES_SUFFIXES = (".values.yaml", ".values.yml")
-RULES_VERSION = "2"
+RULES_VERSION = "3"
 
 Guesses = Literal["pack", "list", "error"]
 """What becomes of images that something seems to name: packed, only listed, or refused."""
