@@ -112,7 +112,7 @@ def _policy(
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
-@click.option("--keep-cache", is_flag=True, help="Keep what the build cache needs.")
+@click.option("--keep-cache", is_flag=True, help="Keep what the build cache needs, and unpacked layers.")
 @click.option("--keep-size", metavar="SIZE", callback=size_of, help="Let go until the store has at most so much.")
 @click.option("--unused-for", metavar="DURATION", callback=_duration, help="Let go what was not used for so long.")
 @click.option("--snapshots", is_flag=True, help="Let go unpacked layers and kept compressed ones alone.")
@@ -137,7 +137,7 @@ def prune(
     insecure: tuple[str, ...],
     form: str,
 ) -> None:
-    """Delete what no image and no running build refers to; the build cache goes too, unless it is kept.
+    """Delete what no image and no running build refers to; build cache and unpacked layers go too, unless kept.
 
     With --keep-size, --unused-for, --snapshots or --cache, the build cache and unpacked layers stay, but for those that
     these let go: by last use, and first what can be made again. Images that have a name always stay.

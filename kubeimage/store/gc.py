@@ -82,9 +82,9 @@ class Collector:
         left = [Candidate("leftover", os.path.basename(path), path) for path in leftovers(self._layout)]
 
         def find(entries: Entries) -> list[Candidate]:
-            if policy is None:
-                return self._find(entries, keep_cache=keep_cache)
-            return self._choose(entries, policy, left if dry_run else [])
+            if policy is not None:
+                return self._choose(entries, policy, left if dry_run else [])
+            return self._find(entries, keep_cache=True) if keep_cache else self._find_all(entries)
 
         if dry_run:
             with locks.shared(self._layout.gc_lock):
@@ -205,6 +205,14 @@ class Collector:
                 found.append(Candidate("snapshot", snapshot.diff_id.hex, snapshot.path))
         found += self._find_records(lambda digest: digest in needed)
         return found
+
+    def _find_all(self, entries: Entries) -> list[Candidate]:
+        """Find the garbage, the whole build cache, and what can be made again."""
+        from kubeimage.store.policy import Kept, PrunePolicy, choose
+
+        garbage = self._find(entries, keep_cache=False)
+        kept = Kept(self._leases(), self._needed_by(entries))
+        return choose(self._layout, PrunePolicy(cache=False), garbage, kept, (), now=0, size=0)
 
     def _choose(self, entries: Entries, policy: PrunePolicy, gone: Sequence[Candidate]) -> list[Candidate]:
         """Find the garbage, and what a policy lets go, in an order that never leaves a record without its layer.

@@ -107,11 +107,22 @@ def test_compressed_layers_are_kept_with_the_image_and_go_with_it(root: str) -> 
         store.images.put(make_image([store.layers.put(CHANGESET)]), [APP])
         wire(store, WireForm(coding=GZIP))
     with Store.open(root) as store:
-        store.collect_garbage(keep_cache=False)
+        store.collect_garbage(keep_cache=True)
         kept = len(list(Path(root, "variants").iterdir()))
         store.images.remove(APP)
 
     assert (kept, list(Path(root, "variants").iterdir()), list(Path(root, "blobs/sha256").iterdir())) == (1, [], [])
+
+
+def test_compressed_layers_go_with_the_cache(root: str) -> None:
+    with Store.open(root) as store:
+        store.images.put(make_image([store.layers.put(CHANGESET)]), [APP])
+        wire(store, WireForm(coding=GZIP))
+    with Store.open(root) as store:
+        store.collect_garbage(keep_cache=False)
+
+        assert list(Path(root, "variants").iterdir()) == []
+        assert store.check() == []
 
 
 @pytest.mark.parametrize("form", ["oci", "docker"])
