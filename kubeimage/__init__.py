@@ -174,6 +174,8 @@ if TYPE_CHECKING:
         BlobFinished,
         BlobProgress,
         ImageFetched,
+        ImageLookedUp,
+        PackingProgress,
         TransferEvent,
         TransferFinished,
         TransferObserver,
@@ -259,6 +261,7 @@ __all__ = [
     "Image",
     "ImageFetched",
     "ImageFileError",
+    "ImageLookedUp",
     "ImageName",
     "ImageNameError",
     "ImageNotFoundError",
@@ -301,6 +304,7 @@ __all__ = [
     "Packer",
     "PackingError",
     "PackingFinished",
+    "PackingProgress",
     "PackingStarted",
     "PastStep",
     "PathChange",
@@ -498,7 +502,7 @@ _HOMES = {
     "kubeimage.protocols.transfer": "Arrival Budget",
     "kubeimage.protocols.watching": "ignore",
     "kubeimage.registry.events": (
-        "BlobFinished BlobProgress ImageFetched TransferEvent TransferFinished "
+        "BlobFinished BlobProgress ImageFetched ImageLookedUp PackingProgress TransferEvent TransferFinished "
         "TransferObserver TransferStarted TransferWarned"
     ),
     "kubeimage.rehearsal.outcome": "Pulled Rehearsal RehearsedImage",

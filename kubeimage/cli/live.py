@@ -18,7 +18,16 @@ from kubeimage.cli.now import Now
 from kubeimage.cli.output import harmless
 from kubeimage.cli.plain import PlainProgress
 from kubeimage.cli.streams import Muffled
-from kubeimage.registry.events import BlobFinished, BlobProgress, TransferEvent, TransferFinished, TransferStarted
+from kubeimage.cli.telling import sum_up
+from kubeimage.registry.events import (
+    BlobFinished,
+    BlobProgress,
+    ImageLookedUp,
+    PackingProgress,
+    TransferEvent,
+    TransferFinished,
+    TransferStarted,
+)
 from kubeimage.report.columns import fit
 from kubeimage.report.text import Line
 
@@ -101,9 +110,15 @@ class LiveProgress(PlainProgress):
                 self._now.begin()
             case TransferFinished():
                 self._now.end()
+            case ImageLookedUp():
+                self._now.said = f"looked up {event.number} of {event.total} images: {harmless(event.name)}"
         # Images that are packed share blobs: each image is told, and not each blob.
         if not (self._packing and isinstance(event, BlobFinished)):
             super().transfer(event)
+
+    def packed(self, event: PackingProgress) -> None:
+        """Show how far the fetching of container images is."""
+        self._now.said = sum_up(event)
 
     def close(self) -> None:
         """Restore the terminal."""

@@ -29,12 +29,14 @@ class Bar:
 class Now:
     """What is going on.
 
-    Shape: ``since`` is None where nothing is. ``lines`` are a RUN's latest. ``bars`` go by what moves.
+    Shape: ``since`` is None where nothing is. ``said`` tells how far it is. ``lines`` are a RUN's latest. ``bars`` go
+           by what moves.
     Units: ``since`` on the monotonic clock, in seconds.
     """
 
     def __init__(self) -> None:
         self.since: float | None = None
+        self.said = ""
         self.lines: deque[str] = deque(maxlen=_MOST_LINES)
         self.bars: dict[object, Bar] = {}
 
@@ -46,6 +48,7 @@ class Now:
     def end(self) -> None:
         """It is over."""
         self.since = None
+        self.said = ""
         self.lines.clear()
         self.bars.clear()
 

@@ -22,9 +22,9 @@ from kubeimage.builder.events import (
 from kubeimage.builder.step import Step
 from kubeimage.cli.output import count, harmless, shorten, shorten_digests
 from kubeimage.cli.streams import LineSplitter
-from kubeimage.cli.telling import line_of
+from kubeimage.cli.telling import Steps, line_of, sum_up
 from kubeimage.errors import Diagnostic, Location
-from kubeimage.registry.events import TransferEvent
+from kubeimage.registry.events import PackingProgress, TransferEvent
 from kubeimage.report.columns import fit, wrap
 from kubeimage.report.seconds import TOLD_FROM, format_seconds
 from kubeimage.report.sizes import format_size
@@ -32,6 +32,8 @@ from kubeimage.report.text import Line, lay_out
 
 _OUTPUT_PREFIX = "  | "
 _WIDEST_STEP = 120
+_LONG = 64 << 20
+"""Bytes that take long enough to fetch for people to want to hear of it."""
 _INDENT = 6
 _SHORTEST_REASON = 12
 _PACKING = "[images] packing the container images that manifests and charts name"
@@ -47,6 +49,7 @@ class PlainProgress:
         self._cached = 0
         self._skipped = 0
         self._done = 0
+        self._tenths = Steps(10)
 
     def __call__(self, event: Event | TransferEvent, /) -> None:
         """Report what has happened."""
@@ -88,6 +91,13 @@ class PlainProgress:
         line = line_of(event)
         if line is not None:
             self.say(line.text, line.style)
+        elif isinstance(event, PackingProgress):
+            self.packed(event)
+
+    def packed(self, event: PackingProgress) -> None:
+        """Tell how far the fetching of container images is: a log is told each tenth, where that takes long."""
+        if event.size >= _LONG and self._tenths.is_next("all", event.done, event.size):
+            self.say(f"      {sum_up(event)}")
 
     def copied(self, event: StepProgress) -> None:
         """Report how far a COPY is: a log is told when it is done."""

@@ -78,7 +78,7 @@ class Window:
         width, height = self._console.width, max(self._console.height - 2, 1)
         parts: list[RenderableType] = []
         if since is not None:
-            parts.append(self._head(since))
+            parts.append(self._head(since, width))
         if bars:
             parts.append(_bars(bars[:_MOST_BARS], width))
         if len(bars) > _MOST_BARS:
@@ -87,10 +87,12 @@ class Window:
         parts += [Text(fit(f"{' ' * _INDENT}│ {line}", width - 1), "dim", no_wrap=True) for line in shown]
         return Group(*parts)
 
-    def _head(self, since: float) -> Text:
+    def _head(self, since: float, width: int) -> Text:
         frame = self._spinner.render(time.monotonic())
         elapsed = format_seconds(time.monotonic() - since)
-        return Text.assemble(" " * (_INDENT - 2), (str(frame), "cyan"), f" {elapsed}")
+        said = f"  {self._now.said}" if self._now.said else ""
+        told = fit(f" {elapsed}{said}", max(width - _INDENT, 1))
+        return Text.assemble(" " * (_INDENT - 2), (str(frame), "cyan"), told, no_wrap=True)
 
 
 def _bars(bars: list[Bar], width: int) -> Table:

@@ -6,9 +6,10 @@ platform is taken, and the index itself, byte for byte.
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import TypeVar
@@ -28,14 +29,16 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor, Index, Manifest, parse_document, platform_from_json
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.packing.countdown import Countdown
 from kubeimage.packing.elsewhere import PackedElsewhere
 from kubeimage.packing.layout import Contents, choose_manifest
+from kubeimage.protocols.watching import ignore
 from kubeimage.registry.client import Repository
 from kubeimage.registry.download import Download
 from kubeimage.registry.events import (
     BlobFinished,
     BlobProgress,
-    ImageFetched,
+    ImageLookedUp,
     TransferEvent,
     TransferObserver,
     TransferWarned,
@@ -117,7 +120,7 @@ class Fetcher:
             with self._lock:
                 found[image] = digest
 
-        self._run([partial(resolve_one, image) for image in images], _IMAGES_AT_ONCE)
+        self._each(images, resolve_one)
         return found
 
     def meanings(self, image: Reference) -> Mapping[Digest, str]:
@@ -136,7 +139,7 @@ class Fetcher:
             with self._lock:
                 found[image] = listed
 
-        self._run([partial(list_one, image, digest) for image, digest in resolved.items()], _IMAGES_AT_ONCE)
+        self._each(resolved, lambda image: list_one(image, resolved[image]))
         return found
 
     def _list_manifests(self, image: Reference, digest: Digest) -> dict[Platform, Digest]:
@@ -162,7 +165,7 @@ class Fetcher:
             with self._lock:
                 found[image] = contents
 
-        self._run([partial(read_one, image, digest) for image, digest in resolved.items()], _IMAGES_AT_ONCE)
+        self._each(resolved, lambda image: read_one(image, resolved[image]))
         return found
 
     def fetch(self, images: Sequence[Contents], wanted: AbstractSet[Digest]) -> None:
@@ -178,8 +181,10 @@ class Fetcher:
             self._take_from_elsewhere(blob.descriptor.digest, blob.descriptor.size)
         # The largest first, so that no worker is left with one at the end.
         order = sorted(unique.values(), key=lambda one: (-one.descriptor.size, one.descriptor.digest))
-        count = _Countdown(concerned, unique, self._tell)
-        self._run([partial(self._fetch_counted, blob, count) for blob in order])
+        sizes = {digest: blob.descriptor.size for digest, blob in unique.items()}
+        count = Countdown(concerned, sizes, self._tell)
+        jobs = [partial(self._fetch_counted, blob, count) for blob in order]
+        run_all(jobs, self._stop, places=[self._host(blob.image) for blob in order])
 
     def _bring_documents(self, images: Sequence[Contents], wanted: AbstractSet[Digest]) -> None:
         """Bring manifests and configs, most of which were read before."""
@@ -191,11 +196,12 @@ class Fetcher:
             if one.config.digest in wanted:
                 self._read_config(one.image, one.config)
 
-        self._run([partial(bring, one) for one in images], _IMAGES_AT_ONCE)
+        jobs = [partial(bring, one) for one in images]
+        run_all(jobs, self._stop, _IMAGES_AT_ONCE, places=[self._host(one.image) for one in images])
 
-    def _fetch_counted(self, blob: Blob, count: _Countdown) -> None:
-        self._fetch_blob(blob)
-        count.arrived(blob.descriptor.digest)
+    def _fetch_counted(self, blob: Blob, count: Countdown) -> None:
+        self._fetch_blob(blob, partial(count.progressed, blob.image, blob.descriptor.digest))
+        count.arrived(blob.descriptor.digest, blob.descriptor.size)
 
     def _read_contents(self, image: Reference, digest: Digest) -> Contents:
         data = self._read_manifest(image, digest)
@@ -294,21 +300,32 @@ class Fetcher:
             return False
         return True
 
-    def _fetch_blob(self, blob: Blob) -> None:
+    def _fetch_blob(self, blob: Blob, progressed: Callable[[int], None] = ignore) -> None:
         digest, size = blob.descriptor.digest, blob.descriptor.size
         there = self._shelf.has(digest, size)
         if not there:
-            self._ask(blob.image, lambda repository: self._download(repository, blob.descriptor))
+            self._ask(blob.image, lambda repository: self._download(repository, blob.descriptor, progressed))
         self._tell(BlobFinished("pull", digest, size, moved=not there))
 
-    def _download(self, repository: Repository, blob: Descriptor) -> None:
+    def _download(self, repository: Repository, blob: Descriptor, progressed: Callable[[int], None]) -> None:
         def arrived(done: int) -> None:
             self._tell(BlobProgress("pull", blob.digest, done, blob.size))
+            progressed(done)
 
+        download = Download(repository, blob, arrived)
+        try:
+            self._shelf.put(blob.digest, blob.size, download)
+        except (BlobCorruptError, RegistryContentError) as error:
+            if not download.resumed:
+                raise _as_content_error(repository, error) from error
+            # What came in several answers may have come from several servers, or from another day: once more, in one.
+            self._download_whole(repository, blob, arrived)
+
+    def _download_whole(self, repository: Repository, blob: Descriptor, arrived: Callable[[int], None]) -> None:
         try:
             self._shelf.put(blob.digest, blob.size, Download(repository, blob, arrived))
         except BlobCorruptError as error:
-            raise RegistryContentError(f"{repository}: {error}", hint=error.hint) from error
+            raise _as_content_error(repository, error) from error
 
     def _ask(self, image: Reference, question: Callable[[Repository], T]) -> T:
         """Ask the image's mirrors, then its registry."""
@@ -340,45 +357,30 @@ class Fetcher:
         with self._lock:
             self._observe(event)
 
-    def _run(self, jobs: Sequence[Callable[[], object]], workers: int | None = None) -> None:
-        stop = self._registries.stop if self._registries is not None else _ignore_stop
-        if workers is None:
-            run_all(jobs, stop)
-        else:
-            run_all(jobs, stop, workers)
+    def _each(self, images: Collection[Reference], work: Callable[[Reference], None]) -> None:
+        """Do something about each image, at several registries at once, and tell how far that is."""
+        count = itertools.count(1)
+
+        def job(image: Reference) -> None:
+            work(image)
+            self._tell(ImageLookedUp(familiar(image), next(count), len(images)))
+
+        places = [self._host(image) for image in images]
+        run_all([partial(job, image) for image in images], self._stop, _IMAGES_AT_ONCE, places=places)
+
+    def _host(self, image: Reference) -> str:
+        return self._registries.host(image) if self._registries is not None else ""
+
+    def _stop(self) -> None:
+        if self._registries is not None:
+            self._registries.stop()
 
 
-class _Countdown:
-    """Tells which images are whole, as their last blob arrives."""
-
-    def __init__(
-        self, contents: Sequence[Contents], wanted: Container[Digest], tell: Callable[[TransferEvent], None]
-    ) -> None:
-        self._tell = tell
-        self._lock = threading.Lock()
-        self._missing = {one.image: {blob.digest for blob in one.layers if blob.digest in wanted} for one in contents}
-        self._sizes = {one.image: sum(blob.size for blob in one.layers) for one in contents}
-        self._whole = 0
-        for image in self._missing:
-            self._tell_if_whole(image)
-
-    def arrived(self, digest: Digest) -> None:
-        """Count a blob."""
-        with self._lock:
-            for image, missing in self._missing.items():
-                if digest in missing:
-                    missing.remove(digest)
-                    self._tell_if_whole(image)
-
-    def _tell_if_whole(self, image: Reference) -> None:
-        if not self._missing[image]:
-            self._whole += 1
-            self._tell(ImageFetched(familiar(image), self._whole, len(self._missing), self._sizes[image]))
+def _as_content_error(repository: Repository, error: KubeimageError) -> RegistryContentError:
+    if isinstance(error, RegistryContentError):
+        return error
+    return RegistryContentError(f"{repository}: {error}", hint=error.hint)
 
 
 def _unique(descriptors: Sequence[Descriptor]) -> Iterator[Descriptor]:
     yield from {one.digest: one for one in descriptors}.values()
-
-
-def _ignore_stop() -> None:
-    """Nothing runs that could be stopped."""

@@ -5,8 +5,8 @@ The real parts are a store's; those who carry bytes know only what stands here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import BinaryIO, Protocol
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import Format
@@ -52,6 +52,19 @@ class Arrival:
     warnings: tuple[str, ...] = ()
 
 
+@runtime_checkable
+class Resumable(Protocol):
+    """The bytes of a blob, in pieces, that need not come from the beginning."""
+
+    def start_at(self, offset: int) -> None:
+        """Leave out the first ``offset`` bytes: who takes in the blob has them."""
+        ...
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the pieces."""
+        ...
+
+
 class Intake(Protocol):
     """Takes in blobs from elsewhere, byte for byte, from several threads at once if need be."""
 
@@ -62,6 +75,7 @@ class Intake(Protocol):
     def put_blob(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
         """Keep a layer, a config or anything else; a compressed layer's diff_id is found out on the way.
 
+        Where ``chunks`` are `Resumable`, what is here already of the blob is left out of them.
         Raises: BlobCorruptError where size or digest are not the descriptor's; LayerFormatError for damaged
             compression; LayerTooLargeError; StoreFullError, StoreAccessError; whatever ``chunks`` raises.
         """

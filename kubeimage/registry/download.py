@@ -11,6 +11,8 @@ from kubeimage.registry.exchange import may_pass
 from kubeimage.registry.http import Response
 from kubeimage.registry.messages import PIECE
 
+_NOT_SATISFIABLE = 416
+
 
 class Download:
     """The bytes of one blob. ``arrived`` gets how many there are so far.
@@ -25,17 +27,24 @@ class Download:
         self._arrived = arrived
         self._offset = 0
 
+    def start_at(self, offset: int) -> None:
+        """Leave out the first ``offset`` bytes, which somebody has from an earlier download."""
+        self._offset = offset
+        self.resumed = offset > 0
+
     def __iter__(self) -> Iterator[bytes]:
         """Yield the bytes; as many as the descriptor says, or an error.
 
         Raises: RegistryContentError for more or fewer bytes; RegistryError.
         """
         failed = 0
-        while True:
+        while self._offset < self._blob.size or not self.resumed:
             before = self._offset
             try:
                 yield from self._read_answer()
             except RegistryError as error:
+                if error.status == _NOT_SATISFIABLE:
+                    raise self._wrong(f"fewer than {self._offset + 1}") from error
                 failed = 1 if self._offset > before else failed + 1
                 if not may_pass(error) or failed >= self._repository.exchange.retry.attempts:
                     raise

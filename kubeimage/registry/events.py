@@ -58,6 +58,28 @@ class ImageFetched(NamedTuple):
     size: int
 
 
+class ImageLookedUp(NamedTuple):
+    """Somebody has said what a container image is. Units: ``number`` of ``total`` images, from 1."""
+
+    name: str
+    number: int
+    total: int
+
+
+class PackingProgress(NamedTuple):
+    """Some of the container images to be packed has come.
+
+    Shape: ``name`` is the image whose part that was.
+    Units: ``number`` of ``total`` images are whole; ``done`` of ``size`` bytes of all of them are there.
+    """
+
+    name: str
+    number: int
+    total: int
+    done: int
+    size: int
+
+
 class TransferWarned(NamedTuple):
     """Something that a person should know and that stops nothing."""
 
@@ -72,7 +94,16 @@ class TransferFinished(NamedTuple):
     digest: Digest
 
 
-TransferEvent = TransferStarted | BlobProgress | BlobFinished | ImageFetched | TransferWarned | TransferFinished
+TransferEvent = (
+    TransferStarted
+    | BlobProgress
+    | BlobFinished
+    | ImageLookedUp
+    | PackingProgress
+    | ImageFetched
+    | TransferWarned
+    | TransferFinished
+)
 TransferObserver = Callable[[TransferEvent], None]
 
 

@@ -27,6 +27,7 @@ from kubeimage.registry.credentials import DOCKER_HUB, Credentials
 from kubeimage.registry.http import HttpTransport, Response
 from kubeimage.registry.messages import Request, parse_count
 from kubeimage.registry.origin import Origin, origin_of
+from kubeimage.registry.pace import Pace
 from kubeimage.settings import Settings
 
 USER_AGENT = f"kubeimage/{__version__}"
@@ -67,9 +68,12 @@ class Exchange:
         transport: HttpTransport,
         credentials: Callable[[], Credentials | None],
         retry: Retry | None = None,
+        *,
+        pace: Pace | None = None,
     ) -> None:
         self.host = host
         self.retry = retry or Retry()
+        self._pace = pace or Pace()
         self._settings = settings
         self._transport = transport
         self._base: str | None = None
@@ -100,6 +104,9 @@ class Exchange:
         """
         failed, most = 0, attempts or self.retry.attempts
         while True:
+            if not failed and (left := self._pace.left()):
+                # Somebody else was told that this registry wants fewer requests.
+                self.retry.sleep(left)
             try:
                 response = self._follow(request, scopes)
                 if response.status in wanted:
@@ -110,6 +117,8 @@ class Exchange:
             failed += 1
             if not may_pass(error) or failed >= most or (asked or 0) > self.retry.patience:
                 raise error
+            if asked:
+                self._pace.hold(asked)
             self.retry.wait(failed, asked)
 
     def _follow(self, request: Request, scopes: Scopes) -> Response:

@@ -17,6 +17,7 @@ from kubeimage.registry.credentials import DOCKER_HUB, Credentials, CredentialSt
 from kubeimage.registry.events import TransferObserver, TransferWarned, one_at_a_time
 from kubeimage.registry.exchange import Exchange, Retry
 from kubeimage.registry.http import HttpTransport
+from kubeimage.registry.pace import Pace
 from kubeimage.registry.tls import Trust
 from kubeimage.settings import Settings
 
@@ -36,6 +37,9 @@ class Registries:
         self._credentials = credentials or CredentialStore()
         self._transport = HttpTransport(Trust(settings), patience)
         self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._exchanges: dict[tuple[str, str], Exchange] = {}
+        self._paces: dict[str, Pace] = {}
         self._retry = retry or Retry(sleep=self._sleep)
 
     def pull(
@@ -90,6 +94,10 @@ class Registries:
             find_lender=find_lender,
         ).run()
 
+    def host(self, reference: Reference) -> str:
+        """Return the registry that an image is first looked for at."""
+        return self._settings.places(reference)[0].domain
+
     def sources(self, reference: Reference) -> list[Repository]:
         """Return the repositories that an image can be read from, in the order to try."""
         return [self.repository(place) for place in self._settings.places(reference)]
@@ -128,8 +136,23 @@ class Registries:
     def _exchange(
         self, host: str, repository: str = "", credentials: Callable[[], Credentials | None] | None = None
     ) -> Exchange:
-        known = credentials or (lambda: self._credentials.get(host, repository))
-        return Exchange(host, self._settings, self._transport, known, self._retry)
+        if credentials is not None:
+            return Exchange(host, self._settings, self._transport, credentials, self._retry)
+        with self._lock:
+            # Who asks twice is logged in, and need not find out again how the registry is reached.
+            known = self._exchanges.get((host, repository))
+            if known is None:
+                pace = self._paces.setdefault(host, Pace())
+                known = Exchange(
+                    host,
+                    self._settings,
+                    self._transport,
+                    lambda: self._credentials.get(host, repository),
+                    self._retry,
+                    pace=pace,
+                )
+                self._exchanges[host, repository] = known
+            return known
 
     def _sleep(self, seconds: float) -> None:
         if self._stopped.wait(seconds):

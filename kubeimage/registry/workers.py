@@ -3,37 +3,49 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 WORKERS = 4
+"""How many jobs run at once, or ask one place."""
+
+MOST_WORKERS = 40
+"""How many jobs run at once, however many places they ask."""
 
 
-def run_all(jobs: Sequence[Callable[[], object]], stop: Callable[[], None], workers: int = WORKERS) -> None:
+def run_all(
+    jobs: Sequence[Callable[[], object]],
+    stop: Callable[[], None],
+    workers: int = WORKERS,
+    *,
+    places: Sequence[str] = (),
+) -> None:
     """Run all ``jobs``; where one fails, or this thread is interrupted, ``stop`` has to end those that run.
 
+    ``places`` may say of each job whom it asks: then each place is asked by up to ``workers`` jobs at once.
     Raises: what the first job that failed has raised, when no job runs any more.
     """
     if len(jobs) == 1:
         jobs[0]()
         return
-    waiting = iter(list(jobs))
-    take, failures = threading.Lock(), list[BaseException]()
+    queue, failures = _Queue(jobs, places, workers), list[BaseException]()
 
     def work() -> None:
-        while not failures:
-            with take:
-                job = next(waiting, None)
-            if job is None:
-                return
+        while (taken := queue.take()) is not None:
+            job, place = taken
             try:
                 job()
             except BaseException as error:  # noqa: BLE001  it is raised again, in the thread that waits
                 first = not failures
                 failures.append(error)
+                queue.close()
                 if first:
                     stop()
+            finally:
+                queue.give_back(place)
 
-    threads = [threading.Thread(target=work, name=f"blobs {n}") for n in range(min(workers, len(jobs)))]
+    most = min(workers * max(len(set(places)), 1), MOST_WORKERS, len(jobs))
+    threads = [threading.Thread(target=work, name=f"blobs {n}") for n in range(most)]
     try:
         for thread in threads:
             thread.start()
@@ -41,6 +53,7 @@ def run_all(jobs: Sequence[Callable[[], object]], stop: Callable[[], None], work
             thread.join()
     except BaseException as error:
         failures.append(error)
+        queue.close()
         stop()
         for thread in threads:
             if thread.ident is not None:
@@ -48,3 +61,40 @@ def run_all(jobs: Sequence[Callable[[], object]], stop: Callable[[], None], work
         raise
     if failures:
         raise failures[0]
+
+
+class _Queue:
+    """Gives out jobs in their order, but for those whose place is asked by enough others."""
+
+    def __init__(self, jobs: Sequence[Callable[[], object]], places: Sequence[str], workers: int) -> None:
+        self._waiting = list(zip(jobs, places or [""] * len(jobs), strict=True))
+        self._workers = workers if places else len(jobs)
+        self._busy = Counter[str]()
+        self._changed = threading.Condition()
+
+    def take(self) -> tuple[Callable[[], object], str] | None:
+        """Return the next job with its place, as soon as that has room; None where no job waits."""
+        with self._changed:
+            while self._waiting:
+                for number, (job, place) in enumerate(self._waiting):
+                    if self._busy[place] < self._workers:
+                        del self._waiting[number]
+                        self._busy[place] += 1
+                        return job, place
+                self._changed.wait()
+        return None
+
+    def give_back(self, place: str) -> None:
+        """Say that a job has ended."""
+        with self._changed:
+            self._busy[place] -= 1
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Give out no job any more."""
+        with self._changed:
+            self._waiting.clear()
+            self._changed.notify_all()
+
+
+__all__ = ["MOST_WORKERS", "WORKERS", "run_all"]

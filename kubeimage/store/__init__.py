@@ -10,6 +10,7 @@
       cache/                  what builds remember of steps and contexts; it can be lost at any time
       ingest/RANDOM/          one running session: its unfinished files, and
       ingest/RANDOM/lease     the digests that it relies on, one a line; locked while the session lives
+      ingest/partial/HEX      the beginning of a blob whose fetching was broken off, for who fetches it next
       index.lock gc.lock gc.turn   empty files to lock
 
 How something is committed: it is written whole in ``ingest/``, then renamed to its place. A blob has its name at once,

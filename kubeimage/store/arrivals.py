@@ -15,6 +15,7 @@ from kubeimage.errors import (
     LayerFormatError,
     LayerLimitError,
     PlatformMismatchError,
+    RegistryError,
 )
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import MAX_LAYERS
@@ -80,8 +81,8 @@ class StoreImporter:
             raise BlobCorruptError(
                 f"{descriptor.digest} ({descriptor.media_type}) is said to have {descriptor.size} bytes"
             )
-        with self._blobs.writing() as file:
-            variant = self._write(descriptor, _regroup(chunks), file)
+        with self._blobs.receiving(descriptor.digest, descriptor.size, chunks) as (file, pieces):
+            variant = self._write(descriptor, _regroup(pieces), file)
             with self._lock:
                 self._blobs.publish(file, descriptor.digest, descriptor.size)
                 if variant is not None:
@@ -263,13 +264,18 @@ def _write_verified(descriptor: Descriptor, pieces: Iterator[bytes], file: NewBl
     """
     size = 0
     with Output(file.write) as output:
-        for piece in pieces:
-            size += len(piece)
-            if size > descriptor.size:
-                raise BlobCorruptError(
-                    f"the blob {descriptor.digest} has more than its {descriptor.size} bytes", hint=_AGAIN
-                )
-            output.add(piece)
+        try:
+            for piece in pieces:
+                size += len(piece)
+                if size > descriptor.size:
+                    raise BlobCorruptError(
+                        f"the blob {descriptor.digest} has more than its {descriptor.size} bytes", hint=_AGAIN
+                    )
+                output.add(piece)
+        except RegistryError:
+            # What has come is written, for who goes on with it.
+            output.finish()
+            raise
         found = output.finish()
     if size != descriptor.size:
         raise BlobCorruptError(
@@ -302,15 +308,23 @@ def _check_tar(path: str, descriptor: Descriptor) -> None:
 
 
 def _regroup(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the same bytes in pieces of about 1 MiB: small ones cost more than they hold."""
+    """Yield the same bytes in pieces of about 1 MiB: small ones cost more than they hold.
+
+    Raises: what ``chunks`` raises, once all that came before is yielded.
+    """
     waiting: list[bytes] = []
     gathered = 0
-    for chunk in chunks:
-        waiting.append(chunk)
-        gathered += len(chunk)
-        if gathered >= PIECE:
-            yield b"".join(waiting)
-            waiting, gathered = [], 0
+    try:
+        for chunk in chunks:
+            waiting.append(chunk)
+            gathered += len(chunk)
+            if gathered >= PIECE:
+                yield b"".join(waiting)
+                waiting, gathered = [], 0
+    except RegistryError:
+        # Who goes on with it later need not have it sent again.
+        yield b"".join(waiting)
+        raise
     if gathered:
         yield b"".join(waiting)
 

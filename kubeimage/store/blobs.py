@@ -15,12 +15,14 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from typing import BinaryIO
 
-from kubeimage.errors import BlobCorruptError, BlobNotFoundError, StoreError
+from kubeimage.errors import BlobCorruptError, BlobNotFoundError, LayerError, RegistryContentError, StoreError
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import LARGEST_DOCUMENT
-from kubeimage.store import locks
+from kubeimage.protocols.transfer import Resumable
+from kubeimage.store import locks, partial
 from kubeimage.store.failures import store_error, translated
 from kubeimage.store.files import NEW_FILE, sync_directory, write_all
 from kubeimage.store.layout import Layout
@@ -31,6 +33,7 @@ REBUILD = "run kubeimage fsck --repair, then build or load the image again"
 _CHUNK = 1 << 20
 _WRITE_OUT_EVERY = 8 << 20
 _AT_RISK = 2.0
+_GO_ON = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _SYNC_THREADS = 4
 _MARK = (0, 0)
 
@@ -38,19 +41,33 @@ _MARK = (0, 0)
 class NewBlob:
     """A file in the session's folder that is to become a blob."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, kept: int = 0) -> None:
+        """Make a file, or with ``kept`` bytes go on with one that has so many."""
         self.path = path
         with translated("write", path):
-            self._descriptor = os.open(path, NEW_FILE, 0o600)
+            self._descriptor = os.open(path, _GO_ON if kept else NEW_FILE, 0o600)
         self._size = self._flushed = 0
+        self._kept = kept
+
+    def read_kept(self) -> Iterator[bytes]:
+        """Yield what the file had from the beginning.
+
+        Raises: StoreAccessError.
+        """
+        with translated("read", self.path), open(self.path, "rb") as stream:
+            left = self._kept
+            while left and (piece := stream.read(min(_CHUNK, left))):
+                left -= len(piece)
+                yield piece
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append ``data``.
+        """Append ``data``; what the file had from the beginning comes first, and is not written again.
 
         Raises: StoreFullError, StoreAccessError.
         """
+        new = max(self._size + len(data) - max(self._kept, self._size), 0)
         with translated("write", self.path):
-            write_all(self._descriptor, data)
+            write_all(self._descriptor, memoryview(data)[len(data) - new :])
         self._size += len(data)
         if self._size - self._flushed >= _WRITE_OUT_EVERY:
             self._start_writing_out()
@@ -187,6 +204,33 @@ class Blobs:
         try:
             yield blob
         except BaseException:
+            blob.discard()
+            raise
+
+    @contextmanager
+    def receiving(
+        self, digest: Digest, size: int, chunks: Iterable[bytes]
+    ) -> Iterator[tuple[NewBlob, Iterable[bytes]]]:
+        """Yield a new file for a blob, and all bytes to write; what was fetched of it before need not come again.
+
+        What ``chunks`` cannot bring to an end is kept for the next who wants it, if it is `Resumable`.
+        Raises: StoreFullError, StoreAccessError.
+        """
+        if not isinstance(chunks, Resumable):
+            with self.writing() as blob:
+                yield blob, chunks
+            return
+        path = partial.unfinished_path(self._session.new_path(), digest)
+        kept = partial.claim(self._layout, digest, size, path)
+        blob = NewBlob(path, kept=kept)
+        try:
+            chunks.start_at(kept)
+            yield blob, chain(blob.read_kept(), chunks)
+        except (StoreError, LayerError, RegistryContentError):
+            blob.discard()
+            raise
+        except BaseException:
+            partial.keep(self._layout, digest, path)
             blob.discard()
             raise
 

@@ -232,7 +232,7 @@ class _Checker:
     def _check_leftovers(self) -> Iterator[Finding]:
         for path in leftovers(self._layout):
             if self._repair:
-                remove_leftover(path)
+                remove_leftover(self._layout, path)
             advice = "the next build removes it"
             yield Finding("what a process left that died", path, advice, damage=False, repaired=self._repair)
 

@@ -23,6 +23,7 @@ from kubeimage.store.files import tree_size, try_remove_tree
 from kubeimage.store.garbage import Candidate, Garbage, GarbageReport, report_of
 from kubeimage.store.index import Entries
 from kubeimage.store.layout import Layout
+from kubeimage.store.partial import iter_partials
 from kubeimage.store.records import iter_pairs, record_path, with_variants
 from kubeimage.store.reserve import keep_reserve, let_go
 from kubeimage.store.session import Session, leftovers, live_leases, remove_leftover
@@ -79,7 +80,8 @@ class Collector:
         """
         if not self._has_blobs():
             return GarbageReport()
-        left = [Candidate("leftover", os.path.basename(path), path) for path in leftovers(self._layout)]
+        paths = [*leftovers(self._layout), *iter_partials(self._layout)]
+        left = [Candidate("leftover", os.path.basename(path), path) for path in paths]
 
         def find(entries: Entries) -> list[Candidate]:
             if policy is not None:
@@ -90,9 +92,15 @@ class Collector:
             with locks.shared(self._layout.gc_lock):
                 found = find(self._without_dangling(index.read_entries(self._layout)))
                 return report_of([*left, *found])
-        report = GarbageReport(_remove(left, remove_leftover) + self._collect(find))
+        report = GarbageReport(_remove(left, self._remove_leftover) + self._collect(find))
         keep_reserve(self._layout)
         return report
+
+    def _remove_leftover(self, path: str) -> bool:
+        """Remove what a dead process left, with all that it had of blobs."""
+        if os.path.dirname(path) == self._layout.ingest:
+            return remove_leftover(self._layout, path)
+        return try_remove_tree(path)
 
     def _has_blobs(self) -> bool:
         with translated("look at", self._layout.blobs), suppress(FileNotFoundError, NotADirectoryError):

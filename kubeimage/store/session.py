@@ -20,6 +20,7 @@ from kubeimage.disk import flock
 from kubeimage.disk.folders import make_private
 from kubeimage.errors import DigestFormatError, StoreAccessError, StoreError
 from kubeimage.image.digest import Digest
+from kubeimage.store import partial
 from kubeimage.store.failures import store_error, translated
 from kubeimage.store.files import try_remove_tree, write_all
 from kubeimage.store.layout import Layout, make_files, make_folders, read_if_there
@@ -188,30 +189,34 @@ def remove_leftovers(layout: Layout) -> None:
     """Remove what dead processes left below ``ingest/``, as far as that is possible."""
     with suppress(StoreError):
         for path in leftovers(layout):
-            remove_leftover(path)
+            remove_leftover(layout, path)
+        partial.forget_old(layout)
 
 
-def remove_leftover(path: str) -> bool:
-    """Remove the folder of a dead process; tell whether it is gone."""
+def remove_leftover(layout: Layout, path: str) -> bool:
+    """Remove the folder of a dead process, but for what it had of blobs; tell whether it is gone."""
     with suppress(FileNotFoundError):
-        return _remove_if_free(path)
+        return _remove_if_free(layout, path)
     # Without a lease it may be a session that has just begun. Then it is empty, or has a lease when looked at again.
     with suppress(OSError):
         os.rmdir(path)
         return True
     with suppress(FileNotFoundError):
-        return _remove_if_free(path)
+        return _remove_if_free(layout, path)
     return try_remove_tree(path)
 
 
-def _remove_if_free(path: str) -> bool:
+def _remove_if_free(layout: Layout, path: str) -> bool:
     """Remove a session's folder, unless somebody holds its lease.
 
     Raises: FileNotFoundError where it has no lease.
     """
     try:
         with _opened(os.path.join(path, LEASE)) as lease:
-            return flock.try_exclusive(lease) and _remove(path)
+            if not flock.try_exclusive(lease):
+                return False
+            partial.keep_all(layout, path)
+            return _remove(path)
     except FileNotFoundError:
         raise
     except OSError:
@@ -231,7 +236,7 @@ def _remove(folder: str) -> bool:
 
 def _sessions(layout: Layout) -> list[str]:
     try:
-        return sorted(os.listdir(layout.ingest))
+        return sorted(name for name in os.listdir(layout.ingest) if name != partial.FOLDER)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
     except OSError as error:

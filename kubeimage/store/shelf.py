@@ -37,11 +37,11 @@ class BlobShelf:
         """Keep a blob.
 
         Raises: BlobCorruptError where it is not what was asked for; StoreFullError, StoreAccessError; whatever
-            ``chunks`` raises. Then nothing of it is there.
+            ``chunks`` raises. Then nothing of it is there, but for what a `Resumable` one will go on with.
         """
         found, arrived = hashlib.sha256(), 0
-        with self._blobs.writing() as file:
-            for chunk in chunks:
+        with self._blobs.receiving(digest, size, chunks) as (file, pieces):
+            for chunk in pieces:
                 found.update(chunk)
                 arrived += len(chunk)
                 file.write(chunk)

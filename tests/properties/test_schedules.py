@@ -72,7 +72,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         patch.setattr(os, "fsync", lambda _: None)
         for module in (pull, push):
             # Only the calls of a process's first thread wait for their turns.
-            patch.setattr(module, "run_all", lambda jobs, *_: [job() for job in jobs])
+            patch.setattr(module, "run_all", lambda jobs, *_, **_named: [job() for job in jobs])
         yield Ground(Path(folder), registry)
 
 

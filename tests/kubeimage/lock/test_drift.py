@@ -12,16 +12,19 @@ from kubeimage.image.reference import Reference
 from kubeimage.lock.drift import Drift, compare_locks
 from kubeimage.lock.lockfile import Lock, LockedChart, LockedImage
 from tests.kubeimage.lock.locks import AMD64, ARM64, locks
+from tests.properties.examples import examples
 
 LISTS = ("bases", "images", "charts", "urls")
 ELSE = Digest.of(b"something else")
 
 
+@examples(0.4)
 @given(locks())
 def test_a_lock_does_not_differ_from_itself(lock: Lock) -> None:
     assert compare_locks(lock, lock) == ()
 
 
+@examples(0.4)
 @given(locks(), st.data())
 def test_one_entry_that_is_changed_removed_or_renamed_is_named_and_no_other(lock: Lock, data: st.DataObject) -> None:
     entries = [(kind, number) for kind in LISTS for number in range(len(getattr(lock, kind)))]

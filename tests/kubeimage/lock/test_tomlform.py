@@ -12,11 +12,13 @@ from kubeimage.image.reference import Reference
 from kubeimage.lock.lockfile import Lock, LockedChart, LockedImage
 from kubeimage.lock.tomlform import from_toml, to_toml
 from tests.kubeimage.lock.locks import AMD64, ARM64, locks
+from tests.properties.examples import examples
 
 DIGEST = Digest.of(b"an image")
 HEAD = 'version = 1\nplatforms = ["linux/amd64"]\n'
 
 
+@examples(0.4)
 @given(locks())
 def test_a_lock_comes_back_as_it_was_written(lock: Lock) -> None:
     assert from_toml(to_toml(lock), "Kubefile.lock") == lock

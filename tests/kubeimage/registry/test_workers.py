@@ -1,5 +1,7 @@
 import threading
 import time
+from collections import Counter
+from functools import partial
 
 import pytest
 
@@ -65,3 +67,44 @@ def test_an_interrupt_stops_what_runs() -> None:
 
 def test_nothing_to_do_is_done() -> None:
     run_all([], lambda: None)
+
+
+def test_each_place_is_asked_by_so_many_at_once_and_all_places_side_by_side() -> None:
+    places = ["a"] * 6 + ["b"] * 6 + ["c"]
+    running: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+    lock, together = threading.Lock(), threading.Barrier(5, timeout=20)
+
+    def ask(place: str, *, waits: bool) -> None:
+        with lock:
+            running[place] += 1
+            most[place] = max(most[place], running[place])
+        if waits:
+            together.wait()
+        with lock:
+            running[place] -= 1
+
+    # The first two of each place meet, so five run at once; the others come when there is room.
+    waiting = {0, 1, 6, 7, 12}
+    jobs = [partial(ask, place, waits=number in waiting) for number, place in enumerate(places)]
+    run_all(jobs, lambda: None, 2, places=places)
+
+    assert most["a"] == most["b"] == 2
+    assert most["c"] == 1
+
+
+def test_who_waits_for_room_is_stopped_by_a_failure_too() -> None:
+    begun: list[int] = []
+    held = threading.Event()
+
+    def hold() -> None:
+        begun.append(1)
+        held.wait(20)
+
+    def fail() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        run_all([hold, hold, fail], held.set, 1, places=["a", "a", "b"])
+
+    assert begun == [1]

@@ -117,7 +117,7 @@ def test_a_folder_without_a_lease_is_left_over(root: str, store: Store, content:
         (folder / name).mkdir()
 
     assert leftovers(Layout(root)) == [str(folder)]
-    assert remove_leftover(str(folder))
+    assert remove_leftover(Layout(root), str(folder))
 
 
 def test_a_session_that_loses_its_young_folder_makes_another(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,10 +156,10 @@ def test_a_session_that_begins_while_its_folder_is_looked_at_is_left_alone(
 
     monkeypatch.setattr(os, "rmdir", rmdir)
 
-    assert not remove_leftover(str(folder))
+    assert not remove_leftover(Layout(root), str(folder))
     assert lease.exists()
     os.close(held[0])
-    assert remove_leftover(str(folder))
+    assert remove_leftover(Layout(root), str(folder))
 
 
 def test_leftovers_that_forbid_it_are_removed_all_the_same(root: str, in_a_killed_child: InAKilledChild) -> None:
