@@ -191,7 +191,8 @@ class Collector:
         with locks.alone(self._layout.gc_lock):
             found = find(index.read_entries(self._layout))
             with ExitStack() as stack:
-                for candidate in found:
+                # Its lock is for all of the cache: whoever takes it twice waits for himself.
+                for candidate in [one for one in found if one.kind == "cache"][:1]:
                     stack.enter_context(self._let_alone(candidate))
                 return _remove(found, try_remove_tree)
 

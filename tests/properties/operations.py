@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
+import shutil
 import tarfile
 import tempfile
 import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,12 @@ from harness.faults.schedules import Failed, Turn
 from harness.faults.serial import Moment, Names
 from harness.trees import write_tree
 from kubeimage.api.backends import open_backends
+from kubeimage.archive.members import read_members
+from kubeimage.archive.parts import join_parts, read_part
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
 from kubeimage.settings import HostSettings, Settings
+from kubeimage.store.policy import PrunePolicy
 from tests.oneshot import (
     check_store,
     export_image,
@@ -103,6 +108,18 @@ class Prune:
 
 
 @dataclass(frozen=True)
+class LetGo:
+    """Keep the store small: what is promised is that nobody loses anything by it."""
+
+    def do(self, place: Path) -> None:
+        prune_store(str(place / "store"), policy=PrunePolicy(keep_size=1))
+
+    def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
+        assert outcome is None
+        return []
+
+
+@dataclass(frozen=True)
 class Check:
     repair: bool
 
@@ -124,6 +141,27 @@ class Save:
         coding = Coding("gzip") if self.compressed else None
         save_image(str(named(place, self.name)), str(output), root=str(place / "store"), coding=coding)
         return image_in(output)
+
+    def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
+        return [lambda names: names if names.get(self.name, Failed(NO_IMAGE)) == outcome else None]
+
+
+@dataclass(frozen=True)
+class SaveParts:
+    """Save in parts, and put these together."""
+
+    name: str
+
+    def do(self, place: Path) -> str:
+        output = place / f"{os.getpid()}.parts"
+        shutil.rmtree(output, ignore_errors=True)
+        save_image(str(named(place, self.name)), str(output), root=str(place / "store"), split=100_000)
+        with ExitStack() as stack:
+            files = [stack.enter_context(one.open("rb")) for one in sorted(output.iterdir())]
+            (members,) = join_parts([read_part(file.name, read_members(file)) for file in files])
+            (listed,) = members.read_json("index.json")["manifests"]
+            manifest = members.read_json(f"blobs/sha256/{listed['digest'].removeprefix('sha256:')}")
+            return str(manifest["config"]["digest"])
 
     def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
         return [lambda names: names if names.get(self.name, Failed(NO_IMAGE)) == outcome else None]
@@ -180,7 +218,7 @@ class Export:
         return [lambda names: names if names.get(self.name, Failed(NO_IMAGE)) == outcome else None]
 
 
-Operation = Build | Tag | Rmi | Prune | Check | Save | Load | Push | Pull | Export
+Operation = Build | Tag | Rmi | Prune | LetGo | Check | Save | SaveParts | Load | Push | Pull | Export
 
 
 def operations() -> st.SearchStrategy[Operation]:
@@ -189,9 +227,11 @@ def operations() -> st.SearchStrategy[Operation]:
     return st.one_of(
         st.builds(Rmi, names),
         st.builds(Prune, st.booleans()),
+        st.builds(LetGo),
         st.builds(Tag, names, names),
         st.builds(Build, st.sampled_from(TEXTS), names, st.booleans()),
         st.builds(Save, names, st.booleans()),
+        st.builds(SaveParts, names),
         st.builds(Load, names),
         st.builds(Check, st.booleans()),
         st.builds(Export, names),

@@ -24,6 +24,7 @@ from tests.properties.operations import (
     Build,
     Check,
     Export,
+    LetGo,
     Load,
     Operation,
     Prune,
@@ -31,6 +32,7 @@ from tests.properties.operations import (
     Push,
     Rmi,
     Save,
+    SaveParts,
     Tag,
     names_in,
     operations,
@@ -93,7 +95,7 @@ CROWD: tuple[Operation, ...] = (
     Tag(ONE, APP),
     Tag(TWO, ONE),
 )
-REMOVING = (Prune, Rmi, Tag)
+REMOVING = (LetGo, Prune, Rmi, Tag)
 """What takes something away that another process is just looking at."""
 
 
@@ -118,6 +120,7 @@ def test_one_process_may_come_between_two_calls_of_another(ground: Ground, first
 
 @examples(0.6)
 @example(processes=[[Export("two:1")], [Rmi("two:1")]], turns=[Turn(0, 6)])
+@example(processes=[[SaveParts("one:1")], [LetGo()], [Rmi("one:1")]], turns=[Turn(0, 40), Turn(1, 25)])
 @example(processes=[[Push()], [Rmi("one:1")], [Rmi("online:1")]], turns=[Turn(1, 16)])
 @given(st.lists(st.lists(operations(), min_size=1, max_size=2), min_size=2, max_size=3), schedules())
 @example(
