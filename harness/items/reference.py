@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from harness.images.image import AnyImage, BuiltImage
 from harness.images.layerindex import BuiltLayer
 from harness.images.rootfs import Rootfs, RootfsEntry
 from harness.items.catalogue import ENTRY_POINTS
+from kubeimage.report.generated import put_page
 
 _HEAD = """\
 # Reference of the pytest plugin
@@ -187,9 +187,4 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
 
 
 if __name__ == "__main__":
-    page = reference()
-    if len(sys.argv) > 1:
-        with open(sys.argv[1], "w", encoding="utf-8") as stream:
-            stream.write(page)
-    else:
-        sys.stdout.write(page)
+    put_page(reference())

@@ -5,6 +5,7 @@ columns     how much room a text takes on a terminal
 github      annotations of a workflow run
 gitlab      a Code Quality report
 sarif       SARIF 2.1.0, for code scanning and editors
+generated   writing pages of the documentation that are made from the code
 places      a file as a report names it, and what tells two findings apart
 """
 

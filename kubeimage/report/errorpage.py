@@ -6,11 +6,11 @@ python -m kubeimage.report.errorpage docs/errors.md
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Iterator
 
 from kubeimage import errors
 from kubeimage.errors import KubeimageError
+from kubeimage.report.generated import put_page
 
 _HEAD = """\
 # Errors
@@ -109,9 +109,4 @@ def _rows(kind: type[KubeimageError], depth: int) -> Iterator[tuple[str, ...]]:
 
 
 if __name__ == "__main__":
-    page = error_page()
-    if len(sys.argv) > 1:
-        with open(sys.argv[1], "w", encoding="utf-8") as stream:
-            stream.write(page)
-    else:
-        sys.stdout.write(page)
+    put_page(error_page())
