@@ -11,7 +11,7 @@ from kubeimage.builder.plan import BuildOptions
 from kubeimage.builder.planning import make_plan
 from kubeimage.context import ContextCollector
 from kubeimage.discovery.finder import find_images
-from kubeimage.discovery.findings import Findings, Skipped, Unreadable, joined
+from kubeimage.discovery.findings import Findings, Found, Skipped, Unreadable, joined
 from kubeimage.discovery.search import Search
 from kubeimage.errors import ContextError
 from kubeimage.image.config import Image
@@ -67,6 +67,8 @@ class Verification:
 
     Shape: ``images`` are those that had to be whole. ``unreadable`` stands where images are certainly named, and names
            none; ``skipped`` reads as a name and is not packed; ``warnings`` are of files that cannot be read.
+           ``found`` says where names stand. Charts that were not rendered again have no part in it: ``known_charts``
+           tells whether there are any.
     """
 
     images: tuple[Reference, ...]
@@ -74,6 +76,8 @@ class Verification:
     unreadable: tuple[Unreadable, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     warnings: tuple[str, ...] = ()
+    found: tuple[Found, ...] = ()
+    known_charts: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -95,7 +99,15 @@ def verify_image(name: ImageName, backends: Backends, *, platform: Platform | No
     findings, recorded = named.findings, named.record.images
     flaws = (*find_flaws(files, named.wanted, image.platform), *find_stand_ins(findings.images, recorded))
     images = tuple(sorted(named.wanted, key=str))
-    return Verification(images, flaws, findings.unreadable, named.skipped, findings.warnings)
+    return Verification(
+        images,
+        flaws,
+        findings.unreadable,
+        named.skipped,
+        findings.warnings,
+        findings.found,
+        known_charts=bool(named.record.charts),
+    )
 
 
 def rehearse_image(

@@ -106,12 +106,13 @@ def _container_images(
 ) -> tuple[tuple[Check, ...], tuple[PackedRow, ...], tuple[tuple[str, str], ...]]:
     try:
         verification = verify_image(image, backends)
-        findings = images_of_image(image, backends)
+        # Where a chart names images is seen by rendering it once more; everything else has been read by now.
+        found = images_of_image(image, backends).found if verification.known_charts else verification.found
     except KubeimageError as error:
         return (Check("container images", "failed", error.message),), (), ()
     where: dict[str, list[str]] = {}
-    for found in findings.found:
-        where.setdefault(str(found.image), []).append(f"{found.place} ({found.rule})")
+    for one in found:
+        where.setdefault(str(one.image), []).append(f"{one.place} ({one.rule})")
     wanted = sorted({*map(str, verification.images), *where})
     problems = {str(flaw.image): flaw.what for flaw in verification.flaws}
     rows = tuple(PackedRow(name, tuple(where.get(name, ())), problems.get(name, "")) for name in wanted)
