@@ -80,15 +80,24 @@ class KubeBuild:
             keep_base=keep_base,
         )
         place = after.place if after is not None else self.workshop.new_place(backend)
-        self.workshop.asked = asked = Asked(parsed, folder, options, place)
-        with place.open() as backends:
+        return self._build(Asked(parsed, folder, options, place), base, mounts, runner)
+
+    def _build(
+        self,
+        asked: Asked,
+        base: BuiltImage | ModelImage | Tree | None,
+        mounts: Mounter | None,
+        runner: CommandRunner | None,
+    ) -> BuiltImage:
+        self.workshop.asked = asked
+        with asked.place.open() as backends:
             parts = _with_fakes(backends, mounts, runner)
             if base is not None:
-                image = self._base(parts, base, options.target)
+                image = self._base(parts, base, asked.options.target)
                 self.workshop.asked = replace(asked, base=image)
                 parts = replace(parts, images=StandInImageStore(parts.images, lambda _reference, _platform: image))
-            result = build_image(parsed, folder, parts, options=options)
-        return BuiltImage(result.image, place, result)
+            result = build_image(asked.kubefile, asked.context, parts, options=asked.options)
+        return BuiltImage(result.image, asked.place, result)
 
     def _project(self, kubefile: _Path | Kubefile, context: Tree | _Path | None) -> tuple[Kubefile, str]:
         if isinstance(kubefile, Kubefile):

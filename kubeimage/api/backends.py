@@ -171,25 +171,12 @@ def open_backends(
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(root, create=False, hold=access != "look", keep=writes, cache=records))
         cache = DirectoryBuildCache(records, store.layers, warn=notice, notes_uses=writes)
-
-        young = (settings or Settings()).index_age
-
-        def collector(context: str) -> SourceCollector:
-            from kubeimage.context import ContextCollector, StatIndex
-
-            if young is None:
-                return ContextCollector(context, store=root)
-            index = StatIndex(os.path.join(folder, "contexts"), context, notice=notice, young=young)
-            if writes:
-                stack.callback(lambda: index.save() if store.is_there else None)
-            return ContextCollector(context, stat_index=index, store=root)
-
         sources = stack.enter_context(ImageSources(lambda: settings if settings is not None else read_settings()))
         yield Backends(
             layers=store.layers,
             images=store.images,
             cache=cache,
-            collector=collector,
+            collector=_collectors(store, folder, settings, notice, saves=stack if writes else None),
             mounter=choose_mounter(mount_for(isolation, mount), store.snapshots, notice),
             runner=choose_runner(isolation, notice, run or (settings.run if settings is not None else None)),
             fetch=_fetcher(store, settings, watch) if settings is not None and writes else None,
@@ -199,6 +186,30 @@ def open_backends(
             store=store,
             sources=sources,
         )
+
+
+def _collectors(
+    store: Store,
+    folder: str,
+    settings: Settings | None,
+    notice: Callable[[str], None] | None,
+    *,
+    saves: ExitStack | None,
+) -> Callable[[str], SourceCollector]:
+    """Return what makes the collector of a context; what it has learnt is kept when ``saves`` ends."""
+    young = (settings or Settings()).index_age
+
+    def collector(context: str) -> SourceCollector:
+        from kubeimage.context import ContextCollector, StatIndex
+
+        if young is None:
+            return ContextCollector(context, store=store.root)
+        index = StatIndex(os.path.join(folder, "contexts"), context, notice=notice, young=young)
+        if saves is not None:
+            saves.callback(lambda: index.save() if store.is_there else None)
+        return ContextCollector(context, stat_index=index, store=store.root)
+
+    return collector
 
 
 def _fetcher(store: Store, settings: Settings, watch: TransferObserver) -> Fetch:

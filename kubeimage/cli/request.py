@@ -315,8 +315,7 @@ def _sharing_options() -> list[Callable[[Any], Any]]:
     ]
 
 
-def _options(*, tag_required: bool, makes_image: bool) -> list[Callable[[Any], Any]]:
-    policies = ["off", "missing", "always", "never"] if makes_image else ["always", "missing", "never"]
+def _project_options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
     return [
         click.option(
             "-t", "--tag", "tags", multiple=True, required=tag_required, metavar="NAME", help="A name; may be repeated."
@@ -346,6 +345,27 @@ def _options(*, tag_required: bool, makes_image: bool) -> list[Callable[[Any], A
         click.option(
             "--target", metavar="STAGE", help="The stage to build, by its name or its number; else the last one."
         ),
+    ]
+
+
+def _packing_option(*, makes_image: bool) -> Callable[[Any], Any]:
+    policies = ["off", "missing", "always", "never"] if makes_image else ["always", "missing", "never"]
+    return click.option(
+        "--pull-images",
+        type=click.Choice(policies),
+        default=policies[0],
+        show_default=True,
+        envvar="KUBEIMAGE_PULL_IMAGES" if makes_image else None,
+        help="Pack the container images that manifests and charts name: when their registries are asked, or off; "
+        "also $KUBEIMAGE_PULL_IMAGES."
+        if makes_image
+        else "When registries are asked what the names of container images lead to.",
+    )
+
+
+def _options(*, tag_required: bool, makes_image: bool) -> list[Callable[[Any], Any]]:
+    return [
+        *_project_options(tag_required=tag_required),
         click.option("--no-cache", is_flag=True, help="Look nothing up in the cache; still record."),
         click.option(
             "--no-stat-index",
@@ -370,17 +390,7 @@ def _options(*, tag_required: bool, makes_image: bool) -> list[Callable[[Any], A
         _choice("--pull", "missing", "always", "never", text="When the base image is fetched from its registry."),
         insecure_option,
         *_sharing_options(),
-        click.option(
-            "--pull-images",
-            type=click.Choice(policies),
-            default=policies[0],
-            show_default=True,
-            envvar="KUBEIMAGE_PULL_IMAGES" if makes_image else None,
-            help="Pack the container images that manifests and charts name: when their registries are asked, or off; "
-            "also $KUBEIMAGE_PULL_IMAGES."
-            if makes_image
-            else "When registries are asked what the names of container images lead to.",
-        ),
+        _packing_option(makes_image=makes_image),
         search_options,
         click.argument(
             "context", metavar="CONTEXT" if makes_image else "[CONTEXT]", default=None if makes_image else "."
