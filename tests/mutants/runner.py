@@ -73,6 +73,8 @@ def run_tests(tree: Path, tests: Sequence[str], *, limit: float) -> Death | None
     command = [sys.executable, "-m", "pytest", *options, *watched, *tests]
     environment = {**os.environ, "CI": "1", "PYTHONPATH": str(tree), "PYTHONHASHSEED": "0"}
     environment.pop("PYTEST_XDIST_WORKER", None)
+    # The tree goes with its compiled files, so they may be written.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryFile("w+") as output:
         # A group of its own, so that what a test leaves running goes as well.
         process = subprocess.Popen(
