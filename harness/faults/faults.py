@@ -25,7 +25,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from harness.faults.forks import ending_here, fork
 from harness.faults.iocalls import CALLS, CHANGING, ENDING, LOOKING, MAKING, OPENING, IoCall, IoSeam
@@ -34,7 +34,14 @@ from harness.faults.modules import builder_modules
 SHORT: Literal["SHORT"] = "SHORT"
 """A read or write that does only half of what it was asked for."""
 
-Error = int | Literal["SHORT"] | signal.Signals | BaseException | type[BaseException]
+
+class Torn(NamedTuple):
+    """A write that does half of what it was asked for, and fails then: what is on the disk is more than was told."""
+
+    error: int
+
+
+Error = int | Literal["SHORT"] | Torn | signal.Signals | BaseException | type[BaseException]
 
 _FULL = MAKING | {"TemporaryFile", "close after writing", "flush", "fsync", "open to write", "write"}
 _MADE_AGAIN = {"TemporaryFile", "fchmod", "flock", "flush", "fstat", "fsync", "ftruncate", "mkfifo", "mknod", "mkstemp"}
@@ -54,9 +61,9 @@ _CAN_HAVE = {
 class IoFaults(IoSeam):
     """A context in which kubeimage's ``at``-th call (from 0) to the system fails; without ``at`` they are counted only.
 
-    Shape: ``error`` is an error number, ``SHORT``, an exception, or a signal that is sent to this process. With
-           ``lasting`` all calls from there on fail. ``calls`` are those that can have the error, ``hit`` is the one
-           that had it first. Only calls ``among`` some count at all.
+    Shape: ``error`` is an error number, ``SHORT``, a ``Torn``, an exception, or a signal that is sent to this process.
+           With ``lasting`` all calls from there on fail. ``calls`` are those that can have the error, ``hit`` is the
+           one that had it first. Only calls ``among`` some count at all.
     """
 
     def __init__(
@@ -112,6 +119,8 @@ class IoFaults(IoSeam):
             return call()
         if self.error == SHORT:
             return (half or call)()
+        if isinstance(self.error, Torn) and half is not None:
+            half()
         if name.startswith("close"):
             # However it ends, the descriptor is free.
             call()
@@ -133,6 +142,8 @@ class IoFaults(IoSeam):
     def _can_have(self, name: str) -> bool:
         if isinstance(self.error, signal.Signals):
             return self.is_ours()
+        if isinstance(self.error, Torn):
+            return self.is_ours() and name == "write"
         if isinstance(self.error, int | str):
             return self.is_ours() and name in _CAN_HAVE.get(self.error, {name})
         # Handlers of signals run in one thread alone.
@@ -141,8 +152,9 @@ class IoFaults(IoSeam):
     def _fail(self, where: object) -> None:
         if isinstance(self.error, signal.Signals):
             os.kill(os.getpid(), self.error)
-        elif isinstance(self.error, int):
-            raise OSError(self.error, os.strerror(self.error), where if isinstance(where, str | bytes) else None)
+        elif isinstance(self.error, int | Torn):
+            number = self.error.error if isinstance(self.error, Torn) else self.error
+            raise OSError(number, os.strerror(number), where if isinstance(where, str | bytes) else None)
         elif not isinstance(self.error, str):
             raise self.error
 

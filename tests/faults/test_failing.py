@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.faults.faults import SHORT, Error, IoFaults
+from harness.faults.faults import SHORT, Error, IoFaults, Torn
 from harness.faults.iocalls import LOOKING
 from kubeimage.errors import KubeimageError, StoreFullError
 from tests.faults.commands import COMMANDS, Bench, names
@@ -56,6 +56,12 @@ def test_a_command_that_fails_at_any_call_leaves_a_whole_store(
     bench: Bench, command: str, error: Error, allowed: type[BaseException], step: int, full: bool
 ) -> None:
     check(bench, command, IoFaults.every(error, step=1 if full else step), allowed)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(("number", "step"), [(errno.ENOSPC, 3), (errno.EIO, 7)], ids=["ENOSPC", "EIO"])
+def test_half_a_write_and_then_an_error(bench: Bench, command: str, number: int, step: int, full: bool) -> None:
+    check(bench, command, IoFaults.every(Torn(number), step=1 if full else step), KubeimageError)
 
 
 @pytest.mark.parametrize(

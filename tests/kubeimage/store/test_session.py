@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import threading
@@ -8,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from harness.contracts import one_file
+from harness.faults.faults import IoFaults, Torn
 from kubeimage.disk import flock
+from kubeimage.errors import StoreFullError
+from kubeimage.image.digest import Digest
 from kubeimage.store import Store
 from kubeimage.store.layout import Layout
 from kubeimage.store.session import LEASE, Session, leftovers, live_leases, remove_leftover
@@ -100,6 +104,22 @@ def test_leases_say_what_running_sessions_rely_on(root: str, store: Store, anoth
     assert live_leases(Layout(root), but=store._session.name) == {two.diff_id}
     another.close()
     assert live_leases(Layout(root)) == {one.diff_id}
+
+
+def test_a_lease_that_was_half_written_goes_on_whole(root: str, store: Store) -> None:
+    """Who tries again after a full disk holds all that it says; and others can read it."""
+    store.layers.put(one_file(b"1"))
+    session = Session(Layout(root))
+    session.folder()
+    one, two = Digest.of(b"one"), Digest.of(b"two")
+    with IoFaults(0, Torn(errno.ENOSPC), among=frozenset({"write"})), pytest.raises(StoreFullError):
+        session.hold(one)
+
+    session.hold(two)
+    session.hold(one)
+
+    assert live_leases(Layout(root)) >= {one, two}
+    session.close()
 
 
 def test_the_lease_of_a_dead_process_counts_for_nothing(root: str, in_a_killed_child: InAKilledChild) -> None:
