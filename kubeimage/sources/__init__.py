@@ -8,6 +8,7 @@
     choosing.py    an index -> the manifest for a platform
     tars.py        a compressed blob as a tar that can seek
     contents.py    the layers of one image
+    contentstable.py   layers that carry a table of their contents: eStargz, zstd:chunked
     opened.py      the images that one command has opened
 
 Each transport is one implementation of `kubeimage.protocols.sources.ImageSource`.

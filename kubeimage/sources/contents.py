@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import BinaryIO, cast
 
@@ -12,8 +13,9 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
 from kubeimage.layer.compression import HEAD, detect
 from kubeimage.layer.entry import Entry
-from kubeimage.layer.reader import iter_entries
+from kubeimage.layer.views import LayerView, TarView
 from kubeimage.protocols.sources import ImageSource
+from kubeimage.sources.contentstable import has_table, open_table
 from kubeimage.sources.tars import LayerTar
 
 
@@ -41,8 +43,21 @@ class SourceLayers:
 
         Raises: as ``open``.
         """
-        with self.open(diff_id) as tar:
-            yield from iter_entries(tar)
+        with closing(self.view(diff_id)) as view:
+            for entry, _ in view.places():
+                yield entry
+
+    def view(self, diff_id: Digest) -> LayerView:
+        """Open a layer to be looked into: by the table of its contents, where its manifest names one.
+
+        Raises: as ``open``; BlobCorruptError for another table.
+        """
+        descriptor = self.descriptor(diff_id)
+        if has_table(descriptor):
+            table = open_table(partial(self.source.open_blob, descriptor), descriptor)
+            if table is not None:
+                return TarView(table)
+        return TarView(self.open(diff_id))
 
     def descriptor(self, diff_id: Digest) -> Descriptor:
         """Return what the manifest says of a layer.
