@@ -155,6 +155,15 @@ def test_a_difference_of_a_docker_archive_takes_layers_that_are_compressed_there
     assert away.is_sound()
 
 
+def test_manifests_and_configs_always_travel(home: Site, away: Site, tmp_path: Path) -> None:
+    save_image("app:v1", str(tmp_path / "all.tar"), root=home.root, since=away.inventory())
+
+    with tarfile.open(tmp_path / "all.tar") as tar:
+        names = set(tar.getnames())
+    rows = home.inventory("app:v1").rows
+    assert {row.kind for row in rows if f"blobs/sha256/{row.digest.hex}" in names} == {"image", "config"}
+
+
 def test_since_nothing_is_the_whole_archive(home: Site, tmp_path: Path) -> None:
     save_image("app:v1", str(tmp_path / "whole"), root=home.root)
     save_image("app:v1", str(tmp_path / "since"), root=home.root, since=Inventory(()))
