@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         list_images,
         parse_name,
     )
+    from kubeimage.api.forecasting import ImageForecast, bytes_to_come, forecast_images
     from kubeimage.api.inventories import Inventory, find_inventory, take_inventory
     from kubeimage.api.linting import (
         Linted,
@@ -261,6 +262,7 @@ __all__ = [
     "Image",
     "ImageFetched",
     "ImageFileError",
+    "ImageForecast",
     "ImageLookedUp",
     "ImageName",
     "ImageNameError",
@@ -372,6 +374,7 @@ __all__ = [
     "build_and_push",
     "build_image",
     "build_platforms",
+    "bytes_to_come",
     "check_allowed",
     "check_archives",
     "check_lock",
@@ -387,6 +390,7 @@ __all__ = [
     "find_kubefile",
     "find_kubefiles",
     "find_lock",
+    "forecast_images",
     "format_diagnostics",
     "format_error",
     "format_lock",
@@ -459,6 +463,7 @@ _HOMES = {
     "kubeimage.api.reporting": "report_image write_report",
     "kubeimage.pages.page": "ImagePage",
     "kubeimage.api.linting": "Linted check_allowed find_kubefiles lint_bytes lint_kubefile lint_paths meanings",
+    "kubeimage.api.forecasting": "ImageForecast bytes_to_come forecast_images",
     "kubeimage.api.locking": "LockFormat check_lock find_lock format_lock lock_project read_lock write_lock",
     "kubeimage.api.listing": "FILTERS IMAGE_ORDERS ImageOrder ListedImage describe_images store_sizes",
     "kubeimage.api.looking": "ListedFile ReadFile list_files read_file",

@@ -10,15 +10,18 @@ import click
 from kubeimage.api.backends import open_backends
 from kubeimage.api.building import find_kubefile, read_kubefile
 from kubeimage.cli.completion import complete_images
+from kubeimage.cli.forecasting import ask_option, forecast_to_json, show_forecast, sum_up_forecast
 from kubeimage.cli.images import platform_option
 from kubeimage.cli.output import count, format_json, format_option, format_table, harmless, shorten
 from kubeimage.cli.parsing import parse_build_args, parse_platform
+from kubeimage.cli.request import insecure_option
 from kubeimage.cli.searching import SearchRequest, search_options
 from kubeimage.cli.session import Session, common_options
 
 if TYPE_CHECKING:
     from kubeimage.api.airgap import Verification
     from kubeimage.discovery.findings import Findings, Unreadable
+    from kubeimage.settings import Settings
 
 _WIDEST = 80
 
@@ -26,6 +29,9 @@ _WIDEST = 80
 @click.command("images-of")
 @click.argument("source", metavar="CONTEXT|IMAGE")
 @click.option("--why", is_flag=True, help="Say where each is named and by which rule, and what was skipped, and why.")
+@click.option("--forecast", is_flag=True, help="Say of each how much packing would fetch, and from where.")
+@ask_option
+@insecure_option
 @click.option("-f", "--file", metavar="FILE", help="The Kubefile; else CONTEXT/Kubefile or CONTEXT/kubefile.")
 @click.option("--build-arg", "build_args", multiple=True, metavar="KEY[=VALUE]", help="An ARG's value.")
 @platform_option
@@ -39,6 +45,9 @@ def images_of(
     source: str,
     *,
     why: bool,
+    forecast: bool,
+    ask: bool,
+    insecure: tuple[str, ...],
     file: str | None,
     build_args: tuple[str, ...],
     platform: str | None,
@@ -54,7 +63,10 @@ def images_of(
         findings = _of_context(session, source, file, build_args, request, platform=platform)
     else:
         findings = _of_image(session, source, platform, request)
-    if form == "json":
+    if forecast or ask:
+        settings = session.settings.with_insecure(insecure)
+        _show_forecast(findings, session, settings, platform, form, ask=ask)
+    elif form == "json":
         click.echo(format_json(_to_json(findings) if why else [str(image) for image in findings.images]))
     elif why:
         click.echo(_explain(findings))
@@ -66,6 +78,22 @@ def images_of(
     skipped = f", {count(left, 'name')} skipped" if left else ""
     click.echo(f"{count(len(findings.images), 'image')}{skipped}{'' if why else '; --why says why'}", err=True)
     findings.check()
+
+
+def _show_forecast(
+    findings: Findings, session: Session, settings: Settings, platform: str | None, form: str, *, ask: bool
+) -> None:
+    from kubeimage.api.forecasting import forecast_images
+    from kubeimage.builder.plan import BuildOptions
+
+    options = BuildOptions(platform=parse_platform(platform), pull_images="missing")
+    with open_backends(session.root, settings, access="look") as backends:
+        forecasts = forecast_images(findings.images, backends, options=options, ask=ask)
+    if form == "json":
+        click.echo(format_json([forecast_to_json(one) for one in forecasts]))
+    elif forecasts:
+        click.echo(show_forecast(forecasts))
+    click.echo(sum_up_forecast(forecasts), err=True)
 
 
 def _of_context(

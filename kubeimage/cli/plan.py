@@ -14,6 +14,7 @@ from kubeimage.api.backends import open_backends
 from kubeimage.api.building import preview_build
 from kubeimage.api.sharing import share_cache
 from kubeimage.cli.diagnostics import render, width_of
+from kubeimage.cli.forecasting import ask_option, forecast_to_json, show_forecast, sum_up_forecast
 from kubeimage.cli.output import count, format_json, format_option, format_table, shorten, shorten_digests
 from kubeimage.cli.request import BuildRequest, takes_build_request
 from kubeimage.cli.session import Session
@@ -23,7 +24,11 @@ from kubeimage.report.sizes import format_size
 from kubeimage.report.text import lay_out
 
 if TYPE_CHECKING:
+    from kubeimage.api.backends import Backends
+    from kubeimage.api.forecasting import ImageForecast
     from kubeimage.builder.forecast import Forecast
+    from kubeimage.builder.plan import BuildOptions
+    from kubeimage.kubefile import Kubefile
 
 _HEADER = ("STEP", "OUTCOME", "INSTRUCTION", "LAYER", "DETAIL")
 _WIDEST_INSTRUCTION = 48
@@ -32,11 +37,13 @@ _SHOWN_PATHS = 3
 
 @click.command()
 @takes_build_request(tag_required=False)
+@ask_option
 @format_option
-def plan(session: Session, request: BuildRequest, form: str) -> None:
+def plan(session: Session, request: BuildRequest, *, ask: bool, form: str) -> None:
     """Say what `kubeimage build` with the same options would do: what the cache has, and why not the rest.
 
-    Nothing is changed, and nothing is run.
+    Nothing is changed, and nothing is run. With --pull-images, it says of the container images that the context names
+    how much would be fetched, from where; no registry is asked for that without --ask.
     """
     options = request.options(os.environ, session.settings)
     kubefile = request.read_kubefile(session.settings.dialect)
@@ -59,18 +66,40 @@ def plan(session: Session, request: BuildRequest, form: str) -> None:
             for platform in platforms
             for one in preview_build(kubefile, request.context, backends, options=replace(options, platform=platform))
         ]
+        images = [
+            (platform, one)
+            for platform in (platforms if options.pull_images != "off" else ())
+            for one in _forecast(kubefile, request.context, backends, replace(options, platform=platform), ask=ask)
+        ]
     advice = lint(kubefile)
     if advice and not request.quiet:
         click.echo(render(lay_out(advice, width_of(sys.stderr)), sys.stderr), err=True)
     if form == "json":
-        click.echo(
-            format_json([{**_to_json(one, kubefile.dialect), "platform": str(platform)} for platform, one in forecasts])
-        )
+        told = [
+            *({**_to_json(one, kubefile.dialect), "platform": str(platform)} for platform, one in forecasts),
+            *({**forecast_to_json(one), "platform": str(platform)} for platform, one in images),
+        ]
+        click.echo(format_json(told))
     elif len(platforms) == 1:
         click.echo(format_table(_HEADER, [_to_row(one) for _, one in forecasts]))
     else:
         rows = [(str(platform), *_to_row(one)) for platform, one in forecasts]
         click.echo(format_table(("PLATFORM", *_HEADER), rows))
+    if images:
+        if form != "json":
+            click.echo(f"\n{show_forecast([one for _, one in images])}")
+        click.echo(sum_up_forecast([one for _, one in images]), err=True)
+
+
+def _forecast(
+    kubefile: Kubefile, context: str, backends: Backends, options: BuildOptions, *, ask: bool
+) -> tuple[ImageForecast, ...]:
+    from kubeimage.api.airgap import images_of_context
+    from kubeimage.api.forecasting import forecast_images
+
+    return forecast_images(
+        images_of_context(kubefile, context, options=options).images, backends, options=options, ask=ask
+    )
 
 
 def _to_row(forecast: Forecast) -> tuple[str, ...]:

@@ -28,13 +28,18 @@ def read_contents(
     """
     known: dict[Reference, Contents] = {}
     for image, digest in resolved.items():
-        remembered = _from_json(image, digest, memory.get(_KIND, _name(digest, platform)))
+        remembered = recall_contents(image, digest, platform, memory)
         if remembered is not None:
             known[image] = remembered
     asked = fetcher.read({image: digest for image, digest in resolved.items() if image not in known})
     for contents in asked.values():
         memory.put(_KIND, _name(contents.digest, platform), _to_json(contents))
     return [known.get(image) or asked[image] for image in sorted(resolved, key=str)]
+
+
+def recall_contents(image: Reference, digest: Digest, platform: Platform, memory: Memory) -> Contents | None:
+    """Return what an image of that digest consists of, None where nobody remembers."""
+    return _from_json(image, digest, memory.get(_KIND, _name(digest, platform)))
 
 
 def _name(digest: Digest, platform: Platform) -> str:

@@ -142,6 +142,11 @@ class Blobs:
             return True
         return self._hashed.get(digest) == known or self._verify(digest)
 
+    def is_there(self, digest: Digest, size: int) -> bool:
+        """Whether there is a blob of that size, whatever its bytes are."""
+        status = self._stat(digest)
+        return status is not None and stat.S_ISREG(status.st_mode) and status.st_size == size
+
     def verify(self, digest: Digest) -> None:
         """Make sure of all the blob's bytes, whatever its mark says: for who reads all of them anyway.
 

@@ -184,6 +184,13 @@ class Store:
         lookup = Lookup(self._layout, self._blobs)
         return Parts(self._layout, self._blobs, self._variants, self.layers, self._reader, lookup)
 
+    def has_blob(self, digest: Digest, size: int) -> bool:
+        """Whether there is a blob of that size; nothing is read, and nothing kept.
+
+        Raises: StoreAccessError.
+        """
+        return self._blobs.is_there(digest, size)
+
     def list_platforms(self, name: Reference) -> tuple[Digest, dict[Platform, Digest]] | None:
         """Return the digest of what a name leads to, and that of the manifest of each platform; None for no image.
 
