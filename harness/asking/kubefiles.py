@@ -11,7 +11,7 @@ import pytest
 
 PATTERNS = ("Kubefile", "kubefile", "*.Kubefile", "Kubefile.*", "Sealfile")
 _NAMES = ("Kubefile", "kubefile", "Sealfile")
-_OTHER_LANGUAGES = (".py", ".pyc", ".md", ".rst", ".txt", "~")
+_OTHER_LANGUAGES = (".py", ".pyc", ".md", ".rst", ".txt", ".lock", "~")
 
 
 def is_kubefile_name(name: str) -> bool:

@@ -17,7 +17,7 @@ from kubeimage.kubefile.ignores import is_ignorable
 from kubeimage.lint import lint_bytes, lint_kubefile
 
 KUBEFILE_PATTERNS = (*KUBEFILE_NAMES, "*.Kubefile", "Kubefile.*")
-_OTHER_LANGUAGES = (".py", ".pyc", ".md", ".rst", ".txt", "~")
+_OTHER_LANGUAGES = (".py", ".pyc", ".md", ".rst", ".txt", ".lock", "~")
 
 
 class Linted(NamedTuple):

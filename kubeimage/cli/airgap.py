@@ -14,7 +14,6 @@ from kubeimage.cli.forecasting import ask_option, forecast_to_json, show_forecas
 from kubeimage.cli.images import platform_option
 from kubeimage.cli.output import count, format_json, format_option, format_table, harmless, shorten
 from kubeimage.cli.parsing import parse_build_args, parse_platform
-from kubeimage.cli.request import insecure_option
 from kubeimage.cli.searching import SearchRequest, search_options
 from kubeimage.cli.session import Session, common_options
 
@@ -31,7 +30,6 @@ _WIDEST = 80
 @click.option("--why", is_flag=True, help="Say where each is named and by which rule, and what was skipped, and why.")
 @click.option("--forecast", is_flag=True, help="Say of each how much packing would fetch, and from where.")
 @ask_option
-@insecure_option
 @click.option("-f", "--file", metavar="FILE", help="The Kubefile; else CONTEXT/Kubefile or CONTEXT/kubefile.")
 @click.option("--build-arg", "build_args", multiple=True, metavar="KEY[=VALUE]", help="An ARG's value.")
 @platform_option
@@ -47,7 +45,6 @@ def images_of(
     why: bool,
     forecast: bool,
     ask: bool,
-    insecure: tuple[str, ...],
     file: str | None,
     build_args: tuple[str, ...],
     platform: str | None,
@@ -64,7 +61,7 @@ def images_of(
     else:
         findings = _of_image(session, source, platform, request)
     if forecast or ask:
-        settings = session.settings.with_insecure(insecure)
+        settings = session.settings.with_insecure(session.insecure)
         _show_forecast(findings, session, settings, platform, form, ask=ask)
     elif form == "json":
         click.echo(format_json(_to_json(findings) if why else [str(image) for image in findings.images]))

@@ -125,3 +125,15 @@ def test_a_run_packs_with_the_settings_of_the_user_or_its_own(
 
     result.assert_outcomes(passed=11)
     result.stdout.fnmatch_lines(["app/Kubefile: *, 4 layers, *"])
+
+
+def test_a_run_goes_by_the_locks_of_its_kubefiles(project: WriteProject, run: Run) -> None:
+    lock = 'version = 1\nplatforms = ["linux/amd64", "linux/arm64"]\n'
+    project({"app/Kubefile": "FROM scratch\nCOPY a .\n", "app/a": "", "app/Kubefile.lock": lock})
+    held = run("--kubefile=app", "--kubefile-locked", "-k", "build", backend="copy")
+    project({"app/Kubefile": "FROM scratch\nCOPY imageList manifests\n", "app/imageList": "quay.io/a/b:1\n"})
+    stale = run("--kubefile=app", "--kubefile-locked", "-k", "build", backend="copy")
+
+    held.assert_outcomes(passed=1)
+    stale.assert_outcomes(failed=1)
+    stale.stdout.fnmatch_lines(["*the image quay.io/a/b:1 is not in the lock*"])
