@@ -166,9 +166,22 @@ class _SeenModule:
             return _SeenPaths(real, self._seam)
         if name in ("TemporaryFile", "mkdtemp", "mkstemp"):
             return self._making(name, real)
+        if name == "access":
+            return self._asking(real)
         if real is threading.Thread:
             return self._seam.make_thread
         return self._guarded(name, real) if name in CALLS else real
+
+    def _asking(self, real: Callable[..., bool]) -> Callable[..., bool]:
+        """A failing system answers no, as it does where access is refused."""
+
+        def call(where: Any, *arguments: Any, **named: Any) -> bool:
+            try:
+                return bool(self._seam.strike("access", where, lambda: real(where, *arguments, **named)))
+            except OSError:
+                return False
+
+        return call
 
     def _making(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(**named: Any) -> Any:

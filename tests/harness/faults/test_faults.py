@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import parse
 from kubeimage.mount.copymounter import CopyMounter
-from kubeimage.store import Store
+from kubeimage.store import Store, layout
 
 KUBEFILE = parse("FROM scratch\nCOPY . etc\nRUN echo 1 > made && rm etc/a\nCMD go\n", file="Kubefile")
 CONTEXT: dict[str, Content] = {"a": "1", "big": b"x" * 300_000}
@@ -45,6 +46,21 @@ def opened(folder: Path) -> Iterator[Backends]:
 def make(folder: Path) -> Digest:
     with opened(folder) as backends:
         return build_image(KUBEFILE, str(folder / "context"), backends, options=OPTIONS).image.id
+
+
+@pytest.mark.parametrize(
+    ("name", "ask"),
+    [("stat", lambda seen, path: seen.path.exists(path)), ("access", lambda seen, path: seen.access(path, os.R_OK))],
+    ids=["stat", "access"],
+)
+def test_a_question_that_the_system_fails_is_answered_with_no(
+    name: str, ask: Callable[[Any, str], bool], tmp_path: Path
+) -> None:
+    with IoFaults(0, errno.EIO, among=frozenset({name})) as faults:
+        answer = ask(vars(layout)["os"], str(tmp_path))
+
+    assert answer is False
+    assert faults.hit is not None
 
 
 @pytest.fixture
