@@ -15,11 +15,11 @@ from tests.faults.commands import COMMANDS, Bench, names
 
 # What fails, what may be told of it, and every so-manieth call that is enough for a quick run.
 ERRORS = [
-    pytest.param(errno.ENOSPC, StoreFullError, 2, id="ENOSPC"),
+    pytest.param(errno.ENOSPC, StoreFullError, 4, id="ENOSPC"),
     pytest.param(errno.EIO, KubeimageError, 11, id="EIO"),
-    pytest.param(errno.EMFILE, KubeimageError, 1, id="EMFILE"),
+    pytest.param(errno.EMFILE, KubeimageError, 3, id="EMFILE"),
     pytest.param(errno.EINTR, KubeimageError, 5, id="EINTR"),
-    pytest.param(SHORT, (), 1, id="short reads and writes"),
+    pytest.param(SHORT, (), 3, id="short reads and writes"),
     pytest.param(KeyboardInterrupt, KeyboardInterrupt, 11, id="interrupt"),
 ]
 
