@@ -8,14 +8,22 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester"]
 
-if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+_ROOT = Path(__file__).parent
+
+
+def _can_write_to(folder: Path) -> bool:
+    return os.access(folder if folder.exists() else _ROOT, os.W_OK)
+
+
+_COMPILED = _ROOT / ".pytest_cache/bytecode"
+if "PYTHONDONTWRITEBYTECODE" in os.environ and _can_write_to(_COMPILED):
     # The tests start Python some thousand times: without compiled files each would compile all it imports again.
     # They go to a folder beside the tests' other leftovers, not among the sources.
+    del os.environ["PYTHONDONTWRITEBYTECODE"]
     sys.dont_write_bytecode = False
-    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parent / ".pytest_cache/bytecode")
+    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(_COMPILED)
 
-_EXAMPLES = Path(__file__).parent / ".hypothesis"
-if not os.access(_EXAMPLES if _EXAMPLES.exists() else _EXAMPLES.parent, os.W_OK):
+if not _can_write_to(_ROOT / ".hypothesis"):
     # Somebody else's checkout: there is no place to keep examples, which Hypothesis would warn of.
     settings.register_profile("default", database=None)
     settings.load_profile("default")
