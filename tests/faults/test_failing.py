@@ -10,8 +10,10 @@ import pytest
 
 from harness.faults.faults import SHORT, Error, IoFaults, Torn
 from harness.faults.iocalls import LOOKING
+from kubeimage.api.inventories import take_inventory
 from kubeimage.errors import KubeimageError, StoreFullError
-from tests.faults.commands import COMMANDS, Bench, names
+from kubeimage.image.digest import Digest
+from tests.faults.commands import COMMANDS, Bench, names, opened
 
 # What fails, what may be told of it, and every so-manieth call that is enough for a quick run.
 ERRORS = [
@@ -78,6 +80,27 @@ def test_calls_that_were_not_minded_once(bench: Bench, command: str, error: Erro
     allowed = KubeimageError if isinstance(error, int) else KeyboardInterrupt
 
     check(bench, command, IoFaults.every(error, among=frozenset(calls)), allowed)
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.EMFILE, errno.EINTR])
+def test_an_inventory_is_whole_or_names_what_it_lacks(bench: Bench, error: int) -> None:
+    place = bench.fresh("tag")
+
+    def listed() -> set[Digest]:
+        with opened(place, access="read") as backends:
+            found = take_inventory(None, backends)
+            # A damaged image is left out, and named.
+            return set(found.digests) if not found.warnings else set()
+
+    whole = listed()
+    assert len(whole) > 5
+    for fault in IoFaults.every(error, step=7):
+        try:
+            with fault:
+                found = listed()
+        except KubeimageError:
+            continue
+        assert found in (whole, set()), fault
 
 
 def check(bench: Bench, command: str, faults: Iterable[IoFaults], allowed: type[BaseException]) -> None:
