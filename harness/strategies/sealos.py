@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import tarfile
 from collections.abc import Mapping
 
 from hypothesis import strategies as st
@@ -9,6 +12,18 @@ from hypothesis.strategies import SearchStrategy
 
 from harness.strategies.projects import Project
 from harness.trees import Content, File, Folder, Link
+
+
+def _packed(*members: tuple[str, int, tuple[int, int]]) -> bytes:
+    """Return an archive of small files, each with its mode and its owner."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for path, mode, (user, group) in members:
+            member = tarfile.TarInfo(path)
+            member.mode, member.uid, member.gid, member.size = mode, user, group, 1
+            archive.addfile(member, io.BytesIO(b"x"))
+    return gzip.compress(stream.getvalue(), mtime=0)
+
 
 # What all contexts have, so that most sources are there; a project draws which of it, and with what modes.
 _TREE: Mapping[str, Content] = {
@@ -23,6 +38,7 @@ _TREE: Mapping[str, Content] = {
     "etc/folder": Link("conf"),
     "registry_amd64/blob": File(b"blob"),
     "empty": Folder(),
+    "app.tgz": File(_packed(("bin/tool", 0o4755, (0, 0)), ("share/x", 0o640, (5, 6)))),
 }
 _SOURCES = (
     "a.yaml",
@@ -87,16 +103,51 @@ _INSTRUCTIONS: SearchStrategy[str] = st.one_of(
 )
 
 
+def _taking(stage: str) -> SearchStrategy[str]:
+    """Return COPYs from a stage, whatever is there: what is missing is refused by all."""
+    source = st.sampled_from(("/", "/x", "/charts/", "/opt", "/etc/conf", "/a/*"))
+    return st.builds(f"COPY --from={stage} {{}} {{}}".format, source, st.sampled_from(("of/", "/of", ".", "/a/b/of/")))
+
+
+_ADDITIONS: SearchStrategy[str] = st.one_of(
+    st.builds(
+        "ADD {} {}".format, st.sampled_from(("app.tgz", "a.yaml", "charts")), st.sampled_from(("x/", "/opt", "."))
+    ),
+    st.builds(
+        "COPY --chown={} a.yaml {}".format, st.sampled_from(("5", "5:6", ":7")), st.sampled_from(("x", "o/w/n/"))
+    ),
+    st.builds("ADD --chown={} app.tgz {}".format, st.sampled_from(("5", "5:6")), st.sampled_from(("x/", "o/w/"))),
+)
+
+
 @st.composite
-def sealos_projects(draw: st.DrawFn, *, max_size: int = 12) -> Project:
-    """Projects that stand on scratch, with up to ``max_size`` instructions."""
-    lines = draw(st.lists(_INSTRUCTIONS, max_size=max_size))
+def staged_lines(draw: st.DrawFn, *, max_size: int = 6) -> list[str]:
+    """The lines of one to three stages, which stand on each other and take from each other."""
+    lines: list[str] = []
+    for number in range(draw(st.integers(1, 3))):
+        below = draw(st.sampled_from(("scratch", *(f"s{one}" for one in range(number)))))
+        lines += [f"FROM {below} AS s{number}", "ARG TARGETARCH", "ENV A=1 DIR=etc"]
+        # A whole root is the only thing that every stage has.
+        choices = [_INSTRUCTIONS, _INSTRUCTIONS, _ADDITIONS]
+        choices += [_taking(draw(st.sampled_from((f"s{one}", str(one))))) for one in range(number)]
+        lines += draw(st.lists(st.one_of(*choices), max_size=max_size))
+        # A VOLUME that stands last leaves its folder behind: buildah's own fault.
+        lines.append(f"LABEL last={number}")
+    return lines
+
+
+@st.composite
+def sealos_projects(draw: st.DrawFn, *, max_size: int = 12, stages: bool = True) -> Project:
+    """Projects that stand on scratch, with up to ``max_size`` instructions; with ``stages``, some have several."""
+    head = ["# syntax=sealos", "FROM scratch", "ARG TARGETARCH", "ENV A=1 DIR=etc"]
+    # A VOLUME that stands last leaves its folder behind: buildah's own fault.
+    alone = st.lists(_INSTRUCTIONS, max_size=max_size).map(lambda lines: [*head, *lines, "LABEL last=1"])
+    staged = staged_lines().map(lambda lines: ["# syntax=sealos", *lines])
+    lines = draw(st.one_of(alone, staged) if stages else alone)
     modes = draw(st.lists(st.sampled_from(_MODES), min_size=4, max_size=4))
     context: dict[str, Content] = dict(_TREE)
     for path, mode in zip(("a.yaml", "run.sh", "etc/conf/x.conf", ".hidden"), modes, strict=True):
         found = context[path]
         assert isinstance(found, File)
         context[path] = File(found.data, mode)
-    head = ["# syntax=sealos", "FROM scratch", "ARG TARGETARCH", "ENV A=1 DIR=etc"]
-    # A VOLUME that stands last leaves its folder behind: buildah's own fault.
-    return Project.of("\n".join([*head, *lines, "LABEL last=1", ""]), context)
+    return Project.of("\n".join([*lines, ""]), context)

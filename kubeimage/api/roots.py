@@ -66,15 +66,17 @@ class OutsideRoots:
             yield [fetcher.fetch(remote) for remote in remotes]
 
     @contextmanager
-    def unpack(self, archive: str | bytes, *, mtime: int | None) -> Iterator[Sequence[Entry] | None]:
+    def unpack(self, archive: str | bytes, *, mtime: int | None, owner: Owner) -> Iterator[Sequence[Entry] | None]:
         """Yield what is in an archive, a path of this machine or bytes, in canonical order; None where it is none.
+
+        Folders that it does not name are ``owner``'s.
 
         Raises: AdditionError; StoreFullError, StoreAccessError.
         """
         from kubeimage.api.unpacking import read_archive
 
         with self.scratch() as folder, translated(f"write {folder!r}", folder):
-            yield read_archive(archive, folder, mtime=mtime)
+            yield read_archive(archive, folder, mtime=mtime, owner=owner)
 
     @contextmanager
     def lay_out(self, entries: Sequence[Entry]) -> Iterator[str]:

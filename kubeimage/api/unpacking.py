@@ -20,7 +20,7 @@ from kubeimage.layer.block import parse_block
 from kubeimage.layer.compression import HEAD, decompress
 from kubeimage.layer.diff import with_parents
 from kubeimage.layer.disk import is_kept_xattr
-from kubeimage.layer.entry import Entry, Kind, canonical_order, identity_of, sort_key
+from kubeimage.layer.entry import ROOT, Entry, Kind, Owner, canonical_order, identity_of, sort_key
 from kubeimage.layer.header import BLOCK
 from kubeimage.layer.reader import Content, Limits, iter_contents
 
@@ -33,11 +33,16 @@ _HINT = "unpack it yourself, and COPY what comes of it"
 
 
 def read_archive(
-    archive: str | bytes, folder: str, *, mtime: int | None = 0, most_entries: int = MOST_ENTRIES
+    archive: str | bytes,
+    folder: str,
+    *,
+    mtime: int | None = 0,
+    owner: Owner = ROOT,
+    most_entries: int = MOST_ENTRIES,
 ) -> list[Entry] | None:
     """Return what is in an archive, in canonical order, with the contents in ``folder``; None where it is no archive.
 
-    Shape:  ``archive`` is a path, or the bytes themselves.
+    Shape:  ``archive`` is a path, or the bytes themselves. Folders that it does not name are ``owner``'s.
     Units:  ``mtime`` in seconds, for every entry; None keeps each one's own.
     Raises: AdditionError for one that is damaged, reaches out of its root, or holds too much; OSError.
     """
@@ -54,7 +59,7 @@ def read_archive(
     except (LayerError, ArchiveError) as error:
         reason = error.message.replace("the layer's tar", "it").replace("the layer", "it")
         raise AdditionError(f"ADD cannot unpack {shown}: {reason}", hint=error.hint or _HINT) from error
-    return _arranged(_timed(found, mtime), shown)
+    return _arranged(_timed(found, mtime), owner, shown)
 
 
 def _plain_tar(packed: BinaryIO, path: str, most: int) -> BinaryIO | None:
@@ -127,7 +132,7 @@ def _timed(entries: Iterable[Entry], mtime: int | None) -> list[Entry]:
     return [entry if mtime is None else entry._replace(mtime=mtime) for entry in entries]
 
 
-def _arranged(entries: Iterable[Entry], shown: str) -> list[Entry]:
+def _arranged(entries: Iterable[Entry], owner: Owner, shown: str) -> list[Entry]:
     """Put entries in canonical order: folders that nothing names are made, and the first of a file's names is the file.
 
     Raises: AdditionError for a hard link to what is no file.
@@ -147,4 +152,5 @@ def _arranged(entries: Iterable[Entry], shown: str) -> list[Entry]:
             known[other.path] = file._replace(
                 path=other.path, kind=Kind.HARDLINK, target=first.path, size=0, source=None, identity=None, xattrs=()
             )
-    return canonical_order(with_parents(known.values(), known))
+    whole = with_parents(known.values(), known)
+    return canonical_order(one if one.path in known else one._replace(owner=owner) for one in whole)

@@ -37,7 +37,7 @@ def put_together(
     for entry in local.entries:
         unpacked = None
         if entry.path in local.alone and entry.kind is Kind.FILE and entry.source is not None:
-            unpacked = stack.enter_context(roots.unpack(entry.source, mtime=request.mtime))
+            unpacked = stack.enter_context(roots.unpack(entry.source, mtime=request.mtime, owner=request.owner or ROOT))
         if unpacked is None:
             entries[entry.path] = entry
             continue

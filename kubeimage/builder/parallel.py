@@ -189,9 +189,11 @@ class _LendingRoots:
         """Return the merged root of ``layers``."""
         return self._roots.open(layers)
 
-    def unpack(self, archive: str | bytes, *, mtime: int | None) -> AbstractContextManager[Sequence[Entry] | None]:
+    def unpack(
+        self, archive: str | bytes, *, mtime: int | None, owner: Owner
+    ) -> AbstractContextManager[Sequence[Entry] | None]:
         """Return what is in an archive."""
-        return self._roots.unpack(archive, mtime=mtime)
+        return self._roots.unpack(archive, mtime=mtime, owner=owner)
 
     def lay_out(self, entries: Sequence[Entry]) -> AbstractContextManager[str]:
         """Return the path of a folder that holds ``entries``."""

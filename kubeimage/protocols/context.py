@@ -146,8 +146,12 @@ class RootOpener(Protocol):
         """
         ...
 
-    def unpack(self, archive: str | bytes, *, mtime: int | None) -> AbstractContextManager[Sequence[Entry] | None]:
+    def unpack(
+        self, archive: str | bytes, *, mtime: int | None, owner: Owner
+    ) -> AbstractContextManager[Sequence[Entry] | None]:
         """Return what is in an archive, a path of this machine or bytes, in canonical order; None where it is none.
+
+        Folders that it does not name are ``owner``'s.
 
         Raises: AdditionError for one that is damaged, reaches out of its root, or holds too much; StoreFullError.
         """

@@ -183,6 +183,7 @@ def test_generated_projects_are_what_buildah_makes_of_them(
         ours = build(program, folder / "context", folder / "Dockerfile")
         assert buildah.comparable(ours) == buildah.comparable(theirs)
         assert ours.tree == theirs.tree
+        assert ours.owners == theirs.owners
         shutil.rmtree(folder)
 
     judged()

@@ -1,5 +1,7 @@
 """What a RUN inside an image's own root is lent, and that none of it stays."""
 
+from dataclasses import replace
+
 import pytest
 
 from harness.fakes.stores import MemoryLayerStore
@@ -7,9 +9,10 @@ from kubeimage.builder.lending import lend, without_lent
 from kubeimage.errors import CommandError
 from kubeimage.layer.entry import Entry, directory, file, symlink
 from kubeimage.layer.stack import LayerStack, StackedLayer
-from kubeimage.protocols.running import Command, ImageRoot
+from kubeimage.protocols.running import Command, ImageRoot, ShownPath
 
-COMMAND = Command("true", image=ImageRoot(("/bin/sh", "-c", "true")))
+IMAGE = ImageRoot(("/bin/sh", "-c", "true"))
+COMMAND = Command("true", image=IMAGE)
 SHELL = (directory("bin"), file("bin/sh", b"#", 0o755))
 
 
@@ -78,3 +81,18 @@ def test_a_folder_that_the_run_has_filled_stays() -> None:
 
     assert without_lent(mounted, made) == []
     assert without_lent([*mounted, file("etc/x", b"")], made) == [directory("etc"), file("etc/x", b"")]
+
+
+def test_what_is_made_to_mount_on_is_gone_afterwards_however_deep_it_is() -> None:
+    shown = (ShownPath("a/b/c"), ShownPath("link/d"), ShownPath("etc/one", "/host/one", is_file=True))
+    command = replace(COMMAND, image=replace(IMAGE, shown=shown))
+
+    lent, made = lend(command, rootfs(*SHELL, directory("real"), symlink("link", "/real")))
+
+    assert lent.image is not None
+    assert [one.target for one in lent.image.shown] == ["a/b/c", "real/d", "etc/one"]
+    assert {"a", "a/b", "a/b/c", "real/d", "etc/one"} <= made
+    assert "real" not in made
+    assert without_lent([directory(path) for path in sorted(made)], made) == []
+    kept = [directory("a"), directory("a/b"), file("a/b/new", b"")]
+    assert without_lent([*kept[:2], directory("a/b/c"), kept[2]], made) == kept
