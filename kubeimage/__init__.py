@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from kubeimage.api.reporting import report_image, write_report
     from kubeimage.api.running import PathChange, RunResult, run_image
     from kubeimage.api.searching import read_search
+    from kubeimage.api.secrets import SHORTEST_SECRET, read_secrets
     from kubeimage.api.serving import Served, serve_image
     from kubeimage.api.sharing import PrunedCache, SharedCache, prune_shared_cache, share_cache
     from kubeimage.api.upkeep import Removed, check_store, measure_store, prune_store, remove_images, tag_image
@@ -206,6 +207,7 @@ __all__ = [
     "DURATIONS",
     "FILTERS",
     "IMAGE_ORDERS",
+    "SHORTEST_SECRET",
     "SIZES",
     "Access",
     "AdditionError",
@@ -429,6 +431,7 @@ __all__ = [
     "read_kubefile",
     "read_lock",
     "read_search",
+    "read_secrets",
     "read_settings",
     "rehearse_image",
     "remove_images",
@@ -473,6 +476,7 @@ _HOMES = {
     "kubeimage.api.platforms": "PlatformsResult build_platforms",
     "kubeimage.api.running": "PathChange RunResult run_image",
     "kubeimage.api.searching": "read_search",
+    "kubeimage.api.secrets": "SHORTEST_SECRET read_secrets",
     "kubeimage.api.sharing": "PrunedCache SharedCache prune_shared_cache share_cache",
     "kubeimage.api.upkeep": "Removed check_store measure_store prune_store remove_images tag_image",
     "kubeimage.builder.events": (

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from kubeimage.builder.applications import APPLICATIONS
 from kubeimage.builder.dockerscope import expand, global_arguments, refused
 from kubeimage.builder.metadata import Metadata
+from kubeimage.builder.mounting import SECRET_KIND
 from kubeimage.builder.onbuild import triggers
 from kubeimage.builder.step import StepMount
 from kubeimage.image.config import APPLICATION, Image, ImageType
@@ -223,6 +224,9 @@ class UnfoldedStage:
         return Command(one.command, self._variables, network, self._inputs.timeout, image)
 
     def _mount(self, one: Run, mount: RunMount) -> StepMount:
+        if mount.kind == SECRET_KIND:
+            target = posixpath.join(self.config.working_dir or "/", self._text(mount.target, one))
+            return StepMount(replace(mount, target=posixpath.normpath(target) if mount.target else ""))
         target = posixpath.join(self.config.working_dir or "/", self._text(mount.target, one))
         expanded = replace(
             mount,

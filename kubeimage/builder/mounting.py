@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
 from kubeimage.builder.step import Step, StepMount
 from kubeimage.builder.steps import copy_key
+from kubeimage.errors import CommandError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, Kind, canonical_order, directory
 from kubeimage.layer.names import ancestors
 from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.protocols.context import Collected, RootOpener, SourceCollector
-from kubeimage.protocols.running import Command, ShownPath
+from kubeimage.protocols.running import Command, ShownPath, ShownSecret
+
+SECRET_KIND = "secret"  # noqa: S105  that is what it is called
+"""The kind of a mount that shows a secret."""
 
 _SHOWN = "shown"
 
@@ -31,6 +35,25 @@ def run_key(step: Step, parent: Digest, collector: SourceCollector) -> CacheKey:
     return copy_key(parent, step.cache_fields(), found) if found else CacheKey(parent, step.cache_fields())
 
 
+def with_secrets(command: Command, mounts: Sequence[StepMount], secrets: Mapping[str, bytes]) -> Command:
+    """Return the command with the secrets that it is to find; one that the build was not given is left out.
+
+    Raises: CommandError for one that it cannot do without.
+    """
+    found: list[ShownSecret] = []
+    for one in (one.mount for one in mounts if one.mount.kind == SECRET_KIND):
+        value = secrets.get(one.name)
+        if value is not None:
+            found.append(ShownSecret(one.name, value, one.target, one.variable, one.mode))
+        elif one.required:
+            raise CommandError(
+                f"the RUN needs the secret {one.name}, which the build was not given",
+                status=126,
+                hint=f"give it with --secret id={one.name},src=FILE, or --secret id={one.name},env=NAME",
+            )
+    return replace(command, secrets=tuple(found)) if found else command
+
+
 def with_mounts(
     command: Command, mounts: Sequence[StepMount], collector: SourceCollector, roots: RootOpener, stack: ExitStack
 ) -> Command:
@@ -39,7 +62,15 @@ def with_mounts(
     Raises: a ContextError for a source that is not there; StoreFullError, StoreAccessError.
     """
     assert command.image is not None
-    shown = tuple(_shown(one, collector, roots, stack) for one in mounts)
+    files = [
+        ShownPath(one.target.lstrip("/"), read_only=True, is_file=True, data=one.value, mode=one.mode)
+        for one in command.secrets
+        if one.target
+    ]
+    shown = (
+        *(_shown(one, collector, roots, stack) for one in mounts if one.mount.kind != SECRET_KIND),
+        *files,
+    )
     return replace(command, image=replace(command.image, shown=shown))
 
 

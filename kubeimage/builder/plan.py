@@ -42,6 +42,7 @@ class BuildOptions:
            ``pull_images`` says whether the container images that are named are packed, and
            when their registries are asked; ``search`` how they are found.
            With a ``lock`` nothing else is used than what it says.
+           ``secrets`` are the values that RUNs may be shown, by their ids.
     Units: ``epoch`` is SOURCE_DATE_EPOCH in seconds, or None; ``timeout`` is seconds for each RUN, or None.
     """
 
@@ -62,6 +63,7 @@ class BuildOptions:
     pull_images: PullImages = "off"
     search: Search = Search()
     lock: Lock | None = None
+    secrets: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def target(self) -> Platform:

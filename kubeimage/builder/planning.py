@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kubeimage.builder.metadata import sealer_metadata
 from kubeimage.builder.plan import BuildOptions, BuildPlan, StagePlan, check_base, check_limit
-from kubeimage.builder.step import Step
+from kubeimage.builder.step import Step, StepMount
 from kubeimage.errors import UsageError
 from kubeimage.image.compatibility import DEFAULT_DIALECT
 from kubeimage.image.config import Image
@@ -78,7 +78,8 @@ def _make_step(number: int, instruction: Instruction, visible: Visible, options:
         return Step(number, instruction, copy=_copy_request(instruction, visible, options), mtime=options.epoch or 0)
     if isinstance(instruction, Run):
         command = Command(instruction.command, visible.values, options.network, options.timeout)
-        return Step(number, instruction, run=command, mtime=options.epoch or 0)
+        mounts = tuple(map(StepMount, instruction.mounts))
+        return Step(number, instruction, run=command, mounts=mounts, mtime=options.epoch or 0)
     if isinstance(instruction, Arg):
         pairs = ((key, options.build_args.get(key)) for key, _ in instruction.pairs)
         return Step(number, instruction, given=tuple((key, value) for key, value in pairs if value is not None))

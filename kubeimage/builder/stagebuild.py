@@ -17,7 +17,7 @@ from kubeimage.builder.applications import describe
 from kubeimage.builder.events import Observer, StepFinished, StepOutput, StepProgress, StepStarted, Warned
 from kubeimage.builder.foresee import keys_ahead
 from kubeimage.builder.misses import explain_miss
-from kubeimage.builder.mounting import run_key, with_mounts
+from kubeimage.builder.mounting import run_key, with_mounts, with_secrets
 from kubeimage.builder.owners import with_numbers
 from kubeimage.builder.plan import BuildPlan, StagePlan
 from kubeimage.builder.step import Step
@@ -233,8 +233,9 @@ class StageBuild:
             return self._hit(step, key, hit)
         why = self._why_missed(key)
         keep_failed = self.plan.options.keep_failed
+        command = with_secrets(command, step.mounts, self.plan.options.secrets)
         with ExitStack() as stack:
-            if step.mounts:
+            if step.mounts and command.image is not None:
                 assert self.parts.roots is not None
                 command = with_mounts(command, step.mounts, self.parts.collector, self.parts.roots, stack)
             made = steps.run(
@@ -243,7 +244,8 @@ class StageBuild:
         return self._missed(step, key, made, why)
 
     def _output(self, step: Step, data: bytes) -> None:
-        self.observe(StepOutput(step, data))
+        if data:
+            self.observe(StepOutput(step, data))
 
     def _hit(self, step: Step, key: CacheKey, hit: CachedStep, entries: Sequence[Entry] | None = None) -> StepFinished:
         self.key = key.digest

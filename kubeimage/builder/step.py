@@ -37,6 +37,8 @@ class StepMount:
         """Yield what a cache key says of it."""
         one = self.mount
         about = (one.kind, one.target, one.source, one.name or "", "ro" if one.read_only else "rw")
+        if one.variable:
+            yield f"mount {number} variable", one.variable
         yield f"mount {number}", " ".join(about)
         if self.taken_key is not None:
             yield f"mount {number} stage", str(self.taken_key)

@@ -14,13 +14,14 @@ from kubeimage.builder.lending import lend, with_owners, without_lent
 from kubeimage.builder.step import Step
 from kubeimage.errors import CommandError, CommandTimeoutError, DestinationError
 from kubeimage.image.digest import Digest
+from kubeimage.layer.disclosure import Redactor, Secrets, find_disclosed
 from kubeimage.layer.entry import ROOT, Entry, Kind, Owner, directory, directory_as, with_digest
 from kubeimage.layer.names import ancestors
 from kubeimage.layer.stack import LayerStack
 from kubeimage.protocols.cachekey import CacheKey, Fields
 from kubeimage.protocols.context import Collected, CopyRequest
 from kubeimage.protocols.layers import LayerStore, StoredLayer
-from kubeimage.protocols.running import Command, CommandResult, CommandRunner, Mounter
+from kubeimage.protocols.running import Command, CommandResult, CommandRunner, Mount, Mounter
 from kubeimage.values import dataclass
 
 _WORTH_TELLING = 4 << 20
@@ -198,8 +199,9 @@ def run(
         command, lent = lend(command, rootfs)
         owners = {path: entry.owner for path, entry in rootfs.tree.items() if entry.owner != ROOT}
         command = with_owners(command, owners)
+    secrets = Secrets({one.name: one.value for one in command.secrets})
     with parts.mounter.mount(rootfs.diff_ids) as mount:
-        result = parts.runner.run(command, mount, output)
+        result = _run_quietly(command, mount, parts.runner, output, secrets)
         if result.timed_out or result.status:
             if keep_failed is not None:
                 mount.keep(keep_failed)
@@ -207,7 +209,31 @@ def run(
         found = without_lent(mount.changes(owners), lent)
         kept = found if owners is not None else [with_owner(entry, rootfs) for entry in found]
         changes = [entry._replace(mtime=step.mtime) for entry in kept]
+        if (told := find_disclosed(changes, secrets)) is not None:
+            raise _disclosed(*told, step)
         return Made(parts.layers.put(changes), changes) if changes else Made(None)
+
+
+def _run_quietly(
+    command: Command, mount: Mount, runner: CommandRunner, output: Callable[[bytes], None], secrets: Secrets
+) -> CommandResult:
+    """Run a command, and tell what it prints without the secrets in it."""
+    redactor = Redactor(secrets)
+    try:
+        result = runner.run(command, mount, lambda data: output(redactor.feed(data)))
+    finally:
+        output(redactor.finish())
+    tail = secrets.without(result.tail.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+    return replace(result, tail=tail)
+
+
+def _disclosed(path: str, name: str, step: Step) -> CommandError:
+    return CommandError(
+        f"the RUN has left the secret {name} in the image, in {path!r}",
+        status=0,
+        location=step.location,
+        hint="write it to /tmp, or let the program read it where it is shown; this layer is not kept",
+    )
 
 
 def is_same_layer(one: StoredLayer | None, other: StoredLayer | None) -> bool:

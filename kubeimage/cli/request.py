@@ -64,6 +64,7 @@ class BuildRequest:
     iidfile: str | None
     pull: Literal["missing", "always", "never"]
     insecure: tuple[str, ...]
+    secrets: tuple[str, ...]
     cache_from: tuple[str, ...]
     cache_to: tuple[str, ...]
     cache_key: str | None
@@ -87,6 +88,7 @@ class BuildRequest:
         Raises: UsageError for the first option that cannot be followed.
         """
         from kubeimage.api.finding import parse_name
+        from kubeimage.api.secrets import read_secrets
         from kubeimage.builder.plan import BuildOptions
 
         naming = settings.naming
@@ -103,6 +105,7 @@ class BuildRequest:
             timeout=self.timeout,
             keep_failed=parse_keep_failed(self.keep_failed),
             pull=self.pull,
+            secrets=read_secrets(self.secrets, environment),
             naming=naming,
             stage=self.target,
             pull_images=self.pull_images,
@@ -333,6 +336,13 @@ def _project_options(*, tag_required: bool) -> list[Callable[[Any], Any]]:
             multiple=True,
             metavar="KEY[=VALUE]",
             help="An ARG's value, or a bare key to take it from the environment; may be repeated.",
+        ),
+        click.option(
+            "--secret",
+            "secrets",
+            multiple=True,
+            metavar="id=ID,src=FILE|env=NAME",
+            help="A secret that RUN --mount=type=secret is shown; may be repeated.",
         ),
         click.option(
             "--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label for the image; may be repeated."

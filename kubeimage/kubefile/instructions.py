@@ -112,8 +112,10 @@ class Add(Copy):
 class RunMount:
     """What ``RUN --mount`` shows a command.
 
-    Shape: ``kind`` is ``bind``, ``cache`` or ``tmpfs``. ``source`` is a path of the build context, or of the stage or
-           image ``origin``. ``name`` is a cache's. ``sharing`` is ``shared``, ``private`` or ``locked``.
+    Shape: ``kind`` is ``bind``, ``cache``, ``tmpfs`` or ``secret``. ``source`` is a path of the build context, or of
+           the stage or image ``origin``. ``name`` is a cache's or a secret's. ``sharing`` is ``shared``, ``private`` or
+           ``locked``. ``variable`` gets a secret's value; without a ``target`` no file does. A build without a secret
+           that is ``required`` is none.
     Units: ``mode`` holds permission bits; ``size`` in bytes, or None.
     """
 
@@ -127,6 +129,8 @@ class RunMount:
     mode: int = 0o755
     owner: tuple[int, int] = (0, 0)
     size: int | None = None
+    variable: str = ""
+    required: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from kubeimage.kubefile.codes import Mistake
 from kubeimage.kubefile.copying import read_copy
 from kubeimage.kubefile.dialects import choose_dialect, hint_of_other, other_dialect, read_directives
 from kubeimage.kubefile.heredocs import HINT, Ends, begins_document
-from kubeimage.kubefile.instructions import KEYWORDS, Arg, Cmd, Copy, From, Instruction, Kubefile, Run
+from kubeimage.kubefile.instructions import KEYWORDS, Arg, Cmd, Copy, From, Instruction, Kubefile, Run, RunMount
 from kubeimage.kubefile.lexer import decode, logical_lines
 from kubeimage.kubefile.names import check_base
+from kubeimage.kubefile.secretmounts import SECRET_KEYS, secret_mount, secret_problem
 from kubeimage.kubefile.source import BLANKS, Source
 from kubeimage.kubefile.statement import Problem, Statement, closest, quoted
 from kubeimage.kubefile.words import Word, iter_words, skip_blanks
@@ -205,6 +206,11 @@ def _many_bases(words: Sequence[Word]) -> Problem | None:
     return Problem(Mistake.MANY_BASES, f"FROM takes one image, found {len(words)} words", _ONE_BASE)
 
 
+_MOUNT = "--mount="
+_NO_MOUNT = "RUN takes --mount=type=secret,id=ID[,target=PATH][,env=NAME] here, and no other mount"
+_MOUNT_EXAMPLE = "as in: RUN --mount=type=secret,id=token,env=TOKEN ./fetch.sh"
+
+
 def _read_arg(statement: Statement) -> Arg | None:
     if statement.text[statement.value_start] == "#":
         statement.complain(Problem(Mistake.NO_VALUE, "ARG stands alone", f"as in: {_EXAMPLES['ARG']}"))
@@ -213,8 +219,25 @@ def _read_arg(statement: Statement) -> Arg | None:
     return Arg(pairs, span=statement.span) if pairs else None
 
 
-def _read_run(statement: Statement) -> Run:
-    return Run(statement.value, span=statement.span)
+def _read_run(statement: Statement) -> Run | None:
+    if not statement.value.startswith(_MOUNT):
+        return Run(statement.value, span=statement.span)
+    rest, mounts = statement.value, list[RunMount]()
+    while rest.startswith(_MOUNT):
+        flag, _, rest = rest.partition(" ")
+        pairs = dict(pair.partition("=")[::2] for pair in flag.removeprefix(_MOUNT).split(","))
+        kind = pairs.pop("type", "bind")
+        unknown = [key for key in pairs if key not in SECRET_KEYS]
+        problem = secret_problem(pairs) if kind == "secret" and not unknown else _NO_MOUNT
+        if problem is not None:
+            statement.complain(Problem(Mistake.FLAG_VALUE, problem, _MOUNT_EXAMPLE))
+            return None
+        mounts.append(secret_mount(pairs))
+        rest = rest.lstrip()
+    if not rest:
+        statement.complain(Problem(Mistake.NO_VALUE, "RUN has no command behind --mount", _MOUNT_EXAMPLE))
+        return None
+    return Run(rest, mounts=tuple(mounts), span=statement.span, written=statement.value)
 
 
 def _read_cmd(statement: Statement) -> Cmd | None:

@@ -18,8 +18,8 @@ from kubeimage.values import dataclass
 class ShownPath:
     """A place of this machine that a command finds in its image.
 
-    Shape: ``target`` is a path below the root. An empty ``source`` is an empty folder in memory. ``is_file`` is whether
-           the source is a file, and no folder.
+    Shape: ``target`` is a path below the root. An empty ``source`` is an empty folder in memory; with ``data`` it is a
+           file in memory that holds that. ``is_file`` is whether the source is a file, and no folder.
     Units: ``size`` in bytes, of a folder in memory; None for no bound.
     """
 
@@ -28,6 +28,8 @@ class ShownPath:
     read_only: bool = False
     is_file: bool = False
     size: int | None = None
+    data: bytes | None = field(default=None, repr=False)
+    mode: int = 0o400
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,21 @@ class ImageRoot:
     made: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
 
+@dataclass(frozen=True)
+class ShownSecret:
+    """A secret that a command finds, in a file of memory, in a variable, or in both.
+
+    Shape: ``target`` is an absolute path, empty for none; ``variable`` is empty for none.
+    Units: ``mode`` holds permission bits.
+    """
+
+    name: str
+    value: bytes = field(repr=False)
+    target: str = ""
+    variable: str = ""
+    mode: int = 0o400
+
+
 class Stop(Protocol):
     """What tells a command to end, as `threading.Event` does."""
 
@@ -65,7 +82,7 @@ class Command:
     Shape: ``script`` goes to ``sh -c`` byte for byte. ``environment`` is all that the command sees beside PATH, HOME
            and LANG. ``network`` False means none at all. With ``image`` it is not the host's shell that works on the
            rootfs: the command runs inside it, and ``environment`` is all of its own. ``stop`` is what tells it to end
-           before it is done.
+           before it is done. ``secrets`` stand in no key and no log.
     Units: ``timeout`` in seconds, or None.
     """
 
@@ -75,6 +92,7 @@ class Command:
     timeout: float | None = None
     image: ImageRoot | None = None
     stop: Stop | None = field(default=None, compare=False, repr=False)
+    secrets: tuple[ShownSecret, ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what no shell could be handed.
@@ -84,6 +102,12 @@ class Command:
         check_argument(self.script, "the command of a RUN")
         for name, value in self.environment.items():
             check_variable(name, value)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment, with the secrets that stand in it."""
+        told = {one.variable: one.value.decode("utf-8", "surrogateescape") for one in self.secrets if one.variable}
+        return {**self.environment, **told}
 
 
 class Mount(Protocol):

@@ -51,6 +51,9 @@ def by_bubblewrap_in_image(
         real = os.path.realpath(path)
         if os.path.isfile(real):
             walls += ("--ro-bind", real, path)
+    for one in image.shown:
+        if one.data is not None:
+            walls += ("--perms", f"{one.mode:04o}", "--ro-bind-data", hand_over(one.data), f"/{one.target}")
     walls += ("--chdir", image.directory)
     for name, value in command.environment.items():
         walls += ("--setenv", name, value)
@@ -59,8 +62,9 @@ def by_bubblewrap_in_image(
     arguments = hand_over(b"".join(os.fsencode(wall) + b"\0" for wall in walls))
     bwrap = (find_bwrap(), "--args", arguments, "--", _SHELL, "-c", _START, "kubeimage", *image.argv)
     start = (*limits(settings), *bwrap)
-    if image.owners or image.shown or user is not None:
-        mounts = [(one.source, one.target, one.read_only, one.size or 0) for one in image.shown]
+    mounted = [one for one in image.shown if one.data is None]
+    if image.owners or mounted or user is not None:
+        mounts = [(one.source, one.target, one.read_only, one.size or 0) for one in mounted]
         todo = Owning(rootfs, _found(start), image.owners, *image.made, mounts=mounts, stage=stage, user=user)
         start = (*own_interpreter(), owning.__file__, hand_over(todo.to_json()))
     return start, tuple(descriptors)
@@ -92,7 +96,7 @@ def refuse_owners(image: ImageRoot) -> None:
 
 def image_environment(command: Command, host: Mapping[str, str]) -> dict[str, str]:
     """Return what a command in an image finds in its environment: the image's own, and proxies."""
-    return {**proxies(host), **command.environment}
+    return {**proxies(host), **command.variables}
 
 
 def refuse_image(command: Command, where: str) -> None:

@@ -25,6 +25,7 @@ from kubeimage.run.imageroot import refuse_image
 from kubeimage.run.inside import Plan
 from kubeimage.run.privatenet import refuse_private
 from kubeimage.run.process import READY, refuse_tmp_size, run_inside
+from kubeimage.run.secretfiles import refuse_secret_files
 from kubeimage.run.view import host_view
 from kubeimage.settings import RunSettings
 
@@ -124,6 +125,7 @@ class LandlockRunner:
         Raises: SandboxError where Landlock is missing or too old, or the command cannot be started.
         """
         refuse_image(command, "behind Landlock")
+        refuse_secret_files(command, "behind Landlock")
         complaint = why_not(self._abi)
         if complaint is not None:
             raise SandboxError(f"a RUN cannot be walled by Landlock: {complaint}", hint=_HINT)
@@ -138,7 +140,7 @@ class LandlockRunner:
             shutil.rmtree(temporary, ignore_errors=True)
 
     def _plan(self, command: Command, rootfs: str, temporary: str) -> Plan:
-        own = {"TMPDIR": temporary, **command.environment}
+        own = {"TMPDIR": temporary, **command.variables}
         handled = ruleset(self._abi, network=command.network)
         readable = [shown.source for shown in host_view(self._settings.paths) if not shown.is_link]
         accounts = ("/etc/passwd", "/etc/group")

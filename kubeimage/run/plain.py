@@ -14,6 +14,7 @@ from kubeimage.run.imageroot import refuse_image
 from kubeimage.run.inside import Plan
 from kubeimage.run.privatenet import refuse_private
 from kubeimage.run.process import READY, refuse_tmp_size, run_inside
+from kubeimage.run.secretfiles import refuse_secret_files
 from kubeimage.settings import RunSettings
 
 _SHELL = READY + 'exec /bin/sh -c "$1"'
@@ -45,6 +46,7 @@ class PlainRunner:
         Raises: SandboxError where it cannot be started, or is to have no network.
         """
         refuse_image(command, "without isolation")
+        refuse_secret_files(command, "without isolation")
         if not command.network:
             raise SandboxError(
                 "a RUN without isolation cannot be kept off the network",
@@ -53,7 +55,7 @@ class PlainRunner:
         refuse_tmp_size(self._settings, "without isolation")
         if command.network and self._settings.network == "private":
             raise refuse_private("without isolation")
-        environment = command_environment(mount.rootfs, "/tmp", command.environment, self._host)  # noqa: S108
+        environment = command_environment(mount.rootfs, "/tmp", command.variables, self._host)  # noqa: S108
         plan = Plan(
             argv=("/bin/sh", "-c", _SHELL, "kubeimage", command.script),
             environment={**environment, "PWD": mount.rootfs},

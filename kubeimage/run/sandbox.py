@@ -27,6 +27,7 @@ from kubeimage.run.foreign import check_platform
 from kubeimage.run.imageroot import by_bubblewrap_in_image, image_environment, refuse_image, refuse_owners
 from kubeimage.run.privatenet import check_private, pasta_command
 from kubeimage.run.process import NOT_STARTED, keeper, own_interpreter, refuse_long, run_to_end
+from kubeimage.run.secretfiles import refuse_secret_files
 from kubeimage.run.view import host_view
 from kubeimage.run.walls import HOME, ROOTFS, Walled, by_bubblewrap, by_ourselves, make_plan
 from kubeimage.settings import RunSettings
@@ -121,8 +122,13 @@ class SandboxRunner:
         if command.image is not None:
             return self._run_in_image(way, command, command.image, mount, output)
         view = host_view(self._settings.paths)
-        environment = command_environment(ROOTFS, HOME, command.environment, self._host)
-        walled = Walled(command.script, command.network, mount.rootfs, view, environment, way.new_proc, self._settings)
+        environment = command_environment(ROOTFS, HOME, command.variables, self._host)
+        secrets = tuple(one for one in command.secrets if one.target)
+        walled = Walled(
+            command.script, command.network, mount.rootfs, view, environment, way.new_proc, self._settings, secrets
+        )
+        if secrets and (self._is_private(command) or not way.by_bwrap):
+            refuse_secret_files(command, "without bubblewrap, or with --network=private")
         if self._is_private(command):
             return self._run_private(way, command, mount.prefix, walled, output)
         with ExitStack() as stack:

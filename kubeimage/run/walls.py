@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 from kubeimage.errors import SandboxError
+from kubeimage.protocols.running import ShownSecret
 from kubeimage.run import inside, seccomp
 from kubeimage.run.bubblewrap import find_bwrap
 from kubeimage.run.environment import HOST_PATH
@@ -51,6 +52,7 @@ class Walled:
     environment: Mapping[str, str]
     new_proc: bool
     settings: RunSettings
+    secrets: tuple[ShownSecret, ...] = ()
 
     @property
     def shell(self) -> tuple[str, ...]:
@@ -81,6 +83,8 @@ def by_bubblewrap(walled: Walled, stack: ExitStack) -> tuple[tuple[str, ...], tu
         walls += ("--symlink" if shown.is_link else "--ro-bind", shown.source, shown.target)
     for path, text in ACCOUNTS.items():
         walls += ("--perms", "0444", "--ro-bind-data", hand_over(text.encode()), path)
+    for secret in walled.secrets:
+        walls += ("--perms", f"{secret.mode:04o}", "--ro-bind-data", hand_over(secret.value), secret.target)
     walls += ("--bind", walled.rootfs, ROOTFS, "--remount-ro", "/", "--chdir", ROOTFS)
     for name, value in walled.environment.items():
         walls += ("--setenv", name, value)

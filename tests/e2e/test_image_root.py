@@ -283,3 +283,19 @@ def test_a_mount_never_follows_a_symlink_out_of_the_image(kubeimage: Program, co
     build(kubeimage, context, text)
 
     assert list(trap.iterdir()) == []
+
+
+def test_a_secret_is_shown_inside_the_image_and_leaves_nothing(kubeimage: Program, context: Path) -> None:
+    (context.parent / "token").write_text("0123456789abcdef\n")
+    text = (
+        "FROM localhost/base:v1\n"
+        "RUN --mount=type=secret,id=token,env=TOKEN read -r x < /run/secrets/../secrets/token || x=; "
+        'echo "${#x} ${#TOKEN}" > /sizes\n'
+        "RUN --mount=type=secret,id=token read -r x < /run/secrets/token; echo ${#x} > /size\n"
+    )
+
+    found = build(kubeimage, context, text, "--secret", f"id=token,src={context.parent}/token")
+
+    assert found["sizes"][2] == b"0 17\n"
+    assert found["size"][2] == b"16\n"
+    assert not [path for path in found if path.startswith("run")]

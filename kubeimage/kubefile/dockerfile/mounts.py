@@ -12,15 +12,17 @@ from collections.abc import Mapping
 from kubeimage.kubefile.codes import Mistake
 from kubeimage.kubefile.dockerfile.statement import Reading
 from kubeimage.kubefile.instructions import RunMount
+from kubeimage.kubefile.secretmounts import SECRET_KEYS, secret_mount, secret_problem
 from kubeimage.kubefile.statement import quoted
 
-KINDS = ("bind", "cache", "tmpfs")
+KINDS = ("bind", "cache", "tmpfs", "secret")
 
 _SHORT = {"dst": "target", "destination": "target", "src": "source", "ro": "readonly", "rw": "readwrite"}
 _KNOWN = {
     "bind": ("target", "source", "from", "readwrite", "readonly"),
     "cache": ("target", "id", "sharing", "mode", "uid", "gid", "readonly", "readwrite"),
     "tmpfs": ("target", "size"),
+    "secret": SECRET_KEYS,
 }
 _SIZE = re.compile(r"(?P<number>[0-9]{1,15})(?P<unit>[kmgt]?)(?:i?b)?", re.IGNORECASE)
 _SWITCH = re.compile("|true|false")
@@ -34,7 +36,7 @@ _VALUES = {
     "readwrite": _SWITCH,
 }
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_NOT_YET = ("secret", "ssh")
+_NOT_YET = ("ssh",)
 _EXAMPLE = "as in: RUN --mount=type=cache,target=/root/.cache make"
 
 
@@ -44,6 +46,8 @@ def read_mount(reading: Reading, text: str) -> RunMount | None:
     found = {_SHORT.get(key.strip().lower(), key.strip().lower()): value for key, _, value in pairs}
     kind = found.pop("type", "bind")
     problem = _problem(kind, found)
+    if problem is None and kind == "secret":
+        return secret_mount(found)
     if problem is not None:
         mistake = Mistake.NOT_TAKEN if kind in _NOT_YET else Mistake.FLAG_VALUE
         reading.refuse(mistake, problem, _EXAMPLE)
@@ -70,7 +74,9 @@ def _problem(kind: str, found: Mapping[str, str]) -> str | None:
     unknown = next((key for key in found if key not in _KNOWN[kind]), None)
     if unknown is not None:
         return f"a mount of type {kind} has no {quoted(unknown)}; it has {', '.join(_KNOWN[kind])}"
-    if not found.get("target"):
+    if kind == "secret" and (problem := secret_problem(found)) is not None:
+        return problem
+    if kind != "secret" and not found.get("target"):
         return f"a mount of type {kind} needs its target"
     bad = next((key for key, value in found.items() if key in _VALUES and not _VALUES[key].fullmatch(value)), None)
     return f"--mount: {bad} cannot be {quoted(found[bad])}" if bad is not None else None

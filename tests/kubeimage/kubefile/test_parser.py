@@ -3,7 +3,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kubeimage.errors import KubefileError
-from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Kubefile, Run, parse
+from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Kubefile, Run, parse, render
 from tests.places import place_of
 
 EXAMPLE = """\
@@ -275,3 +275,35 @@ def test_places_stand_inside_the_file(lines: list[str]) -> None:
     for place in spans:
         assert place.text == physical[place.line - 1].rstrip("\r")
         assert place.column - 1 + place.length <= max(len(place.text), place.column)
+
+
+def test_a_run_says_which_secrets_it_is_shown() -> None:
+    text = "FROM scratch\nRUN --mount=type=secret,id=a --mount=type=secret,id=b,env=B,required=true  make all\n"
+
+    run = parse(text).instructions[-1]
+
+    assert isinstance(run, Run)
+    assert (run.command, run.value) == ("make all", text.partition("RUN ")[2].rstrip("\n"))
+    assert [(one.name, one.target, one.variable, one.required) for one in run.mounts] == [
+        ("a", "/run/secrets/a", "", False),
+        ("b", "", "B", True),
+    ]
+    assert parse(render(parse(text))) == parse(text)
+
+
+@pytest.mark.parametrize(
+    "mount",
+    ["type=secret", "type=secret,id=", "type=secret,id=a,env=1", "type=secret,id=a,size=1", "target=/x", "type=ssh"],
+)
+def test_a_mount_that_is_no_secret_is_refused(mount: str) -> None:
+    with pytest.raises(KubefileError) as caught:
+        parse(f"FROM scratch\nRUN --mount={mount} make\n")
+
+    assert [one.code for one in caught.value.diagnostics] == ["E0211"]
+
+
+def test_a_mount_needs_a_command() -> None:
+    with pytest.raises(KubefileError) as caught:
+        parse("FROM scratch\nRUN --mount=type=secret,id=a\n")
+
+    assert [one.code for one in caught.value.diagnostics] == ["E0202"]
