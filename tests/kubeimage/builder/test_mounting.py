@@ -34,7 +34,7 @@ def test_each_kind_is_read_with_its_other_names() -> None:
     [
         ("type=secret,id=x", "RUN does not take --mount=type=secret"),
         ("type=ssh", "RUN does not take --mount=type=ssh"),
-        ("type=cahce,target=/x", "--mount knows the types bind, cache, tmpfs, found 'cahce'"),
+        ("type=cahce,target=/x", "--mount knows the types bind, cache, tmpfs, secret, found 'cahce'"),
         ("type=tmpfs,target=/x,source=y", "a mount of type tmpfs has no 'source'"),
         ("type=cache", "a mount of type cache needs its target"),
         ("type=cache,target=/x,sharing=all", "sharing cannot be 'all'"),
