@@ -27,7 +27,8 @@
     │   ├── StoreFullError             E0503  1
     │   ├── StoreVersionError          E0504  1
     │   ├── BlobNotFoundError          E0505  1
-    │   └── BlobCorruptError           E0506  1
+    │   ├── BlobCorruptError           E0506  1
+    │   └── ImageFileError             E0507  1
     ├── LayerError                     E0600  1
     │   ├── LayerFormatError           E0601  1
     │   ├── PathEscapeError            E0602  1

@@ -373,6 +373,13 @@ def _packing_option(*, makes_image: bool) -> Callable[[Any], Any]:
     )
 
 
+def _context_argument(*, makes_image: bool) -> Callable[[Any], Any]:
+    # To some versions of click a default of None is a value.
+    if makes_image:
+        return click.argument("context", metavar="CONTEXT")
+    return click.argument("context", metavar="[CONTEXT]", default=".")
+
+
 def _options(*, tag_required: bool, makes_image: bool) -> list[Callable[[Any], Any]]:
     return [
         *_project_options(tag_required=tag_required),
@@ -402,7 +409,5 @@ def _options(*, tag_required: bool, makes_image: bool) -> list[Callable[[Any], A
         *_sharing_options(),
         _packing_option(makes_image=makes_image),
         search_options,
-        click.argument(
-            "context", metavar="CONTEXT" if makes_image else "[CONTEXT]", default=None if makes_image else "."
-        ),
+        _context_argument(makes_image=makes_image),
     ]

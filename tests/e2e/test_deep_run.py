@@ -12,7 +12,7 @@ from tests.e2e.program import Program
 COPIES = 127
 RUN = "cat f* > all && rm f000 && mkdir -p d/e && ln f001 d/link && mv f002 d/e/moved && chmod 4755 f003"
 # The same for root and for everybody else, by overlay and by copying.
-IMAGE_ID = "sha256:9e4292367748cc64e0a0c21e92648fa1f3826073c84e45d02f44cd1bd0bcf67e"
+IMAGE_ID = "sha256:f8997e14d29e3a6b69c62eb9265d73ec220c5498cc4d7f03ded4956bf7248505"
 
 
 @pytest.fixture

@@ -21,7 +21,10 @@ def test_a_damaged_stat_index_is_found_and_removed(store: Store, tmp_path: Path)
     folder = Path(cache_folder(store.root)) / "contexts"
     context = tmp_path / "context"
     context.mkdir()
-    with StatIndex(str(folder), str(context), clock=lambda: 2**62, find_ground=lambda _: b"here") as index:
+    with StatIndex(
+        str(folder), str(context), clock=lambda: 2**62, find_ground=lambda _: b"here", at_rest=lambda _path, _who: True
+    ) as index:
+        index.expect("a", FileIdentity(1, 2, 3, 4, 5))
         index.record("a", FileIdentity(1, 2, 3, 4, 5), bytes(32))
     store.close()
     assert check_store(store.root) == []
