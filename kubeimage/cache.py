@@ -245,7 +245,7 @@ class DirectoryBuildCache:
                     self._replaced.add(key.digest)
                     return
                 self._known[key.digest] = self._records.path(key), result
-                if self._read(self._records.path(key)) != result:
+                if self._is_news(self._records.path(key), result):
                     self._records.forget_after(key.digest)
                     self._records.write(key, result)
         except OSError as error:
@@ -286,6 +286,16 @@ class DirectoryBuildCache:
         except ValueError as error:
             self._tell(f"the build cache has a damaged record, {path}: {error}")
         return None
+
+    def _is_news(self, path: str, result: _Result) -> bool:
+        """Whether a record is to say something else than it does.
+
+        Raises: OSError where it cannot be read now: what stands after it is not forgotten for that.
+        """
+        try:
+            return self._records.read(path) != result
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return True
 
     def _is_replaced(self, parent: Digest | None) -> bool:
         """Whether another build has put another result in the place of ours, or of one before it."""

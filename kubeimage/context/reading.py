@@ -76,6 +76,9 @@ class ContentHasher:
             return self._digest_large(descriptor)
         # One byte more than there should be, so that growth is seen as well as the end.
         data = os.read(descriptor, size + 1)
+        # Some network file systems give less than there is.
+        while len(data) < size and (more := os.read(descriptor, size + 1 - len(data))):
+            data += more
         return len(data), hashlib.sha256(data).digest()
 
     def _digest_large(self, descriptor: int) -> tuple[int, bytes]:
