@@ -119,12 +119,14 @@ def _plan_locked(
     Raises: as ``plan_build`` does; LockStaleError.
     """
     from kubeimage.api.lockedbases import with_locked_bases
+    from kubeimage.api.lockedurls import with_locked_urls
 
     locked, bases = with_locked_bases(backends, options, lock)
     # What is asked for by digest need not be asked for again.
     plan = _plan(kubefile, scope, locked, replace(options, pull="never" if options.pull == "never" else "missing"))
-    bases.check_unused(lock.for_platform(options.target))
-    return replace(plan, options=options)
+    own = lock.for_platform(options.target)
+    bases.check_unused(own)
+    return with_locked_urls(replace(plan, options=options), own)
 
 
 def find_base(kubefile: Kubefile, backends: Backends, *, options: BuildOptions | None = None) -> Image | None:

@@ -12,11 +12,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, cast
 
 from kubeimage.api.backends import Backends
 from kubeimage.api.building import make_parts, make_store, plan_build
 from kubeimage.api.lockedbases import NotedBases, with_kept_bases
+from kubeimage.api.lockedurls import NotedRoots
 from kubeimage.builder.events import Observer
 from kubeimage.builder.executor import make_layers
 from kubeimage.builder.plan import BuildOptions, BuildPlan
@@ -29,7 +30,7 @@ from kubeimage.image.reference import Reference
 from kubeimage.kubefile import Kubefile
 from kubeimage.lock.drift import Drift, compare_locks
 from kubeimage.lock.imgpkg import to_images_lock
-from kubeimage.lock.lockfile import SUFFIX, Lock, LockedChart, LockedImage
+from kubeimage.lock.lockfile import SUFFIX, Lock, LockedChart, LockedImage, LockedURL
 from kubeimage.lock.tomlform import LARGEST, from_toml, to_toml
 from kubeimage.packing.locking import Found, ImageLocker
 from kubeimage.packing.memory import Memory
@@ -39,13 +40,14 @@ from kubeimage.protocols.watching import ignore
 from kubeimage.store import cache_folder
 
 if TYPE_CHECKING:
+    from kubeimage.protocols.context import RootOpener
     from kubeimage.registry.events import TransferObserver
 
 LockFormat = Literal["toml", "imgpkg"]
 """How a lock is written: as what ``build --locked`` reads, or its container images as imgpkg reads them."""
 
 _AGAIN = "make it again: kubeimage lock"
-EntryT = TypeVar("EntryT", LockedImage, LockedChart)
+EntryT = TypeVar("EntryT", LockedImage, LockedChart, LockedURL)
 
 
 def find_lock(kubefile: str) -> str:
@@ -203,12 +205,16 @@ class _Project(NamedTuple):
         options = replace(options, search=options.search.of_kubefile(self.kubefile.commands, self.kubefile.dialect))
         locker = self._locker(options, wish, tolerant=tolerant)
         bases: dict[Platform, tuple[LockedImage, ...]] = {}
+        urls: dict[Platform, tuple[LockedURL, ...]] = {}
         for one in each:
             plan, bases[one.target] = _plan(self.kubefile, backends, one, wish)
             make_store(backends)
             parts = make_parts(backends, self.context, options, backends.collector(self.context))
-            make_layers(plan, replace(parts, packer=locker), self.observe)
-        lock = _join(tuple(one.target for one in each), bases, locker.found)
+            assert parts.roots is not None
+            roots = NotedRoots(parts.roots)
+            make_layers(plan, replace(parts, packer=locker, roots=cast("RootOpener", roots)), self.observe)
+            urls[one.target] = roots.lock(plan)
+        lock = _join(tuple(one.target for one in each), bases, locker.found, urls)
         return lock, tuple(dict.fromkeys(name for found in locker.found.values() for name in found.lost))
 
     def _locker(self, options: BuildOptions, wish: _Wish, *, tolerant: bool) -> ImageLocker:
@@ -248,7 +254,10 @@ def _plan(
 
 
 def _join(
-    platforms: tuple[Platform, ...], bases: Mapping[Platform, tuple[LockedImage, ...]], found: Mapping[Platform, Found]
+    platforms: tuple[Platform, ...],
+    bases: Mapping[Platform, tuple[LockedImage, ...]],
+    found: Mapping[Platform, Found],
+    urls: Mapping[Platform, tuple[LockedURL, ...]],
 ) -> Lock:
     """Put together what was found for each platform; what is not named for all of them says so."""
 
@@ -266,6 +275,7 @@ def _join(
         join({platform: _with_manifests(bases, platform) for platform in platforms}),
         join({platform: one.images for platform, one in found.items()}),
         join({platform: one.charts for platform, one in found.items()}),
+        join(urls),
     )
 
 
