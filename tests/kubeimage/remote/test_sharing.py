@@ -281,6 +281,22 @@ class TestTrust:
             machine("one").build(COPIES, FILES, both(fake_registry, key=str(path)))
 
 
+class TestContinuity:
+    """What was made on top of one result does not fit another one."""
+
+    def test_a_record_on_top_of_another_result_is_a_miss(self, machine: Machines, fake_registry: FakeRegistry) -> None:
+        kubefile = "FROM scratch\nRUN date +%s%N > now\nRUN cat now > copy\n"
+        machine("two").build("FROM scratch\nRUN date +%s%N > now\n", {})
+        machine("one").build(kubefile, {}, both(fake_registry))
+
+        found = machine("two").build(kubefile, {}, only_from(fake_registry))
+
+        assert [step.cached for step in found.steps] == [True, False], "its own first, and what stands on that"
+        assert "on top of another result" in machine("two").said[0]
+        first, second = found.image.layers
+        assert read(machine("two"), first.diff_id, "now") == read(machine("two"), second.diff_id, "copy")
+
+
 class TestWeather:
     """A cache that is down, slow or wrong makes a build slower, never red."""
 
