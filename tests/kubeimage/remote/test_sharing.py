@@ -130,8 +130,9 @@ def test_of_a_whole_project_the_last_step_is_asked_for_first(machine: Machines, 
     machine("one").build(many, FILES, both(fake_registry))
     fake_registry.forget()
 
-    machine("two").build(many, FILES, only_from(fake_registry))
+    found = machine("two").build(many, FILES, only_from(fake_registry))
 
+    assert found.cache_hits == 20
     asked = [call for call in fake_registry.calls() if "/manifests/step-" in call]
     assert len(asked) == 8, "the last eight, at once"
 
@@ -271,6 +272,20 @@ class TestTrust:
         assert found.image.id == machine("alone").build(COPIES, FILES).image.id
         assert "it is not believed" in machine("two").warned[0]
 
+    def test_a_blob_that_holds_another_layer_is_found_out(self, machine: Machines, fake_registry: FakeRegistry) -> None:
+        """Of a RUN, which nobody does again to see."""
+        machine("one").build(KUBEFILE, FILES, both(fake_registry))
+
+        def lie(record: lies.Json) -> None:
+            record["steps"][-1]["layer"]["diff_id"] = f"sha256:{'0' * 64}"
+
+        lies.rewrite(fake_registry, "team/cache", lies.tags(fake_registry, "team/cache")[-1], lie)
+
+        found = machine("two").build(KUBEFILE, FILES, only_from(fake_registry))
+
+        assert found.image.id == machine("alone").build(KUBEFILE, FILES).image.id
+        assert "its blob holds another layer" in machine("two").said[0]
+
     @pytest.mark.parametrize("text", ["no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
     def test_a_file_that_is_no_key_is_told(self, machine: Machines, fake_registry: FakeRegistry, text: str) -> None:
         machine("one").folder.mkdir()
@@ -315,12 +330,12 @@ class TestWeather:
     def test_answers_that_are_none(
         self, machine: Machines, fake_registry: FakeRegistry, what: str, status: int
     ) -> None:
-        machine("one").build(COPIES, FILES, both(fake_registry))
+        machine("one").build(KUBEFILE, FILES, both(fake_registry))
         fake_registry.on(what, Status(status), times=None)
 
-        found = machine("two").build(COPIES, FILES, only_from(fake_registry))
+        found = machine("two").build(KUBEFILE, FILES, only_from(fake_registry))
 
-        assert found.image.id == machine("alone").build(COPIES, FILES).image.id
+        assert found.image.id == machine("alone").build(KUBEFILE, FILES).image.id
         assert len(machine("two").said) <= 2
 
     @pytest.mark.parametrize("what", ["POST */blobs/uploads/*", "PUT */blobs/uploads/*", "PUT */manifests/*"])
