@@ -9,6 +9,7 @@ import pytest
 
 from kubeimage import (
     BlobCorruptError,
+    BlobNotFoundError,
     ImageFileError,
     KubeimageError,
     OpenImage,
@@ -161,3 +162,7 @@ def test_of_several_images_one_has_to_be_named(read_places: Places, tmp_path: Pa
 
     assert caught.value.hint is not None
     assert f"oci:{layout}:other" in caught.value.hint
+    with read_places.backends() as backends:
+        assert open_image(f"oci:{layout}:app:v1", backends).image.layers
+        with pytest.raises(BlobNotFoundError, match="lacks"):
+            open_image(f"oci:{layout}:other", backends)
