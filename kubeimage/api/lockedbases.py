@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,38 +14,13 @@ from kubeimage.image.reference import Reference
 from kubeimage.lock.drift import Drift, compare_names
 from kubeimage.lock.lockfile import Lock, LockedImage
 from kubeimage.packing.locking import MORE_PLATFORMS, stale
-from kubeimage.protocols.images import ImageRecord, ImageStore
+from kubeimage.store.passing import PassingImageStore
 
 if TYPE_CHECKING:
     from kubeimage.builder.plan import BuildOptions
 
 
-class _ImageStore:
-    """Passes on to another store what it is not about."""
-
-    def __init__(self, store: ImageStore) -> None:
-        self._store = store
-
-    def put(self, image: Image, references: Sequence[Reference] = ()) -> Digest:
-        return self._store.put(image, references)
-
-    def put_index(self, images: Sequence[Image], references: Sequence[Reference] = ()) -> Digest:
-        return self._store.put_index(images, references)
-
-    def find(self, image_id: str) -> Image | None:
-        return self._store.find(image_id)
-
-    def records(self, reference: Reference | None = None) -> list[ImageRecord]:
-        return self._store.records(reference)
-
-    def tag(self, source: Reference, target: Reference) -> None:
-        self._store.tag(source, target)
-
-    def remove(self, reference: Reference, platform: Platform | None = None) -> list[Digest]:
-        return self._store.remove(reference, platform)
-
-
-class NotedBases(_ImageStore):
+class NotedBases(PassingImageStore):
     """An image store that notes which images were asked for and found, in ``found``, by their names."""
 
     def __init__(self, backends: Backends) -> None:
@@ -56,7 +30,7 @@ class NotedBases(_ImageStore):
 
     def get(self, reference: Reference, platform: Platform | None = None) -> Image | None:
         """Return the store's image."""
-        image = self._store.get(reference, platform)
+        image = self.store.get(reference, platform)
         if image is not None:
             self.found[reference] = self._entry(reference, image)
         return image
@@ -70,7 +44,7 @@ class NotedBases(_ImageStore):
         return LockedImage(reference, digest, platforms)
 
 
-class LockedBases(_ImageStore):
+class LockedBases(PassingImageStore):
     """An image store that gives of each name what the lock says, wherever the name leads today.
 
     Shape: ``asked`` are the names that somebody wanted. Without ``fetch`` what the store lacks is an error. Unless it
@@ -93,10 +67,10 @@ class LockedBases(_ImageStore):
         """
         self.asked.append(reference)
         if self._is_free(reference):
-            return self._store.get(reference, platform)
+            return self.store.get(reference, platform)
         entry, wanted = self._wanted(reference, platform)
         for name in (reference, _pinned(reference, entry)):
-            found = self._store.get(name, platform)
+            found = self.store.get(name, platform)
             if found is None:
                 continue
             top = self._top_of(name, found)

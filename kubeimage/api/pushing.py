@@ -17,9 +17,9 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import Kubefile
-from kubeimage.protocols.images import ImageRecord, ImageStore
 from kubeimage.protocols.watching import ignore
 from kubeimage.registry.events import TransferObserver
+from kubeimage.store.passing import PassingImageStore
 
 
 def build_and_push(
@@ -63,12 +63,12 @@ def _tell(observe: Observer, images: _PushedImages, event: Event) -> None:
     observe(event)
 
 
-class _PushedImages:
+class _PushedImages(PassingImageStore):
     """A store of images that pushes an image of which layers are away, and keeps nothing of it."""
 
     def __init__(self, backends: Backends, watch: TransferObserver) -> None:
+        super().__init__(backends.images)
         self.is_pushed = False
-        self._images: ImageStore = backends.images
         self._sharing = backends.sharing
         self._watch = watch
 
@@ -80,31 +80,7 @@ class _PushedImages:
         if self._sharing is not None and self._sharing.push_from_afar(image, references, self._watch):
             self.is_pushed = True
             return image.manifest_digest
-        return self._images.put(image, references)
-
-    def put_index(self, images: Sequence[Image], references: Sequence[Reference] = ()) -> Digest:
-        """Keep images for several platforms."""
-        return self._images.put_index(images, references)
-
-    def get(self, reference: Reference, platform: Platform | None = None) -> Image | None:
-        """Return the image of that name."""
-        return self._images.get(reference, platform)
-
-    def find(self, image_id: str) -> Image | None:
-        """Return the image whose id begins so."""
-        return self._images.find(image_id)
-
-    def records(self, reference: Reference | None = None) -> list[ImageRecord]:
-        """Return every name and platform, or those of one name."""
-        return self._images.records(reference)
-
-    def tag(self, source: Reference, target: Reference) -> None:
-        """Add another name to an image."""
-        self._images.tag(source, target)
-
-    def remove(self, reference: Reference, platform: Platform | None = None) -> list[Digest]:
-        """Take a name away."""
-        return self._images.remove(reference, platform)
+        return super().put(image, references)
 
 
 __all__ = ["build_and_push"]

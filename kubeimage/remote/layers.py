@@ -10,10 +10,9 @@ from typing import BinaryIO
 from kubeimage.errors import KubeimageError, StoreAccessError, StoreFullError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
-from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry
-from kubeimage.protocols.images import ImageRecord, ImageStore
+from kubeimage.protocols.images import ImageStore
 from kubeimage.protocols.layers import LayerStore, StoredLayer
 from kubeimage.protocols.packing import ImagePacker, Packed, PackRequest
 from kubeimage.protocols.running import Mount, Mounter
@@ -21,6 +20,7 @@ from kubeimage.protocols.transfer import Intake
 from kubeimage.registry.workers import run_all
 from kubeimage.remote.reader import Reader
 from kubeimage.remote.record import RemoteLayer
+from kubeimage.store.passing import PassingImageStore
 
 TakeIn = Callable[[], AbstractContextManager[Intake]]
 
@@ -186,14 +186,14 @@ class FetchingPacker:
         return self._packer.pack(request)
 
 
-class FetchingImages:
+class FetchingImages(PassingImageStore):
     """A store of images whose layers are all here before an image is shown.
 
     Shape: ``before`` is told of each image first, whose layers are here by then.
     """
 
     def __init__(self, images: ImageStore, remote: RemoteLayers, before: Callable[[Image], None]) -> None:
-        self._images = images
+        super().__init__(images)
         self._remote = remote
         self._before = before
 
@@ -203,7 +203,7 @@ class FetchingImages:
         Raises: LayerLostError, and what the store raises.
         """
         self._complete(image)
-        return self._images.put(image, references)
+        return super().put(image, references)
 
     def put_index(self, images: Sequence[Image], references: Sequence[Reference] = ()) -> Digest:
         """Keep images for several platforms, as the store does.
@@ -212,27 +212,7 @@ class FetchingImages:
         """
         for image in images:
             self._complete(image)
-        return self._images.put_index(images, references)
-
-    def get(self, reference: Reference, platform: Platform | None = None) -> Image | None:
-        """Return the image of that name."""
-        return self._images.get(reference, platform)
-
-    def find(self, image_id: str) -> Image | None:
-        """Return the image whose id begins so."""
-        return self._images.find(image_id)
-
-    def records(self, reference: Reference | None = None) -> list[ImageRecord]:
-        """Return every name and platform, or those of one name."""
-        return self._images.records(reference)
-
-    def tag(self, source: Reference, target: Reference) -> None:
-        """Add another name to an image."""
-        self._images.tag(source, target)
-
-    def remove(self, reference: Reference, platform: Platform | None = None) -> list[Digest]:
-        """Take a name away."""
-        return self._images.remove(reference, platform)
+        return super().put_index(images, references)
 
     def _complete(self, image: Image) -> None:
         self._remote.fetch(layer.diff_id for layer in image.layers)
