@@ -123,12 +123,14 @@ def copy_projects(target: Path) -> Path:
 
 
 def snapshot(root: Path) -> dict[str, tuple[int, int, int]]:
-    """Return every path below ``root``, but for unfinished writes, with its mode, size and mtime."""
+    """Return every path below ``root`` with mode, size and mtime, but for unfinished writes and last uses."""
     found = {}
     for folder, folders, files in os.walk(root):
         here = os.path.relpath(folder, root)
         if here == ".":
             folders[:] = [name for name in folders if name != "ingest"]
+        if here == "cache":
+            folders[:] = [name for name in folders if name != "uses"]
         for name in files:
             status = os.lstat(os.path.join(folder, name))
             found[os.path.normpath(os.path.join(here, name))] = (status.st_mode, status.st_size, status.st_mtime_ns)

@@ -156,7 +156,9 @@ def programs(run_store: Store, run_mounter: OverlayMounter) -> Digest:
     places = {f"usr/bin/{os.path.basename(path)}": path for path in found}
     places |= {path.lstrip("/"): path for path in linked}
     files = [file(place, Path(path).read_bytes(), 0o755) for place, path in places.items()]
-    folders = {str(above) for place in (*places, "etc/x", "tmp/x", "bin/x") for above in Path(place).parents}
+    folders = {
+        str(above) for place in (*places, "etc/x", "tmp/x", "bin/x", "proc/x", "dev/x") for above in Path(place).parents
+    }
     folders -= {"."}
     links = [] if "bin" in {Path(place).parts[0] for place in places} else [symlink("bin", "usr/bin")]
     folders -= {"bin"} if links else set()
