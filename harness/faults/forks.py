@@ -15,13 +15,11 @@ def fork() -> int:
 
     The child's garbage collector leaves alone what the parent had: looking at it would copy all of its memory.
     """
-    frozen_before = gc.get_freeze_count() > 0
-    gc.freeze()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
-    if pid != 0 and not frozen_before:
-        gc.unfreeze()
+    if pid == 0:
+        gc.freeze()
     return pid
 
 
