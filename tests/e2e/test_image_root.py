@@ -113,7 +113,8 @@ def test_a_run_is_cached_by_its_user_its_shell_and_its_variables(kubeimage: Prog
 
     assert hits(text) == [True]
     assert hits(text.replace("A=1", "A=2")) == [False]
-    assert hits(text.replace("RUN", "USER 0:5\nRUN")) == [False]
+    # An ordinary user is but one user.
+    assert os.geteuid() != 0 or hits(text.replace("RUN", "USER 0:5\nRUN")) == [False]
     assert hits(text.replace("RUN", 'SHELL ["/bin/sh", "-ec"]\nRUN')) == [False]
     assert hits(text.replace("RUN", "WORKDIR /w\nRUN")) == [False]
 
