@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 
 from kubeimage.disk.smallfile import read_small
 from kubeimage.errors import UsageError
+from kubeimage.kubefile.secretmounts import SECRET_ID
 
 SHORTEST_SECRET = 8
 """Bytes: a shorter value would be found in every layer."""
 
 _LARGEST = 500 << 10
-_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _HINT = "write it as --secret id=ID,src=FILE or --secret id=ID,env=NAME"
 
 
@@ -29,7 +28,7 @@ def read_secrets(texts: Sequence[str], environment: Mapping[str, str] | None = N
         pairs = dict(part.partition("=")[::2] for part in text.split(","))
         name = pairs.pop("id", "")
         pairs.pop("type", None)
-        if not _ID.fullmatch(name) or len(pairs) != 1:
+        if not SECRET_ID.fullmatch(name) or len(pairs) != 1:
             raise UsageError("--secret names no secret", hint=_HINT)
         if name in found:
             raise UsageError(f"--secret: {name} comes twice")

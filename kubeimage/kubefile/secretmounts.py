@@ -14,7 +14,7 @@ SECRET_KEYS = ("id", "target", "env", "required", "mode", "uid", "gid")
 FOLDER = "run/secrets"
 """Where a secret is shown, where nothing else is said."""
 
-_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+SECRET_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SWITCH = ("", "true", "false")
 _DEFAULT_MODE = "0400"
@@ -23,7 +23,7 @@ _DEFAULT_MODE = "0400"
 def secret_problem(found: Mapping[str, str]) -> str | None:
     """Say what is wrong with the keys and values of a secret's mount; None where nothing is."""
     name = found.get("id") or found.get("target", "").rpartition("/")[2]
-    if not _ID.fullmatch(name):
+    if not SECRET_ID.fullmatch(name):
         return "a mount of type secret needs its id: letters, digits, '.', '_' and '-'"
     if "env" in found and not _NAME.fullmatch(found["env"]):
         return "--mount: env takes the name of a variable"
@@ -49,4 +49,4 @@ def secret_mount(found: Mapping[str, str]) -> RunMount:
     )
 
 
-__all__ = ["SECRET_KEYS", "secret_mount", "secret_problem"]
+__all__ = ["SECRET_ID", "SECRET_KEYS", "secret_mount", "secret_problem"]

@@ -16,9 +16,6 @@ from urllib.parse import quote_from_bytes
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.writer import write_layer
 
-SHORTEST = 8
-"""Bytes of a secret: a shorter value would be found everywhere."""
-
 _LINE_END = b"\r\n"
 
 
@@ -162,4 +159,4 @@ def _open_end(data: bytes, form: bytes, start: int) -> int:
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
-__all__ = ["SHORTEST", "Redactor", "Secrets", "find_disclosed", "forms"]
+__all__ = ["Redactor", "Secrets", "find_disclosed", "forms"]

@@ -7,7 +7,7 @@ from functools import partial
 
 from kubeimage.image.digest import Digest
 from kubeimage.registry.workers import run_all
-from kubeimage.remote.reader import AT_ONCE
+from kubeimage.remote.reader import AT_ONCE, let_end
 from kubeimage.remote.record import BadRecordError, read_artifact
 from kubeimage.remote.shelf import Shelf
 
@@ -35,7 +35,7 @@ def prune_shelf(shelf: Shelf, before: str, *, dry_run: bool = False) -> tuple[in
                 kept += 1
 
     tags = [tag for tag in shelf.tags() if tag.startswith("step-")]
-    run_all([partial(look, tag) for tag in tags], _nothing, AT_ONCE)
+    run_all([partial(look, tag) for tag in tags], let_end, AT_ONCE)
     for manifest in () if dry_run else old:
         shelf.delete(manifest)
     return len(old), kept
@@ -46,10 +46,6 @@ def _created(data: bytes) -> str:
         return read_artifact(data).record.created
     except BadRecordError:
         return ""
-
-
-def _nothing() -> None:
-    """Requests that are on their way end by themselves, soon."""
 
 
 __all__ = ["prune_shelf"]

@@ -103,7 +103,7 @@ class Reader:
             if record is not None:
                 found[number] = record
 
-        self._asked(lambda: run_all([partial(find, one) for one in range(len(chains))], _nothing, AT_ONCE))
+        self._asked(lambda: run_all([partial(find, one) for one in range(len(chains))], let_end, AT_ONCE))
         deepest_first = [found[number] for number in sorted(found, reverse=True)]
         return next((record for record in deepest_first if self._is_whole(record)), None)
 
@@ -127,7 +127,7 @@ class Reader:
             if not self.shelf.has_blob(layer.blob):
                 missing.append(layer)
 
-        self._asked(lambda: run_all([partial(look, layer) for layer in record.layers], _nothing, AT_ONCE))
+        self._asked(lambda: run_all([partial(look, layer) for layer in record.layers], let_end, AT_ONCE))
         if missing:
             self.tell(f"it has lost the layer {missing[0].diff_id} of a step")
         return not missing and not self.is_off
@@ -187,15 +187,15 @@ class Reader:
                     assert self._near is not None
                     self._near.setdefault(found.parent, []).append(found)
 
-            run_all([partial(read, tag) for tag in tags], _nothing, AT_ONCE)
+            run_all([partial(read, tag) for tag in tags], let_end, AT_ONCE)
         return self._near
 
 
 _MOST_RECORDS = 512
 
 
-def _nothing() -> None:
+def let_end() -> None:
     """Requests that are on their way end by themselves, soon."""
 
 
-__all__ = ["AT_ONCE", "LONGEST_WAIT", "Notice", "Reader"]
+__all__ = ["AT_ONCE", "LONGEST_WAIT", "Notice", "Reader", "let_end"]
