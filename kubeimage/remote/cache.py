@@ -39,7 +39,7 @@ class _Answer:
 class RemoteBuildCache:
     """A build cache that asks others for what it does not have, and tells them what was done here.
 
-    Shape: ``whole_key`` completes a key that was made without its sources. ``hits`` are what the others knew so far.
+    Shape: ``whole_key`` completes a key that was made without its sources.
            With ``explains``, the others help to say why a step is not known.
     """
 
@@ -53,7 +53,7 @@ class RemoteBuildCache:
         whole_key: Callable[[CacheKey], CacheKey],
         explains: bool = False,
     ) -> None:
-        self.hits: list[tuple[CacheKey, CachedStep]] = []
+        self._hits: dict[Digest, tuple[CacheKey, CachedStep]] = {}
         self._local = local
         self._readers = readers
         self._publisher = publisher
@@ -83,6 +83,18 @@ class RemoteBuildCache:
         # A step whose key could not be foreseen is asked for when its turn comes.
         self._has_followers.add(digests[-1] if digests else first.digest)
 
+    def foresee_each(self, first: CacheKey, keys: Iterable[CacheKey]) -> None:
+        """Ask the caches for those of the steps that this machine does not have; each stands on ``first`` alone."""
+        self._begin(first)
+        if all(reader.is_off for reader in self._readers):
+            return
+        missing = [key.digest for key in keys if self._local.lookup(key) is None]
+        for reader in self._readers:
+            wanted = [digest for digest in missing if digest not in self._answers]
+            for record in reader.each(wanted, _platform(first)):
+                self._learn(reader, record)
+        self._asked.update(missing)
+
     def lookup(self, key: CacheKey) -> CachedStep | None:
         """Return what the step with this key made: as this machine remembers it, or one of the others."""
         if key.parent is None:
@@ -92,13 +104,16 @@ class RemoteBuildCache:
         if hit is None:
             hit = self._ask(key)
             if hit is not None:
-                self.hits.append((key, hit))
+                self._hits[key.digest] = key, hit
         else:
             self._follow(key, hit, is_here=True)
         return hit
 
     def record(self, key: CacheKey, step: CachedStep) -> None:
         """Remember what a step made, here and with the others."""
+        # What was found out here counts for more than what somebody claimed.
+        if key.digest in self._hits:
+            self._hits[key.digest] = key, step
         self._local.record(key, step)
         if key.parent is None:
             self._begin(key)
@@ -124,15 +139,15 @@ class RemoteBuildCache:
     def give_up(self) -> None:
         """Forget what the caches promised: a layer of theirs could not be had, and the build begins anew."""
         self._answers.clear()
-        self.hits.clear()
+        self._hits.clear()
         self._asked.clear()
 
     def remember_hits(self) -> None:
         """Remember here what the others knew, as far as its layers have come."""
-        for key, step in self.hits:
+        for key, step in self._hits.values():
             if step.layer is None or self._remote.is_here(step.layer.diff_id):
                 self._local.record(key, CachedStep(step.layer))
-        self.hits.clear()
+        self._hits.clear()
 
     def _begin(self, first: CacheKey) -> None:
         self._chain.setdefault(first.digest, DoneStep(first, CachedStep(None), None))

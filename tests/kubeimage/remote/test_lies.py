@@ -149,12 +149,16 @@ def check(data: st.DataObject, world: World) -> None:
             lie(data, world)
     with TemporaryDirectory() as folder:
         machine = Machine(Path(folder), world.registry)
+        if data.draw(st.booleans(), label="the liar's layers are here"):
+            machine.build(world.kubefile, OTHERS)
         trusted = (world.key,) if world.key else ()
         shared = SharedCache((f"{world.registry.host}/{HONEST}",), trusted=trusted)
 
         built = machine.build(world.kubefile, FILES, shared)
 
         assert built.image.id == world.image_id
+        # Nor does this machine remember a lie: what the next build finds here is what the step makes.
+        assert machine.build(world.kubefile, FILES).image.id == world.image_id
         with machine.backends(None, "look") as backends:
             assert backends.store is not None
             assert [one for one in backends.store.check() if one.damage] == []
