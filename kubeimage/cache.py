@@ -210,6 +210,8 @@ class DirectoryBuildCache:
     def foresee(self, first: CacheKey, keys: Iterable[CacheKey]) -> None:
         """Everything is at hand: no key is taken."""
 
+    foresee_each = foresee
+
     def whole_key(self, key: CacheKey) -> CacheKey:
         """Return the key with all its sources, where they are remembered; else the key itself."""
         if key.known_sources is None:

@@ -253,6 +253,8 @@ class MemoryBuildCache:
     def foresee(self, first: CacheKey, keys: Iterable[CacheKey]) -> None:
         """Everything is at hand: no key is taken."""
 
+    foresee_each = foresee
+
     def lookup(self, key: CacheKey) -> CachedStep | None:
         """Return what the step with this key made, or None."""
         found = self._steps.get(key.digest)

@@ -44,8 +44,8 @@ Access = Literal["write", "read", "look"]
 Fetch = Callable[[Reference, Platform], object]
 """Brings the image of that name, for that platform, from its registry into the store."""
 
-Packer = Callable[[str, "BuildOptions"], ImagePacker]
-"""Makes what packs container images, for a context's path and a build's options."""
+Packer = Callable[[str, "BuildOptions", LayerStore, BuildCache], ImagePacker]
+"""Makes what packs container images, for a context's path and a build's options, with these layers and this cache."""
 
 _ACCESSES: tuple[Access, ...] = ("look", "read", "write")
 
@@ -180,7 +180,7 @@ def open_backends(
             mounter=choose_mounter(mount_for(isolation, mount), store.snapshots, notice),
             runner=choose_runner(isolation, notice, run or (settings.run if settings is not None else None)),
             fetch=_fetcher(store, settings, watch) if settings is not None and writes else None,
-            packer=_packers(store, cache, folder, settings, watch) if writes else None,
+            packer=_packers(store, folder, settings, watch) if writes else None,
             access=access,
             settings=settings,
             store=store,
@@ -222,31 +222,29 @@ def _fetcher(store: Store, settings: Settings, watch: TransferObserver) -> Fetch
     return fetch
 
 
-def _packers(
-    store: Store, cache: BuildCache, folder: str, settings: Settings | None, watch: TransferObserver
-) -> Packer:
+def _packers(store: Store, folder: str, settings: Settings | None, watch: TransferObserver) -> Packer:
     def known_settings() -> Settings:
         return settings if settings is not None else read_settings()
 
-    def packer(context: str, options: BuildOptions) -> ImagePacker:
+    def packer(context: str, options: BuildOptions, layers: LayerStore, cache: BuildCache) -> ImagePacker:
         from kubeimage.packing.memory import Memory
         from kubeimage.packing.parts import Parts
 
         memory = Memory(os.path.join(folder, "images"))
-        parts = Parts(store.layers, store.images, cache, lambda: store.shelf, memory, known_settings, watch)
+        parts = Parts(layers, store.images, cache, lambda: store.shelf, memory, known_settings, watch)
         if options.pull_images != "off":
             from kubeimage.packing.packer import RegistryPacker
 
             return RegistryPacker(parts, options.pull_images, options.search, context, options.lock)
         from kubeimage.packing.leftout import LeftOutCounter
 
-        counter = LeftOutCounter(store.layers, memory, options.search)
+        counter = LeftOutCounter(layers, memory, options.search)
         if options.lock is None:
             return counter
         from kubeimage.packing.locking import LockChecker
         from kubeimage.packing.survey import Surveyor
 
-        surveyor = Surveyor(store.layers, memory, options.search, context)
+        surveyor = Surveyor(layers, memory, options.search, context)
         return LockChecker(parts, options.lock, surveyor, counter)
 
     return packer

@@ -290,7 +290,8 @@ def make_store(backends: Backends) -> None:
 
 def make_parts(backends: Backends, context: str, options: BuildOptions, collector: SourceCollector) -> Parts:
     """Return what the executor works with, for one context."""
-    packer = backends.packer(context, options) if backends.packer is not None else None
+    make_packer = backends.packer
+    packer = make_packer(context, options, backends.layers, backends.cache) if make_packer is not None else None
     return Parts(
         backends.layers,
         backends.images,

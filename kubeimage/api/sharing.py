@@ -27,6 +27,8 @@ from kubeimage.values import dataclass
 if TYPE_CHECKING:
     from kubeimage.builder.plan import BuildOptions
     from kubeimage.image.config import Image
+    from kubeimage.protocols.cache import BuildCache
+    from kubeimage.protocols.layers import LayerStore
     from kubeimage.protocols.packing import ImagePacker
     from kubeimage.registry.events import TransferObserver
     from kubeimage.registry.registries import Registries
@@ -238,10 +240,13 @@ class _Sharing:
             self._registries.push(reference, departure, observe, partial(_return, lender))
         return True
 
-    def _packer(self, packer: Packer, context: str, options: BuildOptions) -> ImagePacker:
+    def _packer(
+        self, packer: Packer, context: str, options: BuildOptions, layers: LayerStore, cache: BuildCache
+    ) -> ImagePacker:
         from kubeimage.remote.layers import FetchingPacker
 
-        return FetchingPacker(packer(context, options), self.remote, counts_only=options.pull_images == "off")
+        counts_only = options.pull_images == "off"
+        return FetchingPacker(packer(context, options, layers, cache), self.remote, counts_only=counts_only)
 
     def _complete(self, _image: Image) -> None:
         self.cache.remember_hits()

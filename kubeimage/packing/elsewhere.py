@@ -5,7 +5,7 @@ So packed bytes lie in the store once. A blob that was pruned is taken again fro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from functools import cached_property
 
@@ -32,15 +32,22 @@ class PackedElsewhere:
     def __init__(self, images: ImageStore, layers: LayerStore) -> None:
         self._images = images
         self._layers = layers
+        self._more: dict[str, tuple[Digest, int]] = {}
+
+    def add(self, layers: Iterable[Digest]) -> None:
+        """Look into these layers as well, whoever says what is in them: a blob counts by its digest."""
+        self._more.update(self._look_into(layers))
 
     def has(self, digest: Digest, size: int | None = None) -> bool:
         """Whether some layer has the blob, of that size."""
-        found = self._places.get(blob_path(digest))
+        found = self._find(digest)
         return found is not None and size in (None, found[1])
 
     def size(self, digest: Digest) -> int:
         """The bytes of a blob that some layer has."""
-        return self._places[blob_path(digest)][1]
+        found = self._find(digest)
+        assert found is not None
+        return found[1]
 
     def read(self, digest: Digest) -> Iterator[bytes]:
         """Yield the content of a blob that some layer has.
@@ -48,8 +55,9 @@ class PackedElsewhere:
         Raises: BlobNotFoundError, BlobCorruptError, LayerFormatError.
         """
         path = blob_path(digest)
-        layer, _ = self._places[path]
-        with closing(self._layers.open(layer)) as tar:
+        found = self._find(digest)
+        assert found is not None
+        with closing(self._layers.open(found[0])) as tar:
             for entry, content in iter_contents(tar):
                 if entry.path == path and content is not None:
                     while piece := content.read(_PIECE):
@@ -74,10 +82,18 @@ class PackedElsewhere:
                         found[one.image_id] = name, image
         return [*found.values()]
 
+    def _find(self, digest: Digest) -> tuple[Digest, int] | None:
+        path = blob_path(digest)
+        return self._more.get(path) or self._places.get(path)
+
     @cached_property
     def _places(self) -> dict[str, tuple[Digest, int]]:
+        return self._look_into(layer for _, image in self._found for layer in _packed_layers(image))
+
+    def _look_into(self, layers: Iterable[Digest]) -> dict[str, tuple[Digest, int]]:
+        """Return which layer holds which blob, and the blob's bytes."""
         places: dict[str, tuple[Digest, int]] = {}
-        for diff_id in dict.fromkeys(layer for _, image in self._found for layer in _packed_layers(image)):
+        for diff_id in dict.fromkeys(layers):
             with suppress(KubeimageError):
                 for entry in self._layers.entries(diff_id):
                     if entry.kind is Kind.FILE and entry.path.endswith("/data"):

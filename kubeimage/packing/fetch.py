@@ -89,6 +89,13 @@ class Fetcher:
         """Ask ``below`` for the content of a blob that the layers below may have, before a registry."""
         self._below = below
 
+    def use_layers(self, layers: Collection[Digest]) -> None:
+        """Take blobs from these layers, before a registry; each is compared with its digest.
+
+        Raises: BlobNotFoundError.
+        """
+        self._elsewhere.add(layers)
+
     def resolve(
         self,
         images: Sequence[Reference],

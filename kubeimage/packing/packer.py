@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = "2"
 
+_FIRST_KEY = CacheKey(None, (("kind", PACKED_KIND),))
+"""What stands below every packed layer: they depend on nothing else."""
+
 
 class RegistryPacker:
     """Packs container images from their registries, as ``policy`` allows to ask these.
@@ -147,7 +150,7 @@ class _Packing:
             room=self._request.room,
             mtime=self._request.mtime,
         )
-        found = [(piece, key, self._lookup(key)) for piece in pieces for key in [_cache_key(piece)]]
+        found = self._look_up(pieces, fetcher)
         missed = [(piece, key) for piece, key, hit in found if hit is None]
         if missed:
             self._fetch(contents, [piece for piece, _ in missed], fetcher)
@@ -161,9 +164,19 @@ class _Packing:
                 self._parts.cache.record(key, CachedStep(one.layer))
         return tuple(layers)
 
-    def _lookup(self, key: CacheKey) -> StoredLayer | None:
-        hit = self._parts.cache.lookup(key) if self._request.use_cache else None
-        return hit.layer if hit is not None else None
+    def _look_up(self, pieces: Sequence[Piece], fetcher: Fetcher) -> list[tuple[Piece, CacheKey, StoredLayer | None]]:
+        """Return each piece with its key, and with its layer where that is known.
+
+        A layer that is only claimed to be a piece is written anew, from the blobs that it holds.
+        """
+        keys = [_cache_key(piece) for piece in pieces]
+        if not self._request.use_cache:
+            return [(piece, key, None) for piece, key in zip(pieces, keys, strict=True)]
+        self._parts.cache.foresee_each(_FIRST_KEY, keys)
+        hits = [self._parts.cache.lookup(key) for key in keys]
+        fetcher.use_layers([hit.layer.diff_id for hit in hits if hit is not None and hit.is_claim and hit.layer])
+        known = [None if hit is None or hit.is_claim else hit.layer for hit in hits]
+        return list(zip(pieces, keys, known, strict=True))
 
     def _fetch(self, contents: Sequence[Contents], missed: Sequence[Piece], fetcher: Fetcher) -> None:
         """Bring what the layers to be made hold into the store."""
@@ -210,7 +223,7 @@ class _Packing:
 
 def _cache_key(piece: Piece) -> CacheKey:
     fields = (("kind", PACKED_KIND), ("format", FORMAT_VERSION))
-    return CacheKey(CacheKey(None, (("kind", PACKED_KIND),)).digest, fields, piece.fields())
+    return CacheKey(_FIRST_KEY.digest, fields, piece.fields())
 
 
 def _listed(findings: Findings) -> tuple[str, ...]:

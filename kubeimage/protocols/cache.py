@@ -32,6 +32,13 @@ class BuildCache(Protocol):
         """
         ...
 
+    def foresee_each(self, first: CacheKey, keys: Iterable[CacheKey]) -> None:
+        """Hear of steps that stand on ``first`` alone, and will be looked up: a cache far away is asked at once.
+
+        Shape: as in ``foresee``.
+        """
+        ...
+
     def lookup(self, key: CacheKey) -> CachedStep | None:
         """Return what the step with this key made, or None."""
         ...

@@ -80,6 +80,23 @@ class Reader:
             end = start
         return None
 
+    def each(self, keys: Sequence[Digest], platform: str) -> list[StepRecord]:
+        """Return the records of those steps that have one, and all its layers; none of them stands on another."""
+        found: list[StepRecord] = []
+
+        def find(key: Digest) -> None:
+            record = self._find([key], platform)
+            if record is None:
+                return
+            lost = next((one for one in record.layers if not self.shelf.has_blob(one.blob)), None)
+            if lost is None:
+                found.append(record)
+            else:
+                self._tell_of_lost(lost)
+
+        self._asked(lambda: run_all([partial(find, key) for key in keys], let_end, AT_ONCE))
+        return [] if self.is_off else found
+
     def nearest(self, key: CacheKey) -> CacheKey | None:
         """Return the key of the shelf's records, after the same step, that is most like ``key``."""
         return self._asked(lambda: self._nearest(key))
@@ -129,8 +146,11 @@ class Reader:
 
         self._asked(lambda: run_all([partial(look, layer) for layer in record.layers], let_end, AT_ONCE))
         if missing:
-            self.tell(f"it has lost the layer {missing[0].diff_id} of a step")
+            self._tell_of_lost(missing[0])
         return not missing and not self.is_off
+
+    def _tell_of_lost(self, layer: RemoteLayer) -> None:
+        self.tell(f"it has lost the layer {layer.diff_id} of a step")
 
     def _asked(self, ask: Callable[[], T]) -> T | None:
         """Ask something, and measure how long that takes; a shelf that fails, or that is too slow, is asked no more."""

@@ -44,7 +44,7 @@ def build(backends: Backends, packer: ScriptedPacker, tmp_path: Path, policy: st
     (tmp_path / "a").write_text("1")
     events: list[Event] = []
     options = BuildOptions(pull_images=policy, epoch=7)  # type: ignore[arg-type]
-    chosen = replace(backends, packer=lambda _context, _options: packer)
+    chosen = replace(backends, packer=lambda *_: packer)
     result = api.build_image(
         parse(b"FROM scratch\nCOPY a .\nCMD x\n", file="K"),
         str(tmp_path),
@@ -117,7 +117,7 @@ def test_the_packer_is_told_all_layers_and_every_option(
     for name in "abcd":
         (tmp_path / name).write_text(name)
     text = b"FROM scratch\nCOPY a .\nCOPY b .\nCOPY c .\nCOPY d .\n"
-    chosen = replace(backends, packer=lambda _context, _options: packer)
+    chosen = replace(backends, packer=lambda *_: packer)
     options = BuildOptions(pull_images="missing", use_cache=use_cache, keep_base=keep_base)
 
     results = [api.build_image(parse(text, file="K"), str(tmp_path), chosen, options=options) for _ in range(2)]

@@ -54,11 +54,13 @@ class Machine:
         self.warned = list(found.warnings)
         return found
 
-    def push(self, kubefile: str, files: Mapping[str, str], shared: SharedCache, *names: str) -> BuildResult:
+    def push(
+        self, kubefile: str, files: Mapping[str, str], shared: SharedCache, *names: str, **options: Any
+    ) -> BuildResult:
         """Build a Kubefile, and push the image to ``names``."""
         with self.backends(shared, "write") as backends:
-            options = BuildOptions(references=tuple(map(Reference.parse, names)))
-            return build_and_push(parse(kubefile), self.context(files), backends, options=options).results[0]
+            wanted = BuildOptions(references=tuple(map(Reference.parse, names)), **options)
+            return build_and_push(parse(kubefile), self.context(files), backends, options=wanted).results[0]
 
     def plan(self, kubefile: str, files: Mapping[str, str], shared: SharedCache) -> tuple[Forecast, ...]:
         """Foresee a build."""
