@@ -18,6 +18,7 @@ from kubeimage.image.media_types import is_layer
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.image.referring import FoundReferrer
 from kubeimage.protocols.transfer import Budget, WireForm, WireImage
 from kubeimage.sources.names import is_source_name
 from kubeimage.values import dataclass
@@ -148,6 +149,12 @@ class _Recorder:
         descriptor = Descriptor.of(parse_document(data).media_type, data)
         self.manifests[descriptor.digest] = descriptor
         return descriptor
+
+    def put_artifact_blob(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:  # noqa: ARG002  as above
+        self.blobs[descriptor.digest] = descriptor
+
+    def put_referrer(self, found: FoundReferrer) -> None:
+        self.manifests[found.referrer.digest] = found.referrer.manifest
 
 
 def _of_archives(source: str, backends: Backends) -> Inventory:

@@ -18,6 +18,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import compression_of, is_layer
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.reference import Reference
+from kubeimage.image.referring import FoundReferrer
 from kubeimage.protocols.transfer import Arrival, Budget, Intake, WireForm
 from kubeimage.protocols.watching import ignore
 from kubeimage.store import Store
@@ -47,6 +48,13 @@ class _WatchedIntake:
 
     def put_manifest(self, data: bytes) -> Descriptor:
         return self.importer.put_manifest(data)
+
+    def put_artifact_blob(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
+        self.observe(descriptor)
+        self.importer.put_artifact_blob(descriptor, chunks)
+
+    def put_referrer(self, found: FoundReferrer) -> None:
+        self.importer.put_referrer(found)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from kubeimage.errors import ArchiveError, KubeimageError, PackingError
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.reference import Reference
+from kubeimage.image.referring import FoundReferrer
 from kubeimage.protocols.transfer import Budget
 from kubeimage.store.shelf import BlobShelf
 
@@ -146,3 +147,15 @@ class _ShelfIntake:
         digest = Digest.of(data)
         self._shelf.put(digest, len(data), [data])
         return Descriptor("", digest, len(data))
+
+    def put_artifact_blob(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
+        """Keep a blob of an artefact.
+
+        Raises: as ``put_blob``.
+        """
+        self._shelf.put(descriptor.digest, descriptor.size, chunks)
+
+    def put_referrer(self, found: FoundReferrer) -> None:
+        """Keep the manifests of an artefact."""
+        for data in (found.data, *(data for _, data in found.inner)):
+            self._shelf.put(Digest.of(data), len(data), [data])

@@ -13,6 +13,8 @@ from kubeimage.image.media_types import Format
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.image.referrers import NO_REFERRERS, Referrer, ReferrerChoice
+from kubeimage.image.referring import FoundReferrer
 from kubeimage.layer.compression import Coding
 from kubeimage.values import dataclass
 
@@ -88,6 +90,20 @@ class Intake(Protocol):
         """
         ...
 
+    def put_artifact_blob(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
+        """Keep a blob of an artefact as it is, whatever type it says that it has: nobody looks into it.
+
+        Raises: as ``put_blob``, but for what is found out inside.
+        """
+        ...
+
+    def put_referrer(self, found: FoundReferrer) -> None:
+        """Keep the manifests of an artefact, to be listed when the image is committed that it refers to.
+
+        Raises: BlobCorruptError, StoreFullError, StoreAccessError.
+        """
+        ...
+
 
 class Importer(Intake, Protocol):
     """Takes in an image from elsewhere, blob by blob.
@@ -117,12 +133,14 @@ class WireForm:
     """How an image is to look on its way.
 
     Shape: ``format`` None leaves it as it is in the store. ``coding`` None leaves layers as they are, else all are
-           compressed so; with ``only_raw``, those that are compressed already stay as they are.
+           compressed so; with ``only_raw``, those that are compressed already stay as they are. ``referrers`` are
+           those that go along.
     """
 
     format: Format | None = None
     coding: Coding | None = None
     only_raw: bool = False
+    referrers: ReferrerChoice = NO_REFERRERS
 
 
 @dataclass(frozen=True)
@@ -143,7 +161,8 @@ class WireImage:
 
     Shape: ``top`` describes ``data``, which is the index, or the one manifest. ``absent`` are manifests that the index
            names and that the store does not have. ``inner`` are the indexes inside the index, innermost first: they
-           have no blobs.
+           have no blobs. ``referrers`` refer to any of these, or to one another, each after its subject. ``left`` are
+           those that stay, for the image travels in another form than the one that they refer to.
     """
 
     top: Descriptor
@@ -151,6 +170,8 @@ class WireImage:
     manifests: tuple[WireManifest, ...]
     absent: tuple[Descriptor, ...] = ()
     inner: tuple[WireManifest, ...] = ()
+    referrers: tuple[FoundReferrer, ...] = ()
+    left: tuple[Referrer, ...] = ()
 
     @property
     def documents(self) -> tuple[WireManifest, ...]:

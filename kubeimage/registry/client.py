@@ -16,7 +16,11 @@ from kubeimage.errors import (
     RegistryNotFoundError,
 )
 from kubeimage.image import canonical
+from kubeimage.image.canonical import JsonObject
 from kubeimage.image.digest import Digest
+from kubeimage.image.fields import objects, optional
+from kubeimage.image.media_types import INDEX
+from kubeimage.image.referring import MOST_REFERRERS
 from kubeimage.registry.auth import Scopes, pull_scope, push_scope
 from kubeimage.registry.exchange import Exchange
 from kubeimage.registry.http import Response
@@ -30,8 +34,11 @@ _ACCEPTED = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.docker.distribution.manifest.v2+json",
+    # ORAS's, before manifests could have a subject.
+    "application/vnd.oci.artifact.manifest.v1+json",
 )
 _MOST_PAGES = 1000
+_NO_SUCH_API = (400, 404, 405, 501)
 _NEXT = re.compile(r'<(?P<url>[^>]+)>\s*;\s*rel="?next"?')
 _BINARY = {"Content-Type": "application/octet-stream"}
 
@@ -88,17 +95,43 @@ class Repository:
             response.drain()
             return _digest_of(response) if response.status == 200 else None
 
-    def put_manifest(self, tag: str | Digest, media_type: str, data: bytes) -> None:
+    def put_manifest(self, tag: str | Digest, media_type: str, data: bytes) -> Digest | None:
         """Put a manifest or index under a tag, or under its digest.
+
+        Return its subject, where the registry says that it lists the manifest as referring to that.
 
         Raises: RegistryError; RegistryContentError where the registry has made other bytes of it.
         """
         request = self._request("PUT", f"manifests/{tag}", {"Content-Type": media_type}, Body.of(data))
         with self.exchange.call(request, self._scopes, wanted=(200, 201, 202)) as response:
             response.drain()
-            kept = _digest_of(response)
+            kept, subject = _digest_of(response), _digest_in(response, "OCI-Subject")
         if kept not in (None, Digest.of(data)):
             raise RegistryContentError(f"{self}: the registry has kept {kept} for the manifest {Digest.of(data)}")
+        return subject
+
+    def list_referrers(self, subject: Digest, artifact_type: str | None = None) -> list[JsonObject] | None:
+        """Return the descriptors of what refers to a manifest, all pages; None where the registry keeps no such list.
+
+        Shape:  with an ``artifact_type`` the registry may leave out others, and need not.
+        Raises: RegistryError; RegistryContentError for what is no list.
+        """
+        query = f"?{urlencode({'artifactType': artifact_type})}" if artifact_type else ""
+        request: Request | None = self._request("GET", f"referrers/{subject}{query}", {"Accept": INDEX})
+        found: list[JsonObject] = []
+        for page in range(_MOST_PAGES):
+            if request is None:
+                return found
+            with self.exchange.call(request, self._scopes, wanted=(200, *(() if page else _NO_SUCH_API))) as response:
+                if response.status != 200:
+                    response.drain()
+                    return None
+                data = response.read(LARGEST_MANIFEST)
+                request = self._next_page(request, response)
+            found += self._referrers_in(data)
+            if len(found) > MOST_REFERRERS:
+                break
+        raise RegistryContentError(f"{self} lists more than {MOST_REFERRERS} that refer to {subject}")
 
     def list_tags(self) -> list[str]:
         """Return all tags, as many pages as the registry makes of them; none where there is no repository.
@@ -221,6 +254,17 @@ class Repository:
         except (ValueError, KeyError, TypeError) as error:
             raise RegistryContentError(f"{self} answers with what is no list of tags: {error}") from error
 
+    def _referrers_in(self, data: bytes) -> list[JsonObject]:
+        try:
+            value = canonical.decode(data)
+            # Go writes an empty list as null.
+            found = objects(optional(value, "manifests", list), "manifests")
+        except (ValueError, RecursionError) as error:
+            raise RegistryContentError(f"{self} answers with what is no list of referrers: {error}") from error
+        if value.get("schemaVersion") != 2:
+            raise RegistryContentError(f"{self} answers with what is no list of referrers")
+        return found
+
     def _next_page(self, request: Request, response: Response) -> Request | None:
         link = _NEXT.search(response.headers.get("Link", ""))
         return None if link is None else request._replace(url=self.exchange.resolve(request, link["url"]))
@@ -254,8 +298,12 @@ def check_registry(exchange: Exchange) -> None:
 
 
 def _digest_of(response: Response) -> Digest | None:
+    return _digest_in(response, "Docker-Content-Digest")
+
+
+def _digest_in(response: Response, header: str) -> Digest | None:
     try:
-        return Digest.parse(response.headers.get("Docker-Content-Digest", ""))
+        return Digest.parse(response.headers.get(header, ""))
     except DigestFormatError:
         # Another algorithm is as good as none.
         return None

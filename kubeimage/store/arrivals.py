@@ -17,12 +17,14 @@ from kubeimage.errors import (
     PlatformMismatchError,
     RegistryError,
 )
+from kubeimage.image.canonical import JsonObject
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import MAX_LAYERS
 from kubeimage.image.media_types import CONFIG, DOCKER_MANIFEST, MANIFESTS, compression_of, is_layer, layer_type
 from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor, Index, Manifest, parse_document
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.image.referring import FoundReferrer
 from kubeimage.image.sealerform import from_sealer
 from kubeimage.layer.output import PIECE, Output
 from kubeimage.protocols.transfer import Arrival, Budget
@@ -32,6 +34,7 @@ from kubeimage.store.images import DirectoryImageStore, MakeEntry
 from kubeimage.store.lookup import Lookup
 from kubeimage.store.reading import ImageReader
 from kubeimage.store.records import Variant
+from kubeimage.store.referrers import make_referrer_entry
 from kubeimage.store.variants import Variants
 
 _AGAIN = "get the image again; if it stays so, it is damaged where it came from"
@@ -58,6 +61,7 @@ class StoreImporter:
         self._budget = budget
         self._spent = 0
         self._arrived: dict[Digest, Descriptor] = {}
+        self._referrers: list[FoundReferrer] = []
         self._lock = threading.Lock()
 
     def has_blob(self, descriptor: Descriptor) -> bool:
@@ -88,6 +92,35 @@ class StoreImporter:
                 if variant is not None:
                     self._variants.add(variant)
 
+    def put_artifact_blob(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
+        """Keep a blob of an artefact as it is: nobody looks into it.
+
+        Raises: BlobCorruptError, also for one that is too large; StoreFullError, StoreAccessError; whatever ``chunks``
+            raises.
+        """
+        if self.has_blob(descriptor):
+            return
+        if descriptor.size > (most := self._allowance(descriptor)):
+            raise BlobCorruptError(
+                f"{descriptor.digest} ({descriptor.media_type}) is said to have {descriptor.size} bytes, where at most "
+                f"{most} are taken in"
+            )
+        with self._blobs.receiving(descriptor.digest, descriptor.size, chunks) as (file, pieces):
+            _write_verified(descriptor, _regroup(pieces), file)
+            with self._lock:
+                self._blobs.publish(file, descriptor.digest, descriptor.size)
+                self._spent += descriptor.size
+
+    def put_referrer(self, found: FoundReferrer) -> None:
+        """Keep the manifests of an artefact, to be listed when the image is committed that it refers to.
+
+        Raises: StoreFullError, StoreAccessError.
+        """
+        with self._lock:
+            for data in (*(data for _, data in found.inner), found.data):
+                self._blobs.put(data)
+            self._referrers.append(found)
+
     def put_manifest(self, data: bytes) -> Descriptor:
         """Keep a manifest, or an index inside the image's; only those that were put belong to what is committed.
 
@@ -115,7 +148,8 @@ class StoreImporter:
         """
         accepted = [self._accept(self._restore(data, names)) for data, names in images]
         self._images.commit_all(
-            [(make_entry, names) for (_, make_entry), (_, names) in zip(accepted, images, strict=True)]
+            [(make_entry, names) for (_, make_entry), (_, names) in zip(accepted, images, strict=True)],
+            [self._accept_referrer(one) for one in self._referrers],
         )
         return [arrival for arrival, _ in accepted]
 
@@ -170,6 +204,12 @@ class StoreImporter:
         platform, image_id = self._verify(top)
         arrival = Arrival(top, ((platform, top.digest, image_id),))
         return arrival, lambda name: index.make_entry_of(top, platform, image_id, name)
+
+    def _accept_referrer(self, found: FoundReferrer) -> JsonObject:
+        """Verify that all of an artefact is there, and make its entry."""
+        for blob in (*found.blobs, *(listed for listed, _ in found.inner)):
+            self._check_blob(blob)
+        return make_referrer_entry(found.referrer)
 
     def _accept_index(self, data: bytes, document: Index) -> tuple[Arrival, MakeEntry]:
         top = Descriptor.of(document.media_type, data)
@@ -245,10 +285,13 @@ class StoreImporter:
 
     def _check_blobs(self, descriptor: Descriptor) -> None:
         for blob in manifests.blobs_of(self._blobs, manifests.with_real_size(self._blobs, descriptor)):
-            if not self._blobs.is_sound(blob.digest, blob.size):
-                found = self._blobs.size(blob.digest)
-                what = f"has {found} bytes where {blob.size} are recorded" if found != blob.size else "is damaged"
-                raise BlobCorruptError(f"the blob {blob.digest} {what}", hint=_AGAIN)
+            self._check_blob(blob)
+
+    def _check_blob(self, blob: Descriptor) -> None:
+        if not self._blobs.is_sound(blob.digest, blob.size):
+            found = self._blobs.size(blob.digest)
+            what = f"has {found} bytes where {blob.size} are recorded" if found != blob.size else "is damaged"
+            raise BlobCorruptError(f"the blob {blob.digest} {what}", hint=_AGAIN)
 
     def _warn_of_sizes(self, listed: Sequence[Descriptor]) -> Iterator[str]:
         for one in listed:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kubeimage.store.garbage import GarbageReport
     from kubeimage.store.gc import CacheRecords, Collector
     from kubeimage.store.policy import PrunePolicy
+    from kubeimage.store.referrers import StoreReferrers
     from kubeimage.store.shelf import BlobShelf
     from kubeimage.store.snapshots import DirectorySnapshotStore, Form
 
@@ -153,6 +154,13 @@ class Store:
             lookup=Lookup(self._layout, self._blobs),
             budget=budget or Budget(),
         )
+
+    @cached_property
+    def referrers(self) -> StoreReferrers:
+        """The artefacts that refer to images."""
+        from kubeimage.store.referrers import StoreReferrers
+
+        return StoreReferrers(self._layout, self._session, self._blobs)
 
     @cached_property
     def shelf(self) -> BlobShelf:

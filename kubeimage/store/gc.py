@@ -25,6 +25,7 @@ from kubeimage.store.index import Entries
 from kubeimage.store.layout import Layout
 from kubeimage.store.partial import iter_partials
 from kubeimage.store.records import iter_pairs, record_path, with_variants
+from kubeimage.store.referrers import without_orphans
 from kubeimage.store.reserve import keep_reserve, let_go
 from kubeimage.store.session import Session, leftovers, live_leases, remove_leftover
 from kubeimage.store.snapshots import iter_snapshots
@@ -155,7 +156,7 @@ class Collector:
         garbage: set[Digest] = set()
 
         def change_and_find(before: Entries) -> Entries:
-            after = change(before)
+            after = without_orphans(change(before), self._blobs)
             # By identity: comparing each entry with all others takes seconds where there are many.
             kept = {id(entry) for entry in after}
             garbage.update(self._freed([entry for entry in before if id(entry) not in kept], after))
@@ -197,9 +198,10 @@ class Collector:
                 return _remove(found, try_remove_tree)
 
     def _without_dangling(self, entries: Entries) -> Entries:
-        """Leave out our images that have no name, unless a session relies on one."""
+        """Leave out our images that have no name, unless a session relies on one, and what refers to them."""
         held = {str(digest) for digest in self._leases()}
-        return [one for one in entries if not index.is_dangling(one) or one.get("digest") in held]
+        kept = [one for one in entries if not index.is_dangling(one) or one.get("digest") in held]
+        return without_orphans(kept, self._blobs)
 
     def _find(self, entries: Entries, *, keep_cache: bool) -> list[Candidate]:
         """Find the garbage, in an order that never leaves a cache record without its layer."""

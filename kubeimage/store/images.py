@@ -25,6 +25,7 @@ from kubeimage.store.index import Entries
 from kubeimage.store.layers import DirectoryLayerStore
 from kubeimage.store.layout import Layout
 from kubeimage.store.reading import ImageReader
+from kubeimage.store.referrers import with_referrers
 from kubeimage.store.session import Session
 
 Removal = Callable[[Callable[[Entries], Entries]], list[Digest]]
@@ -115,8 +116,12 @@ class DirectoryImageStore:
         """
         self.commit_all([(make_entry, references)])
 
-    def commit_all(self, images: Sequence[tuple[MakeEntry, Sequence[Reference]]]) -> None:
+    def commit_all(
+        self, images: Sequence[tuple[MakeEntry, Sequence[Reference]]], referrers: Entries | None = None
+    ) -> None:
         """Commit several images at once, all or none; a name that two of them get is the last one's.
+
+        ``referrers`` are the entries of what refers to them.
 
         Raises: BlobNotFoundError; StoreFullError, StoreAccessError.
         """
@@ -126,7 +131,7 @@ class DirectoryImageStore:
             for make_entry, names in named:
                 wanted: list[Reference | None] = [*names] or [None]
                 before = _add(before, [make_entry(name) for name in wanted], names)
-            return before
+            return with_referrers(before, referrers or [], self._blobs)
 
         self._blobs.sync()
         with locks.shared(self._layout.gc_lock):

@@ -40,6 +40,9 @@ ANNOTATION_IMAGE_ID = "io.kubeimage.image.id"
 ANNOTATION_MANIFESTS = "io.kubeimage.index.manifests"
 """Which manifests of an index came with it: whoever needs one platform need not keep the others."""
 
+ANNOTATION_SUBJECT = "io.kubeimage.referrer.subject"
+"""What an artefact refers to; an entry that has it is no image's."""
+
 _MEDIA_TYPES = MANIFESTS | INDEXES
 
 # Annotations are sorted, and so are the fields of an entry.
@@ -176,9 +179,19 @@ def rename_entry(entry: JsonObject, reference: Reference) -> JsonObject:
     return {**entry, "annotations": {**(entry.get("annotations") or {}), **name_annotations(reference)}}
 
 
+def subject_in(entry: JsonObject) -> str:
+    """Return the subject of an artefact, as it is written; nothing for an image."""
+    return _annotation(entry, ANNOTATION_SUBJECT)
+
+
+def is_referrer(entry: JsonObject) -> bool:
+    """Whether this is an entry of ours for an artefact that refers to an image."""
+    return bool(_annotation(entry, ANNOTATION_SUBJECT))
+
+
 def image_of(entry: JsonObject) -> Descriptor | None:
     """Return the manifest or image index that the entry points at, None where it is something else."""
-    descriptor = descriptor_of(entry)
+    descriptor = descriptor_of(entry) if not is_referrer(entry) else None
     return descriptor if descriptor is not None and descriptor.media_type in _MEDIA_TYPES else None
 
 
@@ -239,7 +252,9 @@ def _given_names(entry: JsonObject) -> list[str]:
 
 
 def reference_of(entry: JsonObject) -> Reference | None:
-    """Return the name in the entry, None where there is none that can be understood."""
+    """Return the name in the entry, None where there is none that can be understood, or that is no image's."""
+    if is_referrer(entry):
+        return None
     return named_in({name: _annotation(entry, name) for name in (ANNOTATION_REF_NAME, ANNOTATION_FULL_NAME)})
 
 

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from harness.fakes.registry.access import TOKEN_PATH, Access
 from harness.fakes.registry.content import OCI_INDEX, Content, StoredManifest, subject_of
@@ -43,14 +43,24 @@ class Endpoints:
     """Answers requests from what ``content`` holds, as far as ``access`` allows it.
 
     Shape: without ``single_post`` an upload in one POST is only begun, as the specification allows. Without
-           ``referrers`` there is no list of referrers, as in registries of version 1.0.
+           ``referrers`` there is no list of referrers, as in registries of version 1.0. ``referrers_page`` is how many
+           of them one answer lists.
     """
 
-    def __init__(self, content: Content, access: Access, *, single_post: bool = True, referrers: bool = True) -> None:
+    def __init__(
+        self,
+        content: Content,
+        access: Access,
+        *,
+        single_post: bool = True,
+        referrers: bool = True,
+        referrers_page: int | None = None,
+    ) -> None:
         self._content = content
         self._access = access
         self._single_post = single_post
         self._referrers = referrers
+        self._referrers_page = referrers_page
         read = {"GET": self._get_blob, "HEAD": self._get_blob, "DELETE": self._delete_blob}
         upload = {
             "GET": self._upload_status,
@@ -151,6 +161,13 @@ class Endpoints:
         if wanted is not None:
             found = [one for one in found if one.get("artifactType") == wanted]
             headers["oci-filters-applied"] = "artifactType"
+        if self._referrers_page is not None:
+            first = int(call.request.argument("first") or 0)
+            after = first + self._referrers_page
+            if after < len(found):
+                query = {"first": after} | ({"artifactType": wanted} if wanted is not None else {})
+                headers["link"] = f'</v2/{call.name}/referrers/{call.reference}?{urlencode(query)}>; rel="next"'
+            found = found[first:after]
         index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": found}
         return Response(200, headers, json.dumps(index).encode())
 

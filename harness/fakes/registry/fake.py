@@ -27,7 +27,8 @@ class FakeRegistry:
     Shape: ``users`` are names with their passwords; without any, everybody may do everything. ``login`` says how they
            log in: ``basic``, or ``token`` from the registry's own endpoint or that at ``realm``. ``certificate`` is a
            PEM file with a key and a certificate, for https. Without ``referrers`` it has no list of referrers, as many
-           registries that are in use. ``requests`` are those that came, oldest first.
+           registries that are in use; ``referrers_page`` is how many of them an answer lists.
+           ``requests`` are those that came, oldest first.
     Units: ``token_lifetime`` in seconds.
     """
 
@@ -41,12 +42,15 @@ class FakeRegistry:
         realm: str | None = None,
         single_post: bool = True,
         referrers: bool = True,
+        referrers_page: int | None = None,
         certificate: str | None = None,
     ) -> None:
         self.requests: list[Request] = []
         self.content = Content()
         self.access = Access(users or {}, login, anonymous_pull, token_lifetime, realm)
-        self._endpoints = Endpoints(self.content, self.access, single_post=single_post, referrers=referrers)
+        self._endpoints = Endpoints(
+            self.content, self.access, single_post=single_post, referrers=referrers, referrers_page=referrers_page
+        )
         self._certificate = certificate
         self._rules: list[Rule] = []
         self._lock = threading.RLock()
