@@ -52,9 +52,11 @@
     │   └── ImageNameError             E0853  1   texts where images are certainly named, and that are no names
     ├── PackingError                   E0860  1   container images that cannot be packed, or are not whole
     │   └── RehearsalError             E0861  1   a rehearsal that could not be held
-    └── LockError                      E0870  1
-        ├── LockFileError              E0871  2   a lock that is not there, or cannot be read
-        └── LockStaleError             E0872  1   a project that is not what was locked
+    ├── LockError                      E0870  1
+    │   ├── LockFileError              E0871  2   a lock that is not there, or cannot be read
+    │   └── LockStaleError             E0872  1   a project that is not what was locked
+    └── SignatureError                 E0880  1   a signature that cannot be added
+        └── TrustError                 E0881  1   an image that the policy of the configuration file refuses
 
 The harness has one more, for a check that does not hold: ``harness.checks.CheckError``, E0900.
 
@@ -503,3 +505,15 @@ class LockStaleError(LockError):
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Each of the differences."""
         return tuple(Diagnostic(self.code, one, self.location, self.hint) for one in self.differences)
+
+
+class SignatureError(KubeimageError):
+    """A signature that cannot be added to an image."""
+
+    code = "E0880"
+
+
+class TrustError(SignatureError):
+    """An image that the policy of the configuration file refuses: it is rejected, or not signed as it must be."""
+
+    code = "E0881"

@@ -26,6 +26,11 @@ The last two, and how a RUN is run, stand in the configuration file:
     locations = ["mirror.local:5000/hub"]       # ... are pulled from these instead, in this order
     fallback = true                             # and then from where the name says
 
+    [trust."registry.example.com/team"]         # images whose names begin so; "*" is for all that no other is for
+    require = "signed"                          # accept, reject, signed
+    keys = ["team.pub", "release.pub"]          # by one of these
+    identity = "repository"                     # for which name: repository, exact, any (docs/signatures.md)
+
 Reading it costs nothing where there is no file.
 """
 
@@ -35,11 +40,12 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 from kubeimage.errors import KubeimageError, SettingsError
 from kubeimage.image.compatibility import DEFAULT_DIALECT, DIALECTS, Dialect
 from kubeimage.image.reference import DEFAULT_DOMAIN, DEFAULT_NAMESPACE, Naming, Reference
+from kubeimage.image.trust import EVERY, IdentityRule, Requirement, TrustPolicy, TrustRule
 from kubeimage.values import dataclass
 
 ROOT_VARIABLE = "KUBEIMAGE_ROOT"
@@ -57,10 +63,12 @@ _TOP = (
     "registry",
     "mirror",
     "run",
+    "trust",
 )
 _RUN = ("network", "paths", "memory", "pids", "tmp-size")
 _REGISTRY = ("insecure", "plain-http", "ca-file")
 _MIRROR = ("locations", "fallback")
+_TRUST = ("require", "keys", "identity")
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,7 @@ class HostSettings:
 
 
 _VERIFIED = HostSettings()
+Word = TypeVar("Word", bound=str)
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,7 @@ class Settings:
     certs_dirs: tuple[str, ...] = _CERTS_DIRS
     image_kinds: tuple[str, ...] = ()
     run: RunSettings = RunSettings()
+    trust: TrustPolicy = TrustPolicy()
     index_age: float | None = DEFAULT_INDEX_AGE
 
     def read_image_kinds(self) -> tuple[bytes, ...]:
@@ -269,7 +279,8 @@ def parse_settings(data: bytes, *, file: str) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: not a TOML file: {error}") from error
     try:
-        return _settings(_Table(document, "", _TOP), os.path.dirname(os.path.abspath(file)))
+        settings = _settings(_Table(document, "", _TOP), os.path.dirname(os.path.abspath(file)))
+        return replace(settings, trust=_with_places(settings.trust, data.decode("utf-8"), file))
     except SettingsError as error:
         raise SettingsError(f"{file}: {error}", hint=error.hint) from None
 
@@ -291,6 +302,9 @@ def _settings(top: _Table, folder: str) -> Settings:
         index_age=top.number("stat-index-age", DEFAULT_INDEX_AGE) if top.flag("stat-index", default=True) else None,
         image_kinds=tuple(os.path.join(folder, os.path.expanduser(one)) for one in top.texts("image-kinds", ())),
         run=_run(top.section("run", _RUN), folder),
+        trust=TrustPolicy(
+            tuple(_trust(scope, top.table("trust", scope, _TRUST), folder) for scope in top.names("trust"))
+        ),
     )
 
 
@@ -332,6 +346,37 @@ def _mirror(prefix: str, table: _Table) -> MirrorSettings:
     if not locations and not fallback:
         raise SettingsError(f"{table.where} names no locations and has no fallback, so nothing can be pulled")
     return MirrorSettings(prefix, locations, fallback)
+
+
+def _trust(scope: str, table: _Table, folder: str) -> TrustRule:
+    if scope != EVERY:
+        _check_location(scope, table.where, allow_path=True)
+    require = table.choice("require", get_args(Requirement))
+    keys = tuple(os.path.join(folder, os.path.expanduser(one)) for one in table.texts("keys", ()))
+    identity = table.choice("identity", get_args(IdentityRule), "repository")
+    if require == "signed" and not keys:
+        raise SettingsError(f"{table.where} names no keys", hint='keys = ["PUBLIC.pem"] names those that sign')
+    if require != "signed" and keys:
+        raise SettingsError(f"{table.where} names keys, and its images need not be signed", hint='require = "signed"')
+    return TrustRule(scope, require, keys, identity)
+
+
+def _with_places(policy: TrustPolicy, text: str, file: str) -> TrustPolicy:
+    """Return a policy whose rules say where they stand."""
+    import tomllib
+
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1) if policy.rules else ():
+        if not line.lstrip().startswith("["):
+            continue
+        try:
+            headed = tomllib.loads(line).get("trust", {})
+        except tomllib.TOMLDecodeError:
+            continue
+        if isinstance(headed, dict):
+            lines |= {scope: lines.get(scope, number) for scope in headed}
+    places = {one.scope: f"{file}:{lines[one.scope]}" if one.scope in lines else file for one in policy.rules}
+    return TrustPolicy(tuple(replace(one, place=places[one.scope]) for one in policy.rules))
 
 
 def _check_location(text: str, where: str, *, allow_path: bool) -> None:
@@ -405,6 +450,15 @@ class _Table:
         if key in self._values and not (text or empty):
             raise SettingsError(f"{self._place(key)} is empty")
         return text
+
+    def choice(self, key: str, known: tuple[Word, ...], default: Word | None = None) -> Word:
+        """Return one of the ``known`` words."""
+        text = self.text(key, default or "")
+        found = next((one for one in known if one == text), None)
+        if found is None:
+            said = f"{self._place(key)} = {text!r}" if text else f"{self._place(key)} is missing"
+            raise SettingsError(f"{said}: it is one of {', '.join(known)}")
+        return found
 
     def flag(self, key: str, default: bool) -> bool:
         """Return true or false."""

@@ -82,6 +82,8 @@ WAYS_OUT: dict[type[KubeimageError], str] = {
     errors.LockError: "see its kinds",
     errors.LockFileError: "make it: `kubeimage lock`",
     errors.LockStaleError: "`kubeimage lock` locks the project as it is, `kubeimage lock --update NAME` one name",
+    errors.SignatureError: "look at what lies under the tag that the error names",
+    errors.TrustError: "get a signed image; or change the rule that the error names: [signatures](signatures.md)",
 }
 """What a person does about each."""
 

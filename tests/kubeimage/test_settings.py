@@ -36,7 +36,7 @@ fallback = false
 locations = ["one.local/lib", "two.local/x/y"]
 """
 
-LAST = "stat-index, stat-index-age, registry, mirror, run"
+LAST = "stat-index, stat-index-age, registry, mirror, run, trust"
 
 
 def parse(text: str | bytes) -> Settings:
@@ -198,3 +198,55 @@ def test_a_size_is_a_number_with_a_unit(text: str, size: int) -> None:
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.5GB", "1XB", "\u0661", "1 0", "GB", "0kB"])
 def test_what_is_no_size_is_none(text: str) -> None:
     assert parse_size(text) is None
+
+
+TRUST = """\
+default-namespace = "team"
+
+[trust."*"]
+require = "reject"
+
+  [ trust . "registry.example.com/team" ]  # ours
+require = "signed"
+keys = ["team.pub", "/keys/release.pub"]
+identity = "exact"
+"""
+
+
+def test_rules_of_trust_say_where_they_stand() -> None:
+    every, team = parse(TRUST).trust.rules
+
+    assert (every.scope, every.require, every.place) == ("*", "reject", "/conf/config.toml:3")
+    assert (team.scope, team.require, team.identity) == ("registry.example.com/team", "signed", "exact")
+    assert team.keys == ("/conf/team.pub", "/keys/release.pub")
+    assert team.place == "/conf/config.toml:6"
+
+
+def test_a_rule_of_trust_written_in_one_line_names_the_file() -> None:
+    (rule,) = parse('trust = {"*" = {require = "accept"}}').trust.rules
+
+    assert rule.place == "/conf/config.toml"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", '[trust."a.example"] require is missing: it is one of accept, reject, signed'),
+        ('require = "sign"', "require = 'sign': it is one of accept, reject, signed"),
+        ('require = "signed"', '[trust."a.example"] names no keys'),
+        ('require = "reject"\nkeys = ["a.pub"]', "names keys, and its images need not be signed"),
+        ('require = "signed"\nkeys = "a.pub"', "keys is a list, found a text"),
+        ('require = "accept"\nidentity = "none"', "identity = 'none': it is one of repository, exact, any"),
+        ('require = "accept"\nkey = 1', "unknown key 'key'"),
+    ],
+)
+def test_a_rule_of_trust_that_cannot_be_followed_is_an_error(text: str, said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse(f'[trust."a.example"]\n{text}')
+
+    assert said in str(caught.value)
+
+
+def test_a_rule_of_trust_is_about_a_registry_or_a_path_in_it() -> None:
+    with pytest.raises(SettingsError, match="is not a registry"):
+        parse('[trust."a.example/app:1"]\nrequire = "accept"')
