@@ -19,7 +19,7 @@ from harness.fakes.context import MemoryContext
 from harness.images.backends import memory_backends
 from harness.model.build import BASE_NAME
 from harness.model.tree import WHITEOUT, Item
-from harness.strategies.projects import Project
+from harness.strategies.project import Project
 from harness.trees import Content, Fifo, File, Folder, HardLink, Link
 from kubeimage.api.backends import Backends
 from kubeimage.api.building import BuildOptions, BuildResult, build_image

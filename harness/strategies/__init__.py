@@ -5,10 +5,12 @@ shortest Kubefile and the smallest context that still do, and prints as what can
 """
 
 from harness.strategies.contexts import build_contexts
+from harness.strategies.dialects import docker_edits, docker_projects
 from harness.strategies.edits import Edit, context_edits, edits
 from harness.strategies.images import base_images, layers
 from harness.strategies.kubefiles import instructions, kubefiles
-from harness.strategies.projects import Project, build_args, projects
+from harness.strategies.project import Project
+from harness.strategies.projects import build_args, projects
 from harness.strategies.scripts import scripts
 from harness.strategies.sealos import sealos_projects
 from harness.strategies.tars import hostile_tars
@@ -29,6 +31,8 @@ __all__ = [
     "build_args",
     "build_contexts",
     "context_edits",
+    "docker_edits",
+    "docker_projects",
     "edits",
     "hostile_kubefiles",
     "hostile_tars",

@@ -16,7 +16,7 @@ from harness.model.context import Context
 from harness.model.sources import read_by
 from harness.strategies.contexts import MTIMES, XATTRS
 from harness.strategies.images import PLATFORMS
-from harness.strategies.projects import Project
+from harness.strategies.project import Project
 from harness.trees import File, Folder, HardLink, Link
 from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Run
 

@@ -1,24 +1,26 @@
-"""Projects: a Kubefile with a context and a base that it can be built in."""
+"""Projects that build, or that fail as they are meant to."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Self
+from dataclasses import replace
 
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
 
 from harness import model
-from harness.model import Image, Request, Work
+from harness.model import Work
 from harness.model.build import BASE_NAME
 from harness.model.tree import is_folder, join, name_of, parent
 from harness.strategies.contexts import build_contexts
+from harness.strategies.dialects import docker_projects
 from harness.strategies.images import PLATFORMS, base_images
+from harness.strategies.project import Project
 from harness.strategies.scripts import scripts
-from harness.trees import Content, Folder, Link, Pasted
-from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Kubefile, Run, parse, render
+from harness.trees import Content, Folder, Link
+from kubeimage.image.compatibility import DEFAULT_DIALECT, Dialect
+from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Kubefile, Run, render
 
 _COMMANDS = ("kubectl apply -f a.yaml", "helm install x charts/x --set a=1,b=2", 'echo "a   b"')
 _DESTINATIONS = (".", "dest", "dest/deep", "dest two", "/dest/", "dest/../etc")
@@ -26,57 +28,6 @@ _KEYS = ("VERSION", "TAG")
 _UNDECLARED = "OTHER"
 _VALUES = ("1", "2", "a", "a,b", "two words", "größe")
 _CHMODS = (None, None, None, 0o755, 0o700)
-
-
-@dataclass(frozen=True)
-class Project(Pasted):
-    """A Kubefile, its context, and the rest that its image depends on.
-
-    Shape: ``base`` is the image that the store has under `BASE_NAME`; FROM scratch needs none. It prints as what can
-           be pasted into a test.
-    """
-
-    kubefile: Kubefile
-    context: dict[str, Content]
-    base: Image | None = None
-    build_args: Mapping[str, str] = field(default_factory=dict)
-    platform: str = PLATFORMS[0]
-
-    @classmethod
-    def of(
-        cls,
-        text: str,
-        context: Mapping[str, Content] | None = None,
-        *,
-        base: Image | None = None,
-        build_args: Mapping[str, str] | None = None,
-        platform: str = PLATFORMS[0],
-    ) -> Self:
-        """Make the project of a Kubefile's text."""
-        return cls(parse(text), dict(context or {}), base, build_args or {}, platform)
-
-    @property
-    def text(self) -> str:
-        """The Kubefile's text, to be pasted into a file."""
-        return render(self.kubefile)
-
-    @property
-    def request(self) -> Request:
-        """What a build of it is asked for."""
-        return Request(self.kubefile, self.context, self.base, self.build_args, platform=self.platform)
-
-    def with_instructions(self, instructions: Sequence[Instruction]) -> Self:
-        """Return the same project with other instructions."""
-        return replace(self, kubefile=Kubefile(tuple(instructions)))
-
-    def __repr__(self) -> str:
-        raw = "r" if "\\" in self.text else ""
-        shown = repr(self.text) if '"""' in self.text else f'{raw}"""\n{self.text}"""'
-        parts = [shown, repr(self.context)]
-        parts += [f"base={self.base!r}"] if self.base is not None else []
-        parts += [f"build_args={dict(self.build_args)!r}"] if self.build_args else []
-        parts += [f"platform={self.platform!r}"] if self.platform != PLATFORMS[0] else []
-        return f"Project.of({', '.join(parts)})"
 
 
 def projects(
@@ -88,15 +39,20 @@ def projects(
     max_base_layers: int = 3,
     platforms: Sequence[str] = PLATFORMS[:1],
     hostile: bool = False,
+    dialect: Dialect = DEFAULT_DIALECT,
 ) -> SearchStrategy[Project]:
     """Generate projects of about ``min_size`` to ``max_size`` instructions behind FROM; without RUN, if not ``runs``.
 
     They build: sources are in the context, destinations in the image, and each RUN works on what is there. With
-    ``hostile`` most of them fail, each with an error of its own.
+    ``hostile`` most of them fail, each with an error of its own. In another ``dialect`` than sealer's, ``max_size`` is
+    that of each stage, and `docker_projects` says the rest.
     Raises: InvalidArgument for sizes that fit no Kubefile, or for a context without files.
     """
     if not 0 <= min_size <= max_size:
         raise InvalidArgument(f"a Kubefile has min_size <= max_size instructions, found {min_size=} and {max_size=}")
+    if dialect != DEFAULT_DIALECT:
+        bases = max_base_layers > 0
+        return docker_projects(dialect, max_size=max_size, runs=runs, bases=bases, hostile=hostile, platforms=platforms)
     contexts = build_contexts(min_size=1, max_size=max_files, read_only=not runs, hostile=hostile)
     return _projects(contexts, (min_size, max_size), max_base_layers, tuple(platforms), runs=runs, hostile=hostile)
 

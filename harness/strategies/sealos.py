@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from harness.strategies.projects import Project
+from harness.strategies.project import Project
 from harness.trees import Content, File, Folder, Link
 
 
-def _packed(*members: tuple[str, int, tuple[int, int]]) -> bytes:
+def archive_of(*members: tuple[str, int, tuple[int, int]]) -> bytes:
     """Return an archive of small files, each with its mode and its owner."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
@@ -26,7 +26,7 @@ def _packed(*members: tuple[str, int, tuple[int, int]]) -> bytes:
 
 
 # What all contexts have, so that most sources are there; a project draws which of it, and with what modes.
-_TREE: Mapping[str, Content] = {
+TREE: Mapping[str, Content] = {
     "a.yaml": File(b"a"),
     "b.yaml": File(b"b"),
     ".hidden": File(b"h"),
@@ -38,7 +38,7 @@ _TREE: Mapping[str, Content] = {
     "etc/folder": Link("conf"),
     "registry_amd64/blob": File(b"blob"),
     "empty": Folder(),
-    "app.tgz": File(_packed(("bin/tool", 0o4755, (0, 0)), ("share/x", 0o640, (5, 6)))),
+    "app.tgz": File(archive_of(("bin/tool", 0o4755, (0, 0)), ("share/x", 0o640, (5, 6)))),
 }
 _SOURCES = (
     "a.yaml",
@@ -61,11 +61,11 @@ _SOURCES = (
 _WILDCARDS = ("*.yaml", "charts/*", "etc/*", "?.yaml", "[ab].yaml", "ch*/w*")
 _DESTINATIONS = (".", "./", "x", "x/", "./charts", "charts/", "/opt/$A", "a/b/c", "../up", "${DIR}/", "/", "x/y/z.yaml")
 _MODES = (0o644, 0o600, 0o755, 0o4755, 0o640)
-_VALUES = ("1", '"two words"', "'$A'", r"\$A", "$A", "${A}x", '${U:-"d w"}', "${A:+s}", '"a\\"b"', r"p\\q", '""', "$U")
+VALUES = ("1", '"two words"', "'$A'", r"\$A", "$A", "${A}x", '${U:-"d w"}', "${A:+s}", '"a\\"b"', r"p\\q", '""', "$U")
 _COMMANDS = ('["a ${A}","b $(Y)"]', 'echo  "a"   $A', "['x']", '["kubectl apply -f a.yaml"]', '["bash","-c","x"]', "[]")
 
 _PAIRS = st.lists(
-    st.tuples(st.sampled_from(("A", "B", "C_1", '"k"')), st.sampled_from(_VALUES)), min_size=1, max_size=3
+    st.tuples(st.sampled_from(("A", "B", "C_1", '"k"')), st.sampled_from(VALUES)), min_size=1, max_size=3
 ).map(lambda pairs: " ".join(f"{key}={value}" for key, value in pairs))
 
 
@@ -89,7 +89,7 @@ _INSTRUCTIONS: SearchStrategy[str] = st.one_of(
     _copies(),
     _PAIRS.map("ENV {}".format),
     _PAIRS.map("LABEL {}".format),
-    st.sampled_from(_VALUES[:-2]).map("ENV OLD  {} x".format),
+    st.sampled_from(VALUES[:-2]).map("ENV OLD  {} x".format),
     _lines("ARG", "TARGETARCH", "A=3", "U", "DIR=etc", 'W="q $A"'),
     _lines("USER", "65532:65532", "$A", "root"),
     _lines("WORKDIR", "/w", "rel", "$A", "/opt/../srv"),
@@ -145,7 +145,7 @@ def sealos_projects(draw: st.DrawFn, *, max_size: int = 12, stages: bool = True)
     staged = staged_lines().map(lambda lines: ["# syntax=sealos", *lines])
     lines = draw(st.one_of(alone, staged) if stages else alone)
     modes = draw(st.lists(st.sampled_from(_MODES), min_size=4, max_size=4))
-    context: dict[str, Content] = dict(_TREE)
+    context: dict[str, Content] = dict(TREE)
     for path, mode in zip(("a.yaml", "run.sh", "etc/conf/x.conf", ".hidden"), modes, strict=True):
         found = context[path]
         assert isinstance(found, File)

@@ -38,8 +38,10 @@ def comparable(image: Read) -> dict[str, Any]:
     """Return what must be equal: buildah's own label and what OCI's form does not hold for it are left out.
 
     So is the root as the working directory: from 1.39 on buildah says it where a file does not, which changes nothing.
+    And so is the order of variables: buildah moves an inherited one behind the others where a file gives it a value.
     """
     config = {key: value for key, value in image.config.get("config", {}).items() if key not in _NOT_KEPT}
+    config["Env"] = sorted(config.get("Env", []))
     if config.get("WorkingDir") == "/":
         del config["WorkingDir"]
     labels = {key: value for key, value in config.pop("Labels", {}).items() if key != "io.buildah.version"}
