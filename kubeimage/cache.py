@@ -23,6 +23,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from kubeimage.disk.flock import release
 from kubeimage.disk.folders import make_private
@@ -30,10 +31,13 @@ from kubeimage.disk.lastuse import last_use, note_use
 from kubeimage.errors import DigestFormatError, StoreError
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
+from kubeimage.layer.stored import StoredLayer
 from kubeimage.protocols.cache import CachedStep
 from kubeimage.protocols.cachekey import CacheKey, Fields
-from kubeimage.protocols.layers import LayerStore, StoredLayer
 from kubeimage.values import dataclass
+
+if TYPE_CHECKING:
+    from kubeimage.protocols.layers import LayerStore
 
 _VERSION = 1
 _BASE = "base"

@@ -46,6 +46,7 @@ from kubeimage.errors import KubeimageError, SettingsError
 from kubeimage.image.compatibility import DEFAULT_DIALECT, DIALECTS, Dialect
 from kubeimage.image.reference import DEFAULT_DOMAIN, DEFAULT_NAMESPACE, Naming, Reference
 from kubeimage.image.trust import EVERY, IdentityRule, Requirement, TrustPolicy, TrustRule
+from kubeimage.patterns import pattern
 from kubeimage.values import dataclass
 
 ROOT_VARIABLE = "KUBEIMAGE_ROOT"
@@ -204,7 +205,7 @@ NETWORKS = ("host", "private", "none")
 SIZES = "it is a number of bytes above 0, or one with a unit, as in 512MB or 2GiB"
 """What `parse_size` takes."""
 
-_SIZE = re.compile(r"(?P<number>[0-9]{1,15}) ?(?:(?P<unit>[kKMGT])(?P<binary>i)?)?B?", re.ASCII)
+_SIZE = pattern(r"(?P<number>[0-9]{1,15}) ?(?:(?P<unit>[kKMGT])(?P<binary>i)?)?B?", re.ASCII)
 
 
 def parse_size(text: str) -> int | None:
@@ -219,7 +220,7 @@ def parse_size(text: str) -> int | None:
 DURATIONS = "it is a number with a unit: s, m, h, d or w, as in 90m or 30d"
 """What `parse_duration` takes."""
 
-_DURATION = re.compile(r"(?P<number>[0-9]{1,9}(\.[0-9]{1,3})?) ?(?P<unit>[smhdw])", re.ASCII)
+_DURATION = pattern(r"(?P<number>[0-9]{1,9}(\.[0-9]{1,3})?) ?(?P<unit>[smhdw])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 

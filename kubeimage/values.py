@@ -2,7 +2,8 @@
 
 The standard decorator writes and compiles the source of six methods a class, which for the classes of a cached build
 took a fifth of its time. This one leaves the description of a class to it, so that ``dataclasses.fields``, ``replace``
-and ``asdict`` do what they do, and gives every class the same few methods, which read that description.
+and ``asdict`` do what they do, and gives every class the same few methods, which read that description. A class is
+described when that is first asked for: most of those that a command imports never have an instance.
 
 Source: decision 013.
 """
@@ -13,6 +14,7 @@ import dataclasses
 import operator
 from collections.abc import Callable
 from dataclasses import MISSING, Field, FrozenInstanceError
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,15 +28,35 @@ else:
             raise TypeError("the dataclasses of kubeimage.values are frozen")
 
         def decorate(cls: type) -> type:
-            described = dataclasses.dataclass(cls, init=False, repr=False, eq=False, kw_only=kw_only)
-            described.__shape__ = _Shape(described)
-            described.__signature__ = _LazySignature()
+            cls.__signature__ = _LazySignature()
+            for name in _DESCRIPTION:
+                setattr(cls, name, _Undescribed(cls, name, kw_only))
             for name, method in (_METHODS | _ORDER if order else _METHODS).items():
-                if name not in vars(described):
-                    setattr(described, name, method)
-            return described
+                if name not in vars(cls):
+                    setattr(cls, name, method)
+            return cls
 
         return decorate
+
+
+_DESCRIPTION = ("__shape__", "__dataclass_fields__", "__dataclass_params__", "__match_args__")
+_DESCRIBING = RLock()
+
+
+class _Undescribed:
+    """Stands in a class for a part of its description, which is made when any part of it is looked up."""
+
+    def __init__(self, cls: Any, name: str, kw_only: bool) -> None:
+        self.cls, self.name, self.kw_only = cls, name, kw_only
+
+    def __get__(self, instance: object, owner: type) -> object:
+        # Two threads may make the first instances of a class. One class may stand on another, hence the RLock.
+        with _DESCRIBING:
+            if isinstance(vars(self.cls)["__shape__"], _Undescribed):
+                del self.cls.__match_args__
+                dataclasses.dataclass(self.cls, init=False, repr=False, eq=False, kw_only=self.kw_only)
+                self.cls.__shape__ = _Shape(self.cls)
+        return getattr(owner, self.name)
 
 
 class _Shape:

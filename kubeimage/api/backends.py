@@ -13,12 +13,6 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
 from kubeimage.mount.choose import choose_mounter
-from kubeimage.protocols.cache import BuildCache
-from kubeimage.protocols.context import SourceCollector
-from kubeimage.protocols.images import ImageStore
-from kubeimage.protocols.layers import LayerStore
-from kubeimage.protocols.packing import ImagePacker
-from kubeimage.protocols.running import CommandRunner, Mounter
 from kubeimage.protocols.watching import ignore
 from kubeimage.run.choose import choose_runner, mount_for
 from kubeimage.settings import RunSettings, Settings, default_root, read_settings
@@ -31,6 +25,12 @@ if TYPE_CHECKING:
     from kubeimage.image.config import Image
     from kubeimage.image.oci import Manifest
     from kubeimage.layer.stack import LayerReader
+    from kubeimage.protocols.cache import BuildCache
+    from kubeimage.protocols.context import SourceCollector
+    from kubeimage.protocols.images import ImageStore
+    from kubeimage.protocols.layers import LayerStore
+    from kubeimage.protocols.packing import ImagePacker
+    from kubeimage.protocols.running import CommandRunner, Mounter
     from kubeimage.registry.events import TransferObserver
 
 Access = Literal["write", "read", "look"]
@@ -44,7 +44,7 @@ Access = Literal["write", "read", "look"]
 Fetch = Callable[[Reference, Platform], object]
 """Brings the image of that name, for that platform, from its registry into the store."""
 
-Packer = Callable[[str, "BuildOptions", LayerStore, BuildCache], ImagePacker]
+Packer = Callable[[str, "BuildOptions", "LayerStore", "BuildCache"], "ImagePacker"]
 """Makes what packs container images, for a context's path and a build's options, with these layers and this cache."""
 
 _ACCESSES: tuple[Access, ...] = ("look", "read", "write")

@@ -37,8 +37,6 @@ from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.kubefile import Kubefile, Scope, parse
 from kubeimage.kubefile.statement import closest
-from kubeimage.protocols.context import SourceCollector
-from kubeimage.protocols.images import ImageStore
 from kubeimage.protocols.watching import ignore
 from kubeimage.store import cache_folder
 
@@ -46,6 +44,8 @@ if TYPE_CHECKING:
     from kubeimage.builder.dockerscope import DockerScope, Outside
     from kubeimage.builder.forecast import Forecast
     from kubeimage.lock.lockfile import Lock
+    from kubeimage.protocols.context import SourceCollector
+    from kubeimage.protocols.images import ImageStore
 
 KUBEFILE_NAMES = ("Kubefile", "kubefile", "Sealfile", "Dockerfile", "Containerfile")
 _LOWERED = {name.lower() for name in KUBEFILE_NAMES}

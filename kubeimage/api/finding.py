@@ -12,13 +12,13 @@ from kubeimage.image.compatibility import read_comment
 from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
-from kubeimage.protocols.images import ImageRecord
 from kubeimage.sources.names import is_source_name
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
     from kubeimage.api.backends import Backends
     from kubeimage.image.document import History, Layer
+    from kubeimage.protocols.images import ImageRecord
 
 ImageName = str | Reference | Image
 """What operations take for an image.

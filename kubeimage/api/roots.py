@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
 
 from kubeimage.disk.failures import translated
-from kubeimage.disk.removal import remove_tree
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, Owner
 from kubeimage.layer.stack import LayerStack, StackedLayer
-from kubeimage.protocols.context import Remote, RootCollector
-from kubeimage.protocols.layers import LayerStore
 from kubeimage.settings import Settings, read_settings
 from kubeimage.values import dataclass
+
+if TYPE_CHECKING:
+    from kubeimage.protocols.context import Remote, RootCollector
+    from kubeimage.protocols.layers import LayerStore
 
 Scratch = Callable[[], AbstractContextManager[str]]
 
@@ -23,6 +24,10 @@ Scratch = Callable[[], AbstractContextManager[str]]
 @contextmanager
 def temporary_folder() -> Iterator[str]:
     """Yield an empty private folder, of which nothing is left afterwards."""
+    import tempfile
+
+    from kubeimage.disk.removal import remove_tree
+
     folder = tempfile.mkdtemp(prefix="kubeimage-root-")
     try:
         yield folder

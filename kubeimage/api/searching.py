@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 
 from kubeimage.discovery.references import Choice, parse_ignore_file, parse_image
 from kubeimage.discovery.search import Guesses, Search, Values
 from kubeimage.disk.smallfile import read_small
 from kubeimage.errors import UsageError
+from kubeimage.patterns import pattern
 
-_SET = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)@")
+_SET = pattern(r"([A-Za-z0-9][A-Za-z0-9_-]*)@")
 IGNORE_FILES = (".imageignore", ".sealignore")
 _LARGEST_VALUES = 16 << 20
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from kubeimage.disk.smallfile import read_small
 from kubeimage.errors import UsageError
-from kubeimage.kubefile.secretmounts import SECRET_ID
 
 SHORTEST_SECRET = 8
 """Bytes: a shorter value would be found in every layer."""
@@ -22,6 +21,10 @@ def read_secrets(texts: Sequence[str], environment: Mapping[str, str] | None = N
     Raises: UsageError, which shows no value: for what is neither, for one that is not there, and for a value of fewer
             than `SHORTEST_SECRET` or more than 512,000 bytes.
     """
+    if not texts:
+        return {}
+    from kubeimage.kubefile.secretmounts import SECRET_ID
+
     known = os.environ if environment is None else environment
     found: dict[str, bytes] = {}
     for text in texts:

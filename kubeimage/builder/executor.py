@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from functools import partial
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from kubeimage.builder.events import (
     BuildFinished,
@@ -23,7 +24,6 @@ from kubeimage.builder.events import (
     StepFinished,
     Warned,
 )
-from kubeimage.builder.parallel import Together, run_in_order
 from kubeimage.builder.plan import BuildPlan, StagePlan
 from kubeimage.builder.stagebuild import Parts, Shared, StageBuild
 from kubeimage.errors import KubeimageError
@@ -32,10 +32,13 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.document import PACKED_KIND, PACKED_VALUE, History, Layer
 from kubeimage.image.extension import PackedImage
 from kubeimage.image.platform import Platform
-from kubeimage.protocols.packing import ImagePacker, PackRequest
-from kubeimage.protocols.running import CommandRunner
+from kubeimage.protocols.packing import PackRequest
 from kubeimage.protocols.watching import ignore
 from kubeimage.values import dataclass
+
+if TYPE_CHECKING:
+    from kubeimage.protocols.packing import ImagePacker
+    from kubeimage.protocols.running import CommandRunner
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,8 @@ class _Build:
         if len(stages) == 1:
             alone = StageBuild(stages[0], Shared(self.plan, self.parts, self.observe), {})
             return {stages[0].number: alone.run()}
+        from kubeimage.builder.parallel import Together, run_in_order
+
         with Together(self.observe) as together:
             runner, roots = together.lend_turn(self.parts.runner), together.lend_turn_of(self.parts.roots)
             parts = replace(self.parts, runner=runner, roots=roots)

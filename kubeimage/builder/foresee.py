@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from kubeimage.builder.step import Step
 from kubeimage.builder.steps import copy_key
 from kubeimage.image.digest import Digest
 from kubeimage.protocols.cachekey import CacheKey
-from kubeimage.protocols.context import SourceCollector
+
+if TYPE_CHECKING:
+    from kubeimage.protocols.context import SourceCollector
 
 
 def keys_ahead(first: CacheKey, steps: Sequence[Step], collector: SourceCollector) -> Iterator[CacheKey]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from kubeimage.builder.events import Event, Observer, StepFinished, StepOutput, StepStarted
 from kubeimage.builder.step import Step
@@ -23,6 +22,9 @@ from kubeimage.image.platform import Platform
 from kubeimage.layer.entry import Entry, Owner
 from kubeimage.protocols.context import Remote, RootCollector, RootOpener
 from kubeimage.protocols.running import Command, CommandResult, CommandRunner, Mount
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 
@@ -250,6 +252,8 @@ def run_in_order(tasks: Mapping[int, Callable[[Mapping[int, T]], T]], together: 
     Shape:  a task is handed what the others return, and looks up those before it alone.
     Raises: what the first one raises that fails; the others are stopped.
     """
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
     futures: dict[int, Future[T]] = {}
     made = _Waiting(futures)
     # A task waits only for those before it, which have begun before it: so any number of workers will do.

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from kubeimage.builder.applications import with_applications
 from kubeimage.builder.metadata import Metadata
 from kubeimage.builder.step import Step
 from kubeimage.discovery.search import PullImages, Search
@@ -24,9 +23,11 @@ from kubeimage.image.oci import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
 from kubeimage.kubefile import Copy, From, Instruction, Kubefile
-from kubeimage.lock.lockfile import Lock
 from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.values import dataclass
+
+if TYPE_CHECKING:
+    from kubeimage.lock.lockfile import Lock
 
 SCRATCH = "scratch"
 
@@ -190,7 +191,7 @@ class BuildPlan:
     ) -> Image:
         """Put together the image from what the steps made: layers, container images packed in them, applications."""
         base, options = self.base, self.options
-        metadata = with_applications(self.metadata, applications) if self.dialect == "sealer-0.9" else self.metadata
+        metadata = self._with_applications(applications) if self.dialect == "sealer-0.9" else self.metadata
         keep = self._kept
         annotations = dict(base.annotations) if base is not None else {}
         annotations.setdefault(CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE)
@@ -212,6 +213,11 @@ class BuildPlan:
                 **extension_annotations(metadata.extension, [*inherited, *packed]),
             },
         )
+
+    def _with_applications(self, applications: Sequence[Application]) -> Metadata:
+        from kubeimage.builder.applications import with_applications
+
+        return with_applications(self.metadata, applications)
 
     def _base_annotations(self) -> dict[str, str]:
         """Say which image it stands on, by the name and by what that name meant when it was built.

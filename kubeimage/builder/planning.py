@@ -17,7 +17,6 @@ from kubeimage.image.compatibility import DEFAULT_DIALECT
 from kubeimage.image.config import Image
 from kubeimage.kubefile import Arg, Copy, Instruction, Kubefile, Run, Scope, Visible
 from kubeimage.protocols.context import CopyRequest
-from kubeimage.protocols.running import Command
 
 if TYPE_CHECKING:
     from kubeimage.builder.dockerscope import DockerScope, Outside
@@ -77,6 +76,8 @@ def _make_step(number: int, instruction: Instruction, visible: Visible, options:
     if isinstance(instruction, Copy):
         return Step(number, instruction, copy=_copy_request(instruction, visible, options), mtime=options.epoch or 0)
     if isinstance(instruction, Run):
+        from kubeimage.protocols.running import Command
+
         command = Command(instruction.command, visible.values, options.network, options.timeout)
         mounts = tuple(map(StepMount, instruction.mounts))
         return Step(number, instruction, run=command, mounts=mounts, mtime=options.epoch or 0)

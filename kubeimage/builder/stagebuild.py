@@ -9,15 +9,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from time import monotonic
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kubeimage.builder import steps
-from kubeimage.builder.adding import content_fields, put_together, unchecked
-from kubeimage.builder.applications import describe
 from kubeimage.builder.events import Observer, StepFinished, StepOutput, StepProgress, StepStarted, Warned
 from kubeimage.builder.foresee import keys_ahead
-from kubeimage.builder.misses import explain_miss
-from kubeimage.builder.mounting import run_key, with_mounts, with_secrets
 from kubeimage.builder.owners import with_numbers
 from kubeimage.builder.plan import BuildPlan, StagePlan
 from kubeimage.builder.step import Step
@@ -30,12 +26,15 @@ from kubeimage.layer.entry import Entry
 from kubeimage.layer.stack import LayerStack, StackedLayer
 from kubeimage.protocols.cache import BuildCache, CachedStep
 from kubeimage.protocols.cachekey import CacheKey
-from kubeimage.protocols.context import Collected, CopyRequest, RootOpener, SourceCollector
-from kubeimage.protocols.images import ImageStore
-from kubeimage.protocols.layers import LayerStore, StoredLayer
-from kubeimage.protocols.packing import ImagePacker
-from kubeimage.protocols.running import Command, CommandRunner, Mounter
+from kubeimage.protocols.context import Collected, CopyRequest
 from kubeimage.values import dataclass
+
+if TYPE_CHECKING:
+    from kubeimage.protocols.context import RootOpener, SourceCollector
+    from kubeimage.protocols.images import ImageStore
+    from kubeimage.protocols.layers import LayerStore, StoredLayer
+    from kubeimage.protocols.packing import ImagePacker
+    from kubeimage.protocols.running import Command, CommandRunner, Mounter
 
 _LIE = "what the build cache says of it is not true"
 
@@ -168,6 +167,8 @@ class StageBuild:
 
     def _add(self, step: Step, request: CopyRequest) -> StepFinished:
         """Copy, fetch and unpack: nothing is fetched or unpacked to find a hit, where each checksum is known."""
+        from kubeimage.builder.adding import content_fields, put_together, unchecked
+
         roots, collector = self.parts.roots, self.parts.collector
         assert roots is not None
         for remote in unchecked(request):
@@ -197,6 +198,8 @@ class StageBuild:
 
         Raises: KubefileError for one that sealer would not know how to launch.
         """
+        from kubeimage.builder.applications import describe
+
         found = describe(name, request, self.parts.collector)
         if not found.kind and name not in self.plan.metadata.app_commands:
             message = f"the application {name!r} is neither a chart, nor only YAML, nor only scripts"
@@ -228,9 +231,13 @@ class StageBuild:
         return key
 
     def _run(self, step: Step, command: Command) -> StepFinished:
+        from kubeimage.builder.mounting import run_key, with_mounts, with_secrets
+
         key = run_key(step, self.key, self.parts.collector)
         if self.hitting and (hit := self.parts.cache.lookup(key)) is not None:
             return self._hit(step, key, hit)
+        from kubeimage.builder import running
+
         why = self._why_missed(key)
         keep_failed = self.plan.options.keep_failed
         command = with_secrets(command, step.mounts, self.plan.options.secrets)
@@ -238,7 +245,7 @@ class StageBuild:
             if step.mounts and command.image is not None:
                 assert self.parts.roots is not None
                 command = with_mounts(command, step.mounts, self.parts.collector, self.parts.roots, stack)
-            made = steps.run(
+            made = running.run(
                 step, command, self.rootfs, self.parts, lambda data: self._output(step, data), keep_failed=keep_failed
             )
         return self._missed(step, key, made, why)
@@ -279,6 +286,8 @@ class StageBuild:
             return "--no-cache"
         if not self.hitting:
             return "an earlier step missed"
+        from kubeimage.builder.misses import explain_miss
+
         return explain_miss(self.parts.cache, self.first, self.key, key)
 
     def _warn(self, message: str, step: Step | None = None) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from kubeimage.errors import Location
 from kubeimage.image.digest import Digest
@@ -15,8 +16,10 @@ from kubeimage.kubefile.instructions import RunMount
 from kubeimage.layer.entry import ROOT, Owner
 from kubeimage.protocols.cachekey import Fields
 from kubeimage.protocols.context import CopyRequest
-from kubeimage.protocols.running import Command, ImageRoot
 from kubeimage.values import dataclass
+
+if TYPE_CHECKING:
+    from kubeimage.protocols.running import Command, ImageRoot
 
 
 @dataclass(frozen=True)

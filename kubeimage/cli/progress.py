@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from kubeimage.cli.streams import Muffled, is_terminal
 from kubeimage.errors import Diagnostic
 
 if TYPE_CHECKING:
@@ -51,6 +50,8 @@ def open_progress(mode: str) -> Iterator[Progress]:
 def _make(mode: str) -> Progress:
     if mode == "quiet":
         return QuietProgress()
+    from kubeimage.cli.streams import Muffled, is_terminal
+
     if mode == "json":
         from kubeimage.cli.jsonlines import JsonProgress
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
+
+from kubeimage.patterns import pattern
 
 TRUSTED = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs"})
 """File systems of a local disk, whose writeback makes the next write through a mapping move the ctime.
@@ -25,7 +26,7 @@ virtiofs, NFS and CIFS: others change files there, and what is known of them is 
 
 _MOUNTS = "/proc/self/mountinfo"
 _BOOT = "/proc/sys/kernel/random/boot_id"
-_ESCAPED = re.compile(r"\\([0-7]{3})")
+_ESCAPED = pattern(r"\\([0-7]{3})")
 _UNIQUE_ID = 0x4000
 _AT_FDCWD, _NO_FOLLOW = -100, 0x100
 _STATX_SIZE, _MASK, _MOUNT_ID = 256, slice(0, 4), slice(144, 152)

@@ -14,16 +14,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import struct
 import time
 from collections.abc import Callable
 
 from kubeimage.disk.folders import make_private
 from kubeimage.disk.replacing import replace_file
+from kubeimage.patterns import pattern
 
 _MAGIC = b"kubeimage context index 1 %s\n"
-_OF_ANOTHER_VERSION = re.compile(rb"kubeimage (stat|tree|context) index \d{1,9}( [a-z]+)?")
+_OF_ANOTHER_VERSION = pattern(rb"kubeimage (stat|tree|context) index \d{1,9}( [a-z]+)?")
 _CHECKSUM_SIZE = hashlib.sha256().digest_size
 _LENGTH = struct.Struct("<I")
 _STALE_SECONDS = 3600

@@ -8,7 +8,6 @@ import os
 import stat
 
 from kubeimage.errors import ContextChangedError, ContextError, UnreadableSourceError
-from kubeimage.layer.content import reading_hint
 from kubeimage.layer.entry import FileIdentity, identity_of
 
 _BUFFER_SIZE = 256 * 1024
@@ -26,6 +25,8 @@ def changed(path: str) -> ContextChangedError:
 
 def unreadable(path: str, error: OSError) -> ContextError:
     """Translate what the system says about ``path``, which was there when it was looked at."""
+    from kubeimage.layer.content import reading_hint
+
     if error.errno in _GONE:
         return changed(path)
     return UnreadableSourceError(f"{path!r} cannot be read: {error.strerror or error}", hint=reading_hint(error))

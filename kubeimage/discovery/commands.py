@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator
 
 _INSTALLING = frozenset({"install", "upgrade", "template"})
@@ -24,6 +23,8 @@ def namespaces_of(commands: Iterable[str]) -> tuple[tuple[str, str], ...]:
 def _parts(command: str) -> Iterator[list[str]]:
     """Yield the words of each helm command in a script."""
     for line in command.replace("\\\n", " ").split("\n"):
+        if "helm" not in line:
+            continue
         try:
             words = _split(line)
         except ValueError:
@@ -39,6 +40,8 @@ def _parts(command: str) -> Iterator[list[str]]:
 
 
 def _split(line: str) -> list[str]:
+    import shlex
+
     lexer = shlex.shlex(line, posix=True, punctuation_chars=";|&")
     lexer.whitespace_split = True
     return list(lexer)

@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 from kubeimage.errors import ReferenceFormatError
 from kubeimage.image.reference import Naming, Reference
+from kubeimage.patterns import pattern
 
 DOCKER_HUB = "docker.io"
 _HUB_NAMES = frozenset({"index.docker.io", "registry-1.docker.io"})
 _HUB = Naming(DOCKER_HUB, "library")
 _LONGEST = 1024
 _LETTER = "[a-z]"
-_TEMPLATE = re.compile(r"\{\{|\}\}|\$\(|\$\{|\$[A-Za-z_]|<[A-Za-z_ -]+>|%[a-z(]")
+_TEMPLATE = pattern(r"\{\{|\}\}|\$\(|\$\{|\$[A-Za-z_]|<[A-Za-z_ -]+>|%[a-z(]")
 
 
 # An application names few images, each of them often.

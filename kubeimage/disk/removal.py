@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from contextlib import suppress
 
@@ -47,6 +46,8 @@ def _remove(path: str) -> None:
         _empty(_open_directory(path, None))
         os.rmdir(path)
     else:
+        import shutil
+
         shutil.rmtree(path)
 
 

@@ -12,19 +12,20 @@ from typing import NamedTuple, Self
 
 from kubeimage.errors import DigestFormatError, ReferenceFormatError
 from kubeimage.image.digest import Digest
+from kubeimage.patterns import pattern
 from kubeimage.values import dataclass
 
 DEFAULT_DOMAIN = "registry.cn-qingdao.aliyuncs.com"
 DEFAULT_NAMESPACE = "sealer-io"
 DEFAULT_TAG = "latest"
 
-_DOMAIN = re.compile(
+_DOMAIN = pattern(
     r"(?:\[[0-9a-fA-F:]+\]|[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*)"
     r"(?::[0-9]+)?"
 )
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_REPOSITORY = pattern(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_TAG = pattern(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _LONGEST = 255
 
 

@@ -23,15 +23,16 @@ from kubeimage.kubefile.words import (
     read_quoted,
     skip_blanks,
 )
+from kubeimage.patterns import pattern
 
 Pairs = tuple[tuple[str, str | None], ...]
 
 _EXAMPLE = "as in: ARG VERSION=1.2,REGION=eu, or: ARG VERSION"
-_KEY = re.compile(KEY)
-_SEPARATOR = re.compile(rf"[{BLANKS}]*+,[{BLANKS}]*+(?={KEY}=)")
-_VALUE_END = re.compile(rf"[{BLANKS}]|,(?=[{BLANKS}]*+{KEY}=)")
-_CHUNK = re.compile(rf"[^{BLANKS}=,]*+")
-_REST = re.compile(rf"[^{BLANKS}]*+")
+_KEY = pattern(KEY)
+_SEPARATOR = pattern(rf"[{BLANKS}]*+,[{BLANKS}]*+(?={KEY}=)")
+_VALUE_END = pattern(rf"[{BLANKS}]|,(?=[{BLANKS}]*+{KEY}=)")
+_CHUNK = pattern(rf"[^{BLANKS}=,]*+")
+_REST = pattern(rf"[^{BLANKS}]*+")
 
 
 class _Pair(NamedTuple):

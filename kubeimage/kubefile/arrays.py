@@ -14,11 +14,12 @@ from kubeimage.kubefile.codes import Mistake
 from kubeimage.kubefile.source import BLANKS
 from kubeimage.kubefile.statement import Problem, Statement, quoted
 from kubeimage.kubefile.words import Word, skip_blanks
+from kubeimage.patterns import pattern
 
-_TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
-_SIMPLE = re.compile(r'"[^"\\\x00-\x1f]*+"')
-_TOKEN = re.compile(rf"[^{BLANKS},\]]++|[,\]]")
-_UNFIT = re.compile("[\x00\ud800-\udfff]")
+_TEXT = pattern(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
+_SIMPLE = pattern(r'"[^"\\\x00-\x1f]*+"')
+_TOKEN = pattern(rf"[^{BLANKS},\]]++|[,\]]")
+_UNFIT = pattern("[\x00\ud800-\udfff]")
 
 
 def looks_like_array(words: Sequence[str]) -> bool:

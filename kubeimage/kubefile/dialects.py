@@ -5,7 +5,6 @@ Source: the project's design, "Dialects and runners".
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple, get_args
 
@@ -14,8 +13,9 @@ from kubeimage.image.compatibility import DEFAULT_DIALECT, DIALECTS, Dialect
 from kubeimage.kubefile.codes import Mistake
 from kubeimage.kubefile.source import BLANKS, Source
 from kubeimage.kubefile.statement import Problem, closest, quoted
+from kubeimage.patterns import pattern
 
-_DIRECTIVE = re.compile(
+_DIRECTIVE = pattern(
     rf"[{BLANKS}]*#[{BLANKS}]*(?P<key>[A-Za-z]+)[{BLANKS}]*=[{BLANKS}]*(?P<value>[^{BLANKS}]*)[{BLANKS}]*$"
 )
 _DOCKER_NAMES = frozenset({"sealfile", "dockerfile", "containerfile"})

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from kubeimage.patterns import pattern
+
 KEY = r"[A-Za-z_][A-Za-z0-9_]*+"
 
-USE = re.compile(rf"\\\$|\$(?:\{{(?P<braced>{KEY})\}}|(?P<bare>{KEY}))")
-UNSUPPORTED = re.compile(rf"\\\$|(?P<form>\$\{{(?!{KEY}\}})[^}}$]*+\}}?)")
+USE = pattern(rf"\\\$|\$(?:\{{(?P<braced>{KEY})\}}|(?P<bare>{KEY}))")
+UNSUPPORTED = pattern(rf"\\\$|(?P<form>\$\{{(?!{KEY}\}})[^}}$]*+\}}?)")
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:

@@ -7,9 +7,10 @@ from bisect import bisect_right
 from functools import cached_property
 
 from kubeimage.kubefile.source import BLANKS, Source
+from kubeimage.patterns import pattern
 
 # A letter must follow: 1<<2 is arithmetic, and <<< is a here-string.
-HERE_DOCUMENT = re.compile(rf"(?<!<)(<<(?P<dash>-?)[{BLANKS}]*[\\'\x22]?(?P<name>[A-Za-z_]\w*))")
+HERE_DOCUMENT = pattern(rf"(?<!<)(<<(?P<dash>-?)[{BLANKS}]*[\\'\x22]?(?P<name>[A-Za-z_]\w*))")
 HINT = "an instruction is one line to the shell: COPY the text as a file, or write it with printf"
 
 

@@ -13,9 +13,10 @@ from kubeimage.errors import Diagnostic, Location
 from kubeimage.kubefile.codes import Advice
 from kubeimage.kubefile.instructions import Kubefile
 from kubeimage.kubefile.source import BLANKS, is_comment
+from kubeimage.patterns import pattern
 
-_MARK = re.compile(rf"(?:^|[{BLANKS}])#[{BLANKS}]*lint:[{BLANKS}]*ignore=(?P<codes>[^{BLANKS}#]*)[{BLANKS}]*$")
-_CONTEXT_CODE = re.compile(r"E03\d\d")
+_MARK = pattern(rf"(?:^|[{BLANKS}])#[{BLANKS}]*lint:[{BLANKS}]*ignore=(?P<codes>[^{BLANKS}#]*)[{BLANKS}]*$")
+_CONTEXT_CODE = pattern(r"E03\d\d")
 
 
 class Ignores:

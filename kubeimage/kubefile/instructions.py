@@ -7,7 +7,6 @@ from dataclasses import field
 from typing import Any, ClassVar, NamedTuple
 
 from kubeimage.image.compatibility import DEFAULT_DIALECT, Dialect
-from kubeimage.kubefile.arguments import format_pairs
 from kubeimage.kubefile.arrays import format_array, looks_like_array
 from kubeimage.kubefile.dialects import read_directives
 from kubeimage.kubefile.source import BLANKS, NOWHERE, Source, Span, ends_in_odd_backslash
@@ -59,6 +58,8 @@ class Arg(_Spanned):
     @property
     def value(self) -> str:
         """``KEY=VALUE,...``, each value in quotes if it needs them."""
+        from kubeimage.kubefile.arguments import format_pairs
+
         return self.written or format_pairs(self.pairs)
 
 

@@ -16,8 +16,9 @@ from typing import NamedTuple
 from kubeimage.errors import Diagnostic, KubefileError, Location
 from kubeimage.kubefile.codes import Mistake
 from kubeimage.kubefile.source import BLANKS, Source, Span, ends_in_odd_backslash, is_comment
+from kubeimage.patterns import pattern
 
-_UNFIT = re.compile("[\x00\ud800-\udfff]")
+_UNFIT = pattern("[\x00\ud800-\udfff]")
 _SURROGATES = "[\ud800-\udfff]"
 _MOST_UNFIT_LINES = 10
 

@@ -18,6 +18,7 @@ from kubeimage.kubefile.instructions import KEYWORDS, Arg, Cmd, Copy, From, Inst
 from kubeimage.kubefile.scope import ARCHITECTURE
 from kubeimage.kubefile.source import BLANKS, Span
 from kubeimage.kubefile.statement import cut, quoted
+from kubeimage.patterns import pattern
 
 AUTH_LIST = "imageListWithAuth.yaml"
 
@@ -25,10 +26,10 @@ _SECRET_PARTS = frozenset(
     {"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL", "CREDENTIALS", "APIKEY", "PRIVATEKEY"}
 )
 _SECRET_KEYS = frozenset({("API", "KEY"), ("ACCESS", "KEY"), ("SECRET", "KEY"), ("PRIVATE", "KEY"), ("SSH", "KEY")})
-_KEY_WORD = re.compile(rf"(?<![A-Za-z0-9_])({KEY})")
+_KEY_WORD = pattern(rf"(?<![A-Za-z0-9_])({KEY})")
 _SWALLOWED = rf"(?:{'|'.join(KEYWORDS)})[{BLANKS}]"
 _NOT_SHELL_TEXT = r'--[a-z]|\[ *"'
-_OPEN_END = re.compile(r"(?<!\\)(&&|\|\|?)$")
+_OPEN_END = pattern(r"(?<!\\)(&&|\|\|?)$")
 
 
 def lint(kubefile: Kubefile) -> tuple[Diagnostic, ...]:

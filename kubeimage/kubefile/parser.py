@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 
 from kubeimage.errors import Diagnostic, KubefileError, Location
 from kubeimage.image.compatibility import DEFAULT_DIALECT, Dialect
-from kubeimage.kubefile.arguments import read_pairs
 from kubeimage.kubefile.arrays import complain_behind_array, read_array
 from kubeimage.kubefile.codes import Mistake
 from kubeimage.kubefile.copying import read_copy
@@ -16,12 +14,12 @@ from kubeimage.kubefile.heredocs import HINT, Ends, begins_document
 from kubeimage.kubefile.instructions import KEYWORDS, Arg, Cmd, Copy, From, Instruction, Kubefile, Run, RunMount
 from kubeimage.kubefile.lexer import decode, logical_lines
 from kubeimage.kubefile.names import check_base
-from kubeimage.kubefile.secretmounts import SECRET_KEYS, secret_mount, secret_problem
 from kubeimage.kubefile.source import BLANKS, Source
 from kubeimage.kubefile.statement import Problem, Statement, closest, quoted
 from kubeimage.kubefile.words import Word, iter_words, skip_blanks
+from kubeimage.patterns import pattern
 
-_LETTERS = re.compile(r"[A-Za-z]*+")
+_LETTERS = pattern(r"[A-Za-z]*+")
 _CMD_HINT = 'as in: CMD ["kubectl apply -f a", "kubectl apply -f b"]; a command that starts with [ is an element of it'
 _ONE_BASE = "multi-stage builds are not part of the language: build the other image on its own, and name one here"
 _EXAMPLES = {
@@ -215,6 +213,8 @@ def _read_arg(statement: Statement) -> Arg | None:
     if statement.text[statement.value_start] == "#":
         statement.complain(Problem(Mistake.NO_VALUE, "ARG stands alone", f"as in: {_EXAMPLES['ARG']}"))
         return None
+    from kubeimage.kubefile.arguments import read_pairs
+
     pairs = read_pairs(statement)
     return Arg(pairs, span=statement.span) if pairs else None
 
@@ -222,6 +222,8 @@ def _read_arg(statement: Statement) -> Arg | None:
 def _read_run(statement: Statement) -> Run | None:
     if not statement.value.startswith(_MOUNT):
         return Run(statement.value, span=statement.span)
+    from kubeimage.kubefile.secretmounts import SECRET_KEYS, secret_mount, secret_problem
+
     rest, mounts = statement.value, list[RunMount]()
     while rest.startswith(_MOUNT):
         flag, _, rest = rest.partition(" ")

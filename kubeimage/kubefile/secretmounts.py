@@ -5,17 +5,17 @@ Source: moby's Dockerfile reference, "RUN --mount=type=secret"; the project's de
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from kubeimage.kubefile.instructions import RunMount
+from kubeimage.patterns import pattern
 
 SECRET_KEYS = ("id", "target", "env", "required", "mode", "uid", "gid")
 FOLDER = "run/secrets"
 """Where a secret is shown, where nothing else is said."""
 
-SECRET_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+SECRET_ID = pattern(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 _SWITCH = ("", "true", "false")
 _DEFAULT_MODE = "0400"
 

@@ -8,11 +8,12 @@ from dataclasses import field
 from functools import cached_property
 
 from kubeimage.errors import Location
+from kubeimage.patterns import pattern
 from kubeimage.values import dataclass
 
 BLANKS = " \t\r"
 
-_FIRST_WORD = re.compile(rf"[^{BLANKS}]*+")
+_FIRST_WORD = pattern(rf"[^{BLANKS}]*+")
 _WORD_STARTS = rf"(?<![^{BLANKS}\"'\[,])"
 _WORD_ENDS = rf"(?![^{BLANKS}\"'\],])"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -10,8 +9,9 @@ from kubeimage.errors import Diagnostic
 from kubeimage.kubefile.codes import Mistake
 from kubeimage.kubefile.lexer import LogicalLine
 from kubeimage.kubefile.source import BLANKS, Span
+from kubeimage.patterns import pattern
 
-_KEYWORD = re.compile(rf"[{BLANKS}]*+(?P<keyword>[^{BLANKS}]*+)[{BLANKS}]*+")
+_KEYWORD = pattern(rf"[{BLANKS}]*+(?P<keyword>[^{BLANKS}]*+)[{BLANKS}]*+")
 _LONGEST_QUOTE = 60
 
 

@@ -7,19 +7,19 @@ its physical line.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from kubeimage.kubefile.codes import Mistake
 from kubeimage.kubefile.source import BLANKS, ends_in_odd_backslash
 from kubeimage.kubefile.statement import Problem, Statement
+from kubeimage.patterns import pattern
 
 QUOTES = "\"'"
 
-_GAP = re.compile(rf"[{BLANKS}]*+")
-_BARE = re.compile(rf"[^{BLANKS}]++")
-_PLAIN = re.compile(rf"(?!--|[#{QUOTES}])[^\x00-\x20]*[^\x00-\x20\\]")
+_GAP = pattern(rf"[{BLANKS}]*+")
+_BARE = pattern(rf"[^{BLANKS}]++")
+_PLAIN = pattern(rf"(?!--|[#{QUOTES}])[^\x00-\x20]*[^\x00-\x20\\]")
 
 
 class Word(NamedTuple):

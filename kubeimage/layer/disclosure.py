@@ -11,7 +11,6 @@ import base64
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from urllib.parse import quote_from_bytes
 
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.writer import write_layer
@@ -87,6 +86,8 @@ def forms(value: bytes) -> set[bytes]:
     """Return the texts that give a value away; a line end behind it is none of it."""
     bare = value.rstrip(_LINE_END)
     found = {bare, bare.hex().encode(), bare.hex().upper().encode()}
+    from urllib.parse import quote_from_bytes
+
     escaped = quote_from_bytes(bare, safe="")
     found |= {escaped.encode(), _lower_escapes(escaped).encode(), quote_from_bytes(bare).encode()}
     for offset in range(3):

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from kubeimage.errors import MountError, UsageError
 from kubeimage.image.digest import Digest
-from kubeimage.protocols.layers import SnapshotStore
-from kubeimage.protocols.running import Mount, Mounter
 
 if TYPE_CHECKING:
     from kubeimage.mount.copymounter import CopyMounter
     from kubeimage.mount.overlay import OverlayMounter
+    from kubeimage.protocols.layers import SnapshotStore
+    from kubeimage.protocols.running import Mount, Mounter
 
 MOUNTERS = ("auto", "overlay", "copy")
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kubeimage.discovery.search import Search
 from kubeimage.errors import DiscoveryError
 from kubeimage.packing.memory import Memory
 from kubeimage.protocols.cachekey import CacheKey
-from kubeimage.protocols.layers import LayerStore
 from kubeimage.protocols.packing import Packed, PackRequest
+
+if TYPE_CHECKING:
+    from kubeimage.protocols.layers import LayerStore
 
 _KIND = "left-out"
 _VERSION = "2"

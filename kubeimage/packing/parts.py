@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from kubeimage.discovery.search import PullImages
 from kubeimage.image.platform import Platform
 from kubeimage.packing.memory import Memory
-from kubeimage.protocols.cache import BuildCache
-from kubeimage.protocols.images import ImageStore
-from kubeimage.protocols.layers import LayerStore
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
     from kubeimage.packing.authlist import Section
     from kubeimage.packing.fetch import Fetcher
+    from kubeimage.protocols.cache import BuildCache
+    from kubeimage.protocols.images import ImageStore
+    from kubeimage.protocols.layers import LayerStore
     from kubeimage.registry.events import TransferObserver
     from kubeimage.settings import Settings
     from kubeimage.store.shelf import BlobShelf

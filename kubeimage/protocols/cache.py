@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from kubeimage.image.digest import Digest
+from kubeimage.layer.stored import StoredLayer
 from kubeimage.protocols.cachekey import CacheKey
-from kubeimage.protocols.layers import StoredLayer
 from kubeimage.values import dataclass
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import ROOT, Entry, Owner
@@ -26,6 +25,8 @@ class Remote:
         >>> Remote("https://example.org/a/tool%201.sh?x=1").name
         'tool 1.sh'
         """
+        from urllib.parse import unquote, urlsplit
+
         name = unquote(urlsplit(self.url).path).rpartition("/")[2]
         return "" if name in (".", "..") or "\0" in name else name
 

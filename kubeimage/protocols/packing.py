@@ -8,7 +8,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.document import MAX_LAYERS
 from kubeimage.image.platform import Platform
 from kubeimage.layer.stack import StackedLayer
-from kubeimage.protocols.layers import StoredLayer
+from kubeimage.layer.stored import StoredLayer
 from kubeimage.values import dataclass
 
 

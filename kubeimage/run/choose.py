@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from kubeimage.errors import SandboxError, UsageError
 from kubeimage.image.platform import Platform
-from kubeimage.protocols.running import Command, CommandResult, CommandRunner, Mount
 from kubeimage.settings import RunSettings
 
 if TYPE_CHECKING:
+    from kubeimage.protocols.running import Command, CommandResult, CommandRunner, Mount
     from kubeimage.run.landlock import LandlockRunner
     from kubeimage.run.sandbox import SandboxRunner
 

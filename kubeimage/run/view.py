@@ -5,7 +5,6 @@ docs/kubefile.md has the same table for people; a test compares them.
 
 from __future__ import annotations
 
-import glob
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -128,6 +127,8 @@ def _system() -> Iterator[Shown]:
 
 
 def _settings() -> Iterator[Shown]:
+    import glob
+
     for pattern in ETC:
         for name in sorted(glob.glob(pattern, root_dir=ETC_FOLDER)) if "*" in pattern else [pattern]:
             real = os.path.realpath(f"{ETC_FOLDER}/{name}")

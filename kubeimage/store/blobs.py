@@ -21,7 +21,6 @@ from typing import BinaryIO
 from kubeimage.errors import BlobCorruptError, BlobNotFoundError, LayerError, RegistryContentError, StoreError
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import LARGEST_DOCUMENT
-from kubeimage.protocols.transfer import Resumable
 from kubeimage.store import locks, partial
 from kubeimage.store.failures import store_error, translated
 from kubeimage.store.files import NEW_FILE, sync_directory, write_all
@@ -221,6 +220,8 @@ class Blobs:
         What ``chunks`` cannot bring to an end is kept for the next who wants it, if it is `Resumable`.
         Raises: StoreFullError, StoreAccessError.
         """
+        from kubeimage.protocols.transfer import Resumable
+
         if not isinstance(chunks, Resumable):
             with self.writing() as blob:
                 yield blob, chunks

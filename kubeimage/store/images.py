@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from kubeimage.errors import (
     BlobCorruptError,
@@ -18,7 +19,6 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.oci import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descriptor, Index
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
-from kubeimage.protocols.images import ImageRecord
 from kubeimage.store import index, locks, manifests
 from kubeimage.store.blobs import Blobs
 from kubeimage.store.index import Entries
@@ -27,6 +27,9 @@ from kubeimage.store.layout import Layout
 from kubeimage.store.reading import ImageReader
 from kubeimage.store.referrers import with_referrers
 from kubeimage.store.session import Session
+
+if TYPE_CHECKING:
+    from kubeimage.protocols.images import ImageRecord
 
 Removal = Callable[[Callable[[Entries], Entries]], list[Digest]]
 """Changes the entries, removes the blobs that were needed for what is gone, and gives their digests."""
@@ -173,6 +176,8 @@ class DirectoryImageStore:
 
         Shape: sorted by name, images without one at the end; damaged images are left out.
         """
+        from kubeimage.protocols.images import ImageRecord
+
         records = []
         entries = index.read_entries(self._layout)
         for entry in entries if reference is None else index.find_entries(entries, reference):

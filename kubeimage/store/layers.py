@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from kubeimage.errors import BlobCorruptError, StoreError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry
-from kubeimage.protocols.layers import StoredLayer
+from kubeimage.layer.stored import StoredLayer
 from kubeimage.store.blobs import REBUILD, Blobs, NewBlob, hash_file
 from kubeimage.store.failures import translated
 from kubeimage.store.records import Variant

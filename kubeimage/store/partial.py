@@ -9,13 +9,13 @@ blob has to have its digest in the end.
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 
 from kubeimage.disk.folders import make_private
 from kubeimage.image.digest import Digest
+from kubeimage.patterns import pattern
 from kubeimage.store.layout import Layout
 
 FOLDER = "partial"
@@ -25,7 +25,7 @@ LEAST = 64 << 10
 """Bytes that are worth to be kept: what is smaller is fetched again in one answer."""
 
 _KEPT_FOR = 14 * 24 * 3600
-_UNFINISHED = re.compile(r"[0-9]+\.(?P<hex>[0-9a-f]{64})")
+_UNFINISHED = pattern(r"[0-9]+\.(?P<hex>[0-9a-f]{64})")
 
 
 def unfinished_path(new_path: str, digest: Digest) -> str:

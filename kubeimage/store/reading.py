@@ -12,7 +12,6 @@ from kubeimage.image.oci import Descriptor
 from kubeimage.store import index, manifests
 from kubeimage.store.blobs import REBUILD, Blobs
 from kubeimage.store.layout import Layout
-from kubeimage.store.uses import note_use
 from kubeimage.store.variants import Variants
 
 
@@ -38,6 +37,8 @@ class ImageReader:
         image = manifests.read_image(self._blobs, self._variants, descriptor)
         self._blobs.hold(layer.diff_id for layer in image.layers)
         self.check_layers(image)
+        from kubeimage.store.uses import note_use
+
         note_use(self._layout, descriptor.digest)
         return image
 

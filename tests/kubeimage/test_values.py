@@ -4,6 +4,8 @@ import copy
 import dataclasses
 import inspect
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -166,6 +168,38 @@ class Pickled:
 
 def test_it_goes_through_pickle() -> None:
     assert pickle.loads(pickle.dumps(Pickled(1))) == Pickled(1)
+
+
+def test_a_class_is_described_when_that_is_first_asked_for() -> None:
+    @values.dataclass(frozen=True)
+    class Described:
+        number: int = field(default=1)
+
+    assert isinstance(vars(Described)["number"], dataclasses.Field)
+    assert Described().number == Described.number == 1
+
+
+def test_threads_that_make_the_first_instances_at_once_agree() -> None:
+    for _ in range(20):
+
+        @values.dataclass(frozen=True)
+        class Below:
+            number: int = field(default=1)
+
+        @values.dataclass(frozen=True)
+        class Above(Below):
+            text: str = field(default="")
+
+        barrier = threading.Barrier(4)
+
+        def make(kind: type[Any], barrier: threading.Barrier = barrier) -> Any:
+            barrier.wait(10)
+            return kind(2)
+
+        with ThreadPoolExecutor(4) as pool:
+            made = list(pool.map(make, [Below, Above, Below, Above]))
+
+        assert made == [Below(2), Above(2), Below(2), Above(2)]
 
 
 def test_only_frozen_ones_are_made() -> None:

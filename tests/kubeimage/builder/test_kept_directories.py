@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from harness.fakes.context import Directory, Files, MemoryContext
 from harness.fakes.mounts import MemoryMounter
 from harness.fakes.stores import MemoryLayerStore
-from kubeimage.builder import steps
+from kubeimage.builder import running, steps
 from kubeimage.layer.entry import Entry, Kind, canonical_order, file
 from kubeimage.layer.names import ancestors
 from kubeimage.layer.reader import iter_entries
@@ -110,7 +110,7 @@ def test_the_parents_of_what_a_run_wrote_stay_as_they_are(base: list[Entry], dat
     layers, rootfs = stand_on([*base, file("old", b"1")])
     with MemoryMounter(layers).mount(rootfs.diff_ids) as mount:
         mount.tree.write(f"{into}/n", b"1")
-        changes = [steps.with_owner(entry, rootfs) for entry in mount.changes()]
+        changes = [running.with_owner(entry, rootfs) for entry in mount.changes()]
 
     there = {entry.path: entry for entry in base}
     kept = [entry for entry in changes if entry.kind is Kind.DIRECTORY]

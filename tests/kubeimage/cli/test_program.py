@@ -19,6 +19,44 @@ json.dump(sorted(name for name in sys.modules if name.partition(".")[0] in {"kub
 """
 
 
+IMPORTS_OF_A_BUILD = """
+import json, sys
+before = set(sys.modules)
+from kubeimage.cli import main
+try:
+    main()
+finally:
+    json.dump(sorted(set(sys.modules) - before), sys.stderr)
+"""
+# Each takes a millisecond or more.
+NOT_FOR_A_CACHED_BUILD = [
+    "concurrent.futures",
+    "logging",
+    "shutil",
+    "tempfile",
+    "urllib.parse",
+    "rich",
+    "yaml",
+    "kubeimage.builder.running",
+    "kubeimage.layer.writer",
+    "kubeimage.layer.compression",
+    "kubeimage.report",
+    "kubeimage.registry",
+]
+
+
+def test_a_cached_build_imports_nothing_that_it_does_not_use(tmp_path: Path) -> None:
+    (tmp_path / "Kubefile").write_text("FROM scratch\nCOPY a etc\n")
+    (tmp_path / "a").write_text("1")
+    words = ["--root", str(tmp_path / "store"), "build", "--progress=quiet", "-t", "x:v1", str(tmp_path)]
+    for _ in range(2):
+        shown = subprocess.run(
+            [sys.executable, "-c", IMPORTS_OF_A_BUILD, *words], capture_output=True, check=True, text=True
+        ).stderr
+
+    assert set(json.loads(shown)).isdisjoint(NOT_FOR_A_CACHED_BUILD)
+
+
 def test_help_imports_nothing_but_click() -> None:
     shown = subprocess.run(
         [sys.executable, "-c", IMPORTS_OF_HELP, "--help"], capture_output=True, check=True, text=True
