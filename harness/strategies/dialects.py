@@ -59,7 +59,17 @@ _FLAGS = (
 )  # fmt: skip
 _ADD_FLAGS = (*[""] * 4, "--chmod=711 ", "--chown=5 ", "--chown=app:extra ", "--exclude=*.yaml ")
 _ADDED = ("app.tgz", "a.yaml", "d", "owned.tar.gz", "app.tgz owned.tar.gz", "owned.tar.gz a.yaml", "*.gz", "charts/web")
-_PIVOTS = ("./d/./sub/y", "etc/./conf/x.conf", "d/sub/y etc/conf", "d/./*", "charts/*/templates", "./a.yaml d/sub")
+_PIVOTS = (
+    "./d/./sub/y",
+    "etc/./conf/x.conf",
+    "d/sub/y etc/conf",
+    "d/./*",
+    "charts/*/templates",
+    "./a.yaml d/sub",
+    "**/x*",
+    "d/**/y",
+    "etc/./**/*.conf",
+)
 _TAKEN = ("/", "/x", "/opt", "/d/sub", "/etc/conf", "/x/*", "/charts/", "/a/b", "/ran", "/x/lnk")
 _KEYS = ("A", "B", "C_1", '"k"')
 _COMMANDS = ('["a ${A}","b $(Y)"]', 'echo  "a"   $A', "['x']", '["kubectl apply -f a.yaml"]', '["bash","-c","x"]', "[]")

@@ -24,7 +24,7 @@ from kubeimage.context.tree import Tree
 from kubeimage.context.walk import DiskTree, Walk
 from kubeimage.disk.smallfile import read_small
 from kubeimage.errors import DestinationError, SourceNotFoundError, UnsupportedSourceError
-from kubeimage.layer.entry import ROOT, Entry, Kind, canonical_order, directory
+from kubeimage.layer.entry import ROOT, Entry, Kind, Owner, canonical_order, directory
 from kubeimage.layer.names import ancestors
 from kubeimage.protocols.context import Collected, CopyRequest
 
@@ -80,7 +80,7 @@ class DockerSearch:
         if self._request.parents:
             destination = clamp(self._request.destination)
             directories = _way_to(destination)
-            entries, between = _with_folders(entries, destination)
+            entries, between = _with_folders(entries, destination, self._request.owner or ROOT)
         return Collected(
             entries,
             directories,
@@ -96,7 +96,7 @@ class DockerSearch:
         With ``--parents`` the name is the whole path, or what stands behind its part ``.``.
         """
         try:
-            found = self._finder.find(clamp(source))
+            found = self._finder.find(clamp(source), deep=self._request.parents)
         except SourceNotFoundError:
             if source in self._request.optional:
                 return
@@ -227,8 +227,9 @@ def _way_to(destination: str) -> tuple[str, ...]:
     return tuple("/".join(parts[: count + 1]) for count in range(len(parts)))
 
 
-def _with_folders(entries: Sequence[Entry], destination: str) -> tuple[list[Entry], frozenset[str]]:
-    """Add the folders between ``destination`` and the entries, and say which they are."""
+def _with_folders(entries: Sequence[Entry], destination: str, owner: Owner) -> tuple[list[Entry], frozenset[str]]:
+    """Add the folders between ``destination`` and the entries, and say which they are; new ones are ``owner``'s."""
     known = {entry.path for entry in entries} | set(_way_to(destination))
     between = {folder for entry in entries for folder in ancestors(entry.path) if folder and folder not in known}
-    return canonical_order([*entries, *map(directory, between)]), frozenset(between)
+    made = (directory(folder)._replace(owner=owner) for folder in between)
+    return canonical_order([*entries, *made]), frozenset(between)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from kubeimage.context.ignore import IgnoreRules
 from kubeimage.context.names import AUTH_LIST, is_lock
@@ -15,6 +16,10 @@ _MOST_LINKS = 40
 
 Matcher = tuple[str, Callable[[str], object] | None]
 """A name, and what says of other names whether they match; None where only the name itself does."""
+
+
+ANY_DEPTH: Matcher = ("**", None)
+"""Any number of folders, or none."""
 
 
 def literally(part: str) -> Matcher:
@@ -56,7 +61,8 @@ class Search:
             return [Match("", is_directory=True, contents=True)]
         folders = [""]
         for matcher in matchers if self._contents else matchers[:-1]:
-            folders = [inner for folder in folders for inner in self._folders(folder, matcher)]
+            inside = self._at_any_depth if matcher is ANY_DEPTH else partial(self._folders, matcher=matcher)
+            folders = list(dict.fromkeys(inner for folder in folders for inner in inside(folder)))
         if self._contents:
             return [Match(path, is_directory=True, contents=True) for path in folders]
         return [match for folder in folders for match in self._entries(folder, matchers[-1])]
@@ -78,6 +84,15 @@ class Search:
                 real = path if node.target is None else self._follow_to_directory(path)
                 if real is not None and (real == path or not self._is_way_ignored(real)):
                     yield real
+
+    def _at_any_depth(self, folder: str) -> Iterator[str]:
+        """Yield ``folder``, and all directories in it, however deep; no symlink is followed."""
+        yield folder
+        for name in sorted(self._tree.names(folder)):
+            path = f"{folder}/{name}" if folder else name
+            node = self._tree.look(path)
+            if node is not None and node.is_directory and not self._is_ignored(path, node):
+                yield from self._at_any_depth(path)
 
     def _candidates(self, folder: str, matcher: Matcher) -> Iterator[tuple[str, Node]]:
         literal, matches = matcher

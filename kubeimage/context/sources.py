@@ -11,7 +11,7 @@ from itertools import islice
 from kubeimage.context.ignore import IgnoreRules
 from kubeimage.context.names import AUTH_LIST, is_text
 from kubeimage.context.placement import Match
-from kubeimage.context.search import Search, as_pattern, literally
+from kubeimage.context.search import ANY_DEPTH, Search, as_pattern, literally
 from kubeimage.context.tree import Tree
 from kubeimage.context.wildcards import has_wildcard
 from kubeimage.errors import ContextError, SourceEscapeError, SourceNotFoundError
@@ -68,19 +68,21 @@ class SourceFinder:
         self.auth_lists: list[str] = []
         """The lists of credentials that wildcards matched, and that were not taken."""
 
-    def find(self, text: str) -> list[Match]:
+    def find(self, text: str, *, deep: bool = False) -> list[Match]:
         """Return what ``text`` means, sorted by name; never nothing.
 
+        With ``deep`` a folder ``**`` on the way stands for any number of folders, or for none.
         Raises: SourceNotFoundError, with near matches as a hint; SourceEscapeError.
         """
         pattern = parse_source(text)
         search = Search(self._tree, self._rules, text, contents=pattern.contents)
         found = search.run([literally(part) for part in pattern.parts])
         if not found and any(map(has_wildcard, pattern.parts)):
-            found = [
-                match._replace(listed=pattern.lists_entries)
-                for match in search.run([as_pattern(p) for p in pattern.parts])
-            ]
+            matchers = [as_pattern(part) for part in pattern.parts]
+            if deep:
+                ways = pattern.parts[:-1]
+                matchers[:-1] = [ANY_DEPTH if part == "**" else one for part, one in zip(ways, matchers, strict=False)]
+            found = [match._replace(listed=pattern.lists_entries) for match in search.run(matchers)]
         if not found:
             raise self._not_found(pattern, search)
         self.auth_lists += search.auth_lists

@@ -91,7 +91,7 @@ def _is_folder_by_now(image: OwnedTree, path: str) -> bool:
 
 def _find(root: OwnedTree, ignored: Ignored, source: str, copying: Copying) -> Iterator[_Found]:
     parts = [part for part in clamp(source).split("/") if part]
-    matches = _match(root, ignored, parts, patterns=False) or _match(root, ignored, parts, patterns=True)
+    matches = _match(root, ignored, parts) or _match(root, ignored, parts, patterns=True, deep=copying.parents)
     if not matches:
         raise Failed("E0302", f"{source!r} matches nothing")
     for path in matches:
@@ -108,9 +108,15 @@ def _kept(source: str, path: str) -> str:
     return path[len(cut) :].lstrip("/")
 
 
-def _match(root: OwnedTree, ignored: Ignored, parts: list[str], *, patterns: bool) -> list[str]:
+def _match(
+    root: OwnedTree, ignored: Ignored, parts: list[str], *, patterns: bool = False, deep: bool = False
+) -> list[str]:
     places = [""]
     for number, part in enumerate(parts):
+        if deep and part == "**" and number < len(parts) - 1:
+            inside = [one for place in places for one in kept_below(root, ignored, place) if root[one].is_folder]
+            places = list(dict.fromkeys([*places, *inside]))
+            continue
         matching = [
             join(place, name)
             for place in places
@@ -190,7 +196,7 @@ def _land(image: OwnedTree, added: OwnedTree, folder: str, copying: Copying) -> 
     moved = {join(real, path[len(folder) :].lstrip("/")): one for path, one in added.items()}
     way = {path: Owned(Folder(0o755), copying.owner or ROOT) for path in ways(real) if path not in moved}
     between = {
-        path: Owned(Folder(0o755))
+        path: Owned(Folder(0o755), copying.owner or ROOT)
         for one in moved
         for path in folders_above(one)
         if path not in moved and path not in way
