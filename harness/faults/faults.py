@@ -43,7 +43,7 @@ class Torn(NamedTuple):
 
 Error = int | Literal["SHORT"] | Torn | signal.Signals | BaseException | type[BaseException]
 
-_FULL = MAKING | {"TemporaryFile", "close after writing", "flush", "fsync", "open to write", "write"}
+_FULL = MAKING | {"TemporaryFile", "close after writing", "flush", "fsync", "open to write", "pwrite", "write"}
 _MADE_AGAIN = {"TemporaryFile", "fchmod", "flock", "flush", "fstat", "fsync", "ftruncate", "mkfifo", "mknod", "mkstemp"}
 _CAN_HAVE = {
     errno.EIO: CALLS - {"close"},
@@ -54,7 +54,7 @@ _CAN_HAVE = {
     errno.EINTR: (MAKING | ENDING | LOOKING | CHANGING | {"copy_file_range", "listdir", "scandir"})
     - _MADE_AGAIN
     - {"close"},
-    SHORT: frozenset({"read", "readinto", "write"}),
+    SHORT: frozenset({"pwrite", "read", "readinto", "write"}),
 }
 
 
@@ -143,7 +143,7 @@ class IoFaults(IoSeam):
         if isinstance(self.error, signal.Signals):
             return self.is_ours()
         if isinstance(self.error, Torn):
-            return self.is_ours() and name == "write"
+            return self.is_ours() and name in ("pwrite", "write")
         if isinstance(self.error, int | str):
             return self.is_ours() and name in _CAN_HAVE.get(self.error, {name})
         # Handlers of signals run in one thread alone.

@@ -22,7 +22,7 @@ OPENING = frozenset({"TemporaryFile", "listdir", "mkstemp", "open", "open to wri
 MAKING = frozenset(
     {"link", "makedirs", "mkdir", "mkdtemp", "mkfifo", "mknod", "mkstemp", "rename", "replace", "setxattr", "symlink"}
 )
-MOVING = frozenset({"copy_file_range", "read", "readinto", "write"})
+MOVING = frozenset({"copy_file_range", "pwrite", "read", "readinto", "write"})
 ENDING = frozenset({"close", "close after writing", "flush", "fsync"})
 LOOKING = frozenset({"access", "fstat", "getxattr", "listxattr", "lstat", "readlink", "stat"})
 CHANGING = frozenset({"chmod", "chown", "fchmod", "flock", "ftruncate", "removexattr", "rmdir", "unlink", "utime"})
@@ -36,6 +36,7 @@ WRITING = MAKING | {
     "flush",
     "ftruncate",
     "open to write",
+    "pwrite",
     "removexattr",
     "rmdir",
     "unlink",
@@ -196,8 +197,8 @@ class _SeenModule:
         def call(where: Any = ".", *arguments: Any, **named: Any) -> Any:
             shown = self._seam.named(name, where, arguments)
             half = None
-            if name in ("read", "write") and _half(arguments[0]):
-                half = lambda: real(where, _half(arguments[0]))  # noqa: E731
+            if name in ("read", "write", "pwrite") and _half(arguments[0]):
+                half = lambda: real(where, _half(arguments[0]), *arguments[1:])  # noqa: E731
             result = self._seam.strike(shown, where, lambda: real(where, *arguments, **named), half)
             if shown == "open to write":
                 self._seam.note_opened(result)

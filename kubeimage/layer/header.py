@@ -34,6 +34,30 @@ _FLAGS = {
 }
 
 
+def is_plain(entry: Entry) -> bool:
+    """Return whether the header of a FILE is one block, with nothing in it but path, mode, size and mtime."""
+    path = entry.path
+    return (
+        len(path) <= 100
+        and path.isascii()
+        and not entry.xattrs
+        and entry.owner == ROOT
+        and entry.size <= _MAX_USTAR_NUMBER
+        and 0 <= entry.mtime <= _MAX_USTAR_NUMBER
+    )
+
+
+def length_in_tar(entry: Entry) -> int:
+    """Return how many bytes ``entry`` takes: its header, and its content in whole blocks.
+
+    Raises: PathEscapeError, LayerFormatError for a name, target or xattr that no layer may hold.
+    """
+    if entry.kind is not Kind.FILE:
+        return len(render_header(entry))
+    header = BLOCK if is_plain(entry) else len(render_header(entry))
+    return header + entry.size + -entry.size % BLOCK
+
+
 def render_header(entry: Entry) -> bytes:
     """Return all blocks that stand before the content of ``entry``.
 
@@ -44,14 +68,7 @@ def render_header(entry: Entry) -> bytes:
         path, size, mtime = entry.path, entry.size, entry.mtime
         check_path(path)
         # Nearly all entries are such; the rest of this function would say the same, but slower.
-        if (
-            len(path) <= 100
-            and path.isascii()
-            and not entry.xattrs
-            and entry.owner == ROOT
-            and size <= _MAX_USTAR_NUMBER
-            and 0 <= mtime <= _MAX_USTAR_NUMBER
-        ):
+        if is_plain(entry):
             return _render_block(path.encode(), b"0", entry.mode, size, mtime)
         return _render_any(entry, path, entry.mode, "")
     if kind is Kind.SYMLINK:

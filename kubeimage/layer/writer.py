@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 from kubeimage.errors import ContextChangedError
 from kubeimage.image.digest import Digest
@@ -18,6 +19,15 @@ from kubeimage.layer.entry import Entry, Kind, sort_key
 from kubeimage.layer.header import BLOCK, END_OF_ARCHIVE, PADDING, render_header
 from kubeimage.layer.output import Output, Sink
 from kubeimage.layer.stored import StoredLayer
+
+
+class Taker(Protocol):
+    """Takes a layer's bytes in order. Its buffers are filled with large contents."""
+
+    def add(self, *data: bytes) -> None: ...
+    def add_buffer(self, piece: memoryview) -> None: ...
+    def buffer(self) -> memoryview: ...
+
 
 _LARGE = 1 << 18
 """Content from this size on is read piece by piece."""
@@ -33,17 +43,20 @@ def write_layer(changeset: Sequence[Entry], sink: Sink) -> StoredLayer:
     """
     digests = {}
     with Output(sink) as output:
-        for entry in _checked(changeset):
+        for entry in in_order(changeset):
             if entry.kind is Kind.FILE:
-                digests[entry.path] = _add_file(entry, output)
+                digests[entry.path] = add_file(entry, output)
             else:
                 output.add(render_header(entry))
         output.add(END_OF_ARCHIVE)
         return StoredLayer(Digest(output.finish()), output.size, digests)
 
 
-def _checked(changeset: Sequence[Entry]) -> Iterator[Entry]:
-    """Yield the entries, each link as its first file is, and refuse what is not in canonical order."""
+def in_order(changeset: Sequence[Entry]) -> Iterator[Entry]:
+    """Yield the entries, each link as its first file is, and refuse what is not in canonical order.
+
+    Raises: ValueError.
+    """
     previous = ""
     blocked: str | None = None
     files: dict[str, Entry] = {}
@@ -71,7 +84,11 @@ def _link_of(link: Entry, files: Mapping[str, Entry]) -> Entry:
     return link._replace(mode=first.mode, mtime=first.mtime, owner=first.owner, xattrs=())
 
 
-def _add_file(entry: Entry, output: Output) -> bytes:
+def add_file(entry: Entry, output: Taker) -> bytes:
+    """Add the header and the content of a FILE, and give the content's sha256.
+
+    Raises: as `write_layer`.
+    """
     source, size, header = entry.source, entry.size, render_header(entry)
     if not isinstance(source, str):
         if source is None or len(source) != size:

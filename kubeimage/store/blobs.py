@@ -44,9 +44,15 @@ class NewBlob:
         """Make a file, or with ``kept`` bytes go on with one that has so many."""
         self.path = path
         with translated("write", path):
-            self._descriptor = os.open(path, _GO_ON if kept else NEW_FILE, 0o600)
+            self.descriptor = os.open(path, _GO_ON if kept else NEW_FILE, 0o600)
         self._size = self._flushed = 0
         self._kept = kept
+
+    def note_written(self, size: int) -> None:
+        """Hear that others have written the first ``size`` bytes through the descriptor."""
+        self._size = size
+        if size - self._flushed >= _WRITE_OUT_EVERY:
+            self._start_writing_out()
 
     def read_kept(self) -> Iterator[bytes]:
         """Yield what the file had from the beginning.
@@ -66,33 +72,31 @@ class NewBlob:
         """
         new = max(self._size + len(data) - max(self._kept, self._size), 0)
         with translated("write", self.path):
-            write_all(self._descriptor, memoryview(data)[len(data) - new :])
-        self._size += len(data)
-        if self._size - self._flushed >= _WRITE_OUT_EVERY:
-            self._start_writing_out()
+            write_all(self.descriptor, memoryview(data)[len(data) - new :])
+        self.note_written(self._size + len(data))
 
     def close(self) -> None:
         """Close the file.
 
         Raises: StoreFullError, StoreAccessError.
         """
-        descriptor, self._descriptor = self._descriptor, -1
+        descriptor, self.descriptor = self.descriptor, -1
         with translated("write", self.path):
             os.close(descriptor)
             os.chmod(self.path, 0o444)
 
     def discard(self) -> None:
         """Close and remove the file."""
-        if self._descriptor >= 0:
+        if self.descriptor >= 0:
             with suppress(OSError):
-                os.close(self._descriptor)
+                os.close(self.descriptor)
         with suppress(OSError):
             os.unlink(self.path)
 
     def _start_writing_out(self) -> None:
         """Start the disk now, so that waiting for it at the end takes less: a hint, which may do nothing."""
         with suppress(OSError):
-            os.posix_fadvise(self._descriptor, self._flushed, self._size - self._flushed, os.POSIX_FADV_DONTNEED)
+            os.posix_fadvise(self.descriptor, self._flushed, self._size - self._flushed, os.POSIX_FADV_DONTNEED)
         self._flushed = self._size
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import posix
 import re
 import stat
 from collections.abc import Iterator
@@ -20,6 +21,18 @@ def write_all(descriptor: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def is_of_system(path: str, descriptor: int) -> bool:
+    """Return whether ``descriptor`` is the system's own, and open at ``path``: where `os` is stood in for, it is not.
+
+    Another process that is handed such a number would write into another file.
+    """
+    try:
+        there, opened = posix.stat(path), posix.fstat(descriptor)
+    except OSError:
+        return False
+    return (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino)
 
 
 def write_new_file(path: str, data: bytes, *, durable: bool = True) -> None:

@@ -12,12 +12,14 @@ from kubeimage.layer.entry import Entry
 from kubeimage.layer.stored import StoredLayer
 from kubeimage.store.blobs import REBUILD, Blobs, NewBlob, hash_file
 from kubeimage.store.failures import translated
+from kubeimage.store.files import is_of_system
 from kubeimage.store.records import Variant
 from kubeimage.store.session import Session
 from kubeimage.store.variants import Variants
 
 if TYPE_CHECKING:
     from kubeimage.layer.output import Sink
+    from kubeimage.layer.sharing import SharedLayer
 
 _PIECE = 1 << 20
 
@@ -39,11 +41,11 @@ class DirectoryLayerStore:
 
         Raises: StoreFullError, StoreAccessError; ContextError where a source changed or cannot be read.
         """
-        from kubeimage.layer.output import watched
-        from kubeimage.layer.writer import write_layer
+        from kubeimage.layer import sharing
 
         with self._blobs.writing() as blob:
-            written = write_layer(changeset, blob.write if watch is None else watched(blob.write, watch))
+            shared = sharing.plan(changeset) if is_of_system(blob.path, blob.descriptor) else None
+            written = _share(shared, blob, watch) if shared is not None else _write(changeset, blob, watch)
             self._blobs.publish(blob, written.diff_id, written.size)
         return written
 
@@ -199,6 +201,23 @@ def iter_decompressed(file: BinaryIO) -> Iterator[bytes]:
     from kubeimage.layer.compression import decompress
 
     return decompress(file)
+
+
+def _write(changeset: Sequence[Entry], blob: NewBlob, watch: Callable[[int], None] | None) -> StoredLayer:
+    from kubeimage.layer.output import watched
+    from kubeimage.layer.writer import write_layer
+
+    return write_layer(changeset, blob.write if watch is None else watched(blob.write, watch))
+
+
+def _share(shared: SharedLayer, blob: NewBlob, watch: Callable[[int], None] | None) -> StoredLayer:
+    def tell(size: int) -> None:
+        blob.note_written(size)
+        if watch is not None:
+            watch(size)
+
+    with translated("write", blob.path):
+        return shared.write(blob, tell)
 
 
 def _copy(tar: BinaryIO, blob: NewBlob) -> int:
