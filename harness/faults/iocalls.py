@@ -13,6 +13,7 @@ import io
 import os
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -82,12 +83,12 @@ class IoSeam:
         self.strike("flock", descriptor, lambda: flock(descriptor, operation))
 
     def __enter__(self) -> Self:
-        modules = builder_modules()
+        reaching = _reaching()
         self.entered = True
         self._here = threading.current_thread()
         self._ours = {self._here}
-        for module in modules:
-            self._stand_in(vars(module))
+        for names, modules in reaching:
+            self._stand_in(names, modules)
         return self
 
     def __exit__(
@@ -128,11 +129,13 @@ class IoSeam:
             self._ours.add(thread)
         return thread
 
-    def _stand_in(self, names: dict[str, Any]) -> None:
-        for name in _MODULES:
-            if (real := names.get(name)) is not None:
-                self._before.append((names, name, real))
-                names[name] = self._seen.setdefault(id(real), _SeenModule(real, self))
+    def _stand_in(self, names: dict[str, Any], modules: tuple[str, ...]) -> None:
+        for name in modules:
+            real = names[name]
+            self._before.append((names, name, real))
+            if (seen := self._seen.get(id(real))) is None:
+                seen = self._seen[id(real)] = _SeenModule(real, self)
+            names[name] = seen
         if "open" not in names:
             self._before.append((names, "open", None))
             names["open"] = self._open
@@ -146,6 +149,13 @@ class IoSeam:
             name = "open to write" if writes else "open"
             opened = self.strike(name, file, lambda: builtins.open(file, mode, *arguments, **named))  # noqa: SIM115 - its user closes it
         return _SeenFile(opened, self, file, writes=writes)
+
+
+@cache
+def _reaching() -> tuple[tuple[dict[str, Any], tuple[str, ...]], ...]:
+    """Return the names of each module of the builder, and which of them lead to the system."""
+    every = [vars(module) for module in builder_modules()]
+    return tuple((names, tuple(name for name in _MODULES if names.get(name) is not None)) for names in every)
 
 
 class _SeenModule:

@@ -33,6 +33,7 @@ from kubeimage.settings import HostSettings, Settings
 from kubeimage.store import Store
 from kubeimage.store.policy import PrunePolicy
 from tests.oneshot import check_store, export_image, load_images, prune_store, pull_image, push_image, save_image
+from tests.renewing import RenewedCopy, walk
 
 FIRST_BUILD = "build in no store"
 PUSHED, SERVED = "pushed", "served"
@@ -286,12 +287,6 @@ def damage(folder: Path) -> list[str]:
     return [str(one) for one in check_store(str(folder / "store")) if one.damage]
 
 
-def _paths(folder: Path) -> Iterator[str]:
-    for place, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            yield os.path.relpath(os.path.join(place, name), folder)
-
-
 class Bench:
     """Copies of a prepared folder to try commands in, and what is known of each command.
 
@@ -301,15 +296,14 @@ class Bench:
 
     def __init__(self, folder: Path, registry: FakeRegistry) -> None:
         self._registry = registry
-        self._template = folder / "template"
-        self.place = folder / "place"
+        self._copy = RenewedCopy(folder / "template", folder / "place")
+        self.place = self._copy.place
         self._known: dict[str, tuple[Names, object, State]] = {}
         self._looked_at: set[tuple[str, bool, str]] = set()
 
     def fresh(self, command: str) -> Path:
         """Return a copy, for a command that needs a store, or none."""
-        shutil.rmtree(self.place, ignore_errors=True)
-        shutil.copytree(self._template, self.place, symlinks=True)
+        self._copy.renew()
         self._registry.remove(PUSHED)
         if command == FIRST_BUILD:
             shutil.rmtree(self.place / "store")
@@ -333,7 +327,7 @@ class Bench:
     def problems(self, command: str, *, done: bool) -> list[str]:
         """Say what is wrong with what a command left: it did all or nothing, and can be repeated."""
         before, expected, after = self._know(command)
-        state = command, done, f"{fingerprint(self.place)} {sorted(self._registry.blobs(PUSHED))} {self._pushed()}"
+        state = command, done, f"{fingerprint(self._copy)} {sorted(self._registry.blobs(PUSHED))} {self._pushed()}"
         if state in self._looked_at:
             return []
         found = self._names()
@@ -365,7 +359,7 @@ class Bench:
     def _settled(self) -> State:
         """Prune, and give the state then."""
         prune_store(str(self.place / "store"), keep_cache=True)
-        paths = frozenset(path for path in _paths(self.place) if not path.startswith("store/cache/"))
+        paths = frozenset(path for path, _ in walk(self.place) if not path.startswith("store/cache/"))
         return State(self._names(), paths)
 
 
@@ -383,13 +377,12 @@ def differences(found: State, expected: State) -> list[str]:
     ]
 
 
-def fingerprint(folder: Path) -> str:
-    """Digest all that is below a folder; sessions and unfinished files have names by chance, and times tell a mark."""
+def fingerprint(copy: RenewedCopy) -> str:
+    """Digest all that is in a copy; sessions and unfinished files have names by chance, and times tell a mark."""
     digest = hashlib.sha256()
-    for path in sorted(_paths(folder)):
-        status = os.lstat(folder / path)
+    for path, status in sorted(walk(copy.place)):
         shown = _BY_CHANCE.sub("*", path)
         digest.update(f"{shown} {status.st_mode} {status.st_size} {status.st_mtime_ns == 0}\n".encode())
         if stat.S_ISREG(status.st_mode) and not path.startswith(("archive", "context")):
-            digest.update((folder / path).read_bytes())
+            digest.update(copy.content(path, status))
     return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
@@ -40,6 +39,7 @@ from tests.properties.operations import (
     schedules,
 )
 from tests.properties.recipes import LOADED, TEXTS, Recipes
+from tests.renewing import RenewedCopy
 
 
 class Ground:
@@ -47,14 +47,13 @@ class Ground:
 
     def __init__(self, folder: Path, registry: FakeRegistry) -> None:
         self.registry = registry
-        self.place = folder / "place"
-        self._template = folder / "template"
-        prepare(self._template, registry)
+        prepare(folder / "template", registry)
+        self._copy = RenewedCopy(folder / "template", folder / "place")
+        self.place = self._copy.place
         self._online = deepcopy(registry.content)
 
     def renew(self) -> None:
-        shutil.rmtree(self.place, ignore_errors=True)
-        shutil.copytree(self._template, self.place)
+        self._copy.renew()
         vars(self.registry.content).update(vars(deepcopy(self._online)))
 
     def names(self) -> dict[str, str]:
@@ -103,7 +102,7 @@ def stride(second: Operation) -> int:
     """Return how many calls lie between two places that ``second`` is tried at."""
     if os.environ.get("KUBEIMAGE_STRESS") == "full":
         return 1
-    return 25 if isinstance(second, REMOVING) else 80
+    return 45 if isinstance(second, REMOVING) else 140
 
 
 @pytest.mark.parametrize("first", CROWD, ids=str)
