@@ -60,13 +60,30 @@ class Push(NamedTuple):
         run_all([partial(self._compress_and_send, layer, lender) for layer in raw], self.stop, _COMPRESSORS)
         image = self.departure.finish()
         self._check_absent(image)
+        if not raw and self._has_all(image):
+            for blob in image.blobs:
+                self._finish(blob, None, moved=False)
+        else:
+            self._send_all(image, raw, lender)
+        self.observe(TransferFinished("push", name, image.top.digest))
+        return image
+
+    def _has_all(self, image: WireImage) -> bool:
+        """Return whether the registry has the image under its tag already: one question a manifest, and none a blob.
+
+        Source: OCI distribution-spec v1.1, "Pushing Manifests": what a manifest names is there before it is.
+        """
+        inner = image.documents if image.is_index else ()
+        return self.repository.find_digest(self.tag) == image.top.digest and all(
+            self.repository.has_manifest(one.descriptor.digest) for one in inner
+        )
+
+    def _send_all(self, image: WireImage, raw: Sequence[RawLayer], lender: str | None) -> None:
         done = {self.departure.blob_of(layer).digest for layer in raw}
         missing = self._find_missing([blob for blob in image.blobs if blob.digest not in done])
         lender = lender or (self.find_lender() if missing else None)
         run_all([partial(self._send, blob, lender) for blob in missing], self.stop)
         self._put_manifests(image)
-        self.observe(TransferFinished("push", name, image.top.digest))
-        return image
 
     def _compress_and_send(self, layer: RawLayer, lender: str | None) -> None:
         arrived = False

@@ -1,6 +1,7 @@
 """Whole images from a real store to a registry in this process."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from kubeimage.api.distribution import find_lender
 from kubeimage.errors import BlobCorruptError, RegistryConnectionError, RegistryContentError, RegistryError
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Manifest
+from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
 from kubeimage.layer.entry import Entry, canonical_order, directory, file
@@ -49,6 +51,13 @@ class Pusher:
             stored = [store.layers.put(one) for one in changesets]
             self.layers = [one.diff_id for one in stored]
             store.images.put(make_image(stored), [self.name(repository)])
+
+    def make_index(self) -> None:
+        """Put an image for two platforms into the store."""
+        with Store.open(self.root) as store:
+            image = make_image([store.layers.put(BASE)])
+            other = replace(image, platform=Platform.parse("linux/s390x"))
+            store.images.put_index([image, other], [self.name()])
 
     def __call__(self, repository: str = REPOSITORY, form: WireForm = GZIP) -> Digest:
         self.events.clear()
@@ -96,8 +105,53 @@ def test_a_second_push_asks_only_whether_all_is_there(push: Pusher, fake_registr
 
     push()
 
-    assert sorted(call.partition(" ")[0] for call in fake_registry.calls()) == ["HEAD", "HEAD", "HEAD", "PUT"]
+    assert fake_registry.calls() == [f"HEAD /v2/{REPOSITORY}/manifests/v1"]
     assert push.moves == ["there"] * 3
+
+
+def test_a_second_push_of_an_index_asks_once_for_each_manifest(push: Pusher, fake_registry: FakeRegistry) -> None:
+    push.make_index()
+    push()
+    fake_registry.forget()
+
+    push()
+
+    assert [call.partition(" ")[0] for call in fake_registry.calls()] == ["HEAD"] * 3
+    assert not {"moved", "mounted"}.intersection(push.moves)
+
+
+def test_an_index_whose_manifests_have_gone_is_whole_again(push: Pusher, fake_registry: FakeRegistry) -> None:
+    push.make_index()
+    push()
+    fake_registry.forget()
+    fake_registry.on("HEAD */manifests/sha256:*", Status(404))
+
+    push()
+
+    assert sum(call.startswith("PUT ") for call in fake_registry.calls()) == 3
+
+
+def test_a_tag_that_was_given_away_is_taken_back(push: Pusher, fake_registry: FakeRegistry) -> None:
+    digest = push()
+    push.make(TOP, repository="team/other")
+    fake_registry.tag(REPOSITORY, "v1", fake_registry.put_manifest(REPOSITORY, "v1", b"{}"))
+
+    push()
+
+    assert fake_registry.tags(REPOSITORY) == {"v1": digest}
+    assert push.moves == ["there"] * 3
+
+
+def test_where_the_registry_does_not_say_which_digest_a_tag_has_each_blob_is_asked_for(
+    push: Pusher, fake_registry: FakeRegistry
+) -> None:
+    push()
+    fake_registry.on("HEAD */manifests/v1", WrongHeader(None))
+
+    push()
+
+    assert push.moves == ["there"] * 3
+    assert fake_registry.calls()[-1] == f"PUT /v2/{REPOSITORY}/manifests/v1"
 
 
 def test_what_another_repository_has_is_mounted(push: Pusher, fake_registry: FakeRegistry) -> None:
