@@ -17,6 +17,7 @@ import pytest
 
 from harness import fixtures
 from harness.asking.arguments import Openings, add_kubefiles, named_below
+from harness.asking.databases import DATABASE_OPTIONS, read_database_settings
 from harness.asking.imageoptions import IMAGE_OPTIONS, add_free_options, read_image_settings
 from harness.asking.images import IMAGE_MARKER_HELP, ImageSubject, image_subjects_of, images_among
 from harness.asking.kubefiles import is_kubefile_name
@@ -94,7 +95,7 @@ def pytest_load_initial_conftests(
 ) -> Generator[None, object, object]:
     """Add the options about images once the project's conftest files have added theirs: the project's go before."""
     found = yield
-    add_free_options(early_config, parser, IMAGE_OPTIONS)
+    add_free_options(early_config, parser, (*IMAGE_OPTIONS, *DATABASE_OPTIONS))
     return found
 
 
@@ -129,6 +130,11 @@ def pytest_configure(config: pytest.Config) -> None:
         from harness.items.unchanged import OnlyChanged
 
         config.pluginmanager.register(OnlyChanged(settings.changed_since))
+    if (databases := read_database_settings(config)).places:
+        _claim_name()
+        from harness.items.databases import SharedDatabase
+
+        config.pluginmanager.register(SharedDatabase(config, databases))
 
 
 def _configure_images(config: pytest.Config) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -27,19 +27,20 @@ class Progress:
         """Whether it is time to tell something."""
         return time.monotonic() - self._told >= (_EVERY if self._live is None else _EVERY_ON_A_TERMINAL)
 
-    def tell(self, line: str) -> None:
-        """Say how far it is."""
+    def tell(self, line: str, *, runs: int | None = None) -> None:  # noqa: ARG002  for who counts the runs of many
+        """Say how far it is; ``runs`` is how many cases were tried so far, where that is known."""
         self._told = time.monotonic()
         if self._live is None:
             click.echo(line, err=True)
         else:
             self._live.update(line)
 
-    def close(self) -> None:
-        """Restore the terminal."""
+    def end(self, line: str, runs: int, screen: IO[str]) -> None:  # noqa: ARG002  as for `tell`
+        """Restore the terminal, and say on ``screen`` how it went."""
         if self._live is not None:
             self._live.stop()
             self._live = None
+        click.echo(line, file=screen)
 
 
 def _open_status() -> Status:
@@ -48,3 +49,11 @@ def _open_status() -> Status:
     status = Console(stderr=True, highlight=False).status("starting")
     status.start()
     return status
+
+
+def status_line(name: str, elapsed: float, seconds: float | None, runs: int, found: int) -> str:
+    """Say in one line how far a search is."""
+    of = "" if seconds is None else f" of {seconds:.0f}"
+    rate = runs / elapsed if elapsed else 0
+    findings = f"{found} found" if found else "nothing found"
+    return f"{name}: {elapsed:.0f}{of} s, {runs:,} cases, {rate:,.0f} a second, {findings}"

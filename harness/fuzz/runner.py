@@ -84,6 +84,7 @@ class Runner:
         What a buffer lacks is read as zeros, which are every strategy's simplest choice.
         Raises: whatever the check raises.
         """
+        self.failed = NO_CASE
         read = self._fuzz(buffer.ljust(LONGEST, b"\0"))
         return None if read is None else read.rstrip(b"\0")
 

@@ -42,15 +42,25 @@ class Pool:
         return True
 
 
-def search(run: Run, lines: Lines, seeds: Iterable[bytes], keep: Callable[[bytes], object], random: Random) -> None:
+def search(
+    run: Run,
+    lines: Lines,
+    seeds: Iterable[bytes],
+    keep: Callable[[bytes], object],
+    random: Random,
+    *,
+    news: Callable[[], Iterable[bytes]] = tuple,
+) -> None:
     """Run ``seeds``, then buffers made of them, until ``run`` raises what ends the search.
 
-    Shape: ``keep`` is given each buffer that reached a new line.
+    Shape: ``keep`` is given each buffer that reached a new line. ``news`` gives what others have kept meanwhile.
     """
     pool = Pool(run, lines, keep)
     for seed in seeds:
         pool.take(seed, random)
     while True:
+        for buffer in news():
+            pool.take(buffer, random)
         pool.take(_change(pool.buffers, random), random)
 
 

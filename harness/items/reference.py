@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 import harness.items.hookspecs
+from harness.asking.databases import DATABASE_OPTIONS
 from harness.asking.imageoptions import IMAGE_OPTIONS
 from harness.asking.images import IMAGE_MARKER_HELP
 from harness.asking.options import OPTIONS, Option, option_of
@@ -70,7 +71,7 @@ def _options() -> Iterator[str]:
     )
     rows = (
         (f"`{_usage(one)}`", f"`{one.name}` ({one.ini_type})", _sentence(one.help))
-        for one in (*OPTIONS, *IMAGE_OPTIONS)
+        for one in (*OPTIONS, *IMAGE_OPTIONS, *DATABASE_OPTIONS)
     )
     yield from _table(("option", "setting", "what"), rows)
 

@@ -144,8 +144,17 @@ def test_a_strategy_that_fails_is_a_finding_too(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.parametrize(
     "arguments",
-    [["archives"], [], ["parser", "--time", "soon"], ["parser", "--runs", "0"], ["parser", "--engine", "afl"]],
-    ids=["unknown", "nothing", "time", "runs", "engine"],
+    [
+        ["archives"],
+        ["--corpus", "somewhere"],
+        ["--minimise"],
+        ["parser", "--time", "soon"],
+        ["parser", "--runs", "0"],
+        ["parser", "--engine", "afl"],
+        ["parser", "--workers", "0"],
+        ["parser", "--database", "mysql://host"],
+    ],
+    ids=["unknown", "corpus of all", "minimise all", "time", "runs", "engine", "workers", "database"],
 )
 def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
     assert CliRunner().invoke(command.fuzz, arguments).exit_code == 2
