@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from kubeimage.api.secrets import SHORTEST_SECRET, read_secrets
     from kubeimage.api.serving import Served, serve_image
     from kubeimage.api.sharing import PrunedCache, SharedCache, prune_shared_cache, share_cache
+    from kubeimage.api.signing import CheckedImage, SignatureCheck, Signed, sign_image, verify_signatures
     from kubeimage.api.upkeep import Removed, check_store, measure_store, prune_store, remove_images, tag_image
     from kubeimage.builder.events import (
         BuildFinished,
@@ -159,6 +160,7 @@ if TYPE_CHECKING:
     from kubeimage.image.oci import Descriptor
     from kubeimage.image.platform import Platform
     from kubeimage.image.reference import Naming, Reference
+    from kubeimage.image.trust import IDENTITY_RULES, IdentityRule, TrustPolicy, TrustRule
     from kubeimage.kubefile import CODES, Kubefile, lint, parse, render
     from kubeimage.layer.compression import Coding
     from kubeimage.layer.entry import Entry
@@ -198,6 +200,7 @@ if TYPE_CHECKING:
         parse_size,
         read_settings,
     )
+    from kubeimage.signing.judging import Verdict
     from kubeimage.store import Store
     from kubeimage.store.findings import Finding
     from kubeimage.store.garbage import GarbageReport
@@ -208,6 +211,7 @@ __all__ = [
     "CODES",
     "DURATIONS",
     "FILTERS",
+    "IDENTITY_RULES",
     "IMAGE_ORDERS",
     "SHORTEST_SECRET",
     "SIZES",
@@ -234,6 +238,7 @@ __all__ = [
     "BuildStarted",
     "Change",
     "ChartError",
+    "CheckedImage",
     "Coding",
     "CommandError",
     "CommandRunner",
@@ -263,6 +268,7 @@ __all__ = [
     "Format",
     "GarbageReport",
     "Guesses",
+    "IdentityRule",
     "Image",
     "ImageFetched",
     "ImageFileError",
@@ -346,7 +352,9 @@ __all__ = [
     "SettingsError",
     "SharedCache",
     "Sharing",
+    "SignatureCheck",
     "SignatureError",
+    "Signed",
     "SourceCollector",
     "SourceEscapeError",
     "SourceNotFoundError",
@@ -369,11 +377,14 @@ __all__ = [
     "TransferStarted",
     "TransferWarned",
     "TrustError",
+    "TrustPolicy",
+    "TrustRule",
     "Unreadable",
     "UnreadableSourceError",
     "UnsupportedSourceError",
     "UsageError",
     "UserUnavailableError",
+    "Verdict",
     "Verification",
     "Warned",
     "__version__",
@@ -445,10 +456,12 @@ __all__ = [
     "save_image",
     "serve_image",
     "share_cache",
+    "sign_image",
     "store_sizes",
     "tag_image",
     "take_inventory",
     "verify_image",
+    "verify_signatures",
     "write_lock",
     "write_report",
 ]
@@ -481,6 +494,7 @@ _HOMES = {
     "kubeimage.api.running": "PathChange RunResult run_image",
     "kubeimage.api.searching": "read_search",
     "kubeimage.api.secrets": "SHORTEST_SECRET read_secrets",
+    "kubeimage.api.signing": "CheckedImage SignatureCheck Signed sign_image verify_signatures",
     "kubeimage.api.sharing": "PrunedCache SharedCache prune_shared_cache share_cache",
     "kubeimage.api.upkeep": "Removed check_store measure_store prune_store remove_images tag_image",
     "kubeimage.builder.events": (
@@ -500,6 +514,7 @@ _HOMES = {
     "kubeimage.image.oci": "Descriptor",
     "kubeimage.image.platform": "Platform",
     "kubeimage.image.reference": "Naming Reference",
+    "kubeimage.image.trust": "IDENTITY_RULES IdentityRule TrustPolicy TrustRule",
     "kubeimage.kubefile": "CODES Kubefile lint parse render",
     "kubeimage.layer.compression": "Coding",
     "kubeimage.layer.entry": "Entry",
@@ -520,6 +535,7 @@ _HOMES = {
     ),
     "kubeimage.rehearsal.outcome": "Pulled Rehearsal RehearsedImage",
     "kubeimage.report": "format_diagnostics format_error",
+    "kubeimage.signing.judging": "Verdict",
     "kubeimage.settings": "DURATIONS RunSettings SIZES Settings default_root parse_duration parse_size read_settings",
     "kubeimage.store": "Store",
     "kubeimage.store.findings": "Finding",

@@ -45,7 +45,7 @@ from typing import Any, TypeVar, get_args
 from kubeimage.errors import KubeimageError, SettingsError
 from kubeimage.image.compatibility import DEFAULT_DIALECT, DIALECTS, Dialect
 from kubeimage.image.reference import DEFAULT_DOMAIN, DEFAULT_NAMESPACE, Naming, Reference
-from kubeimage.image.trust import EVERY, IdentityRule, Requirement, TrustPolicy, TrustRule
+from kubeimage.image.trust import EVERY, IDENTITY_RULES, Requirement, TrustPolicy, TrustRule
 from kubeimage.patterns import pattern
 from kubeimage.values import dataclass
 
@@ -354,7 +354,7 @@ def _trust(scope: str, table: _Table, folder: str) -> TrustRule:
         _check_location(scope, table.where, allow_path=True)
     require = table.choice("require", get_args(Requirement))
     keys = tuple(os.path.join(folder, os.path.expanduser(one)) for one in table.texts("keys", ()))
-    identity = table.choice("identity", get_args(IdentityRule), "repository")
+    identity = table.choice("identity", IDENTITY_RULES, IDENTITY_RULES[0])
     if require == "signed" and not keys:
         raise SettingsError(f"{table.where} names no keys", hint='keys = ["PUBLIC.pem"] names those that sign')
     if require != "signed" and keys:

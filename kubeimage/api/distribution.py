@@ -62,11 +62,16 @@ def push_image(
     """
     store = backends.store_on_disk("read")
     reference = parse_name(name, backends.naming, what="NAME")
-    wanted = WireForm(form, coding or Coding("gzip"), only_raw=coding is None)
+    wanted = wire_form(form, coding)
     with Registries(backends.known_settings()) as registries:
         departure = store.exporter.depart(reference, wanted, platform)
         image = registries.push(reference, departure, observe, lambda: find_lender(reference, backends.images))
         return image.top.digest
+
+
+def wire_form(form: Format | None = None, coding: Coding | None = None) -> WireForm:
+    """Return the form in which an image is pushed."""
+    return WireForm(form, coding or Coding("gzip"), only_raw=coding is None)
 
 
 def find_lender(reference: Reference, images: ImageStore) -> str | None:

@@ -44,7 +44,10 @@ COMMANDS = {
     "load": LazyCommand("kubeimage.cli.archives:load", "Bring the images of a file into the store."),
     "inventory": LazyCommand("kubeimage.cli.inventory:inventory", "List the digests of what a place has."),
     "images-of": LazyCommand("kubeimage.cli.airgap:images_of", "List the container images that an application names."),
-    "verify": LazyCommand("kubeimage.cli.airgap:verify", "Prove that an image's container images are whole in it."),
+    "verify": LazyCommand(
+        "kubeimage.cli.airgap:verify", "Prove that an image's container images are whole in it, and signed."
+    ),
+    "sign": LazyCommand("kubeimage.cli.signing:sign", "Sign images with a private key."),
     "rehearse": LazyCommand(
         "kubeimage.cli.rehearse:rehearse", "Pull an image's container images from it, without a network."
     ),

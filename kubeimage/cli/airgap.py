@@ -14,12 +14,16 @@ from kubeimage.cli.forecasting import ask_option, forecast_to_json, show_forecas
 from kubeimage.cli.images import platform_option
 from kubeimage.cli.output import count, format_json, format_option, format_table, harmless, shorten
 from kubeimage.cli.parsing import parse_build_args, parse_platform
+from kubeimage.cli.proofs import unreadable_to_json, verification_to_json
 from kubeimage.cli.searching import SearchRequest, search_options
 from kubeimage.cli.session import Session, common_options
+from kubeimage.cli.signing import identity_option, verify_signed
+from kubeimage.errors import UsageError
 
 if TYPE_CHECKING:
     from kubeimage.api.airgap import Verification
-    from kubeimage.discovery.findings import Findings, Unreadable
+    from kubeimage.discovery.findings import Findings
+    from kubeimage.image.trust import IdentityRule
     from kubeimage.settings import Settings
 
 _WIDEST = 80
@@ -155,22 +159,38 @@ def _to_json(findings: Findings) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("name", shell_complete=complete_images)
+@click.argument("names", metavar="IMAGE...", nargs=-1, required=True, shell_complete=complete_images)
+@click.option("--key", "keys", multiple=True, metavar="PUBLIC.pem", help="Say what this key has signed; repeatable.")
+@identity_option
 @platform_option
 @format_option
 @common_options
 @click.pass_obj
-def verify(session: Session, name: str, platform: str | None, form: str) -> int:
-    """Prove that all container images that image NAME names are whole in it: tag, manifest, config, every blob.
+def verify(
+    session: Session,
+    *,
+    names: tuple[str, ...],
+    keys: tuple[str, ...],
+    identity: IdentityRule | None,
+    platform: str | None,
+    form: str,
+) -> int:
+    """Prove that all container images that an image names are whole in it: tag, manifest, config, every blob.
 
-    No registry is asked. Exit status: 0 whole, 1 not; then what is wrong is printed on standard output.
+    With --key, of several images if need be, say as well who has signed them and each image that is packed in them.
+    No registry is asked, but for an image that is docker://HOST/NAME.
+    Exit status: 0 whole, and signed; 1 not; then what is wrong is printed on standard output.
     """
     from kubeimage.api.airgap import verify_image
 
+    if keys:
+        return verify_signed(names, keys, session, identity=identity, platform=parse_platform(platform), form=form)
+    if len(names) > 1 or identity is not None:
+        raise UsageError("several images, and --identity, go with --key PUBLIC.pem")
     with open_backends(session.root, session.settings, access="read") as backends:
-        found = verify_image(name, backends, platform=parse_platform(platform))
+        found = verify_image(names[0], backends, platform=parse_platform(platform))
     if form == "json":
-        click.echo(format_json(_verification_to_json(found)))
+        click.echo(format_json(verification_to_json(found)))
     elif not found.is_whole:
         click.echo("\n".join(harmless(str(one)) for one in (*found.unreadable, *found.flaws)))
     for warning in found.warnings:
@@ -189,22 +209,3 @@ def _sum_up(found: Verification) -> str:
     if found.skipped:
         parts.append(f"{count(len(found.skipped), 'name')} skipped")
     return ", ".join(parts)
-
-
-def _verification_to_json(found: Verification) -> dict[str, Any]:
-    return {
-        "images": [str(image) for image in found.images],
-        "flaws": [{"image": str(one.image), "path": one.where, "what": one.what} for one in found.flaws],
-        "unreadable": [unreadable_to_json(one) for one in found.unreadable],
-        "skipped": [{"text": one.text, **one.place._asdict(), "reason": one.reason} for one in found.skipped],
-    }
-
-
-def unreadable_to_json(one: Unreadable) -> dict[str, Any]:
-    return {
-        "text": one.text,
-        **one.place._asdict(),
-        "line": one.line or None,
-        "reason": one.reason,
-        "near": one.near,
-    }

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kubeimage.api.backends import open_backends
-from kubeimage.cli.airgap import unreadable_to_json
 from kubeimage.cli.completion import complete_images
 from kubeimage.cli.images import platform_option
 from kubeimage.cli.output import count, format_json, format_option, format_table, harmless
 from kubeimage.cli.parsing import parse_platform
+from kubeimage.cli.proofs import unreadable_to_json
 from kubeimage.cli.session import Session, common_options
 
 if TYPE_CHECKING:

@@ -20,6 +20,9 @@ IdentityRule = Literal["repository", "exact", "any"]
 - ``any``: whatever it says.
 """
 
+IDENTITY_RULES: tuple[IdentityRule, ...] = ("repository", "exact", "any")
+"""All of them, the usual one first."""
+
 EVERY = "*"
 """The scope of the rule for all images that no other rule is about."""
 
@@ -86,6 +89,7 @@ def _is_within(name: str, scope: str) -> bool:
 
 __all__ = [
     "EVERY",
+    "IDENTITY_RULES",
     "IdentityRule",
     "Requirement",
     "TrustPolicy",

@@ -41,10 +41,18 @@ def read_named(files: LayerFiles, kinds: tuple[bytes, ...] = ()) -> Named:
     Charts that were searched when they were packed are not rendered again: what they name is recorded.
     Raises: DiscoveryError, PackingError, StoreError.
     """
-    record = Record({})
-    for _, data in files.read([RECORD] if RECORD in files.tree else []):
-        record = Record.from_bytes(data)
+    record = read_record(files)
     search = Search(
         choice=Choice(ignored=record.ignored), known_charts=record.charts, listed=record.listed, kinds=kinds
     )
     return Named(find_images(files, search, choose_renderer()[1]), record)
+
+
+def read_record(files: LayerFiles) -> Record:
+    """Return the record of what was packed, an empty one where there is none.
+
+    Raises: PackingError for one that cannot be read; StoreError.
+    """
+    for _, data in files.read([RECORD] if RECORD in files.tree else []):
+        return Record.from_bytes(data)
+    return Record({})

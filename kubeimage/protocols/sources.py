@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import BinaryIO, Protocol
 
 from kubeimage.image.oci import Descriptor
+from kubeimage.image.referring import Referrers
 
 
 class ImageSource(Protocol):
@@ -39,6 +41,10 @@ class ImageSource(Protocol):
 
         Raises: BlobNotFoundError; RegistryError.
         """
+        ...
+
+    def referrers(self) -> Sequence[Referrers]:
+        """Return the places where what refers to the image may lie; none where nothing is kept beside it."""
         ...
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
     names.py       what a person types -> which transport, which place
     layouts.py     oci: and oci-archive:
+    layoutreferrers.py  what refers to the image in these
     dockersave.py  docker-archive:
     daemon.py      docker-daemon:, which is what `docker save` writes
     remote.py      docker://, by HTTP ranges

@@ -26,7 +26,15 @@ def choose_manifest(source: ImageSource, platform: Platform | None) -> tuple[byt
 
     Raises: PlatformMismatchError, ImageNotFoundError; BlobNotFoundError, BlobCorruptError; RegistryError.
     """
-    data = source.read_top()
+    return choose_from(source.read_top(), source, platform)
+
+
+def choose_from(top: bytes, source: ImageSource, platform: Platform | None) -> tuple[bytes, Manifest]:
+    """Return the manifest for ``platform`` that ``top``, which the image's name led to, is or lists.
+
+    Raises: as ``choose_manifest``.
+    """
+    data = top
     document = _parse(data, source)
     if isinstance(document, Index):
         data = source.read_document(_choose(document, source, platform))

@@ -6,6 +6,7 @@ Source: moby, image/spec/spec.md, v1.2, "Combined Image JSON + Filesystem Change
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from functools import cached_property
@@ -19,6 +20,7 @@ from kubeimage.image.fields import expect, objects, optional, required, texts
 from kubeimage.image.media_types import CONFIG, LAYER, layer_type
 from kubeimage.image.oci import Descriptor, Manifest
 from kubeimage.image.reference import Naming
+from kubeimage.image.referring import Referrers
 from kubeimage.layer.compression import HEAD, detect
 from kubeimage.sources.files import Files, read_small
 from kubeimage.sources.layouts import DOCKER_SAVE, LAYOUT
@@ -56,6 +58,10 @@ class DockerArchiveSource:
     def open_blob(self, descriptor: Descriptor) -> BinaryIO:
         """Open a layer or the config."""
         return self._files.open(self._member(descriptor))
+
+    def referrers(self) -> Sequence[Referrers]:
+        """Return nothing: the form has no place for it."""
+        return ()
 
     def close(self) -> None:
         """Close the archive."""

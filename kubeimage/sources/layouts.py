@@ -15,7 +15,9 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import INDEXES, MANIFESTS
 from kubeimage.image.naming import named_in
 from kubeimage.image.oci import ANNOTATION_FULL_NAME, ANNOTATION_REF_NAME, Descriptor, Index
+from kubeimage.image.referring import Referrers
 from kubeimage.sources.files import Files, read_small
+from kubeimage.sources.layoutreferrers import LayoutReferrers, is_listed_beside
 
 LAYOUT, INDEX = "oci-layout", "index.json"
 DOCKER_SAVE = "manifest.json"
@@ -57,12 +59,16 @@ class LayoutSource:
         """Open a blob."""
         return self._files.open(_path(descriptor.digest))
 
+    def referrers(self) -> list[Referrers]:
+        """Return what else the layout lists."""
+        return [LayoutReferrers(self._files.where, _read_index(self._files), self.read_document)]
+
     def close(self) -> None:
         """Close the archive."""
         self._files.close()
 
     def _choose(self, listed: Sequence[Descriptor]) -> Descriptor:
-        images = [one for one in listed if one.media_type in MANIFESTS | INDEXES]
+        images = [one for one in listed if one.media_type in MANIFESTS | INDEXES and not is_listed_beside(one)]
         if not images:
             raise ImageNotFoundError(f"there is no image in {self._files.where}")
         if self._name:

@@ -19,7 +19,7 @@ from kubeimage.image.platform import Platform
 from kubeimage.protocols.sources import ImageSource
 from kubeimage.registry.registries import Registries
 from kubeimage.settings import Settings
-from kubeimage.sources.choosing import choose_manifest
+from kubeimage.sources.choosing import choose_from
 from kubeimage.sources.contents import SourceLayers
 from kubeimage.sources.daemon import open_saved
 from kubeimage.sources.dockersave import DockerArchiveSource
@@ -37,11 +37,12 @@ _BAD = (ValueError, KeyError, TypeError, AttributeError, RecursionError, Kubeima
 class Opened:
     """An image that is read where it lies.
 
-    Shape: ``data`` is its manifest, byte for byte.
+    Shape: ``data`` is its manifest, byte for byte. ``top`` is what its name led to: that, or the index that lists it.
     """
 
     image: Image
     data: bytes
+    top: bytes
     layers: SourceLayers
 
     @property
@@ -78,8 +79,8 @@ class Shelf:
             BlobCorruptError.
         """
         source = self.source(text)
-        data, manifest = choose_manifest(source, platform)
-        opened = _open(source, data, manifest)
+        top = source.read_top()
+        opened = _open(source, top, *choose_from(top, source, platform))
         self._opened[id(opened.image)] = opened
         return opened
 
@@ -126,7 +127,7 @@ class Shelf:
                 return RegistrySource(reference, self._registries)
 
 
-def _open(source: ImageSource, data: bytes, manifest: Manifest) -> Opened:
+def _open(source: ImageSource, top: bytes, data: bytes, manifest: Manifest) -> Opened:
     config = source.read_document(manifest.config)
     try:
         diff_ids = read_diff_ids(canonical.decode(config))
@@ -145,7 +146,7 @@ def _open(source: ImageSource, data: bytes, manifest: Manifest) -> Opened:
                 f"{source.where} is no container image: its config is of the type {manifest.config.media_type!r}"
             ) from error
         raise BlobCorruptError(f"{source.where}: {manifest.config.digest} is no image config: {error}") from error
-    return Opened(image, data, SourceLayers(source, pairs))
+    return Opened(image, data, top, SourceLayers(source, pairs))
 
 
 def _found_diff_ids(source: ImageSource, manifest: Manifest) -> Iterator[Digest]:

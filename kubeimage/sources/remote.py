@@ -8,8 +8,11 @@ from kubeimage.errors import ImageNotFoundError, RegistryContentError, RegistryE
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor
 from kubeimage.image.reference import Naming, Reference
+from kubeimage.image.referrers import ReferrerChoice
+from kubeimage.image.referring import Referrers
 from kubeimage.registry.client import Repository
 from kubeimage.registry.ranges import RangeFile
+from kubeimage.registry.referrers import RepositoryReferrers
 from kubeimage.registry.registries import Registries
 
 _DOCKER_HUB = Naming("docker.io", "library")
@@ -64,6 +67,10 @@ class RegistrySource:
     def open_blob(self, descriptor: Descriptor) -> BinaryIO:
         """Open a blob, whose bytes are fetched as they are read."""
         return cast("BinaryIO", RangeFile(self._place, descriptor, self._arrived))
+
+    def referrers(self) -> list[Referrers]:
+        """Return what refers to the image at each of its places; of it, signatures alone are fetched."""
+        return [RepositoryReferrers(one, ReferrerChoice(("signature",))) for one in self._places]
 
     def close(self) -> None:
         """Do nothing: the connections belong to who made them."""

@@ -1,5 +1,7 @@
 import json
 import re
+from base64 import b64decode
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.signing.bundle import authenticated_encoding, read_bundle, read_bundle_manifest
 from kubeimage.signing.found import Subjects
 from kubeimage.signing.judging import NOT_CHECKED, Identity, judge
-from kubeimage.signing.keys import PrivateKey
+from kubeimage.signing.keys import PrivateKey, read_public_key
 from tests.kubeimage.signing.made import (
     INDEX,
     MANIFEST,
@@ -21,6 +23,7 @@ from tests.kubeimage.signing.made import (
 )
 
 SUBJECTS = Subjects.of(MANIFEST)
+FIXTURES = Path(__file__).parents[3] / "fixtures/signatures"
 ANY = Identity(None, "any")
 
 
@@ -39,6 +42,16 @@ def test_a_bundle_is_checked_by_its_key(make: Any, key: PrivateKey, other_key: P
     assert good.digest == SUBJECT
     assert bad.key is None
     assert bad.reason.startswith("it is by another key (")
+
+
+@pytest.mark.parametrize("form", ["message", "statement"])
+@pytest.mark.parametrize("kind", ["ec", "ed25519"])
+def test_bundles_that_another_library_wrote_are_good(kind: str, form: str) -> None:
+    key = read_public_key(str(FIXTURES / f"{kind}.pub"), "--key")
+    found = read_bundle((FIXTURES / f"{kind}.{form}.json").read_bytes(), SUBJECTS)
+
+    assert judge(found, [key], SUBJECTS, Identity(None)).key == key
+    assert b64decode(found.signer).hex() == key.id
 
 
 def test_an_envelope_is_encoded_as_its_specification_shows() -> None:

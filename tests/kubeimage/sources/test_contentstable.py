@@ -17,6 +17,7 @@ import zstandard
 from kubeimage.errors import BlobCorruptError
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
+from kubeimage.image.referring import Referrers
 from kubeimage.layer.reader import iter_contents
 from kubeimage.layer.topmost import open_topmost
 from kubeimage.layer.views import open_view
@@ -148,6 +149,9 @@ class Source:
         raise NotImplementedError
 
     def read_document(self, descriptor: Descriptor) -> bytes:
+        raise NotImplementedError
+
+    def referrers(self) -> list[Referrers]:
         raise NotImplementedError
 
     def close(self) -> None:

@@ -1,0 +1,99 @@
+"""The places that signatures are added to: the store, and a repository of a registry."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kubeimage.api.backends import Backends
+from kubeimage.errors import KubeimageError, SignatureError
+from kubeimage.image.digest import Digest
+from kubeimage.image.oci import Descriptor, Index, parse_document
+from kubeimage.image.reference import Reference
+from kubeimage.image.referrers import Referrer, cosign_tag, read_referrer
+from kubeimage.image.referring import FoundReferrer
+from kubeimage.registry.client import Repository
+from kubeimage.registry.referrers import RepositoryReferrers
+from kubeimage.registry.registries import Registries
+from kubeimage.signing.places import SIGNATURES
+from kubeimage.signing.sigtag import Artifact
+from kubeimage.sources.names import parse_source_name
+from kubeimage.sources.remote import parse_remote_name
+from kubeimage.store.referrers import StoreReferrers
+
+_BAD = (ValueError, KeyError, TypeError, AttributeError, RecursionError, KubeimageError)
+
+
+class StorePlace:
+    """The store; ``image`` is its own manifest or index that what is signed belongs to."""
+
+    def __init__(self, referrers: StoreReferrers, image: Digest) -> None:
+        self._referrers = referrers
+        self._image = image
+
+    def list_referrers(self, subject: Digest) -> list[Referrer]:
+        """Return what refers to a manifest or index."""
+        return self._referrers.list_referrers(subject)
+
+    def read_manifest(self, digest: Digest) -> bytes:
+        """Return the manifest of an artefact."""
+        return self._referrers.read_manifest(digest)
+
+    def read_blob(self, blob: Descriptor) -> bytes:
+        """Return a blob of an artefact."""
+        return self._referrers.read_blob(blob)
+
+    def put_signatures(self, subject: Digest, artifact: Artifact) -> None:
+        """Keep cosign's manifest of the signatures of an image in the place of the one before."""
+        contents = {described.digest: data for described, data in artifact.blobs}
+        self._referrers.add(artifact.data, subject, contents, tag=cosign_tag(subject, "sig"), image=self._image)
+
+
+class RepositoryPlace:
+    """A repository of a registry."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._referrers = RepositoryReferrers(repository, SIGNATURES)
+
+    def list_referrers(self, subject: Digest) -> list[Referrer]:
+        """Return what refers to a manifest or index, and may be a signature."""
+        return self._referrers.list_referrers(subject)
+
+    def read_manifest(self, digest: Digest) -> bytes:
+        """Return the manifest of an artefact."""
+        return self._referrers.read_manifest(digest)
+
+    def read_blob(self, blob: Descriptor) -> bytes:
+        """Return a blob of an artefact."""
+        return self._referrers.read_blob(blob)
+
+    def put_signatures(self, subject: Digest, artifact: Artifact) -> None:
+        """Put cosign's manifest of the signatures of an image in the place of the one before."""
+        contents = {described.digest: data for described, data in artifact.blobs}
+        referrer, read = read_referrer(artifact.data, subject, cosign_tag(subject, "sig"))
+        # What was there before is there still: only what is new has to be sent.
+        new = tuple(one for one in read.blobs if one.digest in contents)
+        self._referrers.put(FoundReferrer(referrer, artifact.data, new), lambda blob: io.BytesIO(contents[blob.digest]))
+
+    def children(self, data: bytes) -> list[Digest]:
+        """Return the manifests that an index lists; none for a manifest.
+
+        Raises: SignatureError for what is neither.
+        """
+        try:
+            document = parse_document(data)
+        except _BAD as error:
+            raise SignatureError(f"what is to be signed is no image: {error}") from error
+        return [one.digest for one in document.manifests] if isinstance(document, Index) else []
+
+
+@contextmanager
+def open_repository(name: str, backends: Backends) -> Iterator[tuple[Reference, Repository]]:
+    """Yield what a ``docker://`` name says, and its own registry's repository, to be written to.
+
+    Raises: ReferenceFormatError, SettingsError.
+    """
+    reference = parse_remote_name(parse_source_name(name).name)
+    with Registries(backends.known_settings()) as registries:
+        yield reference, registries.repository(reference, writable=True)
