@@ -1,18 +1,23 @@
 """Where one text makes two trees: what COPY places by the rules of sealer, and by Docker's.
 
-A file that says its dialect in a line ``# syntax=`` has an author who knows; any other gets one note.
+A file that says its dialect in a line ``# syntax=`` has an author who knows; so has one that no other dialect can read,
+and one beside an ignore file that its own dialect alone reads. Any other gets one note, where the trees differ.
 """
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterator
 from dataclasses import replace
 
+from kubeimage.builder.dockerscope import SCRATCH
 from kubeimage.context import ContextCollector
-from kubeimage.errors import Diagnostic, KubeimageError
+from kubeimage.context.dockerignore import IGNORE_FILES
+from kubeimage.context.ignore import IGNORE_FILE
+from kubeimage.errors import Diagnostic, KubefileError, KubeimageError
 from kubeimage.image.compatibility import DEFAULT_DIALECT, Dialect
-from kubeimage.kubefile import Kubefile
+from kubeimage.kubefile import Kubefile, Run, parse
 from kubeimage.kubefile.codes import Advice
 from kubeimage.kubefile.dialects import read_directives
 from kubeimage.kubefile.statement import cut
@@ -29,7 +34,7 @@ Tree = dict[str, Kind]
 def about_placements(project: Project) -> Iterator[Diagnostic]:
     """Yield a note, with both trees, where the other rules would make another one of the file's COPYs."""
     kubefile = project.kubefile
-    if read_directives(kubefile.source).dialect is not None or not project.is_whole or not project.copies:
+    if not project.is_whole or not project.copies or _says_its_dialect(project):
         return
     here: Tree = {}
     there: Tree = {}
@@ -38,7 +43,7 @@ def about_placements(project: Project) -> Iterator[Diagnostic]:
     for copied in project.copies:
         here.update((entry.path, entry.kind) for entry in copied.entries)
         try:
-            request = _by_other_rules(copied.request, there, kubefile)
+            request = _by_other_rules(copied, there, kubefile)
             there.update((entry.path, entry.kind) for entry in entries_of(collector.collect(request)))
         except KubeimageError as error:
             yield _note(kubefile, copied, _listed(here), f"an error: {error.message}")
@@ -48,13 +53,36 @@ def about_placements(project: Project) -> Iterator[Diagnostic]:
         yield _note(kubefile, first, _listed(_only(here, there)), _listed(_only(there, here)))
 
 
-def _by_other_rules(request: CopyRequest, tree: Tree, kubefile: Kubefile) -> CopyRequest:
+def _says_its_dialect(project: Project) -> bool:
+    """Whether a directive, an ignore file or a word says it that no other dialect has."""
+    kubefile = project.kubefile
+    if read_directives(kubefile.source).dialect is not None:
+        return True
+    own = (IGNORE_FILE,) if kubefile.dialect == DEFAULT_DIALECT else IGNORE_FILES
+    if any(os.path.isfile(os.path.join(project.context, name)) for name in own):
+        return True
+    try:
+        parse(kubefile.source.text, file=kubefile.file, dialect=_OTHER[kubefile.dialect])
+    except KubefileError:
+        return True
+    return False
+
+
+def _by_other_rules(copied: Copied, tree: Tree, kubefile: Kubefile) -> CopyRequest:
+    request = copied.request
     if kubefile.dialect != DEFAULT_DIALECT:
         return CopyRequest(request.sources, request.destination, chmod=request.chmod, mtime=request.mtime)
     written = request.destination
     place = posixpath.normpath(posixpath.join("/", written)).lstrip("/")
-    into = written.endswith("/") or written.rpartition("/")[2] in (".", "..") or tree.get(place) is Kind.DIRECTORY
+    is_there = tree.get(place) is Kind.DIRECTORY or _may_have_folder(kubefile, copied)
+    into = written.endswith("/") or written.rpartition("/")[2] in (".", "..") or is_there
     return replace(request, exact=False, by_docker=True, into=into)
+
+
+def _may_have_folder(kubefile: Kubefile, copied: Copied) -> bool:
+    """Whether something that is not looked at here may have made the destination: the base, or a RUN above."""
+    above = kubefile.instructions[: kubefile.instructions.index(copied.instruction)]
+    return kubefile.base.name != SCRATCH or any(isinstance(one, Run) for one in above)
 
 
 def _only(tree: Tree, other: Tree) -> Tree:
