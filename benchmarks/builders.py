@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from inputs import STATIC_SHELL, Inputs
+from inputs import IN_SEALOS, STATIC_SHELL, Inputs
 from measuring import PYTHON_ENVIRONMENT, Side
 
 KUBEIMAGE = [sys.executable, "-m", "kubeimage"]
@@ -54,6 +54,7 @@ class Kubeimage(Builder):
     def side(self, name: str, *, cold: bool = False, before: Callable[[], None] = lambda: None) -> Side:
         """Build from an empty store, or from one that has it all."""
         options = ["--no-cache"] if cold else []
+        options += ["--dialect=sealos"] if name in IN_SEALOS else []
         words = ["build", "--progress=quiet", "-t", f"{name}:v1", *options, self.inputs.context(name)]
         return Side(self.name, [*KUBEIMAGE, *words], self.wipe if cold else before, self._environment)
 
@@ -131,4 +132,4 @@ def can_build(builder: Builder, name: str, *, cold: bool) -> bool:
     """Whether a builder can do this work at all."""
     if not cold and not builder.has_cache:
         return False
-    return name != "runs" or (builder.can_run and Path(STATIC_SHELL).exists())
+    return name not in {"runs", "rooted"} or (builder.can_run and Path(STATIC_SHELL).exists())

@@ -112,6 +112,7 @@ class Bench:
         self.measure_big()
         self.measure_deep()
         self.measure_runs()
+        self.measure_dialect()
         self.measure_many_images()
         help_ = Side("kubeimage", [*KUBEIMAGE, "--help"], environment=PYTHON_ENVIRONMENT)
         self.pair("kubeimage --help", help_, self.python("import click", "import click"), target=2.5)
@@ -144,6 +145,19 @@ class Bench:
         """20 RUNs that write a small file each."""
         self.against("20 RUNs, cold", "runs", {"BuildKit": 0.6}, cold=True)
         self.against("20 RUNs, unchanged", "runs", {"BuildKit": 1}, cold=False)
+
+    def measure_dialect(self) -> None:
+        """What Docker's rules alone have, at the ratios of what is most like it."""
+        self.against("20 stages, cold", "stages", {"BuildKit": 0.15}, cold=True)
+        self.against("20 stages, unchanged", "stages", {"BuildKit": 1}, cold=False)
+        walk = self.python("stat walk", STAT_WALK, self.inputs.context("added"))
+        self.against("ADD of 10,000 files, cold", "added", {}, cold=True)
+        self.pair("ADD of 10,000 files, unchanged", self.ours.side("added"), walk, target=3)
+        self.against("ADD of 10,000 files, unchanged", "added", {"BuildKit": 0.6}, cold=False)
+        self.against("ADD of a tar of 10,000 files, cold", "archive", {}, cold=True)
+        self.against("ADD of a tar of 10,000 files, unchanged", "archive", {"BuildKit": 1}, cold=False)
+        self.against("20 RUNs in the image's root, cold", "rooted", {"BuildKit": 0.6}, cold=True)
+        self.against("20 RUNs in the image's root, unchanged", "rooted", {"BuildKit": 1}, cold=False)
 
     def measure_many_images(self) -> None:
         """A store with a thousand images, beside one with a single image."""
@@ -210,12 +224,13 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="share of full size; targets are for 1.0")
     parser.add_argument("--folder", help="where the inputs and the stores go")
     parser.add_argument("--peers", type=lambda text: text.split(","), help="only these; else all that are there")
+    parser.add_argument("--only", metavar="PART", help="one part of it: small, big, deep, runs, dialect, many_images")
     parser.add_argument("--markdown", type=Path, help="write the table to this file too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         bench = Bench(Path(folder), options.runs, options.scale, options.peers)
         bench.inputs.make()
-        bench.measure()
+        getattr(bench, f"measure_{options.only}" if options.only else "measure")()
         text = bench.markdown(f"python benchmarks/compare.py --runs {options.runs} --scale {options.scale:g}")
     if options.markdown:
         options.markdown.write_text(text)

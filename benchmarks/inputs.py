@@ -1,13 +1,18 @@
-"""The projects that are built: many small files, a few big ones, many COPYs, many RUNs, and nothing."""
+"""The projects that are built: many small files, a few big ones, many COPYs, RUNs and stages, ADDs, and nothing."""
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from pathlib import Path
 
-STATIC_SHELL = "/bin/busybox"
+STATIC_SHELL = os.environ.get("STATIC_SHELL", "/bin/busybox")
 """What other builders, whose RUN sees the image alone, need in it."""
+
+
+IN_SEALOS = frozenset({"stages", "added", "archive", "rooted"})
+"""The contexts whose files follow Docker's rules; a line that says so would be another thing to BuildKit."""
 
 
 class Inputs:
@@ -31,6 +36,13 @@ class Inputs:
             shutil.copy(STATIC_SHELL, runs / "sh")
         else:
             (runs / "sh").write_text("#!/bin/sh\n")
+        self._make_stages()
+        self._make_added()
+        rooted = self._context(
+            "rooted", ["FROM scratch", "COPY sh bin/", *(f"RUN echo {one} > f{one:02}" for one in range(20))]
+        )
+        shutil.copy(runs / "sh", rooted / "sh")
+        (rooted / "sh").chmod(0o755)
         self._context("noops", ["FROM scratch", *(f"RUN : {number}" for number in range(20))])
         self._context("nothing", ["FROM scratch"])
 
@@ -45,6 +57,22 @@ class Inputs:
                 size, start = random.randrange(1024, 8193), random.randrange(80_000)
                 text = f"# {number}/{index}\n".encode() + words[start : start + size]
                 (folder / f"f{index:02}.yaml").write_bytes(text)
+
+    def _make_stages(self) -> None:
+        """20 stages, of which the last takes a file from each of the others."""
+        lines = [line for one in range(19) for line in (f"FROM scratch AS s{one}", f"COPY f{one:02} d/")]
+        stages = self._context(
+            "stages", [*lines, "FROM scratch", *(f"COPY --from=s{one} /d /d{one}" for one in range(19))]
+        )
+        for one in range(19):
+            (stages / f"f{one:02}").write_text(f"{random.random()}\n" * 50)
+
+    def _make_added(self) -> None:
+        """The 10,000 small files again, in a folder and in an archive."""
+        added = self._context("added", ["FROM scratch", "ADD tree tree"])
+        shutil.copytree(self.folder / "small" / "tree", added / "tree")
+        archive = self._context("archive", ["FROM scratch", "ADD tree.tar tree"])
+        shutil.make_archive(str(archive / "tree"), "tar", added / "tree")
 
     def _make_big(self) -> None:
         """4 files of 256 MiB that nothing can compress."""
