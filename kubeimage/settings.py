@@ -103,8 +103,8 @@ class RunSettings:
     """How a RUN is run where a build does not say.
 
     Shape: ``paths`` are places of this machine that it sees, read-only; ``network`` is one of `NETWORKS`; ``pids`` is
-           how many processes it may have at once.
-    Units: ``memory``, of each process, and ``tmp_size`` in bytes; None is no limit.
+           how many processes and threads it may have at once.
+    Units: ``memory``, of all its processes together, and ``tmp_size`` in bytes; None is no limit.
     """
 
     network: str = "host"

@@ -85,7 +85,7 @@ OPTIONS = (
     ),
     Option(
         "--kubefile-memory",
-        "let each process of a RUN have this much memory, as in 2GiB",
+        "let the processes of a RUN have this much memory together, as in 2GiB",
         extra={"metavar": "SIZE"},
     ),
     Option(

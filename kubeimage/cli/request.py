@@ -289,8 +289,12 @@ def _run_options() -> list[Callable[[Any], Any]]:
             metavar="DIR",
             help="A place of this machine that a RUN sees too, read-only; may be repeated.",
         ),
-        click.option("--memory", metavar="SIZE", callback=size_of, help="Memory of each process of a RUN, as in 2GiB."),
-        click.option("--pids", type=click.IntRange(1), metavar="N", help="How many processes a RUN may have at once."),
+        click.option(
+            "--memory", metavar="SIZE", callback=size_of, help="Memory of a RUN's processes together, as in 2GiB."
+        ),
+        click.option(
+            "--pids", type=click.IntRange(1), metavar="N", help="How many processes and threads a RUN may have."
+        ),
         click.option(
             "--tmp-size", metavar="SIZE", callback=size_of, help="How much /tmp of a RUN may hold, as in 1GiB."
         ),

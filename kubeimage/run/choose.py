@@ -27,7 +27,8 @@ SANDBOXED = "RUN is kept in a sandbox (--isolation=sandbox)"
 def choose_runner(name: str, notice: Notice | None = None, settings: RunSettings | None = None) -> CommandRunner:
     """Return the runner for the isolation called ``name``; ``auto`` never takes none, for that has to be asked for.
 
-    ``notice`` is told what ``auto`` chose, at the first RUN, and where a RUN has no walls or thin ones.
+    ``notice`` is told what ``auto`` chose, at the first RUN, and where a RUN has no walls or thin ones, or where nobody
+    but we can look after its limits.
     ``settings`` are what a RUN sees beside what all see, and what it may use.
     Raises: UsageError for another name, and for a place that cannot be shown.
     """
@@ -35,17 +36,17 @@ def choose_runner(name: str, notice: Notice | None = None, settings: RunSettings
 
     say = notice or (lambda _text: None)
     settings = replace(settings or RunSettings(), paths=check_run_paths((settings or RunSettings()).paths))
-    if name == "auto":
-        return _LateRunner("sandbox", lambda: _AutoRunner(_sandbox(settings), lambda: _landlock(settings), say))
-    if name == "sandbox":
-        return _LateRunner(name, lambda: _sandbox(settings))
-    if name == "landlock":
-        say(_thin_walls())
-        return _LateRunner(name, lambda: _landlock(settings))
-    if name == "none":
-        say(UNPROTECTED)
-        return _LateRunner(name, lambda: _plain(settings))
-    raise UsageError(f"no isolation is called {name!r}", hint=f"choose one of {', '.join(ISOLATIONS)}")
+    loads: dict[str, Callable[[], CommandRunner]] = {
+        "auto": lambda: _AutoRunner(_sandbox(settings), lambda: _landlock(settings), say),
+        "sandbox": lambda: _sandbox(settings),
+        "landlock": lambda: _landlock(settings),
+        "none": lambda: _plain(settings),
+    }
+    if name not in loads:
+        raise UsageError(f"no isolation is called {name!r}", hint=f"choose one of {', '.join(ISOLATIONS)}")
+    if name in ("landlock", "none"):
+        say(_thin_walls() if name == "landlock" else UNPROTECTED)
+    return _LateRunner("sandbox" if name == "auto" else name, _with_limits(loads[name], settings, say))
 
 
 def mount_for(isolation: str, mount: str) -> str:
@@ -61,6 +62,20 @@ def mount_for(isolation: str, mount: str) -> str:
             hint="leave out --mount=overlay",
         )
     return "copy"
+
+
+def _with_limits(load: Callable[[], CommandRunner], settings: RunSettings, say: Notice) -> Callable[[], CommandRunner]:
+    """Return what loads a runner, and says how its limits are kept where that is not by the kernel."""
+
+    def load_and_say() -> CommandRunner:
+        from kubeimage.run.limits import why_watched
+
+        text = why_watched(settings)
+        if text is not None:
+            say(text)
+        return load()
+
+    return load_and_say
 
 
 class _LateRunner:

@@ -19,9 +19,10 @@ from kubeimage.protocols.running import Command, ImageRoot
 from kubeimage.run import owning, seccomp
 from kubeimage.run.bubblewrap import find_bwrap
 from kubeimage.run.environment import HOST_PATH, proxies
+from kubeimage.run.limits import size_in_memory
 from kubeimage.run.owning import Owning
 from kubeimage.run.process import READY, handed_over, own_interpreter
-from kubeimage.run.walls import limits, namespaces
+from kubeimage.run.walls import limits, namespaces, sizes
 from kubeimage.settings import RunSettings
 
 _SHELL = "/bin/sh"
@@ -46,7 +47,7 @@ def by_bubblewrap_in_image(
     stage = _stage() if user is not None else rootfs
     walls = [*namespaces(network=command.network), *_user(user), "--bind", stage, "/"]
     walls += ("--proc", "/proc", "--remount-ro", "/proc") if new_proc else ("--ro-bind", "/proc", "/proc")
-    walls += ("--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm")  # noqa: S108 - the sandbox's own
+    walls += ("--dev", "/dev", *sizes(settings), "--perms", "1777", "--tmpfs", "/dev/shm")  # noqa: S108 - the sandbox's own
     for path in image.lent:
         real = os.path.realpath(path)
         if os.path.isfile(real):
@@ -64,7 +65,7 @@ def by_bubblewrap_in_image(
     start = (*limits(settings), *bwrap)
     mounted = [one for one in image.shown if one.data is None]
     if image.owners or mounted or user is not None:
-        mounts = [(one.source, one.target, one.read_only, one.size or 0) for one in mounted]
+        mounts = [(one.source, one.target, one.read_only, one.size or size_in_memory(settings) or 0) for one in mounted]
         todo = Owning(rootfs, _found(start), image.owners, *image.made, mounts=mounts, stage=stage, user=user)
         start = (*own_interpreter(), owning.__file__, hand_over(todo.to_json()))
     return start, tuple(descriptors)

@@ -58,7 +58,7 @@ class Plan:
            ``rules`` are (path, rights). ``capabilities`` are the numbers of those that stay; None keeps all.
            ``filter`` is a seccomp program, in base64. With ``supervised`` a process of its own starts the command, and
            lives until nothing of that does.
-    Units: ``memory`` is how many bytes each process may have.
+    Units: ``memory`` is how many bytes each process may have, ``processes`` how many their user may have.
     """
 
     argv: Sequence[str]
@@ -71,6 +71,7 @@ class Plan:
     capabilities: Sequence[int] | None = None
     filter: str | None = None
     memory: int | None = None
+    processes: int | None = None
     supervised: bool = False
 
     def to_json(self) -> bytes:
@@ -102,6 +103,8 @@ def _become(plan: Plan) -> None:
         os.chdir(plan.directory)
         if plan.memory is not None:
             resource.setrlimit(resource.RLIMIT_DATA, (plan.memory, plan.memory))
+        if plan.processes is not None:
+            resource.setrlimit(resource.RLIMIT_NPROC, (plan.processes, plan.processes))
         if plan.capabilities is not None:
             drop_capabilities(plan.capabilities)
         if plan.ruleset is not None or plan.filter is not None:
@@ -426,7 +429,7 @@ def _kill_descendants() -> None:
     All are stopped before the first is killed, or a shell would still say that its child was.
     """
     while True:
-        left = descendants(os.getpid())
+        left = family(os.getpid())
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in left:
                 with suppress(ProcessLookupError, PermissionError):
@@ -439,20 +442,30 @@ def _kill_descendants() -> None:
         select.select([], [], [], _KILLING_PAUSE)
 
 
-def descendants(ancestor: int) -> set[int]:
-    """Return the processes that descend from one, without this."""
-    parents = {}
+@dataclasses.dataclass(frozen=True)
+class Relative:
+    """A process. Units: ``threads`` is how many it has, ``resident`` how many pages it has in memory."""
+
+    parent: int
+    threads: int
+    resident: int
+
+
+def family(ancestor: int) -> dict[int, Relative]:
+    """Return the processes that descend from one, without this, by their numbers."""
+    all_there_are = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             with suppress(OSError, ValueError), open(f"/proc/{name}/stat", "rb") as file:
-                parents[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
+                fields = file.read().rpartition(b")")[2].split()
+                all_there_are[int(name)] = Relative(int(fields[1]), int(fields[17]), int(fields[21]))
     found = {ancestor}
     grows = True
     while grows:
-        grown = found | {pid for pid, parent in parents.items() if parent in found}
+        grown = found | {pid for pid, one in all_there_are.items() if one.parent in found}
         grows = grown != found
         found = grown
-    return found - {ancestor}
+    return {pid: one for pid, one in all_there_are.items() if pid in found and pid != ancestor}
 
 
 if __name__ == "__main__":

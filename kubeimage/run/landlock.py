@@ -23,8 +23,9 @@ from kubeimage.run.environment import command_environment
 from kubeimage.run.foreign import check_platform
 from kubeimage.run.imageroot import refuse_image
 from kubeimage.run.inside import Plan
+from kubeimage.run.limits import refuse_tmp_size
 from kubeimage.run.privatenet import refuse_private
-from kubeimage.run.process import READY, refuse_tmp_size, run_inside
+from kubeimage.run.process import READY, run_inside
 from kubeimage.run.secretfiles import refuse_secret_files
 from kubeimage.run.view import host_view
 from kubeimage.settings import RunSettings
@@ -135,7 +136,7 @@ class LandlockRunner:
         temporary = tempfile.mkdtemp(prefix="tmp-", dir=os.path.dirname(mount.rootfs))
         try:
             plan = self._plan(command, mount.rootfs, temporary)
-            return run_inside(mount.prefix, plan, output, command, pids=self._settings.pids)
+            return run_inside(mount.prefix, plan, output, command, self._settings)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

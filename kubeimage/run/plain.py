@@ -12,8 +12,9 @@ from kubeimage.run.environment import command_environment
 from kubeimage.run.foreign import check_platform
 from kubeimage.run.imageroot import refuse_image
 from kubeimage.run.inside import Plan
+from kubeimage.run.limits import refuse_tmp_size
 from kubeimage.run.privatenet import refuse_private
-from kubeimage.run.process import READY, refuse_tmp_size, run_inside
+from kubeimage.run.process import READY, run_inside
 from kubeimage.run.secretfiles import refuse_secret_files
 from kubeimage.settings import RunSettings
 
@@ -63,4 +64,4 @@ class PlainRunner:
             memory=self._settings.memory,
             supervised=True,
         )
-        return run_inside(mount.prefix, plan, output, command, pids=self._settings.pids)
+        return run_inside(mount.prefix, plan, output, command, self._settings)

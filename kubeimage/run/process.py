@@ -26,6 +26,7 @@ from kubeimage.run import inside
 from kubeimage.run.environment import HOST_PATH
 from kubeimage.run.inside import Plan
 from kubeimage.run.keyring import with_keyring_of_its_own
+from kubeimage.run.limits import Limits, kept
 from kubeimage.run.tail import Tail
 from kubeimage.settings import RunSettings
 
@@ -40,8 +41,6 @@ _SETUP_KEPT = 1 << 16
 _POLL = 0.02
 _GRACE = 5.0
 _LARGEST_ARGUMENT = 131_071
-# The keeper, its watch, and bubblewrap's two, without the command's shell.
-_AROUND = 4
 # Low numbers may be taken by redirections of the shells on the way.
 _FIRST_DESCRIPTOR = 64
 # The input moves to 3 first, since a shell gives background commands none. What the shell itself says ("Killed") is
@@ -57,7 +56,7 @@ def keeper(everybody: str, command: Sequence[str]) -> tuple[str, ...]:
 
 
 def run_inside(
-    prefix: Sequence[str], plan: Plan, output: Output, command: Command, *, pids: int | None = None
+    prefix: Sequence[str], plan: Plan, output: Output, command: Command, settings: RunSettings
 ) -> CommandResult:
     """Run what ``plan`` says, behind ``prefix``, by the interpreter that runs this; ``command`` is what it is for.
 
@@ -71,10 +70,9 @@ def run_inside(
             argv,
             {"PATH": HOST_PATH},
             output,
-            timeout=command.timeout,
-            pids=pids,
+            command=command,
+            settings=settings,
             pass_fds=(descriptor,),
-            stop=command.stop,
         )
 
 
@@ -125,32 +123,36 @@ def run_to_end(
     environment: Mapping[str, str],
     output: Output,
     *,
-    timeout: float | None = None,
-    pids: int | None = None,
+    command: Command,
+    settings: RunSettings,
     pass_fds: Sequence[int] = (),
     first: bytes = b"",
-    stop: Stop | None = None,
 ) -> CommandResult:
     """Run ``argv``, hand over what the command prints as it comes, and return when its processes are gone.
 
     ``first`` is what its input begins with; all input ends when the command is to.
-    A command with more than ``pids`` processes at once is ended, and its output says so.
-    Shape:  ``argv`` is a keeper, or leads to one; its first process starts a process group.
-    Raises: SandboxError where it did not come to the command; StoppedError where ``stop`` was set before its end;
+    A command that comes to one of the limits of ``settings`` is ended, and its output says so.
+    Shape:  ``argv`` is a keeper, or leads to one; its first process starts a process group. ``command`` is what it is
+            for, and says how long it may take, and when it is to stop.
+    Raises: SandboxError where it did not come to the command; StoppedError where that was to stop before its end;
         whatever ``output`` raises.
     """
-    with _started(argv, environment, pass_fds) as process:
-        talk = _Talk(process, output, timeout, pids, stop)
-        _write(process, first)
-        talk.listen()
+    with kept(settings) as limits:
+        prefix = limits.prefix if limits is not None else ()
+        with _started((*prefix, *argv), environment, pass_fds) as process:
+            talk = _Talk(process, output, command.timeout, limits, command.stop)
+            _write(process, first)
+            talk.listen()
+        broken = talk.broken or (limits.broken(process.pid) if limits is not None else None)
     if talk.stopped:
         raise StoppedError("the RUN was stopped: the build has failed in another stage")
+    if broken is not None:
+        talk.tail.add(f"\n[{broken}]\n".encode())
+        return CommandResult(-signal.SIGKILL, talk.tail.text())
     status = _status(process)
-    if talk.crowded:
-        talk.tail.add(f"\n[more than {pids} processes at once (--pids): stopped]\n".encode())
-        status = -signal.SIGKILL
     if not talk.stands and not talk.timed_out:
-        raise SandboxError(_complaint(talk.setup, status))
+        hint = "it may be that --memory is too little" if settings.memory is not None else None
+        raise SandboxError(_complaint(talk.setup, status), hint=hint)
     return CommandResult(status, talk.tail.text(), timed_out=talk.timed_out)
 
 
@@ -170,18 +172,18 @@ class _Talk:
         process: subprocess.Popen[bytes],
         output: Output,
         timeout: float | None,
-        pids: int | None = None,
+        limits: Limits | None = None,
         stop: Stop | None = None,
     ) -> None:
         self.tail = Tail()
         self.setup = b""
         self.stands = False
         self.timed_out = False
-        self.crowded = False
+        self.broken: str | None = None
         self.stopped = False
         self._stop = stop
         self._process = process
-        self._pids = pids
+        self._limits = limits
         self._output = output
         self._deadline = time.monotonic() + timeout if timeout is not None else None
 
@@ -195,8 +197,8 @@ class _Talk:
             selector.register(source, selectors.EVENT_READ)
             death = _watch_death(self._process, selector, cleanup)
             gone = False
-            polling = death is None or self._pids is not None or self._stop is not None
-            while not gone and not self._is_late() and not self._is_crowded() and not self._is_to_stop():
+            polling = death is None or self._limits is not None or self._stop is not None
+            while not gone and not self._is_late() and not self._is_over() and not self._is_to_stop():
                 selector.select(self._patience(polling=polling))
                 gone = _has_ended(self._process)
                 if source in selector.get_map() and not self._drain(source):
@@ -210,15 +212,16 @@ class _Talk:
         self.stopped = self._stop is not None and self._stop.is_set()
         return self.stopped
 
-    def _is_crowded(self) -> bool:
-        """Whether the command has too many processes; those that start and hold it are none of its own."""
-        if self._pids is not None and self.stands:
-            self.crowded = len(inside.descendants(self._process.pid)) > self._pids + _AROUND
-        return self.crowded
+    def _is_over(self) -> bool:
+        """Whether the command has come to one of its limits; what starts it is not held to them."""
+        if self._limits is not None and self.stands:
+            self.broken = self._limits.broken(self._process.pid)
+        return self.broken is not None
 
     def _patience(self, *, polling: bool) -> float | None:
         left = max(0.0, self._deadline - time.monotonic()) if self._deadline is not None else None
-        return min(_POLL, left if left is not None else _POLL) if polling else left
+        pause = self._limits.patience if self._limits is not None else _POLL
+        return min(pause, left if left is not None else pause) if polling else left
 
     def _drain(self, source: int) -> bool:
         """Pass on what is there now; False at the end of all output."""
@@ -348,18 +351,6 @@ def _status(process: subprocess.Popen[bytes]) -> int:
     """
     status: int = process.returncode
     return 128 - status if status - 128 in signal.valid_signals() else status
-
-
-def refuse_tmp_size(settings: RunSettings, where: str) -> None:
-    """Refuse a limit that cannot be kept where a command has no /tmp of its own.
-
-    Raises: SandboxError.
-    """
-    if settings.tmp_size is not None:
-        raise SandboxError(
-            f"--tmp-size cannot be kept {where}: a RUN has no /tmp of its own there",
-            hint="leave it out, or --isolation=sandbox",
-        )
 
 
 def refuse_long(argv: Sequence[str]) -> None:

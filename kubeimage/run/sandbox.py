@@ -25,6 +25,7 @@ from kubeimage.run import inside
 from kubeimage.run.environment import HOST_PATH, command_environment
 from kubeimage.run.foreign import check_platform
 from kubeimage.run.imageroot import by_bubblewrap_in_image, image_environment, refuse_image, refuse_owners
+from kubeimage.run.limits import refuse_tmp_size
 from kubeimage.run.privatenet import check_private, pasta_command
 from kubeimage.run.process import NOT_STARTED, keeper, own_interpreter, refuse_long, run_to_end
 from kubeimage.run.secretfiles import refuse_secret_files
@@ -110,8 +111,9 @@ class SandboxRunner:
 
     def _works(self, way: _Way, mount: Mount) -> bool:
         """Return whether a command that asks for nothing can be run that way, on a folder that is there."""
+        unlimited = SandboxRunner(self._host, settings=replace(self._settings, memory=None, pids=None, tmp_size=None))
         try:
-            self._run(way, _PROBE, _Probe(mount.prefix), lambda _data: None)
+            unlimited._run(way, _PROBE, _Probe(mount.prefix), lambda _data: None)
         except SandboxError:
             return False
         return True
@@ -144,10 +146,9 @@ class SandboxRunner:
             argv,
             {"PATH": HOST_PATH},
             output,
-            timeout=command.timeout,
-            pids=self._settings.pids,
+            command=command,
+            settings=self._settings,
             pass_fds=descriptors,
-            stop=command.stop,
         )
 
     def _run_in_image(
@@ -157,6 +158,7 @@ class SandboxRunner:
             refuse_image(command, "without bubblewrap")
         if self._is_private(command):
             refuse_image(command, "with --network=private")
+        refuse_tmp_size(self._settings, "in an image's own root", hint="leave it out: there, /tmp is the image's")
         whole = replace(command, environment=image_environment(command, self._host))
         with ExitStack() as stack:
             walls, descriptors = by_bubblewrap_in_image(
@@ -185,10 +187,9 @@ class SandboxRunner:
             argv,
             {"PATH": HOST_PATH},
             output,
-            timeout=command.timeout,
-            pids=self._settings.pids,
+            command=command,
+            settings=self._settings,
             first=plan,
-            stop=command.stop,
         )
 
 

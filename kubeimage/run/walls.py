@@ -13,6 +13,7 @@ from kubeimage.protocols.running import ShownSecret
 from kubeimage.run import inside, seccomp
 from kubeimage.run.bubblewrap import find_bwrap
 from kubeimage.run.environment import HOST_PATH
+from kubeimage.run.limits import most_processes, size_in_memory
 from kubeimage.run.process import READY, handed_over, own_interpreter
 from kubeimage.run.view import ACCOUNTS, Shown
 from kubeimage.settings import RunSettings
@@ -62,7 +63,7 @@ class Walled:
     @property
     def sizes(self) -> tuple[str, ...]:
         """Mount options of folders in memory."""
-        size = self.settings.tmp_size
+        size = size_in_memory(self.settings)
         return (f"size={size}",) if size is not None else ()
 
 
@@ -95,16 +96,25 @@ def by_bubblewrap(walled: Walled, stack: ExitStack) -> tuple[tuple[str, ...], tu
 
 
 def limits(settings: RunSettings) -> tuple[str, ...]:
-    """Return the argv that limits the memory of what follows.
+    """Return the argv that limits each process of what follows.
 
     Raises: SandboxError where the program for it is missing.
     """
-    if settings.memory is None:
+    processes = most_processes(settings)
+    memory = (f"--data={settings.memory}",) if settings.memory is not None else ()
+    number = (f"--nproc={processes}",) if processes is not None else ()
+    if not memory and not number:
         return ()
     prlimit = shutil.which("prlimit", path=HOST_PATH)
     if prlimit is None:
-        raise SandboxError("--memory needs the program 'prlimit'", hint="install util-linux")
-    return (prlimit, f"--data={settings.memory}", "--")
+        raise SandboxError("--memory and --pids need the program 'prlimit'", hint="install util-linux")
+    return (prlimit, *memory, *number, "--")
+
+
+def sizes(settings: RunSettings) -> tuple[str, ...]:
+    """Return what bwrap is told of the size of the next folder in memory."""
+    size = size_in_memory(settings)
+    return ("--size", str(size)) if size is not None else ()
 
 
 def namespaces(*, network: bool) -> Iterator[str]:
@@ -121,9 +131,8 @@ def _own_places(walled: Walled) -> Iterator[str]:
     # Some of it lets root reach the kernel whatever capabilities it lacks.
     yield from ("--proc", "/proc", "--remount-ro", "/proc") if walled.new_proc else ("--ro-bind", "/proc", "/proc")
     yield from ("--dev", "/dev")
-    size = ("--size", str(walled.settings.tmp_size)) if walled.settings.tmp_size is not None else ()
     for folder in _IN_MEMORY:
-        yield from (*size, "--perms", "1777", "--tmpfs", folder)
+        yield from (*sizes(walled.settings), "--perms", "1777", "--tmpfs", folder)
     yield from ("--dir", "/var", "--symlink", "../tmp", _TMP[1])
 
 
@@ -148,6 +157,7 @@ def make_plan(walled: Walled, *, supervised: bool = False) -> inside.Plan:
         capabilities=tuple(_CAPABILITIES.values()),
         filter=base64.b64encode(program).decode() if program is not None else None,
         memory=walled.settings.memory,
+        processes=most_processes(walled.settings),
         supervised=supervised,
     )
 
