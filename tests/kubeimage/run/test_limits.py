@@ -159,6 +159,15 @@ def test_a_limit_that_is_reached_ends_a_run_that_would_go_on(
     assert result.status == -9
 
 
+@pytest.mark.needs("python3")
+def test_memory_that_processes_share_counts_once(keeper: str, talk: Callable[[CommandRunner], Talker]) -> None:
+    say = talk(SandboxRunner({}, settings=RunSettings(memory=ALLOWED)))
+
+    shared = "import os; from time import sleep; a = bytes([1]) * (25 << 20); os.fork(); os.fork(); sleep(0.2)"
+
+    assert say(f"{PYTHON} '{shared}'", timeout=30).status == 0
+
+
 def test_nothing_of_a_run_with_too_many_processes_is_left(make: Make, mark: str) -> None:
     say = make(RunSettings(pids=20))
 
