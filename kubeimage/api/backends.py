@@ -57,6 +57,10 @@ class Sharing(Protocol):
         """Forget what the others promised, for a layer of theirs could not be had."""
         ...
 
+    def leave_bases(self) -> Backends:
+        """Return backends whose base images stay in their registry, where they can: for a build that is pushed."""
+        ...
+
     def push_from_afar(self, image: Image, references: Sequence[Reference], observe: TransferObserver) -> bool:
         """Push an image of which layers are with the others, keeping nothing of it here; return whether it was one.
 

@@ -13,7 +13,7 @@ from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
 from kubeimage.layer.compression import Coding
 from kubeimage.protocols.images import ImageStore
-from kubeimage.protocols.transfer import Arrival, WireForm
+from kubeimage.protocols.transfer import Arrival, Lender, WireForm
 from kubeimage.protocols.watching import ignore
 from kubeimage.registry.credentials import Credentials, CredentialStore
 from kubeimage.registry.events import TransferObserver
@@ -74,8 +74,8 @@ def wire_form(form: Format | None = None, coding: Coding | None = None) -> WireF
     return WireForm(form, coding or Coding("gzip"), only_raw=coding is None)
 
 
-def find_lender(reference: Reference, images: ImageStore) -> str | None:
-    """Return the repository on the same registry whose images share most with this one: it may have the blobs."""
+def find_lender(reference: Reference, images: ImageStore) -> Lender | None:
+    """Return who lends blobs: the repository on the same registry whose images share most with this one."""
     image = images.get(reference)
     own = {layer.diff_id: layer.size for layer in image.layers} if image else {}
     shared: dict[str, int] = {}
@@ -87,7 +87,7 @@ def find_lender(reference: Reference, images: ImageStore) -> str | None:
         size = _shared_size(found, own) if found else 0
         shared[other.repository] = max(size, shared.get(other.repository, 0))
     best = max(shared, key=lambda name: shared[name], default=None)
-    return best if best is not None and shared[best] else None
+    return (lambda _blob: best) if best is not None and shared[best] else None
 
 
 def _shared_size(image: Image, own: dict[Digest, int]) -> int:

@@ -34,13 +34,17 @@ def build_and_push(
 ) -> PlatformsResult:
     """Build ``kubefile`` as ``build_platforms`` does, and push the image to where its names say.
 
-    Shape:  where a shared cache has every step, no layer comes here, and this machine keeps no image.
+    Shape:  where a shared cache has every step, no layer comes here, and this machine keeps no image. With a shared
+            cache, a base image stays in its registry, and what is made on it is not kept here either.
             ``watch`` is told of what is sent.
     Raises: what ``build_platforms`` and ``push_image`` raise; UsageError for an image without a name.
     """
     options = options or BuildOptions()
     if not options.references:
         raise UsageError("an image without a name cannot be pushed", hint="name it: --tag HOST/REPOSITORY:TAG")
+    if backends.sharing is not None and len(platforms) <= 1:
+        # The images of several platforms are put together here, from layers that are here.
+        backends = backends.sharing.leave_bases()
     images = _PushedImages(backends, watch)
     built = build_platforms(
         kubefile,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kubeimage.protocols.packing import ImagePacker
     from kubeimage.registry.events import TransferObserver
     from kubeimage.registry.registries import Registries
+    from kubeimage.remote.bases import AwayBases
     from kubeimage.remote.cache import RemoteBuildCache
     from kubeimage.remote.layers import RemoteLayers
     from kubeimage.remote.publisher import Publisher
@@ -99,7 +100,7 @@ def share_cache(
         readers = [Reader(shelf, tell, trusted=trusted) for shelf in sources]
         publisher = _publisher(targets, store, tell, signer) if targets and backends.access == "write" else None
         cache = _Caches(readers, publisher, registries)
-        sharing = _Sharing(backends, store, cache)
+        sharing = _Sharing(backends, store, cache, tell)
         try:
             yield sharing.backends
         except BaseException:
@@ -193,11 +194,14 @@ class _Caches(NamedTuple):
 class _Sharing:
     """What one build shares with others."""
 
-    def __init__(self, backends: Backends, store: Store, caches: _Caches) -> None:
+    def __init__(self, backends: Backends, store: Store, caches: _Caches, notice: Notice) -> None:
         from kubeimage.remote.cache import RemoteBuildCache
         from kubeimage.remote.layers import FetchingImages, FetchingLayers, FetchingMounter, RemoteLayers
 
         self._registries = caches.registries
+        self._asks = bool(caches.readers)
+        self._notice = notice
+        self._bases: AwayBases | None = None
         self._store = store
         self.remote: RemoteLayers = RemoteLayers(backends.layers, store.importing, caches.registries.stop)
         whole_key = backends.cache.whole_key if isinstance(backends.cache, DirectoryBuildCache) else _as_it_is
@@ -220,8 +224,21 @@ class _Sharing:
             )
 
     def give_up(self) -> None:
-        """Forget what the caches promised."""
+        """Forget what the caches promised; a base image that was to stay in its registry comes whole."""
         self.cache.give_up()
+        if self._bases is not None:
+            self._bases.give_up()
+
+    def leave_bases(self) -> Backends:
+        """Return backends whose base images stay in their registry, where they can."""
+        from kubeimage.remote.bases import AwayBases
+
+        fetch = self.backends.fetch
+        if fetch is None or not self._asks:
+            return self.backends
+        bases = AwayBases(self.backends.images, fetch, self._registries, self.remote, self._notice)
+        self._bases = bases
+        return replace(self.backends, images=bases, fetch=bases.fetch)
 
     def push_from_afar(self, image: Image, references: Sequence[Reference], observe: TransferObserver) -> bool:
         """Push an image of which layers are away, and keep nothing of it here; return whether it was one.
@@ -230,14 +247,18 @@ class _Sharing:
         """
         from kubeimage.remote.departure import RemoteDeparture
 
-        away = {layer.diff_id: (layer, who) for layer, who in self.remote.away(one.diff_id for one in image.layers)}
-        if not away:
+        layers = [layer.diff_id for layer in image.layers]
+        away = {layer.diff_id: (layer, owner) for layer, owner in self.remote.away(layers)}
+        if not away and not (self._bases is not None and self._bases.are_used):
             return False
         departure = RemoteDeparture(image, away, StoreLayers(self._store))
         for reference in references:
-            shelves = [who.shelf for _, who in away.values()]
-            lender = next((one.registry.name for one in shelves if _is_beside(one, reference)), None)
-            self._registries.push(reference, departure, observe, partial(_return, lender))
+            beside = {
+                layer.blob.digest: owner.shelf.registry.name
+                for layer, owner in self.remote.owners(layers)
+                if _is_beside(owner.shelf, reference)
+            }
+            self._registries.push(reference, departure, observe, partial(_return, beside.get))
         return True
 
     def _packer(
@@ -252,7 +273,7 @@ class _Sharing:
         self.cache.remember_hits()
 
 
-def _return(value: str | None) -> str | None:
+def _return(value: T) -> T:
     return value
 
 

@@ -21,6 +21,9 @@ from kubeimage.values import dataclass
 OpenBlob = Callable[[Descriptor], BinaryIO]
 """Opens a blob of an image that leaves; the caller closes it."""
 
+Lender = Callable[[Digest], str | None]
+"""Returns another repository of a registry from which a blob may be taken (blob mount), None where there is none."""
+
 
 @dataclass(frozen=True)
 class Budget:

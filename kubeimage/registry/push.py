@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from kubeimage.errors import RegistryAuthError, RegistryConnectionError, RegistryError
 from kubeimage.image.oci import Descriptor
-from kubeimage.protocols.transfer import Departure, RawLayer, WireImage
+from kubeimage.protocols.transfer import Departure, Lender, RawLayer, WireImage
 from kubeimage.registry.client import Repository, Upload
 from kubeimage.registry.events import (
     BlobFinished,
@@ -36,8 +36,7 @@ class Push(NamedTuple):
     """One image on its way from a store into a repository.
 
     Shape: ``stop`` ends what other threads do, and ``is_stopped`` says that it was called. ``find_lender`` gives
-           another repository of the registry from which it may take blobs (blob mount), or None; it is asked only if
-           blobs are missing.
+           who lends blobs, or None; it is asked only if blobs are missing.
     """
 
     repository: Repository
@@ -46,7 +45,7 @@ class Push(NamedTuple):
     observe: TransferObserver
     stop: Callable[[], None]
     is_stopped: Callable[[], bool]
-    find_lender: Callable[[], str | None]
+    find_lender: Callable[[], Lender | None]
 
     def run(self) -> WireImage:
         """Send what is not there yet, then give the image its tag.
@@ -78,14 +77,14 @@ class Push(NamedTuple):
             self.repository.has_manifest(one.descriptor.digest) for one in inner
         )
 
-    def _send_all(self, image: WireImage, raw: Sequence[RawLayer], lender: str | None) -> None:
+    def _send_all(self, image: WireImage, raw: Sequence[RawLayer], lender: Lender | None) -> None:
         done = {self.departure.blob_of(layer).digest for layer in raw}
         missing = self._find_missing([blob for blob in image.blobs if blob.digest not in done])
         lender = lender or (self.find_lender() if missing else None)
         run_all([partial(self._send, blob, lender) for blob in missing], self.stop)
         self._put_manifests(image)
 
-    def _compress_and_send(self, layer: RawLayer, lender: str | None) -> None:
+    def _compress_and_send(self, layer: RawLayer, lender: Lender | None) -> None:
         arrived = False
         with closing(self.departure.compress(layer)) as pieces:
             if layer.size >= _LARGE:
@@ -147,8 +146,9 @@ class Push(NamedTuple):
         diff_id = layer.diff_id if layer is not None else None
         self.observe(BlobFinished("push", blob.digest, blob.size, moved, mounted, diff_id))
 
-    def _send(self, blob: Descriptor, lender: str | None, layer: RawLayer | None = None) -> None:
-        start = self._mount(blob, lender) if lender else self.repository.start_upload()
+    def _send(self, blob: Descriptor, lender: Lender | None, layer: RawLayer | None = None) -> None:
+        place = lender(blob.digest) if lender is not None else None
+        start = self._mount(blob, place) if place is not None else self.repository.start_upload()
         if start is not None:
             upload_blob(
                 self.repository,

@@ -10,7 +10,7 @@ from typing import Self
 from kubeimage.errors import RegistryConnectionError, RegistryError
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
-from kubeimage.protocols.transfer import Arrival, Departure, Importer, WireImage
+from kubeimage.protocols.transfer import Arrival, Departure, Importer, Lender, WireImage
 from kubeimage.registry.client import Repository, check_registry
 from kubeimage.registry.connection import Patience
 from kubeimage.registry.credentials import DOCKER_HUB, Credentials, CredentialStore
@@ -75,9 +75,9 @@ class Registries:
         reference: Reference,
         departure: Departure,
         observe: TransferObserver,
-        find_lender: Callable[[], str | None] = lambda: None,
+        find_lender: Callable[[], Lender | None] = lambda: None,
     ) -> WireImage:
-        """Send an image to where its name says; ``find_lender`` gives a repository there that may have its blobs.
+        """Send an image to where its name says; ``find_lender`` gives who there may lend its blobs.
 
         Raises: RegistryError, CredentialsError; StoreError where the image is damaged.
         """

@@ -15,7 +15,6 @@ from kubeimage.errors import KubeimageError
 from kubeimage.image.digest import Digest
 from kubeimage.protocols.cache import BuildCache, CachedStep
 from kubeimage.protocols.cachekey import CacheKey
-from kubeimage.protocols.layers import StoredLayer
 from kubeimage.remote.layers import RemoteLayers
 from kubeimage.remote.publisher import DoneStep, Publisher
 from kubeimage.remote.reader import Reader
@@ -168,7 +167,7 @@ class RemoteBuildCache:
         if answer is None or not self._fits(answer, key):
             return None
         layer = answer.step.layer
-        stored = StoredLayer(layer.diff_id, layer.size) if layer is not None else None
+        stored = layer.stored if layer is not None else None
         step = CachedStep(stored, is_claim=not answer.reader.trusted)
         self._follow(key, step, is_here=False)
         return step

@@ -12,11 +12,11 @@ from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor, Manifest
 from kubeimage.protocols.transfer import RawLayer, WireImage, WireManifest
+from kubeimage.remote.layers import LayerOwner
 from kubeimage.remote.publisher import LayerSource
-from kubeimage.remote.reader import Reader
 from kubeimage.remote.record import RemoteLayer
 
-Away = Mapping[Digest, tuple[RemoteLayer, Reader]]
+Away = Mapping[Digest, tuple[RemoteLayer, LayerOwner]]
 """Layers that are not here, by their diff_ids, and who has them."""
 
 
@@ -28,7 +28,7 @@ class RemoteDeparture:
 
     def __init__(self, image: Image, away: Away, source: LayerSource) -> None:
         self._source = source
-        self._readers = {layer.blob.digest: reader for layer, reader in away.values()}
+        self._owners = {layer.blob.digest: owner for layer, owner in away.values()}
         layers = tuple(self._blob_of(layer.diff_id, away) for layer in image.layers)
         config = Descriptor(image.manifest.config.media_type, image.id, len(image.config))
         data = Manifest(config, layers, image.manifest_annotations).to_bytes()
@@ -65,10 +65,10 @@ class RemoteDeparture:
         """
         if descriptor.digest == self._config[0]:
             return BytesIO(self._config[1])
-        reader = self._readers.get(descriptor.digest)
-        if reader is None:
+        owner = self._owners.get(descriptor.digest)
+        if owner is None:
             return self._source.open_blob(descriptor)
-        return _spooled(reader.shelf.read_blob(descriptor))
+        return _spooled(owner.shelf.read_blob(descriptor))
 
     def _blob_of(self, diff_id: Digest, away: Away) -> Descriptor:
         if diff_id in away:

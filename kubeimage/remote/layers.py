@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from kubeimage.errors import KubeimageError, StoreAccessError, StoreFullError
 from kubeimage.image.config import Image
@@ -18,9 +18,23 @@ from kubeimage.protocols.packing import ImagePacker, Packed, PackRequest
 from kubeimage.protocols.running import Mount, Mounter
 from kubeimage.protocols.transfer import Intake
 from kubeimage.registry.workers import run_all
-from kubeimage.remote.reader import Reader
 from kubeimage.remote.record import RemoteLayer
+from kubeimage.remote.shelf import Shelf
 from kubeimage.store.passing import PassingImageStore
+
+
+class LayerOwner(Protocol):
+    """Who has layers that are not here."""
+
+    @property
+    def shelf(self) -> Shelf:
+        """Where they lie."""
+        ...
+
+    def layer_is_lost(self, layer: RemoteLayer, why: str) -> None:
+        """Hear that one of them could not be had."""
+        ...
+
 
 TakeIn = Callable[[], AbstractContextManager[Intake]]
 
@@ -42,17 +56,17 @@ class RemoteLayers:
         self._layers = layers
         self._take_in = take_in
         self._stop = stop
-        self._known: dict[Digest, tuple[RemoteLayer, Reader]] = {}
+        self._known: dict[Digest, tuple[RemoteLayer, LayerOwner]] = {}
         self._here: set[Digest] = set()
 
-    def promise(self, layers: Iterable[RemoteLayer], reader: Reader) -> None:
+    def promise(self, layers: Iterable[RemoteLayer], owner: LayerOwner) -> None:
         """Note where layers are."""
         for layer in layers:
-            self._known.setdefault(layer.diff_id, (layer, reader))
+            self._known.setdefault(layer.diff_id, (layer, owner))
 
-    def forget(self, reader: Reader) -> None:
+    def forget(self, owner: LayerOwner) -> None:
         """Believe nothing more of what one cache promised."""
-        self._known = {digest: known for digest, known in self._known.items() if known[1] is not reader}
+        self._known = {digest: known for digest, known in self._known.items() if known[1] is not owner}
 
     def is_here(self, diff_id: Digest) -> bool:
         """Return whether the layer is in the store."""
@@ -60,10 +74,14 @@ class RemoteLayers:
             self._here.add(diff_id)
         return diff_id in self._here
 
-    def away(self, diff_ids: Iterable[Digest]) -> list[tuple[RemoteLayer, Reader]]:
+    def away(self, diff_ids: Iterable[Digest]) -> list[tuple[RemoteLayer, LayerOwner]]:
         """Return those of the layers that are known and not here, each once."""
         wanted = [one for one in dict.fromkeys(diff_ids) if one in self._known and not self.is_here(one)]
         return [self._known[one] for one in wanted]
+
+    def owners(self, diff_ids: Iterable[Digest]) -> list[tuple[RemoteLayer, LayerOwner]]:
+        """Return those of the layers that are known, here or not."""
+        return [self._known[one] for one in dict.fromkeys(diff_ids) if one in self._known]
 
     def fetch(self, diff_ids: Iterable[Digest]) -> None:
         """Bring those of the layers here that are not, several at once.
@@ -73,29 +91,32 @@ class RemoteLayers:
         away = self.away(diff_ids)
         if not away:
             return
-        lost: list[tuple[RemoteLayer, Reader, KubeimageError]] = []
+        lost: list[tuple[RemoteLayer, LayerOwner, KubeimageError]] = []
 
-        def bring(layer: RemoteLayer, reader: Reader, intake: Intake) -> None:
+        def bring(layer: RemoteLayer, owner: LayerOwner, intake: Intake) -> None:
             try:
-                intake.put_blob(layer.blob, reader.shelf.read_blob(layer.blob))
+                intake.put_blob(layer.blob, owner.shelf.read_blob(layer.blob))
             except (StoreFullError, StoreAccessError):
                 # That is this machine's trouble, and no cache's.
                 raise
             except KubeimageError as error:
-                lost.append((layer, reader, error))
+                lost.append((layer, owner, error))
 
         with self._take_in() as intake:
-            run_all([partial(bring, layer, reader, intake) for layer, reader in away], self._stop)
-        for layer, reader, error in lost:
-            self._lose(layer, reader, error.message)
-        for layer, reader in away:
-            if not self.is_here(layer.diff_id) or self._layers.size(layer.diff_id) != layer.size:
-                self._lose(layer, reader, "its blob holds another layer")
+            run_all([partial(bring, layer, owner, intake) for layer, owner in away], self._stop)
+        for layer, owner, error in lost:
+            self._lose(layer, owner, error.message)
+        for layer, owner in away:
+            if not self._is_as_promised(layer):
+                self._lose(layer, owner, "its blob holds another layer")
 
-    def _lose(self, layer: RemoteLayer, reader: Reader, why: str) -> None:
-        reader.layer_is_lost(layer, why)
-        self.forget(reader)
-        raise LayerLostError(f"the layer {layer.diff_id} cannot be had from {reader.shelf.name}: {why}")
+    def _is_as_promised(self, layer: RemoteLayer) -> bool:
+        return self.is_here(layer.diff_id) and layer.size in (None, self._layers.size(layer.diff_id))
+
+    def _lose(self, layer: RemoteLayer, owner: LayerOwner, why: str) -> None:
+        owner.layer_is_lost(layer, why)
+        self.forget(owner)
+        raise LayerLostError(f"the layer {layer.diff_id} cannot be had from {owner.shelf.name}: {why}")
 
 
 class FetchingLayers:
@@ -225,5 +246,6 @@ __all__ = [
     "FetchingMounter",
     "FetchingPacker",
     "LayerLostError",
+    "LayerOwner",
     "RemoteLayers",
 ]

@@ -36,6 +36,7 @@ from kubeimage.image.fields import objects, optional, required
 from kubeimage.image.media_types import MANIFEST, is_layer
 from kubeimage.image.oci import Descriptor
 from kubeimage.protocols.cachekey import CacheKey
+from kubeimage.protocols.layers import StoredLayer
 from kubeimage.signing import Signer, Verifier
 from kubeimage.values import dataclass
 
@@ -57,11 +58,17 @@ class BadRecordError(ValueError):
 
 @dataclass(frozen=True)
 class RemoteLayer:
-    """A layer and the blob that holds it. Units: ``size`` in bytes of the tar."""
+    """A layer and the blob that holds it. Units: ``size`` in bytes of the tar, None where nobody says."""
 
     diff_id: Digest
-    size: int
+    size: int | None
     blob: Descriptor
+
+    @property
+    def stored(self) -> StoredLayer:
+        """The layer as a store has it; its size is known, as each record says it."""
+        assert self.size is not None
+        return StoredLayer(self.diff_id, self.size)
 
 
 @dataclass(frozen=True)

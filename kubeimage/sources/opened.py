@@ -80,7 +80,7 @@ class Shelf:
         """
         source = self.source(text)
         top = source.read_top()
-        opened = _open(source, top, *choose_from(top, source, platform))
+        opened = open_manifest(source, top, *choose_from(top, source, platform))
         self._opened[id(opened.image)] = opened
         return opened
 
@@ -127,7 +127,11 @@ class Shelf:
                 return RegistrySource(reference, self._registries)
 
 
-def _open(source: ImageSource, top: bytes, data: bytes, manifest: Manifest) -> Opened:
+def open_manifest(source: ImageSource, top: bytes, data: bytes, manifest: Manifest) -> Opened:
+    """Open the image of a manifest; ``top`` is what the image's name leads to.
+
+    Raises: as ``Shelf.open``.
+    """
     config = source.read_document(manifest.config)
     try:
         diff_ids = read_diff_ids(canonical.decode(config))

@@ -44,7 +44,7 @@ class RegistrySource:
         tag = self._reference.digest or self._reference.tag
         while True:
             try:
-                data, digest = self._place.get_manifest(tag)
+                data, digest = self.place.get_manifest(tag)
             except RegistryError as error:
                 if len(self._places) > 1:
                     del self._places[0]
@@ -66,7 +66,7 @@ class RegistrySource:
 
     def open_blob(self, descriptor: Descriptor) -> BinaryIO:
         """Open a blob, whose bytes are fetched as they are read."""
-        return cast("BinaryIO", RangeFile(self._place, descriptor, self._arrived))
+        return cast("BinaryIO", RangeFile(self.place, descriptor, self._arrived))
 
     def referrers(self) -> list[Referrers]:
         """Return what refers to the image at each of its places; of it, signatures alone are fetched."""
@@ -76,20 +76,21 @@ class RegistrySource:
         """Do nothing: the connections belong to who made them."""
 
     @property
-    def _place(self) -> Repository:
+    def place(self) -> Repository:
+        """Where the image is read from."""
         return self._places[0]
 
     def _fetch(self, descriptor: Descriptor) -> bytes:
         if "config" not in descriptor.media_type and "container.image" not in descriptor.media_type:
-            data, _ = self._place.get_manifest(descriptor.digest)
+            data, _ = self.place.get_manifest(descriptor.digest)
             self.fetched += len(data)
             return data
         if descriptor.size > LARGEST_DOCUMENT:
-            raise RegistryContentError(f"{self._place}: the config {descriptor.digest} has {descriptor.size} bytes")
-        with RangeFile(self._place, descriptor, self._arrived, first=max(descriptor.size, 1)) as stream:
+            raise RegistryContentError(f"{self.place}: the config {descriptor.digest} has {descriptor.size} bytes")
+        with RangeFile(self.place, descriptor, self._arrived, first=max(descriptor.size, 1)) as stream:
             data = stream.read()
         if Digest.of(data) != descriptor.digest:
-            raise RegistryContentError(f"{self._place}: the config {descriptor.digest} has other bytes")
+            raise RegistryContentError(f"{self.place}: the config {descriptor.digest} has other bytes")
         return data
 
     def _arrived(self, count: int) -> None:

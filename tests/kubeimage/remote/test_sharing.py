@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.fakes.registry import FakeRegistry, Status
+from harness.fakes.registry import FakeRegistry, Status, WrongBytes
 from kubeimage import RegistryError, SharedCache, UsageError, prune_shared_cache, push_image
 from kubeimage.image.digest import Digest
 from tests.kubeimage.remote import lies
 from tests.kubeimage.remote.conftest import Machine
 
 Machines = Callable[[str], Machine]
+Keys = Callable[[str], tuple[str, str]]
 
 KUBEFILE = """\
 FROM scratch
@@ -166,7 +167,7 @@ class TestPush:
     """``build --push``: what the cache has goes from registry to registry."""
 
     def test_a_fully_cached_project_moves_no_layer(
-        self, machine: Machines, fake_registry: FakeRegistry, keys: Callable[[str], tuple[str, str]]
+        self, machine: Machines, fake_registry: FakeRegistry, keys: Keys
     ) -> None:
         private, public = keys("ours")
         machine("one").build(KUBEFILE, FILES, both(fake_registry, key=private, trusted=(public,)))
@@ -177,7 +178,7 @@ class TestPush:
 
         assert fetched_layers(fake_registry) == []
         mounts = [one for one in fake_registry.requests if "mount" in one.query]
-        assert len(mounts) == 5, "the layers; and the config, which the cache does not have"
+        assert len(mounts) == 4, "the layers; nobody has the config"
         assert not list(machine("two").store.glob("blobs/sha256/*"))
 
     def test_the_image_is_the_one_that_any_push_sends(self, machine: Machines, fake_registry: FakeRegistry) -> None:
@@ -205,9 +206,7 @@ class TestPush:
 class TestTrust:
     """Signed records, and lies."""
 
-    def test_what_nobody_signed_is_a_miss(
-        self, machine: Machines, fake_registry: FakeRegistry, keys: Callable[[str], tuple[str, str]]
-    ) -> None:
+    def test_what_nobody_signed_is_a_miss(self, machine: Machines, fake_registry: FakeRegistry, keys: Keys) -> None:
         _, public = keys("ours")
         machine("one").build(COPIES, FILES, both(fake_registry))
 
@@ -217,7 +216,7 @@ class TestTrust:
         assert ["nobody has signed it" in text for text in machine("two").said] == [True]
 
     def test_what_another_key_signed_is_a_miss(
-        self, machine: Machines, fake_registry: FakeRegistry, keys: Callable[[str], tuple[str, str]]
+        self, machine: Machines, fake_registry: FakeRegistry, keys: Keys
     ) -> None:
         theirs, _ = keys("theirs")
         _, public = keys("ours")
@@ -228,9 +227,7 @@ class TestTrust:
         assert found.cache_hits == 0
         assert "none of the trusted keys" in machine("two").said[0]
 
-    def test_one_of_several_keys_is_enough(
-        self, machine: Machines, fake_registry: FakeRegistry, keys: Callable[[str], tuple[str, str]]
-    ) -> None:
+    def test_one_of_several_keys_is_enough(self, machine: Machines, fake_registry: FakeRegistry, keys: Keys) -> None:
         private, public = keys("ours")
         machine("one").build(COPIES, FILES, both(fake_registry, key=private))
 
@@ -239,7 +236,7 @@ class TestTrust:
         assert machine("two").build(COPIES, FILES, shared).cache_hits == 2
 
     def test_a_record_of_another_repository_is_a_miss(
-        self, machine: Machines, fake_registry: FakeRegistry, keys: Callable[[str], tuple[str, str]]
+        self, machine: Machines, fake_registry: FakeRegistry, keys: Keys
     ) -> None:
         private, public = keys("ours")
         machine("one").build(COPIES, FILES, both(fake_registry, key=private))
@@ -440,3 +437,80 @@ def test_push_of_an_image_that_is_here(machine: Machines, fake_registry: FakeReg
 
     with machine("one").backends(None, "read") as backends:
         assert str(push_image(name, backends)) == str(fake_registry.content.manifest("team/app", "v1").digest)
+
+
+class TestBases:
+    """A base image that is in a registry stays there."""
+
+    KUBEFILE = "FROM {host}/team/base:v1\nCOPY a.txt etc/a.txt\nRUN cat etc/a.txt > b.txt\nCOPY c.txt srv/c.txt\n"
+
+    @pytest.fixture
+    def kubefile(self, machine: Machines, fake_registry: FakeRegistry) -> str:
+        """Return a Kubefile on a base image that is in the registry."""
+        machine("before").push(COPIES, FILES, SharedCache(), f"{fake_registry.host}/team/base:v1")
+        return self.KUBEFILE.format(host=fake_registry.host)
+
+    def push(
+        self, machine: Machine, kubefile: str, registry: FakeRegistry, shared: SharedCache, **options: str
+    ) -> Digest:
+        return machine.push(kubefile, FILES, shared, f"{registry.host}/team/app:v1", **options).image.id
+
+    def test_none_of_its_layers_comes_where_every_step_is_known(
+        self, machine: Machines, fake_registry: FakeRegistry, kubefile: str, keys: Keys
+    ) -> None:
+        private, public = keys("ci")
+        one = machine("one").build(kubefile, FILES, both(fake_registry, key=private)).image.id
+        fake_registry.forget()
+
+        two = self.push(machine("two"), kubefile, fake_registry, only_from(fake_registry, "team/cache", public))
+
+        configs = [one for one in fetched_layers(fake_registry) if "/team/base/" in one]
+        assert two == one
+        assert len(configs) == 1, "the base's config, and none of its layers"
+        assert fetched_layers(fake_registry) == configs
+        mounts = {one.query["from"][0] for one in fake_registry.requests if "mount" in one.query}
+        assert mounts == {"team/base", "team/cache"}
+
+    def test_a_step_that_is_done_here_has_it_here(
+        self, machine: Machines, fake_registry: FakeRegistry, kubefile: str
+    ) -> None:
+        """What a RUN sees is fetched, and the image is the one that is built without any cache."""
+        alone = machine("alone").build(kubefile, FILES).image.id
+
+        two = self.push(machine("two"), kubefile, fake_registry, only_from(fake_registry))
+
+        assert two == alone
+        assert machine("three").build(f"FROM {fake_registry.host}/team/app:v1\n", {}).image.id is not None
+
+    def test_a_base_that_lost_a_layer_is_an_error(
+        self, machine: Machines, fake_registry: FakeRegistry, kubefile: str
+    ) -> None:
+        base = json.loads(fake_registry.content.manifest("team/base", "v1").data)
+        fake_registry.content.delete_blob("team/base", Digest.parse(base["layers"][0]["digest"]))
+
+        with pytest.raises(RegistryError, match="team/base"):
+            self.push(machine("two"), kubefile, fake_registry, only_from(fake_registry))
+
+        assert any("is fetched whole" in text for text in machine("two").said)
+
+    def test_a_layer_that_came_wrong_comes_with_the_whole_base(
+        self, machine: Machines, fake_registry: FakeRegistry, kubefile: str
+    ) -> None:
+        alone = machine("alone").build(kubefile, FILES).image.id
+        base = json.loads(fake_registry.content.manifest("team/base", "v1").data)
+        fake_registry.on(f"GET /v2/team/base/blobs/{base['layers'][0]['digest']}", WrongBytes(), times=1)
+
+        two = self.push(machine("two"), kubefile, fake_registry, only_from(fake_registry))
+
+        assert two == alone
+        assert any("is fetched whole" in text for text in machine("two").said)
+
+    def test_a_base_may_be_named_by_its_digest(
+        self, machine: Machines, fake_registry: FakeRegistry, kubefile: str
+    ) -> None:
+        digest = fake_registry.content.manifest("team/base", "v1").digest
+        pinned = kubefile.replace("base:v1", f"base@{digest}")
+
+        assert self.push(machine("two"), pinned, fake_registry, only_from(fake_registry)) == self.push(
+            machine("three"), pinned, fake_registry, SharedCache()
+        )
