@@ -67,6 +67,7 @@ class Verification:
 
     Shape: ``images`` are those that had to be whole. ``unreadable`` stands where images are certainly named, and names
            none; ``skipped`` reads as a name and is not packed; ``warnings`` are of files that cannot be read.
+           ``untrusted`` is what the policy of the settings has against the image and those that are packed in it.
            ``found`` says where names stand. Charts that were not rendered again have no part in it: ``known_charts``
            tells whether there are any.
     """
@@ -78,11 +79,17 @@ class Verification:
     warnings: tuple[str, ...] = ()
     found: tuple[Found, ...] = ()
     known_charts: bool = False
+    untrusted: tuple[str, ...] = ()
 
     @property
     def is_whole(self) -> bool:
         """Whether nothing that is named is missing."""
         return not (self.flaws or self.unreadable)
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing is missing, and the policy takes all of it."""
+        return self.is_whole and not self.untrusted
 
 
 def verify_image(name: ImageName, backends: Backends, *, platform: Platform | None = None) -> Verification:
@@ -93,7 +100,7 @@ def verify_image(name: ImageName, backends: Backends, *, platform: Platform | No
             StoreError.
     """
     backends.require("read")
-    image, _ = find_image(name, backends, platform=platform)
+    image, reference = find_image(name, backends, platform=platform)
     files = _files_of(image, backends.contents_of(image))
     named = read_named(files, _kinds(backends))
     findings, recorded = named.findings, named.record.images
@@ -107,6 +114,7 @@ def verify_image(name: ImageName, backends: Backends, *, platform: Platform | No
         findings.warnings,
         findings.found,
         known_charts=bool(named.record.charts),
+        untrusted=_find_untrusted(image, reference, files, backends) if backends.trust else (),
     )
 
 
@@ -130,6 +138,14 @@ def rehearse_image(
     contents = backends.contents_of(image)
     files = _files_of(image, contents)
     return rehearse(read_named(files, _kinds(backends)), files, contents, image.platform, observe)
+
+
+def _find_untrusted(
+    image: Image, reference: Reference | None, files: LayerFiles, backends: Backends
+) -> tuple[str, ...]:
+    from kubeimage.api.trusting import find_untrusted
+
+    return find_untrusted(image, reference, files, backends)
 
 
 def _kinds(backends: Backends) -> tuple[bytes, ...]:

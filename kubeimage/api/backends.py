@@ -12,6 +12,7 @@ from kubeimage.errors import UsageError
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
+from kubeimage.image.trust import TrustPolicy
 from kubeimage.mount.choose import choose_mounter
 from kubeimage.protocols.watching import ignore
 from kubeimage.run.choose import choose_runner, mount_for
@@ -99,6 +100,11 @@ class Backends:
     def naming(self) -> Naming:
         """How short names are completed."""
         return self.settings.naming if self.settings is not None else Naming()
+
+    @property
+    def trust(self) -> TrustPolicy:
+        """Which images must be signed by whom; without settings, none."""
+        return self.settings.trust if self.settings is not None else TrustPolicy()
 
     def known_settings(self) -> Settings:
         """Return the settings, read from the configuration file where none were given.

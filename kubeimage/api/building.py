@@ -183,7 +183,11 @@ def _near_stage(scope: DockerScope, name: str) -> str | None:
 def _find_image(reference: Reference, location: Location, backends: Backends, options: BuildOptions) -> Image:
     images = backends.images
     try:
-        return _get_base(reference, backends, options)
+        image = _get_base(reference, backends, options)
+        if backends.trust:
+            from kubeimage.api.trusting import check_base
+
+            check_base(image, reference, backends, ask=options.pull != "never")
     except RegistryNotFoundError as error:
         missing = _no_base(reference, images, options, f", and {error}")
         missing.location = location
@@ -197,6 +201,7 @@ def _find_image(reference: Reference, location: Location, backends: Backends, op
                 error.message = f"the base image {name} is not in the store, and cannot be fetched: {error.message}"
                 error.args = (error.message,)
         raise
+    return image
 
 
 def _read_name(name: str, location: Location, options: BuildOptions) -> Reference:

@@ -30,11 +30,12 @@ _TOLD = 3
 
 @dataclass(frozen=True)
 class _WatchedIntake:
-    """Reports what is taken in. Shape: ``known`` are layers that the store had."""
+    """Reports what is taken in. Shape: ``known`` are layers that the store had; ``manifests`` those that came."""
 
     importer: Intake
     observe: BlobObserver
     known: dict[Digest, Descriptor] = field(default_factory=dict)
+    manifests: dict[Digest, bytes] = field(default_factory=dict)
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         found = self.importer.has_blob(descriptor)
@@ -47,7 +48,9 @@ class _WatchedIntake:
         self.importer.put_blob(descriptor, chunks)
 
     def put_manifest(self, data: bytes) -> Descriptor:
-        return self.importer.put_manifest(data)
+        described = self.importer.put_manifest(data)
+        self.manifests[described.digest] = data
+        return described
 
     def put_artifact_blob(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
         self.observe(descriptor)
@@ -81,7 +84,8 @@ def load_images(
             ``references`` take the place of the archive's names, where there is one image.
             ``notice`` hears, before anything is shown, where the store is not as the one was that layers were left out
             for. ``observe`` hears of each blob before it is read.
-    Raises: UsageError where there is no such file; ArchiveError, BlobCorruptError, LayerError; StoreError.
+    Raises: UsageError where there is no such file; ArchiveError, BlobCorruptError, LayerError; StoreError;
+            TrustError where the policy of the settings refuses an image.
     """
     from kubeimage.archive.loading import take_in
 
@@ -98,12 +102,16 @@ def load_images(
                 f"the archive holds {len(incoming)} images, and one name cannot be all of theirs",
                 hint="load it without --tag, then name them with kubeimage tag",
             )
+        named = [one._replace(references=tuple(references) or one.references) for one in incoming]
+        if backends.trust:
+            from kubeimage.api.trusting import check_loaded
+
+            check_loaded(archives, named, intake.manifests, store, backends.trust)
         _check_left_out(archives, importer, store)
         for message in _notices(archives, intake, store):
             notice(message)
-        named = [(one.data, tuple(references) or one.references) for one in incoming]
-        arrivals = importer.commit_all(named)
-    return [Loaded(arrival, names) for arrival, (_, names) in zip(arrivals, named, strict=True)]
+        arrivals = importer.commit_all([(one.data, one.references) for one in named])
+    return [Loaded(arrival, one.references) for arrival, one in zip(arrivals, named, strict=True)]
 
 
 def check_archives(source: str | Sequence[str], backends: Backends) -> list[str]:

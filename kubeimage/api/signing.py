@@ -10,6 +10,7 @@ from kubeimage.api.backends import Backends
 from kubeimage.api.distribution import wire_form
 from kubeimage.api.finding import ImageName, find_image
 from kubeimage.api.signplaces import RepositoryPlace, StorePlace, open_repository
+from kubeimage.api.trusting import locate
 from kubeimage.errors import UsageError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
@@ -158,7 +159,7 @@ class SignatureCheck:
     @property
     def holds(self) -> bool:
         """Whether all are signed, and whole: a signature of a manifest says nothing of a blob that is missing."""
-        return all(one.is_signed for one in self.images) and (self.proof is None or self.proof.is_whole)
+        return all(one.is_signed for one in self.images) and (self.proof is None or self.proof.holds)
 
 
 def verify_signatures(
@@ -180,7 +181,7 @@ def verify_signatures(
     backends.require("read")
     image, reference = find_image(name, backends, platform=platform)
     shown = str(reference) if reference is not None else image.id.short if isinstance(name, Image) else str(name)
-    subjects, places = _where(image, reference, backends)
+    subjects, places = locate(image, reference, backends)
     named = reference if reference is not None else _name_elsewhere(name)
     verdicts = _judged(subjects, places, public, Identity(named, identity))
     own = CheckedImage(shown, None, next(iter(subjects.documents)), verdicts)
@@ -212,21 +213,6 @@ def _files_of(image: Image, backends: Backends) -> LayerFiles | None:
     if not any(one.kind == PACKED_KIND for one in image.layers):
         return None
     return LayerFiles(backends.contents_of(image), [StackedLayer(one.diff_id) for one in image.layers])
-
-
-def _where(image: Image, reference: Reference | None, backends: Backends) -> tuple[Subjects, Sequence[Referrers]]:
-    """Return the manifests of an image that was found, and the places where its signatures may lie."""
-    opened = backends.sources.find(image) if backends.sources is not None else None
-    if opened is not None:
-        return Subjects.of(opened.top, opened.data), opened.source.referrers()
-    store = backends.store_on_disk("read")
-    wire = store.exporter.depart(reference or image.manifest_digest, WireForm()).finish()
-    documents = {one.descriptor.digest: one.data for one in wire.manifests}
-    if image.manifest_digest not in documents:
-        # The name has moved since it was looked up.
-        wire = store.exporter.depart(image.manifest_digest, WireForm()).finish()
-        documents = {one.descriptor.digest: one.data for one in wire.manifests}
-    return Subjects.of(wire.data, documents[image.manifest_digest]), [store.referrers]
 
 
 def _name_elsewhere(name: ImageName) -> Reference | None:

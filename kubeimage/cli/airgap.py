@@ -191,12 +191,12 @@ def verify(
         found = verify_image(names[0], backends, platform=parse_platform(platform))
     if form == "json":
         click.echo(format_json(verification_to_json(found)))
-    elif not found.is_whole:
-        click.echo("\n".join(harmless(str(one)) for one in (*found.unreadable, *found.flaws)))
+    elif not found.holds:
+        click.echo("\n".join(harmless(str(one)) for one in (*found.unreadable, *found.flaws, *found.untrusted)))
     for warning in found.warnings:
         click.echo(f"warning: {harmless(warning)}", err=True)
     click.echo(_sum_up(found), err=True)
-    return 0 if found.is_whole else 1
+    return 0 if found.holds else 1
 
 
 def _sum_up(found: Verification) -> str:
@@ -204,6 +204,8 @@ def _sum_up(found: Verification) -> str:
     parts = [count(len(found.images), "container image")]
     if found.images:
         parts.append(f"{broken} of them not whole" if broken else "all of them whole")
+    if found.untrusted:
+        parts.append(f"{count(len(found.untrusted), 'image')} refused by the policy")
     if found.unreadable:
         parts.append(f"{count(len(found.unreadable), 'name')} cannot be read")
     if found.skipped:

@@ -14,6 +14,7 @@ def verification_to_json(found: Verification) -> dict[str, Any]:
         "images": [str(image) for image in found.images],
         "flaws": [{"image": str(one.image), "path": one.where, "what": one.what} for one in found.flaws],
         "unreadable": [unreadable_to_json(one) for one in found.unreadable],
+        "untrusted": [*found.untrusted],
         "skipped": [{"text": one.text, **one.place._asdict(), "reason": one.reason} for one in found.skipped],
     }
 

@@ -96,15 +96,16 @@ def verify_signed(
     with open_backends(session.root, session.settings, access="read") as backends:
         checks = [verify_signatures(name, keys, backends, identity=rule, platform=platform) for name in names]
     images = [one for check in checks for one in check.images]
+    proofs = [check.proof for check in checks if check.proof is not None]
     if form == "json":
         click.echo(format_json(_to_json(checks)))
     else:
         rows = [(one.name, one.digest.short if one.digest else "", _said_of(one)) for one in images]
         click.echo(format_table(("IMAGE", "DIGEST", "SIGNED BY"), rows))
-        for check in checks:
-            for flaw in (*check.proof.unreadable, *check.proof.flaws) if check.proof is not None else ():
+        for proof in proofs:
+            for flaw in (*proof.unreadable, *proof.flaws, *proof.untrusted):
                 click.echo(harmless(str(flaw)))
-    for warning in (one for check in checks if check.proof is not None for one in check.proof.warnings):
+    for warning in (one for proof in proofs for one in proof.warnings):
         click.echo(f"warning: {harmless(warning)}", err=True)
     click.echo(_sum_up(images, checks), err=True)
     return 0 if all(check.holds for check in checks) else 1
@@ -146,6 +147,7 @@ def _to_json(checks: Sequence[SignatureCheck]) -> dict[str, Any]:
         "total": len(images),
         "flaws": [one for proof in proofs for one in proof["flaws"]],
         "unreadable": [one for proof in proofs for one in proof["unreadable"]],
+        "untrusted": [one for proof in proofs for one in proof["untrusted"]],
     }
 
 

@@ -175,6 +175,30 @@ class Fetcher:
         self._each(resolved, lambda image: read_one(image, resolved[image]))
         return found
 
+    def check(
+        self,
+        resolved: Mapping[Reference, Digest],
+        judge: Callable[[Reference, Sequence[bytes], Sequence[Repository]], None],
+    ) -> None:
+        """Let ``judge`` see what each name leads to, the manifest that is taken of it, and the repositories to ask.
+
+        Raises: RegistryError, CredentialsError, PackingError; StoreError; whatever ``judge`` raises.
+        """
+        registries = self._registries
+
+        def check_one(image: Reference) -> None:
+            places = registries.sources(image) if registries is not None else []
+            judge(image, self._documents(image, resolved[image]), places)
+
+        self._each(resolved, check_one)
+
+    def _documents(self, image: Reference, digest: Digest) -> list[bytes]:
+        data = self._read_manifest(image, digest)
+        top = self._parse(image, digest, data)
+        if isinstance(top, Manifest):
+            return [data]
+        return [data, self._read_manifest(image, self._choose(image, top).digest)]
+
     def fetch(self, images: Sequence[Contents], wanted: AbstractSet[Digest]) -> None:
         """Fetch those of the images' blobs that are ``wanted``, and tell of the images that have some.
 

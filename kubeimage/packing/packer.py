@@ -60,7 +60,7 @@ class RegistryPacker:
     def pack(self, request: PackRequest) -> Packed:
         """Find the images, fetch what is not there, and make the layers.
 
-        Raises: DiscoveryError, PackingError; RegistryError, CredentialsError; StoreError.
+        Raises: DiscoveryError, PackingError; TrustError; RegistryError, CredentialsError; StoreError.
         """
         return _Packing(self._parts, self._policy, self._search, self._context, request, lock=self._lock).run()
 
@@ -117,12 +117,24 @@ class _Packing:
             resolved = loaded | self._resolve(asked, fetcher, packed)
             check_loaded(self._locked, loaded)
             check_collisions({**packed, **resolved})
+            self._check_trust(resolved, packed, fetcher)
             record = Record(
                 resolved, self._search.choice.ignored, survey.findings.charts, _listed(survey.findings)
             ).over(below)
             if record == below and not survey.findings.kube_versions:
                 return ()
             return self._make(resolved, self._extra_files(record, survey), fetcher, below)
+
+    def _check_trust(
+        self, resolved: Mapping[Reference, Digest], packed: Mapping[Reference, Digest], fetcher: Fetcher
+    ) -> None:
+        """Hold the policy against what is new; what the base brings was judged with the base."""
+        policy = self._parts.settings().trust
+        if policy:
+            from kubeimage.packing.trusting import check_images
+
+            fresh = {image: digest for image, digest in resolved.items() if packed.get(image) != digest}
+            check_images(fresh, policy, fetcher, self._parts.memory)
 
     def _resolve(
         self, images: Sequence[Reference], fetcher: Fetcher, packed: Mapping[Reference, Digest]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kubeimage.errors import (
     BlobCorruptError,
@@ -44,6 +44,9 @@ from kubeimage.registry.events import (
 )
 from kubeimage.registry.workers import run_all
 
+if TYPE_CHECKING:
+    from kubeimage.registry.trusting import PullTrust
+
 _BAD_DOCUMENT = (ValueError, KeyError, TypeError, AttributeError, KubeimageError)
 
 
@@ -51,6 +54,7 @@ class Pull(NamedTuple):
     """One image on its way from a repository into a store.
 
     Shape: ``platforms`` are those wanted; with none, all that there are. ``stop`` ends what other threads do.
+           ``trust`` is the policy that the image is held against, None where there is none.
     """
 
     repository: Repository
@@ -59,16 +63,20 @@ class Pull(NamedTuple):
     importer: Importer
     observe: TransferObserver
     stop: Callable[[], None]
+    trust: PullTrust | None = None
 
     def run(self) -> Arrival:
         """Fetch what is not there yet, and give the image its name.
 
-        Raises: RegistryError; PlatformMismatchError where it is not for a wanted platform; what the importer raises.
+        Raises: RegistryError; PlatformMismatchError where it is not for a wanted platform; TrustError where the policy
+            refuses it; what the importer raises.
         """
         name = str(self.reference)
         self.observe(TransferStarted("pull", name, str(self.repository)))
         data, digest = self.repository.get_manifest(self.reference.digest or self.reference.tag)
         manifests = self._fetch_manifests(data, digest)
+        if self.trust is not None:
+            self.trust.check(data)
         blobs = _unique(blob for manifest in manifests for blob in (manifest.config, *manifest.layers))
         configs = {manifest.config.digest for manifest in manifests}
         self._fetch_all([blob for blob in blobs if blob.digest in configs])
@@ -114,6 +122,8 @@ class Pull(NamedTuple):
             raise RegistryContentError(f"{self.repository}: {child.digest} is listed as a manifest, and is an index")
         if child.platform is None:
             self._check_platform(manifest.config)
+        if self.trust is not None:
+            self.trust.choose(data)
         self.importer.put_manifest(data)
         return manifest
 

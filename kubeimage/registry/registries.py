@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from kubeimage.errors import RegistryConnectionError, RegistryError
 from kubeimage.image.platform import Platform
@@ -20,6 +20,9 @@ from kubeimage.registry.http import HttpTransport
 from kubeimage.registry.pace import Pace
 from kubeimage.registry.tls import Trust
 from kubeimage.settings import Settings
+
+if TYPE_CHECKING:
+    from kubeimage.registry.trusting import PullTrust
 
 
 class Registries:
@@ -51,14 +54,16 @@ class Registries:
     ) -> Arrival:
         """Fetch an image from the first of its places that has it, and give it its name.
 
-        Raises: RegistryError, CredentialsError, SettingsError; PlatformMismatchError; what the importer raises.
+        Raises: RegistryError, CredentialsError, SettingsError; PlatformMismatchError; TrustError where the policy of
+            the settings refuses it; what the importer raises.
         """
         from kubeimage.registry.pull import Pull
 
         observe = one_at_a_time(observe)
 
         def pull_from(place: Reference) -> Arrival:
-            return Pull(self.repository(place), reference, platforms, importer, observe, self.stop).run()
+            repository = self.repository(place)
+            return Pull(repository, reference, platforms, importer, observe, self.stop, self._trust(reference)).run()
 
         *mirrors, last = self._settings.places(reference)
         for mirror in mirrors:
@@ -69,6 +74,13 @@ class Registries:
                     raise
                 observe(TransferWarned(f"the mirror {mirror.domain} is passed over: {error}"))
         return pull_from(last)
+
+    def _trust(self, reference: Reference) -> PullTrust | None:
+        if not self._settings.trust:
+            return None
+        from kubeimage.registry.trusting import PullTrust
+
+        return PullTrust(self._settings.trust, reference, self.sources(reference))
 
     def push(
         self,

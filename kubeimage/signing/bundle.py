@@ -62,7 +62,7 @@ def read_bundle(data: bytes, subjects: Subjects) -> Found:
         claim, signed, signature = read(bundle, subjects)
     except BAD as error:
         return Found("bundle", has_certificate=certified, signer=signer, problem=said_of(error))
-    return Found("bundle", claim, signed, signature, has_certificate=certified, signer=signer)
+    return Found("bundle", claim, signed, signature, has_certificate=certified, signer=signer, bundle=data)
 
 
 def authenticated_encoding(kind: str, body: bytes) -> bytes:

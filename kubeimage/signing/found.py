@@ -26,6 +26,7 @@ class Found:
 
     Shape: ``signed`` are the bytes that it is of, None where it is of the image's manifest itself.
            ``signer`` is a hint about who made it, believed by nobody.
+           ``bundle`` is what it was read from, where it was one.
            ``problem`` says why it is no signature, and is empty where it may be one.
     """
 
@@ -36,6 +37,7 @@ class Found:
     has_certificate: bool = False
     signer: str = ""
     problem: str = ""
+    bundle: bytes = b""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from kubeimage.errors import TrustError
+from kubeimage.errors import KubeimageError, TrustError
 from kubeimage.image.reference import Reference
 from kubeimage.image.trust import EVERY, TrustPolicy, TrustRule
 from kubeimage.signing.found import Found, Subjects
@@ -12,33 +12,68 @@ from kubeimage.signing.judging import Identity, Verdict, judge_all
 from kubeimage.signing.keys import PublicKey, read_public_key
 
 FindSignatures = Callable[[Subjects], Sequence[Found]]
-"""Finds the signatures of an image. It is asked only where a rule wants some."""
+"""Finds the signatures of an image, somewhere. It is asked only where a rule wants some.
+
+Raises: KubeimageError where that place cannot be asked.
+"""
 
 _TOLD = 3
 
 
 def check_trust(
-    policy: TrustPolicy, image: Reference | None, subjects: Subjects, find: FindSignatures
+    policy: TrustPolicy, image: Reference | None, subjects: Subjects, finders: Sequence[FindSignatures]
 ) -> Verdict | None:
     """Hold the policy against an image; return the signature that it is taken for, None where none is asked for.
 
     Shape:  ``subjects`` are what the image's name led to and the manifest that is used of it. Who calls this uses these
-            very bytes afterwards, and looks up no name again.
-    Raises: TrustError; UsageError for a key that cannot be read; what ``find`` raises.
+            very bytes afterwards, and looks up no name again. ``finders`` are asked in their order, and no further than
+            until a signature counts.
+    Raises: TrustError, also where signatures cannot be asked for; UsageError for a key that cannot be read.
     """
     rule = policy.rule_of(image)
     if rule is None or rule.require == "accept":
         return None
     if rule.require == "reject":
         raise TrustError(f"{_named(image, subjects)} is rejected by the policy", hint=_way_out(rule, ""))
-    verdicts = judge_all(find(subjects), read_keys(rule), subjects, Identity(image, rule.identity))
-    taken = next((one for one in verdicts if one.key is not None), None)
-    if taken is None:
-        raise TrustError(
-            f"{_named(image, subjects)} is not signed as the policy asks: {reasons(verdicts)}",
-            hint=_way_out(rule, "have it signed by one of the keys that the rule names; or "),
-        )
-    return taken
+    keys, identity = read_keys(rule), Identity(image, rule.identity)
+    verdicts: list[Verdict] = []
+    failed: list[str] = []
+    for find in finders:
+        try:
+            found = find(subjects)
+        except KubeimageError as error:
+            failed.append(error.message)
+            continue
+        verdicts += judge_all(found, keys, subjects, identity)
+        if (taken := next((one for one in verdicts if one.key is not None), None)) is not None:
+            return taken
+    said = "; ".join([reasons(verdicts), *failed[:1]])
+    raise TrustError(
+        f"{_named(image, subjects)} is not signed as the policy asks: {said}",
+        hint=_way_out(rule, "have it signed by one of the keys that the rule names; or "),
+    )
+
+
+def check_top(
+    policy: TrustPolicy,
+    image: Reference | None,
+    top: bytes,
+    chosen: Sequence[bytes],
+    finders: Sequence[FindSignatures],
+) -> None:
+    """Hold the policy against what a name leads to, of which the manifests ``chosen`` are used.
+
+    A signature of the index is one of all that it lists; else each of ``chosen`` needs its own.
+    Raises: as ``check_trust``.
+    """
+    inner = [one for one in chosen if one != top]
+    try:
+        check_trust(policy, image, Subjects.of(top), finders)
+    except TrustError:
+        if not inner:
+            raise
+        for one in inner:
+            check_trust(policy, image, Subjects.of(top, one), finders)
 
 
 def read_keys(rule: TrustRule) -> list[PublicKey]:
