@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+from tests.e2e.forked import can_be_forked, run_forked
+
 REPOSITORY = Path(__file__).parent.parent.parent
 PATIENCE = 60.0
 
@@ -60,7 +62,20 @@ class Program:
         )
 
     def run(self, *arguments: str | Path, status: int = 0, given: str | None = None) -> Ended:
-        """Run the program to its end, which must be ``status``; ``given`` is its standard input."""
+        """Run the program to its end, which must be ``status``; ``given`` is its standard input.
+
+        Where that comes to the same, it does not start a new interpreter.
+        """
+        if self.prefix or not can_be_forked(self.environment):
+            ended = self._run_anew(arguments, given)
+        else:
+            words, environment = [str(one) for one in arguments], self._environment()
+            ended = Ended(*run_forked(words, self.folder, environment, self.umask, given or "", PATIENCE))
+        assert ended.status == status, f"exit status {ended.status}, not {status}\n{ended.stdout}\n{ended.stderr}"
+        assert "Traceback" not in ended.stderr
+        return ended
+
+    def _run_anew(self, arguments: Sequence[str | Path], given: str | None) -> Ended:
         stdin = subprocess.DEVNULL if given is None else subprocess.PIPE
         with self.start(*arguments, stdin=stdin) as process:
             try:
@@ -68,10 +83,7 @@ class Program:
             except BaseException:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
-        ended = Ended(process.returncode, stdout, stderr)
-        assert ended.status == status, f"exit status {ended.status}, not {status}\n{stdout}\n{stderr}"
-        assert "Traceback" not in stderr
-        return ended
+        return Ended(process.returncode, stdout, stderr)
 
     def pipe(self, script: str) -> None:
         """Run a script for sh in which ``$KUBEIMAGE`` is the program; every part of its pipes must succeed."""
