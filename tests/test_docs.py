@@ -139,8 +139,11 @@ def environment_of(workplace: Workplace) -> dict[str, str]:
         **workplace.registries,
         "PYTHONPATH": str(ROOT),
         "LANG": "C.UTF-8",
-        # Without the plugin's entry point, a source tree has the plugin all the same.
-        **({} if is_installed() else {"PYTEST_PLUGINS": "harness.plugin"}),
+        # Other runs' leftovers are not removed by these.
+        "PYTEST_DEBUG_TEMPROOT": str(workplace.folder.parent),
+        # What else is installed here has no say, and is not imported each time.
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTEST_PLUGINS": "harness.plugin,xdist.plugin,xdist.looponfail",
     }
 
 
@@ -157,13 +160,6 @@ def run(command: list[str], workplace: Workplace) -> subprocess.CompletedProcess
         timeout=120,
         check=False,
     )
-
-
-def is_installed() -> bool:
-    """Whether pytest finds the plugin by its entry point."""
-    from importlib.metadata import entry_points
-
-    return "harness.plugin" in entry_points(group="pytest11").names
 
 
 def run_script(block: Block, workplace: Workplace) -> str:
@@ -184,8 +180,7 @@ def run_test_file(block: Block, workplace: Workplace, pytester: pytest.Pytester)
         for name, value in environment.items():
             patch.setenv(name, value)
         # Of other plugins none has a say; hypothesis does without its own.
-        patch.delenv("PYTEST_PLUGINS", raising=False)
-        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        patch.delenv("PYTEST_PLUGINS")
         patch.chdir(workplace.folder)
         # The checks of a Kubefile that a pytest.ini names are for the `sh` blocks.
         ended = pytester.runpytest_inprocess(

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ KINDS: dict[str, dict[str, Content]] = {
     "package": {"harness/__init__.py": "", "harness/helpers.py": "x = 1\n", "harness/plugin.py": "1 / 0\n"},
     "folder": {"harness/helpers.py": "x = 1\n"},
 }
+# Plugins that this test is not about; each start would import them all.
+OTHERS = tuple(f"-pno:{one.name}" for one in entry_points(group="pytest11") if one.name != "harness.plugin")
 USES_ITS_OWN = "from harness.helpers import x\ndef test_a(): assert x == 1\n"
 USES_OURS = "from harness.trees import File\ndef test_a(kube_context): assert kube_context({'a': File('1')}).exists()\n"
 ONCE = """
@@ -56,7 +59,7 @@ def start(tmp_path: Path) -> Start:
     def run(arguments: tuple[str, ...], tree: dict[str, Content]) -> subprocess.CompletedProcess[str]:
         write_tree(str(tmp_path / "project"), tree)
         return subprocess.run(
-            [sys.executable, *arguments],
+            [sys.executable, *arguments, *(OTHERS if "pytest" in arguments else ())],
             cwd=tmp_path / "project",
             env={"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,

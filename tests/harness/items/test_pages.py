@@ -13,7 +13,10 @@ Run = Callable[..., pytest.RunResult]
 
 
 @pytest.fixture
-def projects(pytester: pytest.Pytester) -> None:
+def projects(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What else is installed has no say, and is not imported by each process.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "harness.plugin,xdist.plugin")
     for name, text in {
         "good": "FROM scratch\nCOPY a etc\nRUN echo 1 > b\nCMD b &&",
         "bad": "FROM scratch\nCOPY missing etc",
@@ -27,8 +30,6 @@ def projects(pytester: pytest.Pytester) -> None:
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["one process", "two workers"])
 def test_each_kubefile_has_its_verdicts_layers_and_files(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     pytest.importorskip("jinja2")
-    if workers:
-        pytest.importorskip("xdist")
     options = ["--kubefile=good", "--kubefile=bad", "--kubefile-backend=memory", "--kubefile-report=out/report.html"]
 
     pytester.runpytest_subprocess(*workers, *options, "-k", "build or parse or lint")
