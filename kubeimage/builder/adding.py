@@ -19,6 +19,12 @@ def unchecked(request: CopyRequest) -> list[Remote]:
     return [remote for remote in request.remotes if remote.checksum is None]
 
 
+def is_copy(request: CopyRequest, local: Collected) -> bool:
+    """Return whether an ADD does what a COPY does: it fetches nothing, and names no file that could be an archive."""
+    alone = frozenset(local.alone)
+    return not request.remotes and not any(one.kind is Kind.FILE and one.path in alone for one in local.entries)
+
+
 def content_fields(fetched: Sequence[Entry] | None) -> Fields:
     """Return what a key says of files that had to be fetched to be known."""
     return tuple((f"content {number}", str(_digest(one))) for number, one in enumerate(fetched or (), 1))

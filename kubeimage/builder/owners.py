@@ -28,7 +28,7 @@ def with_numbers(step: Step, rootfs: LayerStack) -> Step:
     if step.copy is not None and step.copy.chown:
         return replace(step, copy=replace(step.copy, owner=owner_of(step.copy.chown, rootfs)))
     if step.directory is not None and step.as_user:
-        return replace(step, owner=user_of(step.as_user, rootfs))
+        return replace(step, owner=owner_of(step.as_user, rootfs))
     if step.run is not None and step.run.image is not None and step.run.image.as_user:
         image = replace(step.run.image, user=user_of(step.run.image.as_user, rootfs))
         return replace(step, run=replace(step.run, image=image))
@@ -36,14 +36,16 @@ def with_numbers(step: Step, rootfs: LayerStack) -> Step:
 
 
 def owner_of(text: str, rootfs: LayerStack) -> Owner:
-    """Return whose files ``--chown`` makes: ``USER``, ``USER:GROUP`` or ``:GROUP``, by names or numbers.
+    """Return whose files ``--chown`` makes, and whose folder WORKDIR: ``USER``, ``USER:GROUP`` or ``:GROUP``.
 
-    A user's group is that of the image's list; a number that the list has not is its own group.
+    Each is a name or a number. The group of a name is that of the image's list; a number is its own group.
     Raises: BuildError for a name that the image has not.
     """
     user, colon, group = text.partition(":")
     number, own = _user(user, rootfs) if user else (0, 0)
-    return number, _group(group, rootfs) if colon and group else number if own is None else own
+    if own is None or _number(user) is not None:
+        own = number
+    return number, _group(group, rootfs) if colon and group else own
 
 
 def user_of(text: str, rootfs: LayerStack) -> Owner:

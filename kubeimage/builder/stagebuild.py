@@ -115,18 +115,24 @@ class StageBuild:
         if step.copy is not None and step.origin is not None:
             return self._copy_from(step, step.copy, step.origin)
         if step.copy is not None:
-            return self._copy(step, step.copy)
+            return self._copy(step, step.copy, self._collect(step, step.copy))
         if step.directory is not None:
             return self._make_directory(step, step.directory)
         return self._run(step, step.run) if step.run is not None else None
 
-    def _copy(self, step: Step, request: CopyRequest) -> StepFinished:
-        collector, cache = self.parts.collector, self.parts.cache
-        collected = collector.collect(steps.placed(request, self.rootfs))
+    def _collect(self, step: Step, request: CopyRequest) -> Collected:
+        """Find what the build context gives, and note the application that it is."""
+        collected = Collected(())
+        if request.sources:
+            collected = self.parts.collector.collect(steps.placed(request, self.rootfs))
         for message in collected.warnings:
             self._warn(message, step)
         if step.application is not None:
             self._register(step, step.application, request)
+        return collected
+
+    def _copy(self, step: Step, request: CopyRequest, collected: Collected) -> StepFinished:
+        collector, cache = self.parts.collector, self.parts.cache
         key, claim = None, None
         if self.hitting and cache.expects(self.key):
             if (hit := self._recall(step, collected)) is not None:
@@ -167,20 +173,23 @@ class StageBuild:
 
     def _add(self, step: Step, request: CopyRequest) -> StepFinished:
         """Copy, fetch and unpack: nothing is fetched or unpacked to find a hit, where each checksum is known."""
-        from kubeimage.builder.adding import content_fields, put_together, unchecked
+        from kubeimage.builder.adding import content_fields, is_copy, put_together, unchecked
 
         roots, collector = self.parts.roots, self.parts.collector
         assert roots is not None
         for remote in unchecked(request):
             self._warn(f"{remote.url} has no checksum: what its server sends is taken as it comes", step)
+        local = self._collect(step, request)
+        if is_copy(request, local):
+            return self._copy(step, request, local)
         with ExitStack() as stack:
             request = steps.placed(request, self.rootfs)
-            local = collector.collect(request) if request.sources else Collected(())
-            for message in local.warnings:
-                self._warn(message, step)
+            if self.hitting and not unchecked(request) and (known := self._recall(step, local)) is not None:
+                return known
             local = replace(local, entries=collector.with_digests(local.entries))
             fetched = stack.enter_context(roots.fetch(request.remotes)) if unchecked(request) else None
             key = steps.copy_key(self.key, (*step.cache_fields(), *content_fields(fetched)), local.entries)
+            collector.remember_sources(local.entries, key.sources_digest)
             hit = self.parts.cache.lookup(key) if self.hitting else None
             if hit is not None and not hit.is_claim:
                 return self._hit(step, key, hit)
@@ -189,8 +198,6 @@ class StageBuild:
                 fetched = stack.enter_context(roots.fetch(request.remotes)) if request.remotes else ()
             collected = put_together(request, local, fetched, roots, stack)
             copied = steps.copy(collected, self.rootfs, self.parts.layers, mtime=step.mtime, owners=True)
-        if step.application is not None:
-            self._register(step, step.application, request)
         return self._done(step, key, copied.made, why, hit)
 
     def _register(self, step: Step, name: str, request: CopyRequest) -> None:

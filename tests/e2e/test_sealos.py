@@ -320,6 +320,13 @@ ADD a.tar .
 COPY --chown=app a.tar /copied
 COPY --chown=app:extra d /copied2
 COPY --chown=1234 a.tar /new/folders/c3
+COPY --chown=1000 a.tar /c5
+USER 1000
+WORKDIR /of/1000
+USER app
+WORKDIR /of/app
+USER 77
+WORKDIR /of/77
 COPY --chown=:7 a.tar /c4
 COPY --chown=5 d /tar
 """

@@ -229,7 +229,7 @@ class Stage:
         user = self.config.user
 
         def act(image: OwnedTree) -> OwnedTree:
-            owner = _user_of(user, image) if user else ROOT
+            owner = _owner_of(user, image) if user else ROOT
             real = folder_at(image, path)
             made = {one: Owned(Folder(), owner) for one in ways(real) if not is_folder(image, one)}
             return {**image, **made}
@@ -304,10 +304,11 @@ def _group(text: str, image: OwnedTree) -> int:
 
 
 def _owner_of(text: str, image: OwnedTree) -> Owner:
-    """Return whose ``--chown`` makes it: a number that the image does not know is its own group."""
+    """Return whose ``--chown`` or WORKDIR makes it: a number is its own group."""
     name, _, group = text.partition(":")
     user, own = _user(name, image) if name else (0, 0)
-    return user, _group(group, image) if group else user if own is None else own
+    own = user if name.isdigit() or own is None else own
+    return user, _group(group, image) if group else own
 
 
 def _user_of(text: str, image: OwnedTree) -> Owner:

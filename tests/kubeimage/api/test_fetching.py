@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.fakes.stores import MemoryLayerStore
+from harness.stateful.agreement import build_project, project_backends
+from harness.strategies import Project
 from kubeimage.api.fetching import Fetcher, shown
 from kubeimage.api.roots import OutsideRoots
 from kubeimage.errors import AdditionError
@@ -105,3 +107,14 @@ def test_nothing_that_was_fetched_is_left(web: str, tmp_path: Path, monkeypatch:
 
 def test_people_are_shown_no_credentials_and_no_query() -> None:
     assert shown("https://user:word@example.org/a?token=1#x") == "https://example.org/a"
+
+
+def test_an_application_from_the_web_is_one_from_the_cache_as_well(web: str) -> None:
+    checksum = hashlib.sha256(DATA).hexdigest()
+    project = Project.of(f"# syntax=sealer-0.9\nFROM scratch\nAPP m {web}/a.yaml#sha256:{checksum}\nLAUNCH m\n")
+    backends = project_backends(project)
+    first, again = build_project(project, backends), build_project(project, backends)
+
+    assert (again.cache_misses, again.image.id) == (0, first.image.id)
+    assert again.image.manifest_annotations == first.image.manifest_annotations
+    assert again.image.runtime.cmd == ("kubectl apply -f application/apps/m/a.yaml",)

@@ -25,7 +25,7 @@ def owners(world: World, text: str) -> dict[str, tuple[int, int]]:
         ("app", (1000, 1001)),
         ("app:extra", (1000, 2000)),
         ("app:7", (1000, 7)),
-        ("1000", (1000, 1001)),
+        ("1000", (1000, 1000)),
         ("7", (7, 7)),
         (":extra", (0, 2000)),
         ("root", (0, 0)),
@@ -61,7 +61,7 @@ def test_a_workdir_is_the_user_s(world: World) -> None:
 
     assert found["r"] == (0, 0)
     assert found["a"] == found["a/b"] == (1000, 1001)
-    assert found["r/c"] == (7, 0)
+    assert found["r/c"] == (7, 7)
 
 
 def test_another_owner_is_a_change_and_the_same_is_none(world: World) -> None:
