@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from kubeimage.api.opening import OpenImage, open_image
     from kubeimage.api.platforms import PlatformsResult, build_platforms
     from kubeimage.api.pushing import build_and_push
+    from kubeimage.api.referrers import list_referrers
     from kubeimage.api.reporting import report_image, write_report
     from kubeimage.api.running import PathChange, RunResult, run_image
     from kubeimage.api.searching import read_search
@@ -160,6 +161,7 @@ if TYPE_CHECKING:
     from kubeimage.image.oci import Descriptor
     from kubeimage.image.platform import Platform
     from kubeimage.image.reference import Naming, Reference
+    from kubeimage.image.referrers import ALL_REFERRERS, NO_REFERRERS, Referrer, ReferrerChoice
     from kubeimage.image.trust import IDENTITY_RULES, IdentityRule, TrustPolicy, TrustRule
     from kubeimage.kubefile import CODES, Kubefile, lint, parse, render
     from kubeimage.layer.compression import Coding
@@ -182,6 +184,7 @@ if TYPE_CHECKING:
         ImageFetched,
         ImageLookedUp,
         PackingProgress,
+        ReferrerFinished,
         TransferEvent,
         TransferFinished,
         TransferObserver,
@@ -207,12 +210,14 @@ if TYPE_CHECKING:
     from kubeimage.store.policy import PrunePolicy
 
 __all__ = [
+    "ALL_REFERRERS",
     "ARCHIVE_FORMATS",
     "CODES",
     "DURATIONS",
     "FILTERS",
     "IDENTITY_RULES",
     "IMAGE_ORDERS",
+    "NO_REFERRERS",
     "SHORTEST_SECRET",
     "SIZES",
     "Access",
@@ -333,6 +338,9 @@ __all__ = [
     "ReadFile",
     "Reference",
     "ReferenceFormatError",
+    "Referrer",
+    "ReferrerChoice",
+    "ReferrerFinished",
     "RegistryAuthError",
     "RegistryConnectionError",
     "RegistryContentError",
@@ -422,6 +430,7 @@ __all__ = [
     "list_files",
     "list_history",
     "list_images",
+    "list_referrers",
     "load_images",
     "lock_project",
     "log_in",
@@ -514,6 +523,8 @@ _HOMES = {
     "kubeimage.image.oci": "Descriptor",
     "kubeimage.image.platform": "Platform",
     "kubeimage.image.reference": "Naming Reference",
+    "kubeimage.api.referrers": "list_referrers",
+    "kubeimage.image.referrers": "ALL_REFERRERS NO_REFERRERS Referrer ReferrerChoice",
     "kubeimage.image.trust": "IDENTITY_RULES IdentityRule TrustPolicy TrustRule",
     "kubeimage.kubefile": "CODES Kubefile lint parse render",
     "kubeimage.layer.compression": "Coding",
@@ -530,8 +541,8 @@ _HOMES = {
     "kubeimage.protocols.transfer": "Arrival Budget",
     "kubeimage.protocols.watching": "ignore",
     "kubeimage.registry.events": (
-        "BlobFinished BlobProgress ImageFetched ImageLookedUp PackingProgress TransferEvent TransferFinished "
-        "TransferObserver TransferStarted TransferWarned"
+        "BlobFinished BlobProgress ImageFetched ImageLookedUp PackingProgress ReferrerFinished TransferEvent "
+        "TransferFinished TransferObserver TransferStarted TransferWarned"
     ),
     "kubeimage.rehearsal.outcome": "Pulled Rehearsal RehearsedImage",
     "kubeimage.report": "format_diagnostics format_error",

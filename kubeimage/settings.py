@@ -6,6 +6,7 @@ The last two, and how a RUN is run, stand in the configuration file:
     default-namespace = "team"                  # for names that are one word
     image-kinds = ["kinds.toml"]                # where custom resources name images (docs/airgap.md)
     dialect = "sealos"                          # of Kubefiles that do not say which they are in
+    referrers = "all"                           # signatures, SBOMs, attestations that travel: as --referrers
     stat-index = true                           # files that have not changed are not read again; false: always read
     stat-index-age = 60                         # ... once they are so many seconds old
     certs-dirs = ["/etc/docker/certs.d"]        # HOST/*.crt are CAs, HOST/*.cert and *.key a client's certificate
@@ -45,6 +46,7 @@ from typing import Any, TypeVar, get_args
 from kubeimage.errors import KubeimageError, SettingsError
 from kubeimage.image.compatibility import DEFAULT_DIALECT, DIALECTS, Dialect
 from kubeimage.image.reference import DEFAULT_DOMAIN, DEFAULT_NAMESPACE, Naming, Reference
+from kubeimage.image.referrers import ReferrerChoice
 from kubeimage.image.trust import EVERY, IDENTITY_RULES, Requirement, TrustPolicy, TrustRule
 from kubeimage.patterns import pattern
 from kubeimage.values import dataclass
@@ -57,6 +59,7 @@ _TOP = (
     "default-domain",
     "default-namespace",
     "dialect",
+    "referrers",
     "certs-dirs",
     "image-kinds",
     "stat-index",
@@ -138,6 +141,8 @@ class Settings:
 
     Units: ``index_age`` is how many seconds a file of a build context must be old before it is known again without
            reading it; with None, all files are read in every build.
+    Shape: ``referrers`` are those that travel with images; with None, none come from registries, and all go along of
+           what is here.
     """
 
     naming: Naming = Naming()
@@ -149,6 +154,7 @@ class Settings:
     run: RunSettings = RunSettings()
     trust: TrustPolicy = TrustPolicy()
     index_age: float | None = DEFAULT_INDEX_AGE
+    referrers: ReferrerChoice | None = None
 
     def read_image_kinds(self) -> tuple[bytes, ...]:
         """Return the files that say where custom resources name images.
@@ -306,7 +312,15 @@ def _settings(top: _Table, folder: str) -> Settings:
         trust=TrustPolicy(
             tuple(_trust(scope, top.table("trust", scope, _TRUST), folder) for scope in top.names("trust"))
         ),
+        referrers=_referrers(top.text("referrers", "")),
     )
+
+
+def _referrers(text: str) -> ReferrerChoice | None:
+    try:
+        return ReferrerChoice.parse(text) if text else None
+    except KubeimageError as error:
+        raise SettingsError(f"referrers: {error}", hint=error.hint) from error
 
 
 def _run(table: _Table, folder: str) -> RunSettings:

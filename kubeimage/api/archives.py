@@ -6,11 +6,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import BinaryIO, Literal
 
 from kubeimage.api.backends import Backends
 from kubeimage.api.bringing import departing
 from kubeimage.api.finding import ImageName
+from kubeimage.api.referrers import chosen_referrers
 from kubeimage.archive.bundle import BUNDLE, Bundle, LeftOut
 from kubeimage.archive.inventory import Inventory
 from kubeimage.archive.outgoing import Outgoing, PartWriter, Slice, write_whole
@@ -23,6 +25,7 @@ from kubeimage.image.media_types import is_layer
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.image.referrers import ALL_REFERRERS, Referrer, ReferrerChoice
 from kubeimage.layer.compression import Coding
 from kubeimage.protocols.transfer import Departure, OpenBlob, WireForm, WireImage
 from kubeimage.protocols.watching import ignore
@@ -41,13 +44,16 @@ class Saved:
     """What was written.
 
     Shape: ``absent`` counts images that the index names and that the store does not have. ``left_out`` are the layers
-           that the receiver has. ``files`` are the parts, or the one file.
+           that the receiver has. ``files`` are the parts, or the one file. ``referrers`` are in them, and ``stayed``
+           refer to the image as well, and have no room there, or refer to another form of it.
     """
 
     manifest: Digest
     absent: int = 0
     left_out: tuple[LeftOut, ...] = ()
     files: tuple[str, ...] = ()
+    referrers: tuple[Referrer, ...] = ()
+    stayed: tuple[Referrer, ...] = ()
 
 
 def save_image(
@@ -60,12 +66,15 @@ def save_image(
     coding: Coding | None = None,
     since: Inventory | None = None,
     split: int | None = None,
+    referrers: ReferrerChoice | None = None,
     observe: BlobObserver = ignore,
 ) -> Saved:
     """Write an image into the file ``output``; ``-`` is standard output.
 
     Shape:  equal images give equal files. ``coding`` None leaves layers as they are in the store.
             ``form`` ``sealer`` is an OCI layout whose blobs are what ``push_image`` sends in that form.
+            ``referrers`` are what goes along of all that refers to it; None is as the settings say, or all. Only an
+            ``oci-archive`` has room for them.
             Layers that ``since`` lists are left out. With ``split``, ``output`` is a folder of parts.
             ``observe`` hears of each blob before it is written.
     Units:  ``split`` in bytes, that no part is larger than.
@@ -73,7 +82,13 @@ def save_image(
     """
     backends.store_on_disk("read")
     _check_request(output, form, coding, split)
-    with departing(name, backends, _wire_form(form, coding), platform) as (reference, departure):
+    if form == "docker-archive" and referrers:
+        raise UsageError(
+            "a docker-archive has no room for what refers to an image", hint="save an oci-archive, or --referrers none"
+        )
+    choice = chosen_referrers(referrers, backends.known_settings(), otherwise=ALL_REFERRERS)
+    wanted = replace(_wire_form(form, coding), referrers=choice)
+    with departing(name, backends, wanted, platform) as (reference, departure):
         return _save(name, output, reference, departure, form=form, since=since, split=split, observe=observe)
 
 
@@ -109,7 +124,9 @@ def _save(
             write_whole(TarFile(file.write), members, open_blob)
     else:
         files = _write_parts(output, *in_parts(bundle, members, split), open_blob)
-    return Saved(image.top.digest, len(image.absent), bundle.left_out, files)
+    left = (*image.left, *((one.referrer for one in image.referrers) if form == "docker-archive" else ()))
+    gone = () if form == "docker-archive" else tuple(one.referrer for one in image.referrers)
+    return Saved(image.top.digest, len(image.absent), bundle.left_out, files, gone, tuple(left))
 
 
 def _check_request(output: str, form: ArchiveFormat, coding: Coding | None, split: int | None) -> None:

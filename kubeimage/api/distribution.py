@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from kubeimage.api.backends import Backends
 from kubeimage.api.finding import parse_name
+from kubeimage.api.referrers import chosen_referrers
 from kubeimage.errors import RegistryAuthError
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
+from kubeimage.image.referrers import ALL_REFERRERS, NO_REFERRERS, ReferrerChoice
 from kubeimage.layer.compression import Coding
 from kubeimage.protocols.images import ImageStore
 from kubeimage.protocols.transfer import Arrival, Lender, WireForm
@@ -30,19 +33,23 @@ def pull_image(
     backends: Backends,
     *,
     platforms: Sequence[Platform] | Literal["all"] = (),
+    referrers: ReferrerChoice | None = None,
     observe: TransferObserver = ignore,
 ) -> Arrival:
     """Fetch an image from its registry, or a mirror, into the store.
 
     Shape:  of an index, the ``platforms`` come, or all of them; without any, that of this machine.
+            ``referrers`` are what comes along of all that refers to it; None is as the settings say, or nothing.
     Raises: RegistryError, CredentialsError, SettingsError; PlatformMismatchError; StoreError. Then the name is as it
         was.
     """
     store = backends.store_on_disk("write")
     reference = name if isinstance(name, Reference) else backends.naming.parse(name)
     wanted = () if platforms == "all" else platforms or (Platform.host(),)
-    with Registries(backends.known_settings()) as registries, store.importing() as importer:
-        return registries.pull(reference, wanted, importer, observe)
+    settings = backends.known_settings()
+    choice = chosen_referrers(referrers, settings, otherwise=NO_REFERRERS)
+    with Registries(settings) as registries, store.importing() as importer:
+        return registries.pull(reference, wanted, importer, observe, choice)
 
 
 def push_image(
@@ -52,18 +59,22 @@ def push_image(
     form: Format | None = None,
     coding: Coding | None = None,
     platform: Platform | None = None,
+    referrers: ReferrerChoice | None = None,
     observe: TransferObserver = ignore,
 ) -> Digest:
     """Send an image to where its name says, and return the digest of its manifest or index there.
 
     Shape:  without a ``form`` it keeps the one it has.
             Without a ``coding``, layers go as they are in the store, and those that are not compressed with gzip.
+            ``referrers`` are what goes along of all that refers to it here; None is as the settings say, or all.
     Raises: ImageNotFoundError; RegistryError, CredentialsError; StoreError where the image is damaged.
     """
     store = backends.store_on_disk("read")
     reference = parse_name(name, backends.naming, what="NAME")
-    wanted = wire_form(form, coding)
-    with Registries(backends.known_settings()) as registries:
+    settings = backends.known_settings()
+    choice = chosen_referrers(referrers, settings, otherwise=ALL_REFERRERS)
+    wanted = replace(wire_form(form, coding), referrers=choice)
+    with Registries(settings) as registries:
         departure = store.exporter.depart(reference, wanted, platform)
         image = registries.push(reference, departure, observe, lambda: find_lender(reference, backends.images))
         return image.top.digest

@@ -18,12 +18,14 @@ from kubeimage.image.media_types import is_layer
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.image.referrers import ALL_REFERRERS
 from kubeimage.image.referring import FoundReferrer
 from kubeimage.protocols.transfer import Budget, WireForm, WireImage
 from kubeimage.sources.names import is_source_name
 from kubeimage.values import dataclass
 
 _LARGEST = 64 << 20
+_WHOLE = WireForm(referrers=ALL_REFERRERS)
 
 
 def take_inventory(name: ImageName | None, backends: Backends, *, platform: Platform | None = None) -> Inventory:
@@ -37,13 +39,13 @@ def take_inventory(name: ImageName | None, backends: Backends, *, platform: Plat
     store = backends.store_on_disk("read")
     if name is not None:
         reference, key = find_manifest(name, backends, platform=platform)
-        image = store.exporter.depart(key, WireForm(), platform).finish()
+        image = store.exporter.depart(key, _WHOLE, platform).finish()
         return make_inventory(_rows_of_image(image, reference))
     rows: list[InventoryRow] = []
     warnings: list[str] = []
     for reference, manifest in _names(backends):
         try:
-            image = store.exporter.depart(reference or manifest, WireForm()).finish()
+            image = store.exporter.depart(reference or manifest, _WHOLE).finish()
         except (BlobNotFoundError, BlobCorruptError, LayerError) as error:
             warnings.append(f"{reference or manifest} is damaged, and left out: {error.message}")
             continue
@@ -102,6 +104,11 @@ def _rows_of_image(image: WireImage, reference: Reference | None) -> Iterator[In
         if document.descriptor.digest != image.top.digest:
             yield InventoryRow("manifest", document.descriptor.digest, len(document.data), reference)
     yield from _rows_of_blobs(image.blobs, reference)
+    for found in image.referrers:
+        yield InventoryRow("manifest", found.referrer.digest, len(found.data), reference)
+        for listed, data in found.inner:
+            yield InventoryRow("manifest", listed.digest, len(data), reference)
+        yield from (InventoryRow("blob", blob.digest, blob.size, reference) for blob in found.blobs)
 
 
 def _rows_of_blobs(blobs: Iterable[Descriptor], reference: Reference | None) -> Iterator[InventoryRow]:

@@ -11,6 +11,7 @@ from kubeimage.api.backends import Backends
 from kubeimage.errors import BlobCorruptError, BlobNotFoundError, LayerError, UsageError
 from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
+from kubeimage.image.referrers import Referrer
 from kubeimage.protocols.images import ImageRecord
 from kubeimage.values import dataclass
 
@@ -24,6 +25,7 @@ class ListedImage:
     """An image of the store, by one of its names.
 
     Shape: ``created`` is RFC 3339 text, None where the image does not say. ``image`` is None for a damaged one.
+           ``referrers`` refer to its manifest, or to the index that has it.
     Units: ``size`` in bytes of all layers' tars, ``stored`` in bytes of config and layers as they lie in the store;
            ``used`` in seconds since 1970, None where nobody has noted it.
     """
@@ -34,6 +36,7 @@ class ListedImage:
     created: str | None
     used: float | None
     image: Image | None
+    referrers: tuple[Referrer, ...] = ()
 
 
 def describe_images(
@@ -48,7 +51,8 @@ def describe_images(
     conditions = [_condition(text, backends) for text in filters]
     if order not in IMAGE_ORDERS:
         raise UsageError(f"no order is called {order!r}", hint=f"choose one of {', '.join(IMAGE_ORDERS)}")
-    found = [_describe(record, backends) for record in backends.images.records()]
+    listed = backends.store.referrers.list_all() if backends.store is not None else []
+    found = [_describe(record, backends, listed) for record in backends.images.records()]
     chosen = [one for one in found if all(condition(one) for condition in conditions)]
     if order != "name":
         chosen.sort(key=_KEYS[order], reverse=True)
@@ -62,7 +66,7 @@ _KEYS: dict[str, Callable[[ListedImage], tuple[bool, int | str | float]]] = {
 }
 
 
-def _describe(record: ImageRecord, backends: Backends) -> ListedImage:
+def _describe(record: ImageRecord, backends: Backends, listed: list[Referrer]) -> ListedImage:
     image = None
     with suppress(BlobCorruptError, BlobNotFoundError, LayerError):
         if record.reference is not None:
@@ -73,7 +77,17 @@ def _describe(record: ImageRecord, backends: Backends) -> ListedImage:
         return ListedImage(record, 0, 0, None, None, None)
     blobs = {layer.descriptor.digest: layer.descriptor.size for layer in image.layers}
     used = backends.store.last_use(record.manifest) if backends.store is not None else None
-    return ListedImage(record, image.size, sum(blobs.values()) + len(image.config), image.created, used, image)
+    stored = sum(blobs.values()) + len(image.config)
+    referrers = _about(record, backends, listed) if listed else ()
+    return ListedImage(record, image.size, stored, image.created, used, image, referrers)
+
+
+def _about(record: ImageRecord, backends: Backends, listed: list[Referrer]) -> tuple[Referrer, ...]:
+    subjects = {record.manifest}
+    if record.reference is not None and backends.store is not None:
+        found = backends.store.list_platforms(record.reference)
+        subjects |= {found[0]} if found is not None else set()
+    return tuple(one for one in listed if one.subject in subjects)
 
 
 def store_sizes(backends: Backends) -> dict[str, int]:

@@ -11,13 +11,15 @@ from typing import BinaryIO
 
 from kubeimage.api.archives import STANDARD_STREAM, BlobObserver
 from kubeimage.api.backends import Backends
-from kubeimage.archive.members import MemberFiles, Members
+from kubeimage.api.referrers import chosen_referrers
+from kubeimage.archive.members import FolderMembers, MemberFiles, Members
 from kubeimage.archive.parts import Part, is_part, join_parts, read_part
 from kubeimage.errors import ArchiveError, BlobCorruptError, BlobNotFoundError, ImageNotFoundError, UsageError
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import compression_of, is_layer
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.reference import Reference
+from kubeimage.image.referrers import ALL_REFERRERS, ReferrerChoice
 from kubeimage.image.referring import FoundReferrer
 from kubeimage.protocols.transfer import Arrival, Budget, Intake, WireForm
 from kubeimage.protocols.watching import ignore
@@ -74,13 +76,16 @@ def load_images(
     *,
     references: Sequence[Reference] = (),
     budget: Budget | None = None,
+    referrers: ReferrerChoice | None = None,
     notice: Callable[[str], object] = ignore,
     observe: BlobObserver = ignore,
 ) -> list[Loaded]:
     """Bring all images of archives into the store, or none; ``-`` is standard input.
 
-    Shape:  ``source`` is a file, a folder of files, or several of them, in any order. A file is an OCI archive or a
-            docker-archive, compressed or not, whole, without what the receiver has, or a part of one.
+    Shape:  ``source`` is a file, a folder of files, an OCI image layout in a folder, or several of them, in any order.
+            A file is an OCI archive or a docker-archive, compressed or not, whole, without what the receiver has, or a
+            part of one.
+            ``referrers`` are what comes along of all that refers to the images; None is as the settings say, or all.
             ``references`` take the place of the archive's names, where there is one image.
             ``notice`` hears, before anything is shown, where the store is not as the one was that layers were left out
             for. ``observe`` hears of each blob before it is read.
@@ -96,7 +101,8 @@ def load_images(
         importer = stack.enter_context(store.importing(budget))
         archives = open_archives(sources, store, budget.total, stack)
         intake = _WatchedIntake(importer, observe)
-        incoming = [one for members in archives for one in take_in(members, intake)]
+        choice = chosen_referrers(referrers, backends.known_settings(), otherwise=ALL_REFERRERS)
+        incoming = [one for members in archives for one in take_in(members, intake, choice)]
         if references and len(incoming) > 1:
             raise UsageError(
                 f"the archive holds {len(incoming)} images, and one name cannot be all of theirs",
@@ -147,6 +153,9 @@ def open_archives(sources: Sequence[str], store: Store, most: int, stack: ExitSt
     problems: list[ArchiveError] = []
     files = _expanded(sources)
     for where in files:
+        if os.path.isdir(where):
+            whole.append(FolderMembers(where))
+            continue
         archive = stack.enter_context(_seekable(stack.enter_context(_opened_source(where)), store, most))
         try:
             members = read_members(archive)
@@ -175,18 +184,16 @@ def _named(where: str, read: Callable[[], Members]) -> Members:
 
 
 def _expanded(sources: Sequence[str]) -> list[str]:
-    """Return the files, those of folders included."""
+    """Return the files, those of folders included; a folder that is an image layout stays one."""
     found: list[str] = []
     for source in sources:
         if source == STANDARD_STREAM or not os.path.isdir(source):
             found.append(source)
             continue
         inside = _files_in(source)
-        if not inside or os.path.join(source, "oci-layout") in inside:
-            raise UsageError(
-                f"{source!r} is a folder, not an archive", hint=f"pack it first: tar -C {source} -cf FILE ."
-            )
-        found += inside
+        if not inside:
+            raise UsageError(f"there is no file in the folder {source!r}", hint="name archives, or a folder of them")
+        found += [source] if os.path.join(source, "oci-layout") in inside else inside
     return found
 
 
@@ -231,6 +238,10 @@ def _make_tar(blob: Descriptor, store: Store) -> bool:
 
 def _notices(archives: Sequence[MemberFiles], intake: _WatchedIntake, store: Store) -> Iterator[str]:
     """Say where the store is not as its inventory said, and which names move."""
+    strays = [digest for members in archives for digest in members.strays]
+    if strays:
+        told = ", ".join(map(str, strays[:_TOLD])) + (", …" if len(strays) > _TOLD else "")
+        yield f"what refers to images that did not come is left out: {told}"
     for bundle in (members.bundle for members in archives if members.bundle is not None):
         for name, then in bundle.since.items():
             now = _top_of(store, name)

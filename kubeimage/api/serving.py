@@ -14,6 +14,7 @@ from kubeimage.errors import ImageNotFoundError, KubeimageError, UsageError
 from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.image.referrers import ALL_REFERRERS, parse_tag
 from kubeimage.layer.openfiles import OpenFiles
 from kubeimage.layer.stack import StackedLayer
 from kubeimage.packing.files import LayerFiles
@@ -83,7 +84,7 @@ def _wired(name: ImageName, backends: Backends, platform: Platform | None) -> tu
         return wire_image(opened.source, platform), opened.source.open_blob, repository, tag
     store = backends.store_on_disk("read")
     _, key = find_manifest(name, backends, platform=platform)
-    departure = store.exporter.depart(key, WireForm(), platform)
+    departure = store.exporter.depart(key, WireForm(referrers=ALL_REFERRERS), platform)
     if reference is None:
         repository, tag = image.id.hex[:12], "latest"
     else:
@@ -110,7 +111,7 @@ def _packed_registry(
     contents = backends.contents_of(image)
     files = LayerFiles(contents, [StackedLayer(layer.diff_id) for layer in image.layers])
     paths = [path for path in files.tree if path.startswith(f"{ROOT}/")]
-    names = sorted(tags_in(paths))
+    names = sorted(name for name in tags_in(paths) if parse_tag(name.rpartition(":")[2]) is None)
     if not names:
         shown = name.id.short if isinstance(name, Image) else name
         raise ImageNotFoundError(

@@ -9,6 +9,7 @@ from kubeimage.archive import dockerarchive, ociarchive
 from kubeimage.archive.members import MemberFiles
 from kubeimage.archive.ociarchive import Incoming
 from kubeimage.errors import ArchiveError
+from kubeimage.image.referrers import ALL_REFERRERS, ReferrerChoice
 from kubeimage.protocols.transfer import Intake
 
 _SEALERS_NAMES = "Metadata"
@@ -20,7 +21,7 @@ _OTHERS = {
 }
 
 
-def take_in(members: MemberFiles, importer: Intake) -> Iterator[Incoming]:
+def take_in(members: MemberFiles, importer: Intake, choice: ReferrerChoice = ALL_REFERRERS) -> Iterator[Incoming]:
     """Hand the blobs of all images in an archive to ``importer``; what it leaves out and was not there, it lists then.
 
     Raises: ArchiveError; BlobCorruptError, LayerError, StoreError.
@@ -30,7 +31,7 @@ def take_in(members: MemberFiles, importer: Intake) -> Iterator[Incoming]:
     if dockerarchive.MANIFEST in members and not ociarchive.lists_images(members):
         return dockerarchive.take_in(members, importer)
     if ociarchive.INDEX in members and ociarchive.LAYOUT in members:
-        return ociarchive.take_in(members, importer)
+        return ociarchive.take_in(members, importer, choice)
     raise _unknown(members)
 
 

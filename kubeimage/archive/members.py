@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -39,6 +40,8 @@ class MemberFiles(ABC):
     def __init__(self) -> None:
         self.missed: list[Descriptor] = []
         """Blobs that it leaves out, and that were not there when it was taken in."""
+        self.strays: list[Digest] = []
+        """Artefacts in it that refer to none of its images."""
 
     @abstractmethod
     def __contains__(self, name: str) -> bool: ...
@@ -143,6 +146,44 @@ class Members(MemberFiles):
                 raise ArchiveError(f"the archive ends inside {name!r}", hint=_AGAIN)
             at, left = at + len(piece), left - len(piece)
             yield piece
+
+
+class FolderMembers(MemberFiles):
+    """The files of an image layout that is unpacked in a folder."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def __contains__(self, name: str) -> bool:
+        return os.path.isfile(self._path(name))
+
+    def __iter__(self) -> Iterator[str]:
+        for where, _, names in os.walk(self._folder):
+            yield from (os.path.relpath(os.path.join(where, name), self._folder) for name in names)
+
+    def size(self, name: str) -> int:
+        """Return how many bytes a file has.
+
+        Raises: ArchiveError where there is none.
+        """
+        with _reading():
+            if name not in self:
+                raise ArchiveError(f"the folder lacks {name!r}, which it speaks of", hint=_AGAIN)
+            return os.stat(self._path(name)).st_size
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Yield a file's bytes in pieces.
+
+        Raises: ArchiveError.
+        """
+        self.size(name)
+        with _reading(), open(self._path(name), "rb") as file:
+            while piece := file.read(PIECE):
+                yield piece
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._folder, posixpath.normpath(name))
 
 
 def read_members(file: BinaryIO) -> Members:

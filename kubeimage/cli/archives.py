@@ -13,6 +13,7 @@ from kubeimage.cli.completion import complete_images
 from kubeimage.cli.images import platform_option
 from kubeimage.cli.output import count, format_json, format_option, harmless
 from kubeimage.cli.parsing import parse_platform, size_of
+from kubeimage.cli.request import referrers_option
 from kubeimage.cli.session import Session, common_options
 from kubeimage.errors import UsageError
 from kubeimage.image.media_types import is_layer
@@ -22,6 +23,7 @@ from kubeimage.report.sizes import format_size
 if TYPE_CHECKING:
     from kubeimage.api.archives import Saved
     from kubeimage.api.loading import Loaded
+    from kubeimage.image.referrers import ReferrerChoice
 
 
 def _tell_of_layers(blob: Descriptor) -> None:
@@ -56,6 +58,7 @@ def _tell_of_layers(blob: Descriptor) -> None:
     callback=size_of,
     help="Write parts of at most this size into the folder -o names.",
 )
+@referrers_option("all that is here")
 @platform_option
 @common_options
 @click.pass_obj
@@ -68,6 +71,7 @@ def save(
     compression: str | None,
     since: str | None,
     split: int | None,
+    referrers: ReferrerChoice | None,
     platform: str | None,
 ) -> None:
     """Write image NAME into a file that kubeimage load, skopeo and docker load read: all of it, or nothing.
@@ -92,17 +96,23 @@ def save(
             coding=coding,
             since=find_inventory(since, backends) if since is not None else None,
             split=split,
+            referrers=referrers,
             observe=_tell_of_layers,
         )
-    _sum_up(saved, output, in_parts=split is not None)
+    _sum_up(saved, output, form, in_parts=split is not None)
 
 
-def _sum_up(saved: Saved, output: str, *, in_parts: bool) -> None:
+def _sum_up(saved: Saved, output: str, form: str, *, in_parts: bool) -> None:
     if saved.absent:
         click.echo(f"{count(saved.absent, 'image')} of the index, for other platforms, were never here", err=True)
     if saved.left_out:
         size = format_size(sum(one.size for one in saved.left_out))
         click.echo(f"{count(len(saved.left_out), 'layer')} left out, {size}: who loads it must have them", err=True)
+    if saved.referrers:
+        click.echo(f"with what refers to it: {', '.join(map(str, saved.referrers))}", err=True)
+    if saved.stayed:
+        why = "a docker-archive has no room for it" if form == "docker-archive" else "it refers to another form"
+        click.echo(f"warning: left behind, for {why}: {', '.join(map(str, saved.stayed))}", err=True)
     where = "standard output" if output == "-" else output
     parts = f" in {count(len(saved.files), 'part')}" if in_parts else ""
     click.echo(f"{saved.manifest} written to {where}{parts}", err=True)
@@ -116,16 +126,26 @@ def _sum_up(saved: Saved, output: str, *, in_parts: bool) -> None:
     required=True,
     multiple=True,
     metavar="FILE|FOLDER",
-    help="The file to read, or a folder of files; may be repeated, in any order. - is standard input.",
+    help="The file to read, a folder of files, or an OCI image layout; may be repeated, in any order. - is standard "
+    "input.",
 )
 @click.option(
     "-t", "--tag", "tags", multiple=True, metavar="NAME", help="A name in place of the file's; may be repeated."
 )
 @click.option("--check", is_flag=True, help="Only verify parts, each alone; load nothing.")
+@referrers_option("all")
 @format_option
 @common_options
 @click.pass_obj
-def load(session: Session, *, sources: tuple[str, ...], tags: tuple[str, ...], check: bool, form: str) -> None:
+def load(
+    session: Session,
+    *,
+    sources: tuple[str, ...],
+    tags: tuple[str, ...],
+    check: bool,
+    referrers: ReferrerChoice | None,
+    form: str,
+) -> None:
     """Bring the images of OCI archives or docker-archives, compressed or not, into the store: all, or none.
 
     Every digest is verified before anything is shown. Parts that save --split wrote are put together, in any order.
@@ -139,7 +159,14 @@ def load(session: Session, *, sources: tuple[str, ...], tags: tuple[str, ...], c
         return
     references = tuple(parse_name(tag, session.naming, what="--tag") for tag in tags)
     with open_backends(session.root, session.settings) as backends:
-        loaded = load_images(sources, backends, references=references, observe=_tell_of_layers, notice=_tell_notice)
+        loaded = load_images(
+            sources,
+            backends,
+            references=references,
+            referrers=referrers,
+            observe=_tell_of_layers,
+            notice=_tell_notice,
+        )
     for one in loaded:
         _warn_of(one)
     if form == "json":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -17,7 +17,9 @@ from kubeimage.cli.session import Session, common_options
 from kubeimage.report.sizes import format_size
 
 if TYPE_CHECKING:
+    from kubeimage.api.backends import Backends
     from kubeimage.api.listing import ListedImage
+    from kubeimage.image.referrers import Referrer
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -101,7 +103,12 @@ def _image_to_json(one: ListedImage, session: Session) -> dict[str, Any]:
         "stored": one.stored if one.image is not None else None,
         "created": one.created,
         "used": _moment(one.used) if one.used is not None else None,
+        **_with_referrers(one.referrers),
     }
+
+
+def _with_referrers(found: Sequence[Referrer]) -> dict[str, Any]:
+    return {"referrers": [_referrer_to_json(one) for one in found]} if found else {}
 
 
 def _image_row(one: ListedImage, session: Session) -> tuple[str, ...]:
@@ -148,10 +155,31 @@ def _moment(seconds: float) -> str:
 @common_options
 @click.pass_obj
 def inspect(session: Session, name: str, form: str, platform: str | None) -> None:
-    """Print the document of image NAME: a name, or the first characters of an image id."""
+    """Print the document of image NAME: a name, or the first characters of an image id.
+
+    Where signatures, SBOMs or attestations of it are here, they are listed under `referrers`.
+    """
     with open_backends(session.root, session.settings, access="look") as backends:
         document = inspect_image(name, backends, platform=parse_platform(platform))
+        document |= _referrers_of(name, backends, platform)
     click.echo(format_json(document) if form == "json" else format_yaml(document))
+
+
+def _referrers_of(name: str, backends: Backends, platform: str | None) -> dict[str, Any]:
+    """Return what refers to an image of the store, as a part of its document; nothing where nothing does."""
+    from kubeimage.api.referrers import list_referrers
+
+    return _with_referrers(list_referrers(name, backends, platform=parse_platform(platform)))
+
+
+def _referrer_to_json(one: Referrer) -> dict[str, Any]:
+    return {
+        "kind": one.label,
+        "artifact_type": one.artifact_type,
+        "digest": str(one.digest),
+        "subject": str(one.subject),
+        "tag": one.tag or None,
+    }
 
 
 def format_yaml(document: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from kubeimage.errors import BuildArgError, UsageError
 
 if TYPE_CHECKING:
     from kubeimage.image.platform import Platform
+    from kubeimage.image.referrers import ReferrerChoice
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 # The last second that RFC 3339 can write.
@@ -107,6 +108,16 @@ def parse_epoch(text: str | None) -> int | None:
             hint="it holds whole seconds since 1970, as `git log -1 --format=%ct` prints them",
         )
     return int(text)
+
+
+def referrers_of(_context: click.Context, _parameter: click.Parameter, value: str | None) -> ReferrerChoice | None:
+    """Read which artefacts travel, as a click option has it; None where it is not given."""
+    from kubeimage.image.referrers import ReferrerChoice
+
+    try:
+        return ReferrerChoice.parse(value) if value is not None else None
+    except UsageError as error:
+        raise UsageError(f"--referrers: {error.message}", hint=error.hint) from None
 
 
 def size_of(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:

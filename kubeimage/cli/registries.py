@@ -9,7 +9,7 @@ import click
 
 from kubeimage.cli.completion import complete_images
 from kubeimage.cli.parsing import parse_platform
-from kubeimage.cli.request import insecure_option, progress_options
+from kubeimage.cli.request import insecure_option, progress_options, referrers_option
 from kubeimage.cli.session import Session, common_options
 from kubeimage.cli.transfers import open_transfers
 from kubeimage.errors import UsageError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from kubeimage.image.media_types import Format
     from kubeimage.image.platform import Platform
+    from kubeimage.image.referrers import ReferrerChoice
     from kubeimage.layer.compression import Coding
 
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     help="How layers are compressed; else gzip, and those that came compressed stay as they are.",
 )
 @click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Only the image for this platform; else all there are.")
+@referrers_option("all that is here")
 @insecure_option
 @progress_options
 @common_options
@@ -48,12 +50,13 @@ def push(
     form: Format | None,
     compression: str | None,
     platform: str | None,
+    referrers: ReferrerChoice | None,
     insecure: tuple[str, ...],
     progress: str,
 ) -> None:
     """Send image NAME to the registry that its name says, and print the digest it has there.
 
-    What the registry has is not sent.
+    What the registry has is not sent. What refers to the image is there before the tag is.
     """
     session.as_json = progress == "json"
     coding = _parse_compression(compression)
@@ -63,7 +66,9 @@ def push(
     from kubeimage.api.distribution import push_image
 
     with open_transfers(progress) as watch, open_backends(session.root, settings, access="read") as backends:
-        digest = push_image(name, backends, form=form, coding=coding, platform=wanted, observe=watch)
+        digest = push_image(
+            name, backends, form=form, coding=coding, platform=wanted, referrers=referrers, observe=watch
+        )
     click.echo(digest)
 
 
@@ -76,11 +81,20 @@ def push(
     metavar="OS/ARCH[/VARIANT][,...]",
     help="The platforms to fetch, or `all`; else this machine's.",
 )
+@referrers_option("none")
 @insecure_option
 @progress_options
 @common_options
 @click.pass_obj
-def pull(session: Session, name: str, platforms: str, insecure: tuple[str, ...], progress: str) -> None:
+def pull(
+    session: Session,
+    name: str,
+    *,
+    platforms: str,
+    referrers: ReferrerChoice | None,
+    insecure: tuple[str, ...],
+    progress: str,
+) -> None:
     """Fetch image NAME from its registry, or a mirror of it, and print its digest.
 
     All of it is verified before the store shows anything of it; what the store has is not fetched.
@@ -92,7 +106,7 @@ def pull(session: Session, name: str, platforms: str, insecure: tuple[str, ...],
     from kubeimage.api.distribution import pull_image
 
     with open_transfers(progress) as watch, open_backends(session.root, settings) as backends:
-        arrival = pull_image(name, backends, platforms=wanted, observe=watch)
+        arrival = pull_image(name, backends, platforms=wanted, referrers=referrers, observe=watch)
     click.echo(arrival.top.digest)
 
 

@@ -17,6 +17,7 @@ from kubeimage.cli.parsing import (
     parse_keep_failed,
     parse_labels,
     parse_platforms,
+    referrers_of,
     size_of,
 )
 from kubeimage.cli.searching import SearchRequest, search_options
@@ -212,6 +213,17 @@ insecure_option = click.option(
     metavar="HOST",
     help="A registry that need not prove who it is; http://HOST for one without TLS. May be repeated.",
 )
+
+
+def referrers_option(default: str) -> Callable[[Any], Any]:
+    """Return the option that says which artefacts travel; ``default`` is told in its help."""
+    return click.option(
+        "--referrers",
+        metavar="none|all|TYPE[,...]",
+        callback=referrers_of,
+        help="What travels along of all that refers to the image: signature, sbom, attestation or a type as "
+        f"application/spdx+json; else as the configuration says, or {default}.",
+    )
 
 
 dialect_option = click.option(

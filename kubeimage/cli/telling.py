@@ -11,6 +11,7 @@ from kubeimage.registry.events import (
     ImageFetched,
     ImageLookedUp,
     PackingProgress,
+    ReferrerFinished,
     TransferEvent,
     TransferFinished,
     TransferStarted,
@@ -44,6 +45,8 @@ def line_of(event: TransferEvent) -> Line | None:
         case ImageFetched():
             text = f"      [{event.number}/{event.total}] {harmless(event.name)} {format_size(event.size)}"
             return Line(text)
+        case ReferrerFinished():
+            return Line(f"      {harmless(event.label)} {event.digest} {_PAST[event.direction]}")
         case TransferWarned():
             return Line(f"warning: {harmless(event.message)}", "yellow")
         case TransferFinished():
@@ -99,6 +102,9 @@ class Objects:
             case PackingProgress():
                 is_next = self._images.is_next("all", event.done, event.size)
                 return {"event": "packing_progress", **event._asdict()} if is_next else None
+            case ReferrerFinished():
+                digests = {"digest": str(event.digest), "subject": str(event.subject)}
+                return {"event": "referrer_finished", **event._asdict(), **digests}
             case TransferWarned():
                 return {"event": "warning", "message": event.message, "step": None}
             case TransferFinished():

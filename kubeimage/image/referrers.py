@@ -59,6 +59,12 @@ def parse_tag(tag: str) -> tuple[Digest, str] | None:
     return (Digest(match["hex"]), match["suffix"] or "") if match else None
 
 
+def parse_subject(tag: str) -> Digest | None:
+    """Return the subject that one of cosign's tags is about; None for any other tag."""
+    parsed = parse_tag(tag)
+    return parsed[0] if parsed is not None and parsed[1] else None
+
+
 @dataclass(frozen=True)
 class Referrer:
     """An artefact that refers to an image.

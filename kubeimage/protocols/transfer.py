@@ -192,6 +192,15 @@ class WireImage:
         return tuple({blob.digest: blob for one in self.manifests for blob in one.blobs}.values())
 
 
+def told_of_left(image: WireImage) -> str:
+    """Return what to tell people of what refers to an image and cannot go along."""
+    count = len(image.left)
+    return (
+        f"{'what refers' if count == 1 else f'{count} that refer'} to the image in another form "
+        f"{'stays' if count == 1 else 'stay'} behind: the {image.left[0]}{', …' if count > 1 else ''}"
+    )
+
+
 @dataclass(frozen=True)
 class RawLayer:
     """A layer that has to be compressed before its blob can be named. Units: ``size`` in bytes of the tar."""

@@ -80,6 +80,18 @@ class PackingProgress(NamedTuple):
     size: int
 
 
+class ReferrerFinished(NamedTuple):
+    """What refers to an image is where it should be.
+
+    Shape: ``label`` is what it is, in a short word or by its type. ``digest`` is that of its manifest.
+    """
+
+    direction: Direction
+    label: str
+    digest: Digest
+    subject: Digest
+
+
 class TransferWarned(NamedTuple):
     """Something that a person should know and that stops nothing."""
 
@@ -101,6 +113,7 @@ TransferEvent = (
     | ImageLookedUp
     | PackingProgress
     | ImageFetched
+    | ReferrerFinished
     | TransferWarned
     | TransferFinished
 )

@@ -31,12 +31,14 @@ from kubeimage.image.oci import (
 )
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.image.referrers import NO_REFERRERS, ReferrerChoice
 from kubeimage.protocols.transfer import Arrival, Importer
 from kubeimage.registry.client import Repository
 from kubeimage.registry.download import Download
 from kubeimage.registry.events import (
     BlobFinished,
     BlobProgress,
+    ReferrerFinished,
     TransferFinished,
     TransferObserver,
     TransferStarted,
@@ -46,6 +48,7 @@ from kubeimage.registry.workers import run_all
 
 if TYPE_CHECKING:
     from kubeimage.registry.trusting import PullTrust
+PutBlob = Callable[[Descriptor, Download], None]
 
 _BAD_DOCUMENT = (ValueError, KeyError, TypeError, AttributeError, KubeimageError)
 
@@ -63,6 +66,7 @@ class Pull(NamedTuple):
     importer: Importer
     observe: TransferObserver
     stop: Callable[[], None]
+    referrers: ReferrerChoice = NO_REFERRERS
     trust: PullTrust | None = None
 
     def run(self) -> Arrival:
@@ -74,32 +78,44 @@ class Pull(NamedTuple):
         name = str(self.reference)
         self.observe(TransferStarted("pull", name, str(self.repository)))
         data, digest = self.repository.get_manifest(self.reference.digest or self.reference.tag)
-        manifests = self._fetch_manifests(data, digest)
+        kept = self._fetch_manifests(data, digest)
+        manifests = [one for one in kept.values() if isinstance(one, Manifest)]
         if self.trust is not None:
             self.trust.check(data)
         blobs = _unique(blob for manifest in manifests for blob in (manifest.config, *manifest.layers))
         configs = {manifest.config.digest for manifest in manifests}
         self._fetch_all([blob for blob in blobs if blob.digest in configs])
         self._fetch_all([blob for blob in blobs if blob.digest not in configs])
+        if self.referrers:
+            self._fetch_referrers([*dict.fromkeys((digest, *kept))])
         arrival = self.importer.commit(data, [self.reference])
         for warning in arrival.warnings:
             self.observe(TransferWarned(warning))
         self.observe(TransferFinished("pull", name, digest))
         return arrival
 
-    def _fetch_manifests(self, data: bytes, digest: Digest) -> list[Manifest]:
-        """Keep the manifests that are wanted: the only one, or those of an index."""
+    def _fetch_manifests(self, data: bytes, digest: Digest) -> dict[Digest, Manifest | Index]:
+        """Keep the manifests that are wanted: the only one, or those of an index, with the indexes inside it."""
         top = self._parse(data, digest)
         if isinstance(top, Manifest):
             self._check_platform(top.config)
             self.importer.put_manifest(data)
-            return [top]
-        return [self._fetch_manifest(child) for child in self._choose(self._leaves(top))]
+            return {digest: top}
+        kept: dict[Digest, Manifest | Index] = {}
+        listed = self._leaves(top, kept)
+        return kept | {child.digest: self._fetch_manifest(child) for child in self._choose(listed)}
 
-    def _leaves(self, top: Index) -> list[Descriptor]:
+    def _leaves(self, top: Index, kept: dict[Digest, Manifest | Index]) -> list[Descriptor]:
         """Return what an index lists, with what the indexes inside it list in their place; those are kept."""
+
+        def fetch_inner(listed: Descriptor) -> Index | None:
+            inner = self._fetch_inner(listed)
+            if inner is not None:
+                kept[listed.digest] = inner
+            return inner
+
         try:
-            return leaves(top, self._fetch_inner)
+            return leaves(top, fetch_inner)
         except ValueError as error:
             raise RegistryContentError(f"{self.repository}: the image's index cannot be followed: {error}") from error
 
@@ -176,23 +192,36 @@ class Pull(NamedTuple):
     def _fetch_all(self, blobs: Sequence[Descriptor]) -> None:
         run_all([partial(self._fetch, blob) for blob in blobs], self.stop)
 
-    def _fetch(self, blob: Descriptor) -> None:
+    def _fetch(self, blob: Descriptor, put: PutBlob | None = None) -> None:
+        put = put or self.importer.put_blob
         if self.importer.has_blob(blob):
             self.observe(BlobFinished("pull", blob.digest, blob.size, moved=False))
             return
         download = self._download(blob)
         try:
-            self._put(blob, download)
+            self._put(blob, download, put)
         except RegistryContentError:
             if not download.resumed:
                 raise
             # What came in several answers may have come from several servers: once more, in one.
-            self._put(blob, self._download(blob))
+            self._put(blob, self._download(blob), put)
         self.observe(BlobFinished("pull", blob.digest, blob.size, moved=True))
 
-    def _put(self, blob: Descriptor, download: Download) -> None:
+    def _fetch_referrers(self, subjects: list[Digest]) -> None:
+        """Fetch what refers to manifests, and to that in turn: it is listed when the image is."""
+        from kubeimage.registry.referrers import RepositoryReferrers
+
+        found = RepositoryReferrers(self.repository, self.referrers, self.stop).walk(subjects)
+        blobs = _unique(blob for one in found for blob in one.blobs)
+        run_all([partial(self._fetch, blob, self.importer.put_artifact_blob) for blob in blobs], self.stop)
+        for one in found:
+            self.importer.put_referrer(one)
+            referrer = one.referrer
+            self.observe(ReferrerFinished("pull", referrer.label, referrer.digest, referrer.subject))
+
+    def _put(self, blob: Descriptor, download: Download, put: PutBlob) -> None:
         try:
-            self.importer.put_blob(blob, download)
+            put(blob, download)
         except (BlobCorruptError, LayerError) as error:
             raise RegistryContentError(f"{self.repository}: {error}", hint="nothing of the image was kept") from error
 

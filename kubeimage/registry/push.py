@@ -12,14 +12,16 @@ from typing import NamedTuple
 
 from kubeimage.errors import RegistryAuthError, RegistryConnectionError, RegistryError
 from kubeimage.image.oci import Descriptor
-from kubeimage.protocols.transfer import Departure, Lender, RawLayer, WireImage
+from kubeimage.protocols.transfer import Departure, Lender, RawLayer, WireImage, told_of_left
 from kubeimage.registry.client import Repository, Upload
 from kubeimage.registry.events import (
     BlobFinished,
     BlobProgress,
+    ReferrerFinished,
     TransferFinished,
     TransferObserver,
     TransferStarted,
+    TransferWarned,
 )
 from kubeimage.registry.growing import GrowingUpload
 from kubeimage.registry.upload import upload_blob
@@ -59,11 +61,16 @@ class Push(NamedTuple):
         run_all([partial(self._compress_and_send, layer, lender) for layer in raw], self.stop, _COMPRESSORS)
         image = self.departure.finish()
         self._check_absent(image)
-        if not raw and self._has_all(image):
+        is_there = not raw and self._has_all(image)
+        if is_there:
             for blob in image.blobs:
                 self._finish(blob, None, moved=False)
         else:
             self._send_all(image, raw, lender)
+        if image.referrers or image.left:
+            self._put_referrers(image)
+        if not is_there:
+            self.repository.put_manifest(self.tag, image.top.media_type, image.data)
         self.observe(TransferFinished("push", name, image.top.digest))
         return image
 
@@ -82,7 +89,7 @@ class Push(NamedTuple):
         missing = self._find_missing([blob for blob in image.blobs if blob.digest not in done])
         lender = lender or (self.find_lender() if missing else None)
         run_all([partial(self._send, blob, lender) for blob in missing], self.stop)
-        self._put_manifests(image)
+        self._put_inner(image)
 
     def _compress_and_send(self, layer: RawLayer, lender: Lender | None) -> None:
         arrived = False
@@ -176,8 +183,21 @@ class Push(NamedTuple):
                     hint="pull that platform as well, or push one with --platform",
                 )
 
-    def _put_manifests(self, image: WireImage) -> None:
+    def _put_inner(self, image: WireImage) -> None:
         if image.is_index:
             for manifest in image.documents:
                 self.repository.put_manifest(manifest.descriptor.digest, manifest.descriptor.media_type, manifest.data)
-        self.repository.put_manifest(self.tag, image.top.media_type, image.data)
+
+    def _put_referrers(self, image: WireImage) -> None:
+        """Send what refers to the image before the tag leads to it: who finds the tag finds its signatures."""
+        from kubeimage.registry.referrers import RepositoryReferrers
+
+        place = RepositoryReferrers(self.repository)
+        if image.referrers:
+            self.repository.put_manifest(image.top.digest, image.top.media_type, image.data)
+        for one in image.referrers:
+            place.put(one, self.departure.open_blob)
+            referrer = one.referrer
+            self.observe(ReferrerFinished("push", referrer.label, referrer.digest, referrer.subject))
+        if image.left:
+            self.observe(TransferWarned(told_of_left(image)))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from kubeimage.errors import RegistryConnectionError, RegistryError
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.image.referrers import NO_REFERRERS, ReferrerChoice
 from kubeimage.protocols.transfer import Arrival, Departure, Importer, Lender, WireImage
 from kubeimage.registry.client import Repository, check_registry
 from kubeimage.registry.connection import Patience
@@ -51,8 +52,9 @@ class Registries:
         platforms: Sequence[Platform],
         importer: Importer,
         observe: TransferObserver,
+        referrers: ReferrerChoice = NO_REFERRERS,
     ) -> Arrival:
-        """Fetch an image from the first of its places that has it, and give it its name.
+        """Fetch an image, with ``referrers``, from the first of its places that has it, and give it its name.
 
         Raises: RegistryError, CredentialsError, SettingsError; PlatformMismatchError; TrustError where the policy of
             the settings refuses it; what the importer raises.
@@ -63,7 +65,16 @@ class Registries:
 
         def pull_from(place: Reference) -> Arrival:
             repository = self.repository(place)
-            return Pull(repository, reference, platforms, importer, observe, self.stop, self._trust(reference)).run()
+            return Pull(
+                repository,
+                reference,
+                platforms,
+                importer,
+                observe,
+                self.stop,
+                referrers,
+                self._trust(reference),
+            ).run()
 
         *mirrors, last = self._settings.places(reference)
         for mirror in mirrors:

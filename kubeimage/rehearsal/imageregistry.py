@@ -1,6 +1,6 @@
 """One image as a registry that can only be read.
 
-Source: OCI distribution-spec v1.1, "Pulling manifests", "Pulling blobs", "Listing Tags".
+Source: OCI distribution-spec v1.1, "Pulling manifests", "Pulling blobs", "Listing Tags", "Listing Referrers".
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 from kubeimage.errors import KubeimageError
 from kubeimage.image.digest import Digest
-from kubeimage.image.oci import Descriptor
+from kubeimage.image.oci import MEDIA_TYPE_INDEX, Descriptor
 from kubeimage.protocols.transfer import OpenBlob, WireImage
 from kubeimage.rehearsal.registry import Answer, document_answer, error_answer
 
 _ADDRESS = re.compile(r"/v2/(?P<name>.+)/(?P<what>manifests|blobs)/(?P<which>[^/]+)")
+_REFERRERS = re.compile(r"/v2/(?P<name>.+)/referrers/(?P<digest>[^/]+)")
 _TAGS = re.compile(r"/v2/(?P<name>.+)/tags/list")
 _PIECE = 1 << 20
 
@@ -26,7 +27,13 @@ class ImageRegistry:
         self._documents = {one.descriptor.digest: (one.descriptor.media_type, one.data) for one in image.documents}
         self._documents[image.top.digest] = (image.top.media_type, image.data)
         self._blobs = {blob.digest: blob for blob in image.blobs}
-        self._top = image.top.digest
+        self._referrers = image.referrers
+        for one in image.referrers:
+            documents = ((one.referrer.manifest, one.data), *one.inner)
+            self._documents |= {listed.digest: (listed.media_type, data) for listed, data in documents}
+            self._blobs |= {blob.digest: blob for blob in one.blobs}
+        found = [one.referrer for one in image.referrers if one.referrer.tag]
+        self._tags = {one.tag: one.digest for one in found} | {tag: image.top.digest}
         self._open_blob = open_blob
         self.repository = repository
         self.tag = tag
@@ -39,15 +46,24 @@ class ImageRegistry:
         if path == "/v2/_catalog":
             return document_answer(200, {"repositories": [self.repository]})
         if (listed := _TAGS.fullmatch(path)) and listed["name"] == self.repository:
-            return document_answer(200, {"name": self.repository, "tags": [self.tag]})
+            return document_answer(200, {"name": self.repository, "tags": sorted(self._tags)})
+        if (asked := _REFERRERS.fullmatch(path)) and asked["name"] == self.repository:
+            return self._list_referrers(asked["digest"])
         found = _ADDRESS.fullmatch(path)
         if found is None or found["name"] != self.repository:
             return error_answer("NAME_UNKNOWN", f"this registry has {self.repository}:{self.tag} alone")
         try:
-            digest = self._top if found["which"] == self.tag else Digest.parse(found["which"])
+            digest = self._tags.get(found["which"]) or Digest.parse(found["which"])
         except KubeimageError:
             return error_answer("MANIFEST_UNKNOWN", f"this registry has the tag {self.tag} alone")
         return self._manifest(digest) if found["what"] == "manifests" else self._blob(digest)
+
+    def _list_referrers(self, subject: str) -> Answer:
+        """Answer with all of them: whoever asks for some chooses among these."""
+        found = [one.referrer for one in self._referrers if str(one.referrer.subject) == subject]
+        listed = [{**one.manifest.to_json(), "artifactType": one.artifact_type} for one in found if not one.tag]
+        answer = document_answer(200, {"schemaVersion": 2, "mediaType": MEDIA_TYPE_INDEX, "manifests": listed})
+        return answer._replace(headers={"Content-Type": MEDIA_TYPE_INDEX})
 
     def _manifest(self, digest: Digest) -> Answer:
         if digest not in self._documents:

@@ -44,6 +44,7 @@ from kubeimage.store.layout import Layout
 from kubeimage.store.lookup import Found, Lookup
 from kubeimage.store.reading import ImageReader
 from kubeimage.store.records import Variant
+from kubeimage.store.referrers import StoreReferrers
 from kubeimage.store.variants import Variants
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Parts(NamedTuple):
     layers: DirectoryLayerStore
     reader: ImageReader
     lookup: Lookup
+    referrers: StoreReferrers
 
 
 class StoreExporter:
@@ -106,6 +108,8 @@ class StoreDeparture:
         self._top = found.top
         self._format: Format = form.format or format_of(found.top.media_type)
         self._name = _name_for_sealer(name) if self._format == "sealer" else None
+        self._stored = [one.digest for one in (found.top, *found.manifests, *found.inner)]
+        self._referrers = parts.referrers
         self._absent = found.absent
         self._inner = found.inner
         self._sources = [_read_source(parts, one) for one in found.manifests]
@@ -156,6 +160,9 @@ class StoreDeparture:
         for layer in self.raw:
             for _ in self.compress(layer):
                 pass
+        return self._referrers.attach(self._wire_image(), self._stored, self._form.referrers)
+
+    def _wire_image(self) -> WireImage:
         wired = [self._wire(one) for one in self._sources]
         unchanged = all(new.data == old.data for new, old in zip(wired, self._sources, strict=True))
         if unchanged and self._format == format_of(self._top.media_type):

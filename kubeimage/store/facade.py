@@ -190,7 +190,7 @@ class Store:
         from kubeimage.store.lookup import Lookup
 
         lookup = Lookup(self._layout, self._blobs)
-        return Parts(self._layout, self._blobs, self._variants, self.layers, self._reader, lookup)
+        return Parts(self._layout, self._blobs, self._variants, self.layers, self._reader, lookup, self.referrers)
 
     def has_blob(self, digest: Digest, size: int) -> bool:
         """Whether there is a blob of that size; nothing is read, and nothing kept.

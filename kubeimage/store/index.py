@@ -48,6 +48,9 @@ _MEDIA_TYPES = MANIFESTS | INDEXES
 # Annotations are sorted, and so are the fields of an entry.
 _NAMED = rf'"{re.escape(ANNOTATION_REF_NAME)}":"([^"\\]+)"}},"digest":"(sha256:[0-9a-f]{{64}})"'
 
+_TYPED = r'"artifactType":"[^"]*","digest":"(sha256:[0-9a-f]{64})"'
+_TAGGED = rf'"{re.escape(ANNOTATION_REF_NAME)}":"(sha256-[^"\\]+)"}},{_TYPED}'
+
 Entries = list[JsonObject]
 _T = TypeVar("_T")
 
@@ -108,6 +111,11 @@ def salvage_names(data: bytes) -> dict[str, list[Reference]]:
         with suppress(ReferenceFormatError):
             names.setdefault(digest, []).append(Reference.parse(name))
     return names
+
+
+def salvage_tags(data: bytes) -> dict[str, str]:
+    """Find in a damaged index which of cosign's tags led to each manifest's digest."""
+    return {digest: tag for tag, digest in re.findall(_TAGGED, data.decode("utf-8", "replace"))}
 
 
 def change_entries(layout: Layout, session: Session, change: Callable[[Entries], Entries]) -> None:

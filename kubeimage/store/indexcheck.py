@@ -20,6 +20,7 @@ from kubeimage.store.index import Entries
 from kubeimage.store.layout import Layout
 from kubeimage.store.mending import Mender
 from kubeimage.store.problems import Problems, odd_names
+from kubeimage.store.referrers import owner_in, referrer_of
 from kubeimage.store.session import Session
 from kubeimage.store.variants import Variants
 
@@ -112,12 +113,22 @@ class IndexCheck:
             index.change_entries(self._layout, self._session, lambda _: good)
 
     def _broken(self, entry: JsonObject, what: str, *, is_mended: bool) -> Finding:
+        if index.is_referrer(entry):
+            return self._broken_referrer(entry, what)
         name = index.reference_of(entry) or entry.get("digest")
         remedy = "to write its entry again" if is_mended else "to take the name away, then build or load it again"
         lost = self._repair and not is_mended
         advice = "build or load it again" if lost else f"{AGAIN} {remedy}"
         told = f"the image {name} is broken: {what}"
         return Finding(told, self._layout.index, advice, repaired=self._repair, lost=lost)
+
+    def _broken_referrer(self, entry: JsonObject, what: str) -> Finding:
+        referrer, owner = referrer_of(entry), owner_in(entry)
+        image = next((index.reference_of(one) for one in self._entries if one.get("digest") == owner), None)
+        told = f"the {referrer or entry.get('digest')}, which refers to {image or owner}, is broken: {what}"
+        again = "pull or load the image again, with --referrers all"
+        advice = again if self._repair else f"{AGAIN} to take it out of the list, then {again}"
+        return Finding(told, self._layout.index, advice, repaired=self._repair, lost=self._repair)
 
     def _unusable(self, entry: JsonObject, why: str) -> Finding:
         """What an earlier kubeimage took in as it came, and this one refuses: nothing is lost, and nothing gained."""

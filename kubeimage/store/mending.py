@@ -11,11 +11,13 @@ from kubeimage.image.canonical import JsonObject
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import MEDIA_TYPE_INDEX, Descriptor
 from kubeimage.image.reference import Reference
+from kubeimage.image.referrers import Artifact, parse_subject, read_referrer
 from kubeimage.store import index, manifests
 from kubeimage.store.blobs import Blobs
 from kubeimage.store.census import Census
 from kubeimage.store.index import Entries
 from kubeimage.store.problems import Problems
+from kubeimage.store.referrers import make_referrer_entry
 from kubeimage.store.variants import Variants
 
 
@@ -37,7 +39,26 @@ class Mender:
         indexes = [entry for digest, given in sorted(names.items()) for entry in self._list_index(digest, given)]
         listed = {digest for entry in indexes for digest in index.taken_of(entry) or ()}
         alone = [one for one in self._census.manifests if one.digest not in listed]
-        return [*indexes, *(entry for manifest in alone for entry in self._list(manifest, names))]
+        artefacts = self._list_artefacts(data)
+        told = {entry["digest"] for entry in artefacts}
+        images = [entry for one in alone if str(one.digest) not in told for entry in self._list(one, names)]
+        return [*indexes, *images, *artefacts]
+
+    def _list_artefacts(self, data: bytes) -> Entries:
+        """List again what says of itself that it refers to something here, and what a damaged index says it of."""
+        tags = index.salvage_tags(data)
+        found: Entries = []
+        for one in sorted(self._census.iter_digests()):
+            size = self._blobs.size(one)
+            if size > manifests.LARGEST_MANIFEST:
+                continue
+            with suppress(StoreError, ValueError, RecursionError):
+                content = self._blobs.read(one, size)
+                tag = tags.get(str(one), "")
+                subject = Artifact.from_bytes(content).subject if not tag else parse_subject(tag)
+                if subject is not None:
+                    found.append(make_referrer_entry(read_referrer(content, subject, tag)[0]))
+        return found
 
     def _list(self, manifest: Descriptor, names: Mapping[str, Sequence[Reference]]) -> Entries:
         """Make the entries of an image; one without a name is nobody's, lest it is pruned."""

@@ -13,6 +13,7 @@ from kubeimage.store import index, manifests
 from kubeimage.store.blobs import Blobs
 from kubeimage.store.census import Census
 from kubeimage.store.index import Entries
+from kubeimage.store.referrers import find_in, referrer_of
 from kubeimage.store.variants import Variants
 
 
@@ -32,6 +33,8 @@ class Problems:
         descriptor = index.descriptor_of(entry)
         if descriptor is None:
             return "its entry is no descriptor"
+        if index.is_referrer(entry):
+            return self._problem_of_referrer(entry)
         if (what := index.problem_of(entry)) is not None:
             return what
         for blob in manifests.blobs_of(self._blobs, descriptor, index.taken_of(entry)):
@@ -52,6 +55,21 @@ class Problems:
         descriptor = index.image_of(entry)
         needed = manifests.blobs_of(self._blobs, descriptor, index.taken_of(entry)) if descriptor else ()
         return next((what for blob in needed if (what := self._census.why_unusable(blob)) is not None), None)
+
+    def _problem_of_referrer(self, entry: JsonObject) -> str | None:
+        """Look whether an artefact is whole, and refers to what its entry says."""
+        referrer = referrer_of(entry)
+        if referrer is None:
+            return f"its entry gives the subject {index.subject_in(entry)!r}, which is none"
+        if (what := self._census.problem_with(referrer.manifest)) is not None:
+            return what
+        try:
+            # Nothing is held here: a check that repairs has locked all others out.
+            found = find_in(lambda one: self._blobs.read(one, self._blobs.size(one)), referrer)
+        except (BlobCorruptError, BlobNotFoundError) as error:
+            return error.message
+        needed = (*found.blobs, *(listed for listed, _ in found.inner))
+        return next((what for one in needed if (what := self._census.problem_with(one)) is not None), None)
 
     def _problem_inside(self, entry: JsonObject, descriptor: Descriptor) -> str | None:
         """Look whether config, manifest and index say the same."""

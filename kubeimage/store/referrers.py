@@ -6,7 +6,7 @@ does: who takes an image out of the list takes them out too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import BinaryIO
 
@@ -16,6 +16,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.oci import ANNOTATION_FULL_NAME, ANNOTATION_REF_NAME, Descriptor, Index
 from kubeimage.image.referrers import ALL_REFERRERS, Referrer, ReferrerChoice, read_referrer
 from kubeimage.image.referring import LARGEST_CONTENT, FoundReferrer, read_artifact, walk_referrers
+from kubeimage.protocols.transfer import WireImage
 from kubeimage.store import index, locks, manifests
 from kubeimage.store.blobs import REBUILD, Blobs
 from kubeimage.store.index import ANNOTATION_SUBJECT, Entries
@@ -138,6 +139,26 @@ def _tag_in(entry: JsonObject) -> str:
     return found.tag if found is not None else ""
 
 
+def is_chosen(referrer: Referrer, choice: ReferrerChoice) -> bool:
+    """Whether an artefact is wanted."""
+    return choice.takes(referrer.artifact_type, referrer.tag, referrer.manifest.annotations)
+
+
+def find_in(read: Callable[[Digest], bytes], referrer: Referrer) -> FoundReferrer:
+    """Return an artefact with all that it consists of, of which ``read`` reads the manifests.
+
+    Raises: BlobCorruptError; what ``read`` raises.
+    """
+    data = read(referrer.digest)
+    try:
+        read_referrer(data, referrer.subject, referrer.tag)
+        return read_artifact(data, referrer, lambda inner: read(inner.digest))
+    except (BlobNotFoundError, BlobCorruptError):
+        raise
+    except _BAD as error:
+        raise BlobCorruptError(f"the {referrer} is damaged: {error}", hint=REBUILD) from error
+
+
 class StoreReferrers:
     """The artefacts of a store. The parts of a store belong to one thread, and so does this."""
 
@@ -197,7 +218,7 @@ class StoreReferrers:
         """
         by_subject: dict[Digest, list[Referrer]] = {}
         for one in self.list_all() if choice else ():
-            if choice.takes(one.artifact_type, one.tag, one.manifest.annotations):
+            if is_chosen(one, choice):
                 by_subject.setdefault(one.subject, []).append(one)
 
         def list_level(level: Sequence[Digest]) -> list[FoundReferrer]:
@@ -208,19 +229,27 @@ class StoreReferrers:
         except ValueError as error:
             raise StoreError(f"what refers to images in the store cannot be followed: {error}") from error
 
+    def attach(self, image: WireImage, stored: Sequence[Digest], choice: ReferrerChoice) -> WireImage:
+        """Return an image on its way with what refers to it; ``stored`` are its manifests as they are in the store.
+
+        Raises: as ``walk``.
+        """
+        if not choice:
+            return image
+        sent = [image.top.digest, *(one.descriptor.digest for one in image.documents)]
+        found = self.walk(dict.fromkeys(sent), choice)
+        going = {one.referrer.digest for one in found}
+        owned = {str(one) for one in (*stored, *sent)}
+        about = [referrer_of(entry) for entry in index.read_entries(self._layout) if owner_in(entry) in owned]
+        left = [one for one in about if one is not None and one.digest not in going and is_chosen(one, choice)]
+        return replace(image, referrers=tuple(found), left=tuple(left))
+
     def find(self, referrer: Referrer) -> FoundReferrer:
         """Return an artefact with all that it consists of.
 
         Raises: BlobNotFoundError, BlobCorruptError.
         """
-        data = self.read_manifest(referrer.digest)
-        try:
-            read_referrer(data, referrer.subject, referrer.tag)
-            return read_artifact(data, referrer, lambda inner: self.read_manifest(inner.digest))
-        except (BlobNotFoundError, BlobCorruptError):
-            raise
-        except _BAD as error:
-            raise BlobCorruptError(f"the {referrer} is damaged: {error}", hint=REBUILD) from error
+        return find_in(self.read_manifest, referrer)
 
     def add(
         self,
@@ -287,7 +316,9 @@ __all__ = [
     "StoreReferrers",
     "add_referrers",
     "documents_in",
+    "find_in",
     "make_referrer_entry",
+    "owner_in",
     "referrer_of",
     "with_referrers",
     "without_orphans",

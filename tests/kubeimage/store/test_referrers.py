@@ -170,3 +170,53 @@ def test_damage_is_found_when_it_is_read(
 
     with pytest.raises(BlobCorruptError):
         store.referrers.read_blob(Descriptor("a/b", content, len(SBOM.blobs[content])))
+
+
+@pytest.mark.parametrize("what", ["content", "manifest", "lost content", "lost manifest", "subject"])
+def test_fsck_finds_damage_and_repairs_by_taking_it_out(
+    what: str, store: Store, another: Store, blob_path: Callable[[Digest], Path], flip: Callable[..., None]
+) -> None:
+    bring(store)
+    add(store, SBOM, SIGNATURE)
+    content = next(digest for digest, data in SBOM.blobs.items() if len(data) > 2)
+    damaged = SBOM.digest if "manifest" in what else content
+    if what == "subject":
+        index = Path(store.root, "index.json")
+        index.write_text(index.read_text().replace(f'subject":"{SBOM.subject}"', 'subject":"sha256:00"', 1))
+    elif "lost" in what:
+        blob_path(damaged).unlink()
+    else:
+        flip(blob_path(damaged))
+
+    (finding,) = [one for one in another.check() if "index.json" in str(one.where) and one.damage]
+    told = another.check(repair=True)
+
+    assert "sbom" in finding.what or what == "subject"
+    assert "--referrers all" in finding.advice
+    assert any(one.repaired and one.lost for one in told)
+    assert listed(another) < {SBOM.digest, SIGNATURE.digest}
+    assert [record.reference for record in another.images.records()] == [APP]
+    assert [one for one in another.check() if one.damage] == []
+
+
+def test_a_list_that_is_made_anew_has_the_artefacts(store: Store, another: Store) -> None:
+    bring(store)
+    add(store, SBOM, SIGNATURE, NOTE)
+    index = Path(store.root, "index.json")
+    index.write_bytes(index.read_bytes()[:-1])
+
+    another.check(repair=True)
+
+    assert listed(another) == {SBOM.digest, SIGNATURE.digest, NOTE.digest}
+    assert [record.reference for record in another.images.records()] == [APP]
+    assert [one for one in another.check() if one.damage] == []
+
+
+def test_a_content_that_looks_like_a_manifest_needs_nothing(store: Store) -> None:
+    """An SBOM may hold anything, the descriptors of blobs that are not here as well."""
+    bring(store)
+    add(store, oras_artifact(IMAGE.manifest, make_foreign(tar_of({"etc/z": b"z"})).manifest))
+
+    store.collect_garbage()
+
+    assert [one for one in store.check() if one.damage] == []
