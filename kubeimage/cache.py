@@ -34,6 +34,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.layer.stored import StoredLayer
 from kubeimage.protocols.cache import CachedStep
 from kubeimage.protocols.cachekey import CacheKey, Fields
+from kubeimage.protocols.keytext import LongSources, iter_key_fields, parse_key_fields
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ _LONGEST_RESULT = 512
 _HEAD = 1 << 16
 _LOOKED_AT = 64
 _COMPARED = 4
-_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\t": "\\t"})
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class CacheRecords:
         make_private(os.path.dirname(path))
         with open(aside, "wb") as file:
             file.write(_render_result(result, key.digest.hex))
-            file.write(render_key_fields(key))
+            file.writelines(iter_key_fields(key))
         os.replace(aside, path)
 
     def forget_after(self, parent: Digest) -> None:
@@ -348,6 +348,8 @@ def _read_head(path: str, size: int) -> bytes:
 
 
 def _most_alike(key: CacheKey, paths: list[str]) -> CacheKey | None:
+    if not isinstance(key.sources, tuple):
+        return next((other for path in paths if (other := _read_long_key(path)) is not None), None)
     found: list[tuple[int, CacheKey]] = []
     own = set(key.sources)
     for path in paths:
@@ -355,6 +357,13 @@ def _most_alike(key: CacheKey, paths: list[str]) -> CacheKey | None:
             other = read_key(path)
             found.append((len(own.symmetric_difference(other.sources)), other))
     return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _read_long_key(path: str) -> CacheKey | None:
+    """Return a key whose sources are read from its record while they are looked at; None where there is none."""
+    with suppress(OSError, ValueError):
+        return CacheKey(None, _read_fields(path), LongSources(path))
+    return None
 
 
 def _age_of(path: str) -> int:
@@ -405,38 +414,6 @@ def _parse_layer(value: object) -> _Result:
 
 def _checksum(result: _Result, key: str) -> str:
     return hashlib.sha256(f"{_VERSION} {key} {result.diff_id} {result.size}".encode()).hexdigest()[:32]
-
-
-def render_key_fields(key: CacheKey) -> bytes:
-    """Return a key's fields and sources as text, one a line: its kind, its label and its value, with tabs between."""
-    lines = [f"field\t{_escape(label)}\t{_escape(value)}\n" for label, value in key.fields]
-    lines += [f"source\t{_escape(path)}\t{_escape(what)}\n" for path, what in key.sources]
-    return "".join(lines).encode("utf-8", "surrogateescape")
-
-
-def parse_key_fields(data: bytes) -> tuple[Fields, Fields]:
-    """Read the fields and the sources of a key.
-
-    Raises: ValueError for a line that is neither.
-    """
-    found: dict[str, list[tuple[str, str]]] = {"field": [], "source": []}
-    for line in data.decode("utf-8", "surrogateescape").split("\n")[:-1]:
-        kind, *words = line.split("\t")
-        if kind not in found or len(words) != 2:
-            raise _BadRecordError(f"it has a line that is no field: {line[:80]!r}")
-        found[kind].append((_unescape(words[0]), _unescape(words[1])))
-    return tuple(found["field"]), tuple(found["source"])
-
-
-def _escape(text: str) -> str:
-    return text.translate(_ESCAPES) if "\\" in text or "\n" in text or "\t" in text else text
-
-
-def _unescape(text: str) -> str:
-    if "\\" not in text:
-        return text
-    parts = text.split("\\\\")
-    return "\\".join(part.replace("\\n", "\n").replace("\\t", "\t") for part in parts)
 
 
 def _parse_digest(text: object) -> Digest:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from kubeimage.image.digest import Digest
 from kubeimage.protocols.cache import BuildCache
 from kubeimage.protocols.cachekey import CacheKey
+
+_LOOKED_AT = 10_000
 
 
 def explain_miss(cache: BuildCache, first: CacheKey, parent: Digest, key: CacheKey | None) -> str:
@@ -38,5 +42,6 @@ def _written(key: CacheKey) -> set[str]:
 
 
 def _files(key: CacheKey) -> set[str]:
-    """Return where the files of a COPY land."""
-    return {path for path, what in key.sources if what.startswith("file ")}
+    """Return where the files of a COPY land, the first of very many."""
+    files = (path for path, what in key.sources if what.startswith("file "))
+    return set(islice(files, _LOOKED_AT))

@@ -10,11 +10,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from kubeimage.builder.described import DescribedTable, describe
 from kubeimage.errors import DestinationError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import ROOT, Entry, Kind, Owner, directory, directory_as, with_digest
 from kubeimage.layer.names import ancestors
 from kubeimage.layer.stack import LayerStack
+from kubeimage.layer.table import DIGEST_SIZE, ContentDigests, EntryTable, join, total_size
 from kubeimage.protocols.cachekey import CacheKey, Fields
 from kubeimage.values import dataclass
 
@@ -44,16 +46,9 @@ class Copied:
 
 def copy_key(parent: Digest, fields: Fields, entries: Iterable[Entry]) -> CacheKey:
     """Make the key of a COPY whose files' digests are known."""
-    return CacheKey(parent, fields, tuple([(entry.path, _describe(entry)) for entry in entries]))
-
-
-def _describe(entry: Entry) -> str:
-    kind, times = entry.kind, f" mtime {entry.mtime}" if entry.mtime else ""
-    if kind is Kind.FILE:
-        assert entry.digest is not None
-        return f"file {entry.mode:o}{times} {entry.size} {entry.digest.hex()}"
-    target = f" {entry.target}" if entry.target else ""
-    return f"{kind.value} {entry.mode:o}{times}{target}"
+    if isinstance(entries, EntryTable):
+        return CacheKey(parent, fields, DescribedTable(entries))
+    return CacheKey(parent, fields, tuple([(entry.path, describe(entry)) for entry in entries]))
 
 
 def placed(request: CopyRequest, rootfs: LayerStack) -> CopyRequest:
@@ -89,21 +84,28 @@ def copy(
     Raises: DestinationError where the destination runs through a file; ContextError.
     """
     parents, landed = _land(collected, rootfs, mtime)
-    entries = [*parents, *landed]
+    entries = join(parents, landed)
     if not entries:
         return Copied(Made(None), ())
-    total = sum(entry.size for entry in entries)
+    total = total_size(landed)
     tell = None if watch is None or total < _WORTH_TELLING else lambda done: watch(min(done, total), total)
     stored = layers.put(entries, watch=tell)
-    known = stored.digests.get
-    landed_then = [with_digest(one, known(one.path)) for one in landed]
+    landed_then = _with_digests(landed, stored, len(parents))
     sources = (
         landed_then
         if landed is collected.entries
         else [with_digest(one, there.digest) for one, there in zip(collected.entries, landed_then, strict=True)]
     )
-    entries = [*parents, *landed_then]
+    entries = join(parents, landed_then)
     return Copied(Made(None) if rootfs.holds(entries, owners=owners) else Made(stored, entries), sources)
+
+
+def _with_digests(landed: Sequence[Entry], stored: StoredLayer, parents: int) -> Sequence[Entry]:
+    """Return what landed behind some ``parents`` with the digests of what was read."""
+    if isinstance(landed, EntryTable) and isinstance(stored.digests, ContentDigests):
+        return landed.with_digests(stored.digests.packed[DIGEST_SIZE * parents :])
+    known = stored.digests.get
+    return [with_digest(one, known(one.path)) for one in landed]
 
 
 def make_directory(path: str, rootfs: LayerStack, layers: LayerStore, *, mtime: int = 0, owner: Owner = ROOT) -> Made:

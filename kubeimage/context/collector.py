@@ -17,6 +17,7 @@ from kubeimage.disk.smallfile import is_within, read_small
 from kubeimage.errors import ContextError, ContextNotFoundError, SourceNotFoundError, UnsupportedSourceError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, FileIdentity, Kind, with_digest
+from kubeimage.layer.table import EntryTable
 from kubeimage.protocols.context import Collected, CopyRequest
 
 Digester = Callable[[str, FileIdentity | None], bytes]
@@ -81,11 +82,13 @@ class ContextCollector:
                 error.message, hint=f"{self._tree.hidden!r} is the store, and no layer has any of it"
             ) from error
 
-    def with_digests(self, entries: Sequence[Entry]) -> list[Entry]:
+    def with_digests(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """Return ``entries`` with the ``digest`` of every FILE, reading only what is not known from before.
 
         Raises: ContextChangedError, UnreadableSourceError.
         """
+        if isinstance(entries, EntryTable) and self._index is not None:
+            return self._index.tables.with_digests(entries, self._digest)
         digest_of = self._digest_of
         return [
             with_digest(entry, digest_of(entry)) if entry.kind is Kind.FILE and entry.digest is None else entry
@@ -96,6 +99,9 @@ class ContextCollector:
         """Somebody else is about to read the contents of ``entries``: find out which of them may be remembered."""
         if self._index is None:
             return
+        if isinstance(entries, EntryTable):
+            self._index.tables.expect(entries)
+            return
         expect, relative = self._index.expect, self._tree.relative
         for entry in entries:
             source, identity, _ = entry[-3:]
@@ -105,6 +111,9 @@ class ContextCollector:
     def remember(self, entries: Sequence[Entry]) -> None:
         """Keep the digests that ``entries`` have: somebody else has read their contents since they were expected."""
         if self._index is None:
+            return
+        if isinstance(entries, EntryTable):
+            self._index.tables.remember(entries)
             return
         record, relative = self._index.record, self._tree.relative
         for entry in entries:

@@ -56,7 +56,7 @@ class DockerSearch:
             _check_alone(placements)
         return placements
 
-    def merged(self, trees: Sequence[PlacedTree]) -> list[Entry]:
+    def merged(self, trees: Sequence[PlacedTree]) -> Sequence[Entry]:
         """Lay what was found at the placements over each other, as Docker would have it.
 
         Raises: DestinationError for a file where a directory is, or the reverse.

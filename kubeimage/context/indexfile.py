@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 
 from kubeimage.disk.folders import make_private
-from kubeimage.disk.replacing import replace_file
+from kubeimage.disk.replacing import Buffer, replace_file
 from kubeimage.patterns import pattern
 
 _MAGIC = b"kubeimage context index 1 %s\n"
@@ -64,15 +64,15 @@ class IndexFile:
         head = self._magic + _checksum(memoryview(data)[len(self._magic) + _CHECKSUM_SIZE :]) + self._framed_owner()
         return memoryview(data)[len(head) :] if data.startswith(head) else memoryview(b"")
 
-    def write(self, body: bytes) -> None:
+    def write(self, *body: Buffer) -> None:
         """Replace what is remembered, if the disk lets us."""
         if not self._is_of_use:
             return
-        body = self._framed_owner() + body
+        body = (self._framed_owner(), *body)
         try:
             make_private(self._directory)
             self._remove_leftovers()
-            replace_file(self.path, self._magic + _checksum(memoryview(body)) + body)
+            replace_file(self.path, self._magic, _checksum(*body), *body)
         except OSError as error:
             self._tell(f"the context index {self.path!r} cannot be written ({error.strerror}): sources are read again")
 
@@ -119,5 +119,8 @@ def _is_whole(name: str, data: bytes) -> bool:
     return is_known and rest[:_CHECKSUM_SIZE] == _checksum(memoryview(rest)[_CHECKSUM_SIZE:])
 
 
-def _checksum(data: memoryview) -> bytes:
-    return hashlib.sha256(data).digest()
+def _checksum(*parts: Buffer) -> bytes:
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part)
+    return found.digest()

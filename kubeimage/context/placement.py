@@ -23,6 +23,7 @@ from typing import NamedTuple
 from kubeimage.context.names import AUTH_LIST, is_text
 from kubeimage.errors import DestinationError
 from kubeimage.layer.entry import WHITEOUT_PREFIX, Entry, Kind, canonical_order
+from kubeimage.layer.table import EntryTable
 from kubeimage.protocols.context import CopyRequest
 
 
@@ -129,7 +130,7 @@ def _place_exactly(matches: Sequence[Match], destination: str, request: CopyRequ
     return Placement(match.path, destination, contents=False)
 
 
-def merge(trees: Sequence[PlacedTree]) -> list[Entry]:
+def merge(trees: Sequence[PlacedTree]) -> Sequence[Entry]:
     """Lay ``trees`` over each other, in their order, and link what is one file under several names.
 
     Raises: DestinationError for a file where a directory is, or the reverse.
@@ -173,7 +174,7 @@ def filled_directory(request: CopyRequest, placements: Sequence[Placement], entr
     return first.path if first.kind is Kind.DIRECTORY and first.path == placements[0].destination else None
 
 
-def _link(entries: Sequence[Entry], owners: Mapping[str, PlacedTree]) -> list[Entry]:
+def _link(entries: Sequence[Entry], owners: Mapping[str, PlacedTree]) -> Sequence[Entry]:
     """Make hard links of files that are one file under several names of the context.
 
     A name that is copied to two places makes two files, whatever other names it has elsewhere.
@@ -186,7 +187,7 @@ def _link(entries: Sequence[Entry], owners: Mapping[str, PlacedTree]) -> list[En
             linked[path] = inode
             names.setdefault(inode, set()).add(tree.placement.origin(path))
     if not any(len(origins) > 1 for origins in names.values()):
-        return list(entries)
+        return entries if isinstance(entries, EntryTable) else list(entries)
     first: dict[Hashable, str] = {}
     result = []
     for entry in entries:

@@ -32,6 +32,7 @@ from typing import Self
 from kubeimage.context.ground import ground_of, kernel_now
 from kubeimage.context.indexfile import IndexFile
 from kubeimage.context.lease import is_at_rest
+from kubeimage.context.tablememory import TableMemory
 from kubeimage.context.treeindex import TreeIndex
 from kubeimage.layer.entry import Entry, FileIdentity
 
@@ -83,7 +84,13 @@ class StatIndex:
         self._resting: dict[str, FileIdentity] = {}
         self._used: set[str] = set()
         self._is_changed = False
-        self.trees = TreeIndex(IndexFile(directory, self._context, "trees", None, self._ground), self._keeps)
+
+        def open_file(kind: str) -> IndexFile:
+            return IndexFile(directory, self._context, kind, None, self._ground)
+
+        self.tables = TableMemory(open_file, self._prefix, self._is_settled, at_rest)
+        """What is in the files of large COPYs."""
+        self.trees = TreeIndex(open_file("trees"), self._keeps, self.tables.keeps)
         """What whole COPYs came to."""
 
     @property
@@ -125,10 +132,11 @@ class StatIndex:
 
         Nothing is kept where something else was mounted meanwhile.
         """
-        if not (self._is_changed or self.trees.is_changed) or self._ground is None:
+        if not (self._is_changed or self.trees.is_changed or self.tables.is_changed) or self._ground is None:
             return
         if self._find_ground(self._context) != self._ground:
             return
+        self.tables.save()
         self.trees.save()
         if not self._is_changed:
             return

@@ -16,6 +16,7 @@ from operator import attrgetter
 
 from kubeimage.context.indexfile import IndexFile
 from kubeimage.layer.entry import Entry, FileIdentity, Kind
+from kubeimage.layer.table import EntryTable
 
 _PAIR = struct.Struct("32s32s")
 _MOST = 512
@@ -25,11 +26,19 @@ _PATH, _MODE, _MTIME = attrgetter("path"), attrgetter("mode"), attrgetter("mtime
 
 
 class TreeIndex:
-    """Remembers what COPYs of one context came to. ``keeps`` says of a FILE whether its own digest is remembered."""
+    """Remembers what COPYs of one context came to. ``keeps`` says of a FILE whether its own digest is remembered,
+    and ``keeps_all`` of a table whether all are.
+    """
 
-    def __init__(self, file: IndexFile, keeps: Callable[[Entry], bool]) -> None:
+    def __init__(
+        self,
+        file: IndexFile,
+        keeps: Callable[[Entry], bool],
+        keeps_all: Callable[[EntryTable], bool] = lambda _: False,
+    ) -> None:
         self._file = file
         self._keeps = keeps
+        self._keeps_all = keeps_all
         self.is_changed = False
 
     def lookup(self, entries: Sequence[Entry]) -> bytes | None:
@@ -43,7 +52,11 @@ class TreeIndex:
         key = _fingerprint(entries)
         if key is None or self._pairs.get(key) == digest:
             return
-        if not all(self._keeps(entry) for entry in entries if entry.identity is not None):
+        if isinstance(entries, EntryTable):
+            is_kept = self._keeps_all(entries)
+        else:
+            is_kept = all(self._keeps(entry) for entry in entries if entry.identity is not None)
+        if not is_kept:
             return
         pairs = {key: digest, **self._pairs}
         self._pairs = dict(list(pairs.items())[:_MOST])
@@ -71,6 +84,8 @@ def _fingerprint(entries: Sequence[Entry]) -> bytes | None:
     Column by column, each made by a few calls for all entries: a loop over ten thousand costs as much as looking up
     their digests.
     """
+    if isinstance(entries, EntryTable):
+        return entries.fingerprint()
     identities = _identities(entries)
     others = [f"{entry.path}\0{entry.kind.value}\0{entry.target}" for entry in entries if entry.kind is not Kind.FILE]
     if len(identities) + len(others) != len(entries):

@@ -14,15 +14,13 @@ from kubeimage.context.reading import unreadable
 from kubeimage.context.tree import Node
 from kubeimage.disk.smallfile import read_start
 from kubeimage.errors import UnsupportedSourceError
-from kubeimage.layer.entry import ROOT, Entry, Kind, identity_of
+from kubeimage.layer.entry import Entry, Kind, identity_of
+from kubeimage.layer.table import EntryTable, compact
 from kubeimage.protocols.context import CopyRequest
 
 _SYMLINK_MODE = 0o777
 _SECOND_NS = 1_000_000_000
 _TYPE = 0o170000
-# In the loop over ten thousand files, a NamedTuple's own constructor and an enum's lookup cost more than their work.
-_new = tuple.__new__
-_FILE = Kind.FILE
 _REGULAR, _DIRECTORY = stat.S_IFREG, stat.S_IFDIR
 _IS_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 
@@ -96,53 +94,63 @@ class Walk:
 
         Raises: UnsupportedSourceError, UnreadableSourceError, ContextChangedError.
         """
-        entries: list[Entry] = []
+        table = EntryTable(self._mtime)
         inodes: dict[str, Hashable] = {}
         absolute = self._tree.absolute(placement.source)
         if placement.contents:
-            self._below(absolute, f"{placement.destination}/" if placement.destination else "", entries, inodes)
-            return PlacedTree(placement, entries, inodes)
+            self._below(absolute, f"{placement.destination}/" if placement.destination else "", table, inodes)
+            return PlacedTree(placement, compact(table), inodes)
         try:
             status = os.lstat(absolute)
         except OSError as error:
             raise unreadable(placement.source, error) from error
-        self._is_left_out(placement.source, is_directory=stat.S_ISDIR(status.st_mode))
-        entry = self._entry(absolute, placement.destination, status, inodes)
-        entries.append(entry)
-        if entry.kind is Kind.DIRECTORY:
-            self._below(absolute, f"{placement.destination}/", entries, inodes)
-        return PlacedTree(placement, entries, inodes)
+        is_directory = stat.S_ISDIR(status.st_mode)
+        self._is_left_out(placement.source, is_directory=is_directory)
+        if stat.S_ISREG(status.st_mode):
+            return PlacedTree(placement, [self._file(absolute, placement.destination, status, inodes)], inodes)
+        parent, slash, name = placement.destination.rpartition("/")
+        self._add_other(table, name, table.add_place(parent + slash, ""), absolute, status)
+        if is_directory:
+            self._below(absolute, f"{placement.destination}/", table, inodes)
+        return PlacedTree(placement, compact(table), inodes)
 
-    def _below(self, folder: str, prefix: str, entries: list[Entry], inodes: dict[str, Hashable]) -> None:
+    def _below(self, folder: str, prefix: str, table: EntryTable, inodes: dict[str, Hashable]) -> None:
         """Add what is in ``folder``, depth first and each directory by name: that is the canonical order.
 
         The folders on the way are a list and not calls of this function: a tree can be deeper than Python's stack.
         """
-        way = [(*self._children(folder), prefix)]
-        lstat, make, add = os.lstat, self._entry, entries.append
+        way = [(*self._children(folder, prefix, table), prefix)]
+        lstat, chmod, add_file = os.lstat, self._chmod, table.add_file
         while way:
-            names, is_plain, parent, prefix = way[-1]
+            names, is_plain, parent, place, prefix = way[-1]
             for name in names:
                 absolute = parent + name
                 try:
                     status = lstat(absolute)
                 except OSError as error:
                     raise unreadable(self._tree.relative(absolute), error) from error
-                is_directory = status.st_mode & _TYPE == _DIRECTORY
+                mode = status.st_mode
+                is_directory = mode & _TYPE == _DIRECTORY
                 if not is_plain and self._is_left_out(self._tree.relative(absolute), is_directory=is_directory):
                     continue
-                path = prefix + name
-                add(make(absolute, path, status, inodes))
+                if mode & _TYPE == _REGULAR:
+                    if status.st_nlink > 1:
+                        inodes[prefix + name] = (status.st_dev, status.st_ino)
+                    add_file(name, place, status, mode if chmod is None else chmod)
+                    continue
+                self._add_other(table, name, place, absolute, status)
                 if is_directory:
-                    way.append((*self._children(absolute), path + "/"))
+                    below = f"{prefix}{name}/"
+                    way.append((*self._children(absolute, below, table), below))
                     break
             else:
                 way.pop()
 
-    def _children(self, folder: str) -> tuple[Iterator[str], bool, str]:
+    def _children(self, folder: str, prefix: str, table: EntryTable) -> tuple[Iterator[str], bool, str, int]:
         """List ``folder`` by name, and say whether nothing in it needs a second look, and what its names follow."""
         names = sorted(self._tree.names(self._tree.relative(folder)))
-        return iter(names), not self._rules and are_plain(names), folder if folder.endswith("/") else folder + "/"
+        parent = folder if folder.endswith("/") else folder + "/"
+        return iter(names), not self._rules and are_plain(names), parent, table.add_place(prefix, parent)
 
     def _is_left_out(self, path: str, *, is_directory: bool) -> bool:
         if self._rules.leaves_out(path, is_directory=is_directory):
@@ -158,26 +166,32 @@ class Walk:
             self.secrets.append(path)
         return False
 
-    def _entry(self, absolute: str, path: str, status: os.stat_result, inodes: dict[str, Hashable]) -> Entry:
+    def _file(self, absolute: str, path: str, status: os.stat_result, inodes: dict[str, Hashable]) -> Entry:
+        if status.st_nlink > 1:
+            inodes[path] = (status.st_dev, status.st_ino)
+        mode = status.st_mode & 0o7777 if self._chmod is None else self._chmod
+        mtime = status.st_mtime_ns // _SECOND_NS if self._mtime is None else self._mtime
+        identity = identity_of(status)
+        return Entry(path, Kind.FILE, mode, status.st_size, mtime=mtime, source=absolute, identity=identity)
+
+    def _add_other(self, table: EntryTable, name: str, place: int, absolute: str, status: os.stat_result) -> None:
+        """Add what is no regular file.
+
+        Raises: UnsupportedSourceError for what cannot be copied.
+        """
         kind = status.st_mode & _TYPE
         mode = status.st_mode & 0o7777 if self._chmod is None else self._chmod
         mtime = status.st_mtime_ns // _SECOND_NS if self._mtime is None else self._mtime
-        if kind == _REGULAR:
-            if status.st_nlink > 1:
-                inodes[path] = (status.st_dev, status.st_ino)
-            identity = identity_of(status)
-            return _new(Entry, (path, _FILE, mode, identity[0], "", mtime, (), ROOT, absolute, identity, None))
-        if kind == _DIRECTORY:
-            return Entry(path, Kind.DIRECTORY, mode, mtime=mtime)
-        if kind == stat.S_IFLNK:
-            return Entry(path, Kind.SYMLINK, _SYMLINK_MODE, 0, self._target(absolute), mtime)
-        if kind == stat.S_IFIFO:
-            return Entry(path, Kind.FIFO, mode, mtime=mtime)
-        what = "a socket" if kind == stat.S_IFSOCK else "a device"
-        raise UnsupportedSourceError(
-            f"COPY found {self._tree.relative(absolute)!r}: {what} cannot be copied into a layer",
-            hint="remove it, or leave it out with a .kubeignore",
-        )
+        if kind in (_DIRECTORY, stat.S_IFIFO):
+            table.add_other(name, place, mode | kind, mtime)
+        elif kind == stat.S_IFLNK:
+            table.add_other(name, place, _SYMLINK_MODE | kind, mtime, self._target(absolute))
+        else:
+            what = "a socket" if kind == stat.S_IFSOCK else "a device"
+            raise UnsupportedSourceError(
+                f"COPY found {self._tree.relative(absolute)!r}: {what} cannot be copied into a layer",
+                hint="remove it, or leave it out with a .kubeignore",
+            )
 
     def _target(self, absolute: str) -> str:
         try:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from array import array
 from contextlib import suppress
+from typing import TypeAlias
+
+Buffer: TypeAlias = "bytes | bytearray | memoryview | array[int]"
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _SHOWN = 50
 """Characters of a name that an unfinished file shows, of up to four bytes each."""
 
 
-def replace_file(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
+def replace_file(path: str, *data: Buffer, mode: int = 0o600, durable: bool = False) -> None:
     """Put ``data`` in the place of ``path``: whoever reads it sees the old one or the new one, whole.
 
     Shape:  ``mode`` is taken as it is, whatever the umask. ``durable`` waits until the disk has the content.
@@ -22,7 +26,7 @@ def replace_file(path: str, data: bytes, *, mode: int = 0o600, durable: bool = F
     unfinished = os.path.join(folder, f".{name[:_SHOWN]}.{os.urandom(8).hex()}.tmp")
     try:
         with open(os.open(unfinished, _NEW, 0o600), "wb") as file:
-            file.write(data)
+            file.writelines(data)
             os.fchmod(file.fileno(), mode)
             if durable:
                 file.flush()
@@ -34,4 +38,4 @@ def replace_file(path: str, data: bytes, *, mode: int = 0o600, durable: bool = F
         raise
 
 
-__all__ = ["replace_file"]
+__all__ = ["Buffer", "replace_file"]

@@ -19,7 +19,7 @@ PADDING = tuple(bytes(-size % BLOCK) for size in range(BLOCK))
 
 WHITEOUT_MODE = 0o644
 
-_MAX_USTAR_NUMBER = 8**11 - 1
+MAX_USTAR_NUMBER = 8**11 - 1
 _MAX_USTAR_OWNER = 8**7 - 1
 _MAGIC = b"ustar\00000" + bytes(64) + b"0000000\0" * 2
 _PAX_NAME = b"././@PaxHeader"
@@ -42,8 +42,8 @@ def is_plain(entry: Entry) -> bool:
         and path.isascii()
         and not entry.xattrs
         and entry.owner == ROOT
-        and entry.size <= _MAX_USTAR_NUMBER
-        and 0 <= entry.mtime <= _MAX_USTAR_NUMBER
+        and entry.size <= MAX_USTAR_NUMBER
+        and 0 <= entry.mtime <= MAX_USTAR_NUMBER
     )
 
 
@@ -88,7 +88,7 @@ def render_header(entry: Entry) -> bytes:
 
 
 def _fits(entry: Entry) -> bool:
-    return 0 <= entry.mtime <= _MAX_USTAR_NUMBER
+    return 0 <= entry.mtime <= MAX_USTAR_NUMBER
 
 
 def _checked_target(entry: Entry) -> str:
@@ -109,7 +109,7 @@ def _render_any(entry: Entry, path: str, mode: int, target: str) -> bytes:
         records.append(("linkpath", link))
         link = target.encode("ascii", "replace")[:100]
     size = entry.size if entry.kind is Kind.FILE else 0
-    if size > _MAX_USTAR_NUMBER:
+    if size > MAX_USTAR_NUMBER:
         records.append(("size", b"%d" % size))
     if not _fits(entry):
         records.append(("mtime", b"%d" % entry.mtime))
@@ -123,7 +123,7 @@ def _render_any(entry: Entry, path: str, mode: int, target: str) -> bytes:
         name,
         _FLAGS[entry.kind],
         mode,
-        size if size <= _MAX_USTAR_NUMBER else 0,
+        size if size <= MAX_USTAR_NUMBER else 0,
         entry.mtime if _fits(entry) else 0,
         link=link,
         prefix=prefix,

@@ -27,6 +27,7 @@ from kubeimage.layer import workers
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.header import END_OF_ARCHIVE, length_in_tar, render_header
 from kubeimage.layer.stored import StoredLayer
+from kubeimage.layer.table import DIGEST_SIZE, ContentDigests, EntryTable, Joined
 from kubeimage.layer.workers import Workers
 from kubeimage.layer.writer import add_file, in_order
 
@@ -38,7 +39,6 @@ _MOST_RANGES = 250
 _SMALLEST_RANGE = 1 << 20
 _PIECE = 1 << 20
 _BUFFER = 1 << 18
-_DIGEST = 32
 
 
 class Place(Protocol):
@@ -62,20 +62,23 @@ def plan(changeset: Sequence[Entry]) -> SharedLayer | None:
 
     None where one is as good, where forking is not safe, and where the changeset is no good: the one tells why.
     """
-    if workers.demanded() is None and not _is_worth_it(changeset):
-        return None
-    count = workers.available()
+    is_demanded = workers.demanded() is not None
+    count = workers.available() if is_demanded or len(changeset) >= _FEWEST else 0
     if not count:
         return None
     try:
-        lengths = array("Q", map(length_in_tar, in_order(changeset)))
+        lengths = _lengths(changeset)
+        if not is_demanded and max(lengths) >= _LARGEST:
+            return None
         return SharedLayer(changeset, _links(changeset), _cut(lengths), count)
     except (KubeimageError, ValueError, OverflowError):
         return None
 
 
-def _is_worth_it(changeset: Sequence[Entry]) -> bool:
-    return len(changeset) >= _FEWEST and all(entry.size < _LARGEST for entry in changeset)
+def _lengths(changeset: Sequence[Entry]) -> array[int]:
+    if isinstance(changeset, EntryTable | Joined):
+        return changeset.lengths()
+    return array("Q", map(length_in_tar, in_order(changeset)))
 
 
 class SharedLayer:
@@ -95,17 +98,13 @@ class SharedLayer:
         Raises: as `write_layer`; OSError for ``place``.
         """
         size = self._ranges[-1].end if self._ranges else 0
-        with mmap.mmap(-1, max(_DIGEST * len(self._entries), 1)) as digests:
+        with mmap.mmap(-1, max(DIGEST_SIZE * len(self._entries), 1)) as digests:
             write = partial(self._write_range, place.descriptor, digests)
             with Workers(self._count, len(self._ranges), write, [place.descriptor]) as helpers:
                 content = self._follow(place, helpers, write, watch)
             write_all_at(place.descriptor, END_OF_ARCHIVE, size)
             content.update(END_OF_ARCHIVE)
-            known = {
-                entry.path: digests[_DIGEST * index : _DIGEST * (index + 1)]
-                for index, entry in enumerate(self._entries)
-                if entry.kind is Kind.FILE
-            }
+            known = ContentDigests(self._entries, digests[: DIGEST_SIZE * len(self._entries)])
         return StoredLayer(Digest(content.hexdigest()), size + len(END_OF_ARCHIVE), known)
 
     def _follow(
@@ -134,13 +133,15 @@ class SharedLayer:
         for index in range(first, last):
             entry = self._links.get(index) or self._entries[index]
             if entry.kind is Kind.FILE:
-                digests[_DIGEST * index : _DIGEST * (index + 1)] = add_file(entry, writer)
+                digests[DIGEST_SIZE * index : DIGEST_SIZE * (index + 1)] = add_file(entry, writer)
             else:
                 writer.add(render_header(entry))
         writer.finish()
 
 
 def _links(changeset: Sequence[Entry]) -> Mapping[int, Entry]:
+    if isinstance(changeset, EntryTable | Joined):
+        return {}
     if not any(entry.kind is Kind.HARDLINK for entry in changeset):
         return {}
     return {index: entry for index, entry in enumerate(in_order(changeset)) if entry.kind is Kind.HARDLINK}

@@ -19,6 +19,7 @@ from kubeimage.layer.entry import Entry, Kind, sort_key
 from kubeimage.layer.header import BLOCK, END_OF_ARCHIVE, PADDING, render_header
 from kubeimage.layer.output import Output, Sink
 from kubeimage.layer.stored import StoredLayer
+from kubeimage.layer.table import NO_DIGEST, ContentDigests
 
 
 class Taker(Protocol):
@@ -41,15 +42,16 @@ def write_layer(changeset: Sequence[Entry], sink: Sink) -> StoredLayer:
     Raises: ContextChangedError, UnreadableSourceError for a source; LayerFormatError, PathEscapeError for what a
             layer may not hold; ValueError where the order is not canonical; whatever ``sink`` raises.
     """
-    digests = {}
+    digests = bytearray()
     with Output(sink) as output:
         for entry in in_order(changeset):
             if entry.kind is Kind.FILE:
-                digests[entry.path] = add_file(entry, output)
+                digests += add_file(entry, output)
             else:
                 output.add(render_header(entry))
+                digests += NO_DIGEST
         output.add(END_OF_ARCHIVE)
-        return StoredLayer(Digest(output.finish()), output.size, digests)
+        return StoredLayer(Digest(output.finish()), output.size, ContentDigests(changeset, bytes(digests)))
 
 
 def in_order(changeset: Sequence[Entry]) -> Iterator[Entry]:

@@ -141,7 +141,8 @@ def find_strays_and_remember(
 
 def _may_name_images(layers: LayerStore, made: Sequence[StackedLayer], search: Search) -> bool:
     """Whether any file stands where images are looked for: most images have none there, and are to pay nothing."""
-    return any(entry.path.startswith(search.places) for layer in made for entry in layer.entries_in(layers))
+    places = search.places
+    return any(entry.path.startswith(places) for layer in made for entry in layer.entries_in(layers))
 
 
 def _to_json(findings: Findings) -> dict[str, object]:

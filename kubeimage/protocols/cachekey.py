@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import islice, zip_longest
 
 from kubeimage.image.digest import Digest
 from kubeimage.values import dataclass
@@ -18,6 +19,8 @@ from kubeimage.values import dataclass
 FORMAT_VERSION = 1
 
 Fields = tuple[tuple[str, str], ...]
+
+_BATCH = 1 << 13
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class CacheKey:
 
     parent: Digest | None
     fields: Fields
-    sources: Fields = ()
+    sources: Sequence[tuple[str, str]] = ()
     known_sources: Digest | None = None
 
     @cached_property
@@ -53,11 +56,15 @@ class CacheKey:
 
 def _digest_fields(fields: Iterable[Sequence[str]]) -> Digest:
     """Digest texts so that no two lists of fields feed the hash the same bytes: each is preceded by its length."""
-    texts = [text for field in fields for text in field]
-    framed = "".join([f"{len(text)}:{text}" for text in texts])
-    if not framed.isascii():
-        framed = "".join([f"{len(_encode(text))}:{text}" for text in texts])
-    return Digest(hashlib.sha256(_encode(framed)).hexdigest())
+    found = hashlib.sha256()
+    left = iter(fields)
+    while batch := list(islice(left, _BATCH)):
+        texts = [text for field in batch for text in field]
+        framed = "".join([f"{len(text)}:{text}" for text in texts])
+        if not framed.isascii():
+            framed = "".join([f"{len(_encode(text))}:{text}" for text in texts])
+        found.update(_encode(framed))
+    return Digest(found.hexdigest())
 
 
 def _encode(text: str) -> bytes:
@@ -79,10 +86,30 @@ def _first_difference(before: Fields, after: Fields) -> str | None:
     return None
 
 
-def _first_source(before: Fields, after: Fields) -> str | None:
+def _first_source(before: Sequence[tuple[str, str]], after: Sequence[tuple[str, str]]) -> str | None:
+    if not isinstance(before, tuple) or not isinstance(after, tuple):
+        return _first_of_many(before, after)
     old, new = dict(before), dict(after)
     for path in sorted(old.keys() | new.keys()):
         if old.get(path) != new.get(path):
             what = "added" if path not in old else "removed" if path not in new else "changed"
             return f"file {path} {what}"
     return None
+
+
+def _first_of_many(before: Iterable[tuple[str, str]], after: Iterable[tuple[str, str]]) -> str | None:
+    """Say which is the first source that differs, of lists that are too long to be held at once."""
+    for old, new in zip_longest(before, after):
+        if old == new:
+            continue
+        if old is not None and new is not None and old[0] == new[0]:
+            return f"file {new[0]} changed"
+        if new is None or (old is not None and _order(old[0]) < _order(new[0])):
+            return f"file {old[0]} removed"
+        return f"file {new[0]} added"
+    return None
+
+
+def _order(path: str) -> str:
+    """Return what canonical order goes by."""
+    return path.replace("/", "\0")

@@ -95,7 +95,7 @@ class SourceCollector(Protocol):
         """
         ...
 
-    def with_digests(self, entries: Sequence[Entry]) -> list[Entry]:
+    def with_digests(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """Return ``entries`` with the ``digest`` of every FILE, reading only what is not known from before.
 
         Raises: ContextChangedError, UnreadableSourceError.

@@ -27,7 +27,6 @@ import binascii
 import re
 from collections.abc import Sequence
 
-from kubeimage.cache import parse_key_fields, render_key_fields
 from kubeimage.errors import KubeimageError
 from kubeimage.image import canonical
 from kubeimage.image.canonical import JsonObject
@@ -36,6 +35,7 @@ from kubeimage.image.fields import objects, optional, required
 from kubeimage.image.media_types import MANIFEST, is_layer
 from kubeimage.image.oci import Descriptor
 from kubeimage.protocols.cachekey import CacheKey
+from kubeimage.protocols.keytext import parse_key_fields, render_key_fields
 from kubeimage.protocols.layers import StoredLayer
 from kubeimage.signing import Signer, Verifier
 from kubeimage.values import dataclass

@@ -95,7 +95,7 @@ class TrustingCollector(ContextCollector):
     known: dict[str, tuple[int, bytes]] = {}  # noqa: RUF012 - one for the process, as such an index is
 
     def with_digests(self, entries: Sequence[Entry]) -> list[Entry]:
-        found = super().with_digests(entries)
+        found = list(super().with_digests(entries))
         for number, entry in enumerate(found):
             if entry.kind is Kind.FILE and entry.digest is not None:
                 size, digest = self.known.setdefault(str(entry.source), (entry.size, entry.digest))

@@ -1,0 +1,263 @@
+"""What is known of the files of large COPYs, one file a COPY: all rows of its table, and the digest of each content.
+
+    head           numbers of entries and bytes, and what times the entries have
+    folders, rows  as they are in an `EntryTable`
+    digests        32 bytes an entry
+    kept           one byte an entry: 1 where its content is known without reading
+    texts          names, places and targets
+
+A row is kept under the conditions of `kubeimage.context.statindex`: the file was old and at rest before it was read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import mmap
+import struct
+from array import array
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import NamedTuple
+
+from kubeimage.context.indexfile import IndexFile
+from kubeimage.layer import workers
+from kubeimage.layer.entry import FileIdentity
+from kubeimage.layer.table import DIGEST_SIZE, ROW, EntryTable
+from kubeimage.layer.workers import Workers
+
+Digester = Callable[[str, FileIdentity | None], bytes]
+
+_HEAD = struct.Struct("<6Q")
+_KEPT = 1
+_WORTH_SHARING = 500
+_MOST_PIECES = 200
+
+
+class Run(NamedTuple):
+    """Entries that are as they were. Shape: ``now`` is the number of the first, and ``before`` what it was then."""
+
+    now: int
+    before: int
+    length: int
+
+
+class Remembered:
+    """What was remembered of one COPY."""
+
+    def __init__(self, body: memoryview, folder: str) -> None:
+        """Read what `_pack` wrote, for the context ``folder``.
+
+        Raises: ValueError, struct.error for anything else.
+        """
+        sizes = _HEAD.unpack_from(body)
+        count = sizes[0]
+        ends = [_HEAD.size]
+        for size in (4 * count, ROW.size * count, DIGEST_SIZE * count, count, *sizes[1:5]):
+            ends.append(ends[-1] + size)
+        if ends[-1] != len(body):
+            raise ValueError("what is remembered of a COPY is cut off")
+        folders, self.rows, self.digests, self.kept, *texts = (body[first:last] for first, last in pairwise(ends))
+        names, places, targets, mtime = (str(text, "utf-8") for text in texts)
+        self.folders = array("I", bytes(folders))
+        self.names = names.split("\0") if count else []
+        parts = places.split("\0") if places else []
+        self.places = [(prefix, folder + tail) for prefix, tail in zip(parts[::2], parts[1::2], strict=True)]
+        self.targets = _parse_targets(targets)
+        self.mtime = mtime
+        if len(self.names) != count or any(one >= len(self.places) for one in self.folders):
+            raise ValueError("what is remembered of a COPY does not fit together")
+
+    def runs(self, table: EntryTable) -> list[Run]:
+        """Return the entries of ``table`` that are as they were, and known without reading; in order."""
+        if self.mtime != str(table.mtime):
+            return []
+        then = {place: number for number, place in enumerate(self.places)}
+        places = [then.get(place, -1) for place in table.places]
+        found: list[Run] = []
+        now = before = first = 0
+        rows, size = memoryview(table.rows), ROW.size
+        while now < len(table.names) and before < len(self.names):
+            is_same = places[table.folders[now]] == self.folders[before] and table.names[now] == self.names[before]
+            if not is_same and now > first:
+                found.append(Run(first, before - (now - first), now - first))
+            if not is_same:
+                if _key(self.places, self.folders, self.names, before) < _key(
+                    table.places, table.folders, table.names, now
+                ):
+                    before += 1
+                else:
+                    now += 1
+                first = now
+                continue
+            if (
+                not self.kept[before]
+                or rows[now * size : (now + 1) * size] != self.rows[before * size : (before + 1) * size]
+                or ((table.targets or self.targets) and table.targets.get(now) != self.targets.get(before))
+                or now in table.odd
+            ):
+                if now > first:
+                    found.append(Run(first, before - (now - first), now - first))
+                first = now + 1
+            now, before = now + 1, before + 1
+        if now > first:
+            found.append(Run(first, before - (now - first), now - first))
+        return found
+
+
+def _key(places: Sequence[tuple[str, str]], folders: Sequence[int], names: Sequence[str], number: int) -> str:
+    return (places[folders[number]][0] + names[number]).replace("/", "\0")
+
+
+def _parse_targets(text: str) -> dict[int, str]:
+    parts = text.split("\0") if text else []
+    return {int(number): target for number, target in zip(parts[::2], parts[1::2], strict=True)}
+
+
+class TableMemory:
+    """Remembers the tables of one context's large COPYs, from one build to the next."""
+
+    def __init__(
+        self,
+        open_file: Callable[[str], IndexFile],
+        folder: str,
+        is_settled: Callable[[FileIdentity], bool],
+        is_at_rest: Callable[[str, FileIdentity], bool],
+    ) -> None:
+        """Remember what is in ``folder``, which ends with a slash; ``open_file`` opens the file of a name."""
+        self._open_file = open_file
+        self._folder = folder
+        self._is_settled = is_settled
+        self._is_at_rest = is_at_rest
+        self._before: dict[str, Remembered | None] = {}
+        self._kept: dict[str, bytearray] = {}
+        self._news: dict[str, EntryTable] = {}
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self._news)
+
+    def with_digests(self, table: EntryTable, digest_of: Digester) -> EntryTable:
+        """Return ``table`` with all digests, reading only what is not known from before.
+
+        Raises: what ``digest_of`` raises.
+        """
+        known = self._recall(table)
+        runs = known.runs(table) if known is not None else []
+        kept, digests = bytearray(len(table)), bytearray(DIGEST_SIZE * len(table))
+        unknown, start = array("I"), 0
+        for now, before, length in runs:
+            assert known is not None
+            digests[DIGEST_SIZE * now : DIGEST_SIZE * (now + length)] = known.digests[
+                DIGEST_SIZE * before : DIGEST_SIZE * (before + length)
+            ]
+            kept[now : now + length] = bytes([_KEPT]) * length
+            unknown.extend(range(start, now))
+            start = now + length
+        unknown.extend(range(start, len(table)))
+        _Look(self, table, unknown, digest_of).into(kept, digests)
+        found = table.with_digests(bytes(digests))
+        if unknown or len(runs) != 1 or known is None or len(known.names) != len(table):
+            self._news[_name(table, self._folder)] = found
+        self._kept[_name(table, self._folder)] = kept
+        return found
+
+    def expect(self, table: EntryTable) -> None:
+        """Find out which files may be remembered that are to be read now."""
+        kept = bytearray(len(table))
+        _Look(self, table, array("I", range(len(table))), None).into(kept, bytearray())
+        self._kept[_name(table, self._folder)] = kept
+
+    def remember(self, table: EntryTable) -> None:
+        """Keep the digests of ``table``, whose files were read since they were expected."""
+        name = _name(table, self._folder)
+        if table.digests is not None and len(self._kept.get(name, b"")) == len(table):
+            self._news[name] = table
+
+    def keeps(self, table: EntryTable) -> bool:
+        """Return whether all contents of ``table`` are remembered."""
+        kept = self._kept.get(_name(table, self._folder), b"")
+        return len(kept) == len(table) and kept.count(_KEPT) == len(kept)
+
+    def may_keep(self, path: str, identity: FileIdentity) -> bool:
+        """Return whether a file may be remembered that is to be read now: it is old, and nobody writes to it."""
+        return self._is_settled(identity) and self._is_at_rest(path, identity)
+
+    def save(self) -> None:
+        """Write the news."""
+        for name, table in self._news.items():
+            self._open_file(name).write(*_pack(table, self._kept[name], self._folder))
+        self._news.clear()
+
+    def _recall(self, table: EntryTable) -> Remembered | None:
+        name = _name(table, self._folder)
+        if name not in self._before:
+            self._before[name] = None
+            body = self._open_file(name).read()
+            with contextlib.suppress(ValueError, struct.error, OverflowError):
+                self._before[name] = Remembered(body, self._folder) if body else None
+        return self._before[name]
+
+
+class _Look:
+    """Looking at files: whether they may be remembered, and with ``digest_of`` at what is in them."""
+
+    def __init__(self, memory: TableMemory, table: EntryTable, numbers: array[int], digest_of: Digester | None) -> None:
+        self._memory = memory
+        self._table = table
+        self._numbers = numbers
+        self._digest_of = digest_of
+
+    def into(self, kept: bytearray, digests: bytearray) -> None:
+        """Put what is found where it belongs; what is no file is always kept.
+
+        Raises: what ``digest_of`` raises.
+        """
+        count = len(self._numbers)
+        size = max(-(-count // _MOST_PIECES), 64)
+        pieces = [range(first, min(first + size, count)) for first in range(0, count, size)]
+        helpers = workers.available() if count >= _WORTH_SHARING else 0
+        with mmap.mmap(-1, (DIGEST_SIZE + 1) * count or 1) as found:
+            work = [partial(self._look, one, found) for one in pieces]
+            with Workers(helpers, len(pieces), lambda number: work[number](), []) as others:
+                for number, one in enumerate(work):
+                    if not others.wait(number):
+                        one()
+            for place, number in enumerate(self._numbers):
+                kept[number] = found[DIGEST_SIZE * count + place]
+                if digests:
+                    start = DIGEST_SIZE * place
+                    digests[DIGEST_SIZE * number : DIGEST_SIZE * (number + 1)] = found[start : start + DIGEST_SIZE]
+
+    def _look(self, piece: range, found: mmap.mmap) -> None:
+        flags = DIGEST_SIZE * len(self._numbers)
+        for place in piece:
+            number = self._numbers[place]
+            if not self._table.is_file(number):
+                found[flags + place] = _KEPT
+                continue
+            entry = self._table[number]
+            assert isinstance(entry.source, str)
+            assert entry.identity is not None
+            if number not in self._table.odd and self._memory.may_keep(entry.source, entry.identity):
+                found[flags + place] = _KEPT
+            if self._digest_of is not None:
+                digest = self._digest_of(entry.source, entry.identity)
+                found[DIGEST_SIZE * place : DIGEST_SIZE * (place + 1)] = digest
+
+
+def _name(table: EntryTable, folder: str) -> str:
+    """Return what a COPY's memory is called: by where it takes from, and where that goes."""
+    about = "\0".join([f"{prefix}\0{place.removeprefix(folder)}" for prefix, place in table.places[:2]])
+    return f"copy{hashlib.sha256(about.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+
+
+def _pack(table: EntryTable, kept: bytearray, folder: str) -> list[bytes | bytearray | array[int]]:
+    assert table.digests is not None
+    places = [text for prefix, place in table.places for text in (prefix, place.removeprefix(folder))]
+    targets = [text for number, target in table.targets.items() for text in (str(number), target)]
+    texts = ["\0".join(one).encode() for one in (table.names, places, targets, [str(table.mtime)])]
+    head = _HEAD.pack(len(table), *map(len, texts), 0)
+    return [head, table.folders, table.rows, table.digests, kept, *texts]

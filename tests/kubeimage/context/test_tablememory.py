@@ -1,0 +1,166 @@
+"""What is remembered of large COPYs: only what changed is read again, and nothing that may have changed is believed."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubeimage.context.collector import ContextCollector
+from kubeimage.context.statindex import StatIndex
+from kubeimage.image.digest import Digest
+from kubeimage.layer import table
+from kubeimage.layer.entry import FileIdentity, Kind
+from kubeimage.layer.table import EntryTable
+from kubeimage.protocols.context import CopyRequest
+
+LATER = 4_000_000_000 * 10**9
+PATHS = [f"{folder}/{name}" for folder in ("a", "a/b", "c") for name in ("1", "2", "3")]
+ALL = CopyRequest((".",), "x")
+
+
+class Build:
+    """A build's collector on a folder, long after its files were made; ``read`` are the files that it read."""
+
+    def __init__(self, folder: Path, kept: Path, *, at_rest: bool = True) -> None:
+        self.read: list[str] = []
+        self.index = StatIndex(
+            str(kept),
+            str(folder),
+            clock=lambda: LATER,
+            find_ground=lambda _: b"ground",
+            at_rest=lambda _path, _identity: at_rest,
+        )
+        self.collector = ContextCollector(str(folder), stat_index=self.index, digester=self._digest)
+
+    def _digest(self, path: str, _identity: FileIdentity | None) -> bytes:
+        self.read.append(os.path.relpath(path, self.index._context))
+        return hashlib.sha256(Path(path).read_bytes()).digest()
+
+    def digests(self) -> dict[str, bytes | None]:
+        entries = self.collector.with_digests(self.collector.collect(ALL).entries)
+        assert isinstance(entries, EntryTable)
+        self.index.save()
+        return {one.path.removeprefix("x/"): one.digest for one in entries if one.kind is Kind.FILE}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_tables() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "FEWEST", 1)
+        yield
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make(tmp_path / "context", PATHS)
+
+
+def make(folder: Path, paths: Sequence[str]) -> Path:
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(f"content of {path}")
+    return folder
+
+
+def truth(folder: Path) -> dict[str, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).digest() for path in files}
+
+
+def test_what_is_known_is_not_read_again(tmp_path: Path, folder: Path) -> None:
+    first, second = Build(folder, tmp_path), Build(folder, tmp_path)
+
+    assert first.digests() == truth(folder) == second.digests()
+    assert (sorted(first.read), second.read) == (sorted(PATHS), [])
+
+
+@given(
+    gone=st.sets(st.sampled_from(PATHS)),
+    changed=st.sets(st.sampled_from(PATHS)),
+    new=st.sets(st.sampled_from(["a/0", "a/b/11", "a/bb/1", "b", "c/4", "z"])),
+)
+def test_after_an_edit_those_are_read_that_changed(gone: set[str], changed: set[str], new: set[str]) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = make(Path(place, "context"), PATHS)
+        (folder / "link").symlink_to("a")
+        Build(folder, Path(place)).digests()
+        for path in gone:
+            (folder / path).unlink()
+        for path in changed - gone:
+            (folder / path).write_text("other")
+        if new:
+            (folder / "link").unlink()
+            (folder / "link").symlink_to("c")
+        make(folder, sorted(new))
+
+        again = Build(folder, Path(place))
+
+        assert again.digests() == truth(folder)
+        assert set(again.read) == (changed - gone) | new
+
+
+def test_a_file_that_somebody_may_write_to_is_read_each_time(tmp_path: Path, folder: Path) -> None:
+    Build(folder, tmp_path, at_rest=False).digests()
+
+    again = Build(folder, tmp_path)
+    again.digests()
+
+    assert sorted(again.read) == sorted(PATHS)
+
+
+def test_a_copy_is_known_as_a_whole_only_if_each_file_is(tmp_path: Path, folder: Path) -> None:
+    for at_rest in (False, True):
+        build = Build(folder, tmp_path, at_rest=at_rest)
+        entries = build.collector.collect(ALL).entries
+        build.collector.remember_sources(build.collector.with_digests(entries), Digest("0" * 64))
+
+        assert (build.collector.known_sources(entries) is not None) == at_rest
+
+
+def test_what_a_layer_was_made_of_is_remembered_if_it_was_expected(tmp_path: Path, folder: Path) -> None:
+    build = Build(folder, tmp_path)
+    entries = build.collector.collect(ALL).entries
+    assert isinstance(entries, EntryTable)
+    build.collector.expect(entries)
+    read = b"".join(one.digest or bytes(32) for one in build.collector.with_digests(entries))
+    build.collector.remember(entries.with_digests(read))
+    build.index.save()
+
+    again = Build(folder, tmp_path)
+
+    assert again.digests() == truth(folder)
+    assert again.read == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", b"\xff" * 48, bytes(48), bytes(6000)])
+def test_a_damaged_memory_is_an_empty_one(tmp_path: Path, folder: Path, damage: bytes) -> None:
+    build = Build(folder, tmp_path)
+    build.digests()
+    (kept,) = [path for path in tmp_path.iterdir() if ".copy" in path.name]
+    table = build.collector.collect(ALL).entries
+    assert isinstance(table, EntryTable)
+    for write in (
+        lambda: kept.write_bytes(damage),
+        lambda: build.index.tables._open_file(kept.suffix[1:]).write(damage),
+    ):
+        write()
+        again = Build(folder, tmp_path)
+
+        assert again.digests() == truth(folder)
+        assert sorted(again.read) == sorted(PATHS)
+
+
+def test_large_trees_are_tables_and_small_ones_lists(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_table = Build(folder, tmp_path).collector.collect(ALL).entries
+    monkeypatch.setattr(table, "FEWEST", 1000)
+    as_list = Build(folder, tmp_path).collector.collect(ALL).entries
+
+    assert isinstance(as_list, list)
+    assert as_table == as_list
