@@ -22,8 +22,8 @@ from kubeimage.settings import RunSettings
 
 # The keeper, its watch, and bubblewrap's two, without the command's shell.
 _AROUND = 4
-# So many more are let in that whoever looks sees them.
-_SEEN = 16
+# So many more are let in that whoever looks sees them first: who is refused by the kernel goes unseen.
+_SEEN = 256
 _COUNTS_BY_NAMESPACE = (5, 14)
 _LOOK = 0.02
 _PAGE = os.sysconf("SC_PAGE_SIZE")

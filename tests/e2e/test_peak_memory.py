@@ -1,6 +1,7 @@
 """No command takes more than 300 MB for whatever it is given: files without end, headers of gigabytes, deep nests."""
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -93,6 +94,88 @@ def large_source(program: Program) -> tuple[str | Path, ...]:
     return ("build", "-t", "a", context)
 
 
+def digest_of(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def layout(folder: Path, layer: bytes) -> Path:
+    """Write an image layout with one image of one compressed layer, whose digests are right but for the diff id."""
+    blobs = folder / "blobs/sha256"
+    blobs.mkdir(parents=True)
+
+    def put(data: bytes, kind: str) -> dict[str, object]:
+        digest = digest_of(data)
+        (blobs / digest.removeprefix("sha256:")).write_bytes(data)
+        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": digest, "size": len(data)}
+
+    document = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [digest_of(b"")]}}
+    config = put(json.dumps(document).encode(), "config.v1+json")
+    manifest = {"schemaVersion": 2, "config": config, "layers": [put(layer, "layer.v1.tar+gzip")]}
+    index = {"schemaVersion": 2, "manifests": [put(json.dumps(manifest).encode(), "manifest.v1+json")]}
+    (folder / "index.json").write_text(json.dumps(index))
+    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    return folder
+
+
+def endless(path: Path) -> Path:
+    path.unlink(missing_ok=True)
+    path.symlink_to("/dev/zero")
+    return path
+
+
+def with_layer(layer: Callable[[], bytes], *words: str) -> Prepare:
+    """A command on an image that nobody has loaded, with a hostile layer."""
+
+    def prepare(program: Program) -> tuple[str | Path, ...]:
+        folder = layout(program.folder / "l", layer())
+        return tuple(word.format(image=f"oci:{folder}", out=program.folder / "out") for word in words)
+
+    return prepare
+
+
+def without_end(name: str, *words: str) -> Prepare:
+    """A command on an image layout one of whose files has no end; ``blob`` is the manifest."""
+
+    def prepare(program: Program) -> tuple[str | Path, ...]:
+        folder = layout(program.folder / "l", b"")
+        manifest = json.loads((folder / "index.json").read_text())["manifests"][0]["digest"].removeprefix("sha256:")
+        endless(folder / name.replace("blob", f"blobs/sha256/{manifest}"))
+        context = write(program.folder / "c", {"Kubefile": "FROM scratch\nCOPY a .\n", "a": "a"})
+        return tuple(word.format(image=f"oci:{folder}", context=context) for word in words)
+
+    return prepare
+
+
+def endless_beside(name: str, *words: str) -> Prepare:
+    """A command on a project, or an image in the store, with a file that has no end."""
+
+    def prepare(program: Program) -> tuple[str | Path, ...]:
+        context = write(program.folder / "c", {"Kubefile": "FROM scratch\nCOPY a .\n", "a": "a"})
+        program.run("build", "-t", "a", "--progress=quiet", context)
+        (program.folder / "parts").mkdir()
+        endless(program.folder / name)
+        return tuple(word.format(context=context, folder=program.folder) for word in words)
+
+    return prepare
+
+
+def large_image(*words: str) -> Prepare:
+    """A command on an image of the store with a large layer."""
+
+    def prepare(program: Program) -> tuple[str | Path, ...]:
+        program.run(*large_source(program), "--progress=quiet")
+        return tuple(word.format(folder=program.folder) for word in words)
+
+    return prepare
+
+
+def parts_of_bombs(program: Program) -> tuple[str | Path, ...]:
+    write(program.folder / "parts", {"1.tar": "", "2.tar": ""})
+    for name, kind in (("1.tar", tarfile.GNUTYPE_LONGNAME), ("2.tar", tarfile.XHDTYPE)):
+        (program.folder / "parts" / name).write_bytes(long_header(kind))
+    return ("load", "-i", program.folder / "parts")
+
+
 CASES: dict[str, Prepare] = {
     "a Kubefile without end": endless_file("Kubefile"),
     "an ignore file without end": endless_file(".kubeignore"),
@@ -100,6 +183,34 @@ CASES: dict[str, Prepare] = {
     "a list of a million images": document(json.dumps({"manifests": [{}] * 10**6}).encode()),
 }
 LARGE: dict[str, Prepare] = {
+    "ls of an index without end": without_end("index.json", "ls", "{image}"),
+    "cat of a manifest without end": without_end("blob", "cat", "{image}", "a"),
+    "inspect of a manifest without end": without_end("blob", "inspect", "{image}"),
+    "inventory of a manifest without end": without_end("blob", "inventory", "{image}"),
+    "verify of a manifest without end": without_end("blob", "verify", "{image}"),
+    "rehearse of a manifest without end": without_end("blob", "rehearse", "{image}"),
+    "a cache of other machines without end": without_end(
+        "index.json", "build", "-t", "b", "--cache-from", "{image}", "{context}"
+    ),
+    "ls of a layer of zeros": with_layer(lambda: zeros(MANY), "ls", "{image}"),
+    "ls of a layer that is one long name": with_layer(lambda: long_header(tarfile.GNUTYPE_LONGNAME), "ls", "{image}"),
+    "cat of a layer that is one long description": with_layer(
+        lambda: long_header(tarfile.XHDTYPE), "cat", "{image}", "a"
+    ),
+    "export of a layer of zeros": with_layer(lambda: zeros(MANY), "export", "{image}", "{out}"),
+    "diff of layers of zeros": with_layer(lambda: zeros(MANY), "diff", "{image}", "{image}"),
+    "images-of a layer of zeros": with_layer(lambda: zeros(MANY), "images-of", "{image}"),
+    "a lock without end": endless_beside("c/Kubefile.lock", "build", "-t", "b", "--locked", "{context}"),
+    "lock --check of a lock without end": endless_beside("c/Kubefile.lock", "lock", "--check", "{context}"),
+    "an inventory without end": endless_beside(
+        "inventory", "save", "a", "--since", "{folder}/inventory", "-o", "{folder}/a.tar"
+    ),
+    "a part without end": endless_beside("parts/1.tar", "load", "-i", "{folder}/parts"),
+    "parts that are one long name": parts_of_bombs,
+    "save of a large layer": large_image("save", "a", "-o", "{folder}/a.tar"),
+    "save --split of a large layer": large_image("save", "a", "--split", "50MiB", "-o", "{folder}/parts"),
+    "inventory of a large layer": large_image("inventory", "a"),
+    "ls of a large layer": large_image("ls", "-R", "a"),
     "an image list without end": endless_file("manifests"),
     "an archive that is one long name": archive(long_header(tarfile.GNUTYPE_LONGNAME)),
     "an archive that is one long description": archive(long_header(tarfile.XHDTYPE)),

@@ -22,6 +22,7 @@ import pytest
 from kubeimage.errors import UnsupportedSourceError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import canonical_order, directory, file, symlink
+from kubeimage.mount.copymounter import CopyMount, CopyMounter
 from kubeimage.mount.overlay import OverlayMount, OverlayMounter
 from kubeimage.protocols.running import Command, CommandResult, CommandRunner, ImageRoot
 from kubeimage.run import sandbox
@@ -29,6 +30,7 @@ from kubeimage.run.sandbox import SandboxRunner
 from kubeimage.run.syscalls import MACHINES
 from kubeimage.run.view import SYSTEM
 from kubeimage.store.facade import Store
+from tests.kubeimage.run import probes
 from tests.kubeimage.run.conftest import Talker
 
 MARK = "kubeimage-was-here"
@@ -121,11 +123,17 @@ def host(tmp_path: Path, overlay: OverlayMount, run_store: Store, monkeypatch: p
     return host
 
 
-def attempt_on(host: Host, mount: OverlayMount, root: str, *, image: ImageRoot | None) -> Callable[..., Any]:
+def scratch_of(mount: OverlayMount | CopyMount) -> str:
+    return mount.scratch if isinstance(mount, OverlayMount) else os.path.dirname(mount.rootfs)
+
+
+def attempt_on(
+    host: Host, mount: OverlayMount | CopyMount, root: str, *, image: ImageRoot | None
+) -> Callable[..., Any]:
     def run(script: str, **environment: str) -> tuple[CommandResult, bytes]:
         said = bytearray()
         places = {name: str(path) for name, path in host.folders.items()}
-        places |= {"STORE": root, "SCRATCH": mount.scratch, "BUILDER": str(os.getpid()), **environment}
+        places |= {"STORE": root, "SCRATCH": scratch_of(mount), "BUILDER": str(os.getpid()), **environment}
         own = replace(image, argv=("/bin/sh", "-c", script)) if image is not None else None
         command = Command(script, places | ({"PATH": "/usr/bin:/bin"} if own else {}), timeout=20, image=own)
         result = SandboxRunner().run(command, mount, said.extend)
@@ -210,6 +218,54 @@ def test_the_host_is_as_it_was_where_the_root_is_the_images_own(
     assert b"/bin/sh" not in said or b"execvp" not in said
     assert host.state() == host.before
     assert strangers(image_mount.scratch) == []
+
+
+ROOTS = {"the machine's programs": None, "the image's, as root": (0, 0), "the image's, as a user": (1000, 1000)}
+
+
+@pytest.fixture(params=["overlay", "copy"])
+def either_mount(
+    request: pytest.FixtureRequest, run_mounter: OverlayMounter, run_store: Store, programs: Digest
+) -> Iterator[OverlayMount | CopyMount]:
+    mounter = run_mounter if request.param == "overlay" else CopyMounter(run_store.snapshots)
+    with mounter.mount([programs]) as mount:
+        yield mount
+
+
+@pytest.fixture(params=ROOTS)
+def anywhere(
+    request: pytest.FixtureRequest, host: Host, either_mount: OverlayMount | CopyMount, run_store: Store
+) -> Callable[..., Any]:
+    """Run a script on either mount, in either root."""
+    user = ROOTS[request.param]
+    if user not in (None, (0, 0)) and os.geteuid() != 0:
+        pytest.skip("an ordinary user is but one user")
+    image = ImageRoot((), user=user) if user is not None else None
+    return attempt_on(host, either_mount, run_store.root, image=image)
+
+
+@pytest.mark.needs("ldd")
+def test_no_probe_gets_through(anywhere: Callable[..., Any]) -> None:
+    result, said = anywhere(probes.all_at_once())
+
+    assert (result.timed_out, probes.got(said.decode())) == (False, [])
+
+
+@pytest.mark.needs("ldd")
+def test_all_escapes_one_after_the_other_leave_the_host_as_it_was(
+    host: Host, either_mount: OverlayMount | CopyMount, anywhere: Callable[..., Any]
+) -> None:
+    # Who kills everybody comes last.
+    escapes = sorted(ESCAPES.values(), key=lambda script: "kill -9" in script)
+
+    result, said = anywhere(
+        "\n".join(f"( {script} ) </dev/null >/dev/null 2>&1" for script in escapes[:-2]) + "\necho end\n" + escapes[-1]
+    )
+
+    assert not result.timed_out
+    assert b"end\n" in said
+    assert host.state() == host.before
+    assert strangers(scratch_of(either_mount)) == []
 
 
 @pytest.mark.needs("ldd")
