@@ -30,7 +30,10 @@ class KubefileFile(pytest.File):
     def at(cls, parent: pytest.Collector, path: Path) -> Self:
         """Make the collector of the Kubefile at ``path``."""
         node_id = os.path.relpath(path, parent.config.rootpath)
-        return cls.from_parent(parent, path=path, nodeid=node_id.replace(os.sep, "/"))
+        collector = cls.from_parent(parent, path=path, nodeid=node_id.replace(os.sep, "/"))
+        # Its items have the marks of what they are in.
+        collector.add_marker(getattr(pytest.mark, MARKER))
+        return collector
 
     def collect(self) -> Iterator[CheckItem]:
         """Yield an item for each check."""
@@ -57,7 +60,6 @@ class CheckItem(pytest.Item):
         self.check = check
         self.warned: list[Diagnostic] = []
         self.line = 1
-        self.add_marker(getattr(pytest.mark, MARKER))
 
     @property
     def case(self) -> Case:

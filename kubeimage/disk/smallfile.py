@@ -29,6 +29,9 @@ def read_small(path: str, *, within: str | None = None, most: int = MOST) -> byt
     Units:  ``most`` in bytes.
     Raises: OSError as ``open`` does, and with a reason of ours for what is no such file.
     """
+    if within is not None and os.path.dirname(path) == within:
+        # Most ignore files are not there, and what is not there leads nowhere.
+        os.lstat(path)
     if within is not None and not is_within(path, within):
         raise OSError(errno.EPERM, f"it leads out of {within}")
     if within is None and path.startswith(_HANDED_OVER):

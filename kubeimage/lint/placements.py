@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kubeimage.builder.dockerscope import SCRATCH
-from kubeimage.context import ContextCollector
 from kubeimage.context.dockerignore import IGNORE_FILES
 from kubeimage.context.ignore import IGNORE_FILE
 from kubeimage.errors import Diagnostic, KubefileError, KubeimageError
@@ -38,34 +37,37 @@ def about_placements(project: Project) -> Iterator[Diagnostic]:
         return
     here: Tree = {}
     there: Tree = {}
-    collector = ContextCollector(project.context)
     first: Copied | None = None
     for copied in project.copies:
         here.update((entry.path, entry.kind) for entry in copied.entries)
         try:
             request = _by_other_rules(copied, there, kubefile)
-            there.update((entry.path, entry.kind) for entry in entries_of(collector.collect(request)))
+            there.update((entry.path, entry.kind) for entry in entries_of(project.collector.collect(request)))
         except KubeimageError as error:
-            yield _note(kubefile, copied, _listed(here), f"an error: {error.message}")
+            if _is_readable_elsewhere(kubefile):
+                yield _note(kubefile, copied, _listed(here), f"an error: {error.message}")
             return
         first = first or (copied if here != there else None)
-    if first is not None and here != there:
+    if first is not None and here != there and _is_readable_elsewhere(kubefile):
         yield _note(kubefile, first, _listed(_only(here, there)), _listed(_only(there, here)))
 
 
 def _says_its_dialect(project: Project) -> bool:
-    """Whether a directive, an ignore file or a word says it that no other dialect has."""
+    """Whether a directive or an ignore file says it."""
     kubefile = project.kubefile
     if read_directives(kubefile.source).dialect is not None:
         return True
     own = (IGNORE_FILE,) if kubefile.dialect == DEFAULT_DIALECT else IGNORE_FILES
-    if any(os.path.isfile(os.path.join(project.context, name)) for name in own):
-        return True
+    return any(os.path.isfile(os.path.join(project.context, name)) for name in own)
+
+
+def _is_readable_elsewhere(kubefile: Kubefile) -> bool:
+    """Whether no word says the dialect: another one can read the file. Few are asked, for that reads it once more."""
     try:
         parse(kubefile.source.text, file=kubefile.file, dialect=_OTHER[kubefile.dialect])
     except KubefileError:
-        return True
-    return False
+        return False
+    return True
 
 
 def _by_other_rules(copied: Copied, tree: Tree, kubefile: Kubefile) -> CopyRequest:

@@ -54,7 +54,7 @@ class Project:
         self.context = context
         self.options = options
         self.steps = make_plan(kubefile, None, options).steps
-        self._collector = ContextCollector(context)
+        self.collector = ContextCollector(context)
         self._root = os.path.realpath(context)
 
     @cached_property
@@ -79,11 +79,11 @@ class Project:
 
     def _copied(self, step: Step, request: CopyRequest) -> Copied:
         try:
-            return Copied(step, request, entries_of(self._collector.collect(request)))
+            return Copied(step, request, entries_of(self.collector.collect(request)))
         except ContextError as error:
             for elsewhere in self._on_other_machines(step):
                 with suppress(ContextError):
-                    return Copied(step, elsewhere, entries_of(self._collector.collect(elsewhere)))
+                    return Copied(step, elsewhere, entries_of(self.collector.collect(elsewhere)))
             return Copied(step, request, failures=self._failures(request, error))
 
     def _failures(self, request: CopyRequest, whole: ContextError) -> tuple[tuple[int, ContextError], ...]:
@@ -91,7 +91,7 @@ class Project:
         found = []
         for index, source in enumerate(request.sources):
             try:
-                self._collector.collect(replace(request, sources=(source,)))
+                self.collector.collect(replace(request, sources=(source,)))
             except ContextError as error:
                 found.append((index, error))
         return tuple(found) or ((0, whole),)
