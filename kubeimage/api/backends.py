@@ -12,6 +12,7 @@ from kubeimage.errors import UsageError
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
+from kubeimage.image.referrers import NO_REFERRERS
 from kubeimage.image.trust import TrustPolicy
 from kubeimage.mount.choose import choose_mounter
 from kubeimage.protocols.watching import ignore
@@ -245,7 +246,10 @@ def _packers(store: Store, folder: str, settings: Settings | None, watch: Transf
         if options.pull_images != "off":
             from kubeimage.packing.packer import RegistryPacker
 
-            return RegistryPacker(parts, options.pull_images, options.search, context, options.lock)
+            choice = options.referrers if options.referrers is not None else known_settings().referrers
+            return RegistryPacker(
+                parts, options.pull_images, options.search, context, options.lock, referrers=choice or NO_REFERRERS
+            )
         from kubeimage.packing.leftout import LeftOutCounter
 
         counter = LeftOutCounter(layers, memory, options.search)

@@ -22,6 +22,7 @@ from kubeimage.image.extension import Application, PackedImage, extension_annota
 from kubeimage.image.oci import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
+from kubeimage.image.referrers import ReferrerChoice
 from kubeimage.kubefile import Copy, From, Instruction, Kubefile
 from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.values import dataclass
@@ -41,7 +42,8 @@ class BuildOptions:
            when the base image is fetched from its registry: where there is one to fetch from. ``naming`` completes
            the name that FROM says. ``stage`` is the name or the number of the stage to build; None is the last one.
            ``pull_images`` says whether the container images that are named are packed, and
-           when their registries are asked; ``search`` how they are found.
+           when their registries are asked; ``search`` how they are found. ``referrers`` are what is packed of all that
+           refers to them; None is as the settings say, or nothing.
            With a ``lock`` nothing else is used than what it says.
            ``secrets`` are the values that RUNs may be shown, by their ids.
     Units: ``epoch`` is SOURCE_DATE_EPOCH in seconds, or None; ``timeout`` is seconds for each RUN, or None.
@@ -63,6 +65,7 @@ class BuildOptions:
     stage: str | None = None
     pull_images: PullImages = "off"
     search: Search = Search()
+    referrers: ReferrerChoice | None = None
     lock: Lock | None = None
     secrets: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
 

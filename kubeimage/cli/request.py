@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kubeimage.discovery.search import Guesses, PullImages
     from kubeimage.image.compatibility import Dialect
     from kubeimage.image.platform import Platform
+    from kubeimage.image.referrers import ReferrerChoice
     from kubeimage.kubefile import Kubefile
     from kubeimage.lock.lockfile import Lock
     from kubeimage.settings import RunSettings, Settings
@@ -71,6 +72,7 @@ class BuildRequest:
     cache_key: str | None
     cache_trust: tuple[str, ...]
     pull_images: PullImages
+    referrers: ReferrerChoice | None
     discover: tuple[str, ...]
     ignored_images: tuple[str, ...]
     added_images: tuple[str, ...]
@@ -110,6 +112,7 @@ class BuildRequest:
             naming=naming,
             stage=self.target,
             pull_images=self.pull_images,
+            referrers=self.referrers,
             search=self._search_request.search(self.context, settings.read_image_kinds()),
             lock=self._read_lock(),
         )
@@ -215,13 +218,13 @@ insecure_option = click.option(
 )
 
 
-def referrers_option(default: str) -> Callable[[Any], Any]:
+def referrers_option(default: str, *, of: str = "the image") -> Callable[[Any], Any]:
     """Return the option that says which artefacts travel; ``default`` is told in its help."""
     return click.option(
         "--referrers",
         metavar="none|all|TYPE[,...]",
         callback=referrers_of,
-        help="What travels along of all that refers to the image: signature, sbom, attestation or a type as "
+        help=f"What comes along of all that refers to {of}: signature, sbom, attestation or a type as "
         f"application/spdx+json; else as the configuration says, or {default}.",
     )
 
@@ -424,6 +427,7 @@ def _options(*, tag_required: bool, makes_image: bool) -> list[Callable[[Any], A
         insecure_option,
         *_sharing_options(),
         _packing_option(makes_image=makes_image),
+        referrers_option("none", of="packed images"),
         search_options,
         _context_argument(makes_image=makes_image),
     ]

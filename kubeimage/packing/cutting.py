@@ -23,7 +23,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry, Kind, canonical_order, directory_as
 from kubeimage.layer.names import ancestors
-from kubeimage.packing.layout import Contents, blob_entry, link_entry
+from kubeimage.packing.layout import Contents, blob_entry, is_tag, link_entry, past_path
 from kubeimage.protocols.cachekey import Fields
 from kubeimage.values import dataclass
 
@@ -141,8 +141,9 @@ def _shared_blobs(images: Iterable[Contents]) -> dict[Digest, int]:
 def _own_entries(one: Contents, shared: Mapping[Digest, int], below: _Below) -> list[Entry]:
     links = [link_entry(path, digest) for path, digest in one.links()]
     if below.images.get(one.image) == one.digest:
-        # Packed there under the same name: then its links say the same.
-        links = [entry for entry in links if not below.has(entry)]
+        # Packed there under the same name: then its links say the same, but for lists of what refers to it.
+        led = {path for path, digest in one.links() if past_path(path, digest) not in below.tree}
+        links = [entry for entry in links if not below.has(entry) or (is_tag(entry.path) and entry.path in led)]
     blobs = [blob_entry(blob.digest, blob.size) for blob in one.all_blobs if blob.digest not in shared]
     return [*links, *(entry for entry in blobs if not below.has(entry))]
 

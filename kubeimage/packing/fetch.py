@@ -29,6 +29,8 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor, Index, Manifest, parse_document, platform_from_json
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.image.referrers import ReferrerChoice
+from kubeimage.image.referring import FoundReferrer
 from kubeimage.packing.countdown import Countdown
 from kubeimage.packing.elsewhere import PackedElsewhere
 from kubeimage.packing.layout import Contents, choose_manifest
@@ -43,6 +45,7 @@ from kubeimage.registry.events import (
     TransferObserver,
     TransferWarned,
 )
+from kubeimage.registry.referrers import RepositoryReferrers
 from kubeimage.registry.registries import Registries
 from kubeimage.registry.workers import run_all
 from kubeimage.store.shelf import BlobShelf
@@ -192,6 +195,47 @@ class Fetcher:
 
         self._each(resolved, check_one)
 
+    def find_referrers(
+        self, images: Sequence[Contents], choice: ReferrerChoice
+    ) -> dict[Reference, list[FoundReferrer]]:
+        """Ask registries what refers to images, and keep its manifests.
+
+        Raises: RegistryError, CredentialsError; StoreError.
+        """
+        found: dict[Reference, list[FoundReferrer]] = {}
+
+        def find_one(one: Contents) -> None:
+            subjects = [*dict.fromkeys(each.digest for each in one.manifests)]
+            listed = self._ask(
+                one.image, lambda repository: RepositoryReferrers(repository, choice, self._stop).walk(subjects)
+            )
+            for each in listed:
+                for data in (*(data for _, data in each.inner), each.data):
+                    self.keep_document(data)
+            with self._lock:
+                found[one.image] = listed
+
+        by_image = {one.image: one for one in images}
+        self._each(by_image, lambda image: find_one(by_image[image]))
+        return found
+
+    def keep_document(self, data: bytes) -> None:
+        """Keep a manifest or an index."""
+        digest = Digest.of(data)
+        with self._one_at_a_time(digest):
+            if not self._shelf.has(digest, len(data)):
+                self._shelf.put(digest, len(data), [data])
+
+    def read_known(self, image: Reference, digest: Digest) -> bytes:
+        """Return a manifest that can be had without asking anybody.
+
+        Raises: BlobNotFoundError.
+        """
+        with self._one_at_a_time(digest):
+            if not self._take_from_below(digest):
+                raise BlobNotFoundError(f"the manifest {digest}, which refers to {image}, is not here any more")
+        return self._shelf.read(digest)
+
     def _documents(self, image: Reference, digest: Digest) -> list[bytes]:
         data = self._read_manifest(image, digest)
         top = self._parse(image, digest, data)
@@ -206,7 +250,7 @@ class Fetcher:
         """
         concerned = [one for one in images if any(blob.digest in wanted for blob in one.all_blobs)]
         self._bring_documents(concerned, wanted)
-        blobs = [Blob(one.image, blob) for one in concerned for blob in one.layers]
+        blobs = [Blob(one.image, blob) for one in concerned for blob in (*one.layers, *one.artefact_blobs)]
         unique = {blob.descriptor.digest: blob for blob in blobs if blob.descriptor.digest in wanted}
         for blob in unique.values():
             self._take_from_elsewhere(blob.descriptor.digest, blob.descriptor.size)
@@ -226,6 +270,9 @@ class Fetcher:
                     self._read_manifest(one.image, manifest.digest)
             if one.config.digest in wanted:
                 self._read_config(one.image, one.config)
+            for manifest in one.artefact_manifests:
+                if manifest.digest in wanted:
+                    self._read_manifest(one.image, manifest.digest)
 
         jobs = [partial(bring, one) for one in images]
         run_all(jobs, self._stop, _IMAGES_AT_ONCE, places=[self._host(one.image) for one in images])

@@ -45,6 +45,11 @@ def tag_path(image: Reference) -> str:
     return f"{repository_path(image)}/_manifests/tags/{image.tag}/current/link"
 
 
+def past_path(current: str, digest: Digest) -> str:
+    """Return the link that says what a tag, which is at ``current``, has led to."""
+    return f"{current.removesuffix('current/link')}index/sha256/{digest.hex}/link"
+
+
 def revision_path(image: Reference, digest: Digest) -> str:
     """Return the link that lets a repository serve a manifest."""
     return f"{repository_path(image)}/_manifests/revisions/sha256/{digest.hex}/link"
@@ -67,11 +72,25 @@ def choose_manifest(index: Index, platform: Platform) -> Descriptor | None:
 
 
 @dataclass(frozen=True)
+class Artefact:
+    """What refers to an image, as it is laid out.
+
+    Shape: ``manifests`` are its own, the last, and those that it lists. ``tag`` leads to its own; empty where an index
+           lists it.
+    """
+
+    manifests: tuple[Descriptor, ...]
+    blobs: tuple[Descriptor, ...]
+    tag: str = ""
+
+
+@dataclass(frozen=True)
 class Contents:
     """All of one image.
 
     Shape: ``digest`` is of what its name leads to: a manifest, or an index. ``manifests`` are that, and the index's
-           manifest for the platform. ``layers`` are each there once.
+           manifest for the platform. ``layers`` are each there once. ``artefacts`` refer to it, with the indexes that
+           list them.
     """
 
     image: Reference
@@ -79,6 +98,7 @@ class Contents:
     manifests: tuple[Descriptor, ...]
     config: Descriptor
     layers: tuple[Descriptor, ...]
+    artefacts: tuple[Artefact, ...] = ()
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
@@ -87,19 +107,35 @@ class Contents:
 
     @property
     def all_blobs(self) -> tuple[Descriptor, ...]:
-        """Manifests, config and layers."""
-        return (*self.manifests, *self.blobs)
+        """Manifests, config and layers, and those of what refers to it."""
+        return (*self.manifests, *self.blobs, *self.artefact_manifests, *self.artefact_blobs)
+
+    @property
+    def artefact_manifests(self) -> tuple[Descriptor, ...]:
+        """The manifests of what refers to it."""
+        return tuple(one for artefact in self.artefacts for one in artefact.manifests)
+
+    @property
+    def artefact_blobs(self) -> tuple[Descriptor, ...]:
+        """The blobs of what refers to it."""
+        return tuple(one for artefact in self.artefacts for one in artefact.blobs)
 
     def links(self) -> Iterable[tuple[str, Digest]]:
         """Yield every link with what it leads to."""
-        for manifest in self.manifests:
+        for manifest in (*self.manifests, *self.artefact_manifests):
             yield revision_path(self.image, manifest.digest), manifest.digest
-        for blob in self.blobs:
+        for blob in (*self.blobs, *self.artefact_blobs):
             yield layer_path(self.image, blob.digest), blob.digest
         if self.image.tag:
-            current = tag_path(self.image)
-            yield current, self.digest
-            yield f"{current.removesuffix('current/link')}index/sha256/{self.digest.hex}/link", self.digest
+            yield from self._tag_links(self.image.tag, self.digest)
+        for artefact in self.artefacts:
+            if artefact.tag:
+                yield from self._tag_links(artefact.tag, artefact.manifests[-1].digest)
+
+    def _tag_links(self, tag: str, digest: Digest) -> Iterable[tuple[str, Digest]]:
+        current = tag_path(self.image.with_tag(tag))
+        yield current, digest
+        yield past_path(current, digest), digest
 
 
 def link_entry(path: str, digest: Digest) -> Entry:
@@ -113,6 +149,11 @@ def blob_entry(digest: Digest, size: int) -> Entry:
 
 
 _TAG = re.compile(re.escape(f"{ROOT}/repositories/") + "(?P<name>.+)/_manifests/tags/(?P<tag>[^/]+)/current/link")
+
+
+def is_tag(path: str) -> bool:
+    """Whether a path is that of a tag's link."""
+    return _TAG.fullmatch(path) is not None
 
 
 def tags_in(paths: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ what is known.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from kubeimage.errors import PackingError
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import PACKED_KIND
 from kubeimage.image.reference import Reference
+from kubeimage.image.referrers import NO_REFERRERS, ReferrerChoice
 from kubeimage.layer.entry import Entry, Kind, file
 from kubeimage.layer.stack import StackedLayer
 from kubeimage.lock.lockfile import Lock, LockedImage
@@ -49,8 +50,16 @@ class RegistryPacker:
     """
 
     def __init__(
-        self, parts: Parts, policy: PullImages, search: Search, context: str, lock: Lock | None = None
+        self,
+        parts: Parts,
+        policy: PullImages,
+        search: Search,
+        context: str,
+        lock: Lock | None = None,
+        *,
+        referrers: ReferrerChoice = NO_REFERRERS,
     ) -> None:
+        self._referrers = referrers
         self._parts = parts
         self._policy = policy
         self._search = search
@@ -62,7 +71,15 @@ class RegistryPacker:
 
         Raises: DiscoveryError, PackingError; TrustError; RegistryError, CredentialsError; StoreError.
         """
-        return _Packing(self._parts, self._policy, self._search, self._context, request, lock=self._lock).run()
+        return _Packing(
+            self._parts,
+            self._policy,
+            self._search,
+            self._context,
+            request,
+            lock=self._lock,
+            referrers=self._referrers,
+        ).run()
 
 
 class _Packing:
@@ -77,6 +94,7 @@ class _Packing:
         request: PackRequest,
         *,
         lock: Lock | None,
+        referrers: ReferrerChoice,
     ) -> None:
         from kubeimage.packing.files import LayerFiles
 
@@ -86,6 +104,9 @@ class _Packing:
         self._context = context
         self._request = request
         self._lock = lock
+        self._referrers = referrers
+        self._loaded: Collection[Reference] = ()
+        self._warnings: tuple[str, ...] = ()
         self._locked: dict[Reference, LockedImage] = {}
         base = tuple(StackedLayer(one) for one in request.base)
         self._whole = LayerFiles(parts.layers, (*base, *request.made))
@@ -100,7 +121,8 @@ class _Packing:
         if not survey.images and not survey.findings.kube_versions and not _listed(survey.findings):
             return Packed(warnings=survey.warnings, skipped=skipped)
         layers = self._pack(survey)
-        return Packed(layers, tuple(map(str, survey.images)), warnings=survey.warnings, skipped=skipped)
+        warnings = (*survey.warnings, *self._warnings)
+        return Packed(layers, tuple(map(str, survey.images)), warnings=warnings, skipped=skipped)
 
     def _pack(self, survey: Survey) -> tuple[PackedLayer, ...]:
         """Return the layers; none where the layers below have all of it."""
@@ -121,9 +143,12 @@ class _Packing:
             record = Record(
                 resolved, self._search.choice.ignored, survey.findings.charts, _listed(survey.findings)
             ).over(below)
-            if record == below and not survey.findings.kube_versions:
+            is_known = record == below and not survey.findings.kube_versions
+            if is_known and not self._referrers:
                 return ()
-            return self._make(resolved, self._extra_files(record, survey), fetcher, below)
+            self._loaded = loaded
+            extra = [] if is_known else self._extra_files(record, survey)
+            return self._make(resolved, extra, fetcher, below)
 
     def _check_trust(
         self, resolved: Mapping[Reference, Digest], packed: Mapping[Reference, Digest], fetcher: Fetcher
@@ -151,6 +176,8 @@ class _Packing:
         from kubeimage.packing.cutting import cut
 
         contents = read_contents(resolved, self._request.platform, fetcher, self._parts.memory)
+        if self._referrers:
+            contents = self._add_referrers(contents, fetcher)
         if self._lock is not None:
             manifests = {one.image: one.manifests[-1].digest for one in contents}
             check_manifests(self._locked, manifests, self._request.platform)
@@ -218,6 +245,18 @@ class _Packing:
         flaws = find_flaws(files, resolved, self._request.platform)
         if flaws:
             raise PackingError("images are not whole where they were packed:\n" + "\n".join(map(str, flaws)))
+
+    def _add_referrers(self, contents: Sequence[Contents], fetcher: Fetcher) -> list[Contents]:
+        """Return images with what refers to them; archives in the context bring none of that."""
+        from kubeimage.packing.referrers import ReferrerPacker
+
+        packer = ReferrerPacker(fetcher, self._parts.memory, self._referrers, self._policy)
+        found = {one.image: one for one in packer.add([one for one in contents if one.image not in self._loaded])}
+        self._warnings = tuple(
+            f"what refers to {image} is not known here, and nobody was asked: none of it is packed"
+            for image in packer.unknown
+        )
+        return [found.get(one.image, one) for one in contents]
 
     def _extra_files(self, record: Record, survey: Survey) -> list[Entry]:
         from kubeimage.packing.record import METADATA, RECORD, with_kube_versions
