@@ -37,7 +37,10 @@ from kubeimage.settings import parse_settings
 from tests.e2e.program import Program, copy_projects
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "RELEASING.md", *(ROOT / "docs").rglob("*.md")])
+# The pages of the sample projects in other dialects than sealer's.
+SAMPLES = [ROOT / "fixtures" / name / "README.md" for name in ("sealer-0.9", "sealos", "stages")]
+OWN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "RELEASING.md"]
+PAGES = sorted([*OWN, *SAMPLES, *(ROOT / "docs").rglob("*.md")])
 _BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\((?!https?:|#)(?P<target>[^)#]+)")
 _EXPECTED = re.compile(r"^.*# -> (?P<line>.*)$", re.MULTILINE)

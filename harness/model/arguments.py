@@ -1,6 +1,6 @@
 """ARG: which values each instruction sees, and what names become with them.
 
-Source: docs/kubefile.md, "ARG".
+Source: docs/kubefile-sealer-0.8.md, "ARG".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A build context as the model sees it: a tree, its ``.kubeignore``, and what patterns mean.
 
-Source: docs/kubefile.md, "COPY"; gitignore(5).
+Source: docs/kubefile-sealer-0.8.md, "COPY"; gitignore(5).
 """
 
 from __future__ import annotations

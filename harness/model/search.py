@@ -1,6 +1,6 @@
 """What a source of a COPY means in a context.
 
-Source: docs/kubefile.md, "COPY"; the project's design, "The language".
+Source: docs/kubefile-sealer-0.8.md, "COPY"; the project's design, "The language".
 """
 
 from __future__ import annotations

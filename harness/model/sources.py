@@ -1,6 +1,6 @@
 """COPY: where the sources land, and the layer that they make.
 
-Source: docs/kubefile.md, "COPY"; the project's design, "The language".
+Source: docs/kubefile-sealer-0.8.md, "COPY"; the project's design, "The language".
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from kubeimage.kubefile.codes import Advice
 from kubeimage.kubefile.expansion import KEY, UNSUPPORTED, USE, names_used, unsupported_forms
 from kubeimage.kubefile.heredocs import HERE_DOCUMENT, HINT, begins_document
 from kubeimage.kubefile.ignores import Ignores
-from kubeimage.kubefile.instructions import KEYWORDS, Arg, Cmd, Copy, From, Instruction, Kubefile, Run
+from kubeimage.kubefile.instructions import KEYWORDS, Arg, Cmd, Copy, From, Instruction, Kubefile, Run, find_stage
 from kubeimage.kubefile.scope import ARCHITECTURE
 from kubeimage.kubefile.source import BLANKS, Span
 from kubeimage.kubefile.statement import cut, quoted
@@ -40,7 +40,10 @@ def lint(kubefile: Kubefile) -> tuple[Diagnostic, ...]:
     ignores = Ignores(kubefile)
     if kubefile.dialect != DEFAULT_DIALECT:
         # The rest of the advice is about sealer's own rules.
-        found = [*ignores.complaints, *_about_base(kubefile.base)]
+        outside = [
+            one.base for one in kubefile.stages if find_stage(one.base.name, kubefile.stages[: one.number]) is None
+        ]
+        found = [*ignores.complaints, *(advice for base in outside for advice in _about_base(base))]
         return tuple(sorted((one for one in found if not ignores.silence(one.code, _place(one)[0])), key=_place))
     advice = [
         *ignores.complaints,

@@ -1,6 +1,6 @@
 """What a RUN sees of the host: a list of what programs need, read-only, and nothing else.
 
-docs/kubefile.md has the same table for people; a test compares them.
+docs/kubefile-sealer-0.8.md has the same table for people; a test compares them.
 """
 
 from __future__ import annotations

@@ -48,6 +48,7 @@ PROJECTS = (
         3,
         ("kubectl apply -f cni/network.yaml", "helm upgrade -i ${NAME} charts/web ${OPTS}"),
     ),
+    Project("stages", "shop:v1", 5, ("bash opt/entry.sh", "helm upgrade -i ${NAME} charts/shop")),
     Project(
         "chart",
         "mysql:8.0",

@@ -1,6 +1,6 @@
 """Trees in which each path also has an owner.
 
-Source: OCI image-spec v1.1, layer.md; docs/kubefile.md, "COPY".
+Source: OCI image-spec v1.1, layer.md; docs/kubefile-sealos.md, "COPY".
 """
 
 from __future__ import annotations

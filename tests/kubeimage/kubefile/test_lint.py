@@ -103,3 +103,13 @@ def test_a_kubefile_made_by_a_program_gets_advice_too() -> None:
     kubefile = Kubefile((From("a"), Run("--x")))
 
     assert [diagnostic.code for diagnostic in lint(kubefile)] == ["W06", "W11"]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [("FROM x:1 AS a\nFROM a", []), ("FROM x AS a\nFROM a", [2]), ("FROM x AS a\nFROM y\nFROM scratch", [2, 3])],
+)
+def test_a_stage_is_no_image_that_may_be_another_one_tomorrow(text: str, lines: list[int]) -> None:
+    advice = lint(parse(f"# syntax=sealos\n{text}\n"))
+
+    assert [(one.code, one.location and one.location.line) for one in advice] == [("W06", line) for line in lines]

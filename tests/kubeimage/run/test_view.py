@@ -9,7 +9,7 @@ import pytest
 from kubeimage.run import view
 from kubeimage.run.view import ETC, SYSTEM, host_view
 
-PAGE = Path(__file__).parents[3] / "docs/kubefile.md"
+PAGE = Path(__file__).parents[3] / "docs/kubefile-sealer-0.8.md"
 
 
 def section() -> str:
