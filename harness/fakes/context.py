@@ -156,6 +156,12 @@ class MemoryContext:
     def known_sources(self, entries: Sequence[Entry]) -> Digest | None:
         """Know nothing."""
 
+    def earlier(self, entries: Sequence[Entry]) -> None:
+        """Nothing is kept here from one build to the next."""
+
+    def note_layer(self, entries: Sequence[Entry], diff_id: Digest, offset: int) -> None:
+        """Nothing is kept here from one build to the next."""
+
     def remember_sources(self, entries: Sequence[Entry], sources: Digest) -> None:
         """Keep nothing."""
 

@@ -16,6 +16,7 @@ from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry
 from kubeimage.layer.output import watched
 from kubeimage.layer.reader import iter_entries
+from kubeimage.layer.splicing import Earlier
 from kubeimage.layer.writer import write_layer
 from kubeimage.protocols.cache import CachedStep
 from kubeimage.protocols.cachekey import CacheKey
@@ -32,7 +33,13 @@ class MemoryLayerStore:
         self.blobs: dict[Digest, bytes] = {}
         self._sound: dict[Digest, bytes] = {}
 
-    def put(self, changeset: Sequence[Entry], *, watch: Callable[[int], None] | None = None) -> StoredLayer:
+    def put(
+        self,
+        changeset: Sequence[Entry],
+        *,
+        watch: Callable[[int], None] | None = None,
+        earlier: Earlier | None = None,  # noqa: ARG002 - nothing here takes long
+    ) -> StoredLayer:
         """Keep ``changeset`` as a canonical tar."""
         pieces: list[bytes] = []
 

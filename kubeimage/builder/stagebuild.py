@@ -152,10 +152,13 @@ class StageBuild:
             mtime=step.mtime,
             owners=request.by_docker,
             watch=lambda done, total: self.observe(StepProgress(step, done, total)),
+            earlier=collector.earlier(collected.entries) if key is not None else None,
         )
         if key is None:
             collector.remember(copied.sources)
             key = self._copy_key(step, copied.sources)
+        if copied.made.layer is not None:
+            collector.note_layer(copied.sources, copied.made.layer.diff_id, copied.offset)
         return self._done(step, key, copied.made, why, claim)
 
     def _copy_from(self, step: Step, request: CopyRequest, layers: Sequence[Digest]) -> StepFinished:

@@ -14,6 +14,7 @@ from kubeimage.builder.described import DescribedTable, describe
 from kubeimage.errors import DestinationError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import ROOT, Entry, Kind, Owner, directory, directory_as, with_digest
+from kubeimage.layer.header import length_in_tar
 from kubeimage.layer.names import ancestors
 from kubeimage.layer.stack import LayerStack
 from kubeimage.layer.table import DIGEST_SIZE, ContentDigests, EntryTable, join, total_size
@@ -21,6 +22,7 @@ from kubeimage.protocols.cachekey import CacheKey, Fields
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
+    from kubeimage.layer.splicing import Earlier
     from kubeimage.protocols.context import Collected, CopyRequest
     from kubeimage.protocols.layers import LayerStore, StoredLayer
 
@@ -38,10 +40,14 @@ class Made:
 
 @dataclass(frozen=True)
 class Copied:
-    """What a COPY made, and its collected entries with the digests of what was read."""
+    """What a COPY made, and its collected entries with the digests of what was read.
+
+    Shape: in the layer they begin behind ``offset`` bytes of other entries.
+    """
 
     made: Made
     sources: Sequence[Entry]
+    offset: int = 0
 
 
 def copy_key(parent: Digest, fields: Fields, entries: Iterable[Entry]) -> CacheKey:
@@ -74,12 +80,13 @@ def copy(
     mtime: int = 0,
     owners: bool = False,
     watch: Callable[[int, int], None] | None = None,
+    earlier: Earlier | None = None,
 ) -> Copied:
     """Write what a COPY brings as a layer; if all of it is there already, make nothing.
 
     The tar is written in any case: reading the sources once is writing it. ``watch`` is told now and then how many
     bytes are written, and of how many; a small copy is over before anybody could look.
-    With ``owners`` a file of another owner is another file.
+    With ``owners`` a file of another owner is another file. ``earlier`` is what the same COPY has made before.
     Units:  ``mtime`` in seconds, of the directories that the destination implies.
     Raises: DestinationError where the destination runs through a file; ContextError.
     """
@@ -89,7 +96,7 @@ def copy(
         return Copied(Made(None), ())
     total = total_size(landed)
     tell = None if watch is None or total < _WORTH_TELLING else lambda done: watch(min(done, total), total)
-    stored = layers.put(entries, watch=tell)
+    stored = layers.put(entries, watch=tell, earlier=earlier)
     landed_then = _with_digests(landed, stored, len(parents))
     sources = (
         landed_then
@@ -97,7 +104,8 @@ def copy(
         else [with_digest(one, there.digest) for one, there in zip(collected.entries, landed_then, strict=True)]
     )
     entries = join(parents, landed_then)
-    return Copied(Made(None) if rootfs.holds(entries, owners=owners) else Made(stored, entries), sources)
+    made = Made(None) if rootfs.holds(entries, owners=owners) else Made(stored, entries)
+    return Copied(made, sources, sum(map(length_in_tar, parents)))
 
 
 def _with_digests(landed: Sequence[Entry], stored: StoredLayer, parents: int) -> Sequence[Entry]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from kubeimage.context.ignore import IGNORE_FILE, NO_RULES, IgnoreRules
 from kubeimage.context.names import auth_list_warnings, secret_warnings
@@ -19,6 +20,9 @@ from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry, FileIdentity, Kind, with_digest
 from kubeimage.layer.table import EntryTable
 from kubeimage.protocols.context import Collected, CopyRequest
+
+if TYPE_CHECKING:
+    from kubeimage.layer.splicing import Earlier
 
 Digester = Callable[[str, FileIdentity | None], bytes]
 
@@ -120,6 +124,17 @@ class ContextCollector:
             source, identity, digest = entry[-3:]
             if digest is not None and identity is not None and isinstance(source, str):
                 record(relative(source), identity, digest)
+
+    def earlier(self, entries: Sequence[Entry]) -> Earlier | None:
+        """Return the layer that the same COPY made before, and which of ``entries``, with digests, are as they were."""
+        if self._index is None or not isinstance(entries, EntryTable):
+            return None
+        return self._index.tables.earlier(entries)
+
+    def note_layer(self, entries: Sequence[Entry], diff_id: Digest, offset: int) -> None:
+        """Remember the layer that ``entries`` came to, in which they begin at ``offset``."""
+        if self._index is not None and isinstance(entries, EntryTable):
+            self._index.tables.note_layer(entries, diff_id, offset)
 
     def known_sources(self, entries: Sequence[Entry]) -> Digest | None:
         """Return what `remember_sources` got with the same ``entries``, if nothing has changed since; read nothing."""

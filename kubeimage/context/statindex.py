@@ -27,14 +27,17 @@ from collections.abc import Callable
 from functools import cached_property
 from itertools import starmap
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from kubeimage.context.ground import ground_of, kernel_now
 from kubeimage.context.indexfile import IndexFile
 from kubeimage.context.lease import is_at_rest
-from kubeimage.context.tablememory import TableMemory
 from kubeimage.context.treeindex import TreeIndex
 from kubeimage.layer.entry import Entry, FileIdentity
+
+if TYPE_CHECKING:
+    from kubeimage.context.tablememory import TableMemory
+    from kubeimage.layer.table import EntryTable
 
 _HEAD = struct.Struct("<II")
 _RECORD = struct.Struct("<QqqQQ32s")
@@ -85,13 +88,19 @@ class StatIndex:
         self._used: set[str] = set()
         self._is_changed = False
 
-        def open_file(kind: str) -> IndexFile:
-            return IndexFile(directory, self._context, kind, None, self._ground)
-
-        self.tables = TableMemory(open_file, self._prefix, self._is_settled, at_rest)
-        """What is in the files of large COPYs."""
-        self.trees = TreeIndex(open_file("trees"), self._keeps, self.tables.keeps)
+        self._directory = directory
+        self.trees = TreeIndex(self._open_file("trees"), self._keeps, self._keeps_table)
         """What whole COPYs came to."""
+
+    @cached_property
+    def tables(self) -> TableMemory:
+        """What is in the files of large COPYs."""
+        from kubeimage.context.tablememory import TableMemory
+
+        return TableMemory(self._open_file, self._prefix, self._is_settled, self._is_at_rest)
+
+    def _open_file(self, kind: str) -> IndexFile:
+        return IndexFile(self._directory, self._context, kind, None, self._ground)
 
     @property
     def path(self) -> str:
@@ -132,11 +141,13 @@ class StatIndex:
 
         Nothing is kept where something else was mounted meanwhile.
         """
-        if not (self._is_changed or self.trees.is_changed or self.tables.is_changed) or self._ground is None:
+        has_tables = "tables" in vars(self) and self.tables.is_changed
+        if not (self._is_changed or self.trees.is_changed or has_tables) or self._ground is None:
             return
         if self._find_ground(self._context) != self._ground:
             return
-        self.tables.save()
+        if has_tables:
+            self.tables.save()
         self.trees.save()
         if not self._is_changed:
             return
@@ -163,6 +174,9 @@ class StatIndex:
             return False
         path = entry.source.removeprefix(self._prefix)
         return self._records.get(path) == (*entry.identity, entry.digest)
+
+    def _keeps_table(self, table: EntryTable) -> bool:
+        return self.tables.keeps(table)
 
     @cached_property
     def _records(self) -> dict[str, _Record]:

@@ -4,7 +4,7 @@
     folders, rows  as they are in an `EntryTable`
     digests        32 bytes an entry
     kept           one byte an entry: 1 where its content is known without reading
-    texts          names, places and targets
+    texts          names, places and targets, and the layer that the COPY made
 
 A row is kept under the conditions of `kubeimage.context.statindex`: the file was old and at rest before it was read.
 """
@@ -16,14 +16,17 @@ import hashlib
 import mmap
 import struct
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
+from typing import cast
 
 from kubeimage.context.indexfile import IndexFile
+from kubeimage.disk.replacing import Buffer
+from kubeimage.image.digest import Digest
 from kubeimage.layer import workers
 from kubeimage.layer.entry import FileIdentity
+from kubeimage.layer.splicing import Earlier, Run
 from kubeimage.layer.table import DIGEST_SIZE, ROW, EntryTable
 from kubeimage.layer.workers import Workers
 
@@ -31,20 +34,14 @@ Digester = Callable[[str, FileIdentity | None], bytes]
 
 _HEAD = struct.Struct("<6Q")
 _KEPT = 1
+_BLOCK = 512
+_ALL_KEPT = bytes([_KEPT]) * _BLOCK
 _WORTH_SHARING = 500
 _MOST_PIECES = 200
 
 
-class Run(NamedTuple):
-    """Entries that are as they were. Shape: ``now`` is the number of the first, and ``before`` what it was then."""
-
-    now: int
-    before: int
-    length: int
-
-
 class Remembered:
-    """What was remembered of one COPY."""
+    """What was remembered of one COPY. Shape: ``layer`` is what it made, and where in it the entries begin."""
 
     def __init__(self, body: memoryview, folder: str) -> None:
         """Read what `_pack` wrote, for the context ``folder``.
@@ -54,60 +51,87 @@ class Remembered:
         sizes = _HEAD.unpack_from(body)
         count = sizes[0]
         ends = [_HEAD.size]
-        for size in (4 * count, ROW.size * count, DIGEST_SIZE * count, count, *sizes[1:5]):
+        for size in (4 * count, ROW.size * count, DIGEST_SIZE * count, count, *sizes[1:6]):
             ends.append(ends[-1] + size)
         if ends[-1] != len(body):
             raise ValueError("what is remembered of a COPY is cut off")
-        folders, self.rows, self.digests, self.kept, *texts = (body[first:last] for first, last in pairwise(ends))
-        names, places, targets, mtime = (str(text, "utf-8") for text in texts)
-        self.folders = array("I", bytes(folders))
-        self.names = names.split("\0") if count else []
+        folders, rows, digests, self.kept, *texts = (body[first:last] for first, last in pairwise(ends))
+        names, places, targets, mtime, layer = (str(text, "utf-8") for text in texts)
+        self.table = EntryTable(None if mtime == "None" else int(mtime or "0"))
+        # It is only read.
+        self.table.rows, self.table.digests = cast("bytearray", rows), digests
+        self.table.folders = array("I", bytes(folders))
+        self.table.names = names.split("\0") if count else []
         parts = places.split("\0") if places else []
-        self.places = [(prefix, folder + tail) for prefix, tail in zip(parts[::2], parts[1::2], strict=True)]
-        self.targets = _parse_targets(targets)
-        self.mtime = mtime
-        if len(self.names) != count or any(one >= len(self.places) for one in self.folders):
+        self.table.places = [(prefix, folder + tail) for prefix, tail in zip(parts[::2], parts[1::2], strict=True)]
+        self.table.targets = _parse_targets(targets)
+        diff_id, _, offset = layer.partition(" ")
+        self.layer = (Digest(diff_id), int(offset)) if layer else None
+        if len(self.table) != count or any(one >= len(parts) // 2 for one in self.table.folders):
             raise ValueError("what is remembered of a COPY does not fit together")
 
     def runs(self, table: EntryTable) -> list[Run]:
         """Return the entries of ``table`` that are as they were, and known without reading; in order."""
-        if self.mtime != str(table.mtime):
+        old = self.table
+        if old.mtime != table.mtime:
             return []
-        then = {place: number for number, place in enumerate(self.places)}
+        then = {place: number for number, place in enumerate(old.places)}
         places = [then.get(place, -1) for place in table.places]
-        found: list[Run] = []
-        now = before = first = 0
-        rows, size = memoryview(table.rows), ROW.size
-        while now < len(table.names) and before < len(self.names):
-            is_same = places[table.folders[now]] == self.folders[before] and table.names[now] == self.names[before]
-            if not is_same and now > first:
-                found.append(Run(first, before - (now - first), now - first))
-            if not is_same:
-                if _key(self.places, self.folders, self.names, before) < _key(
-                    table.places, table.folders, table.names, now
-                ):
+        found = _Runs()
+        now = before = 0
+        size, rows, old_rows = ROW.size, memoryview(table.rows), memoryview(old.rows)
+        is_alike = places == list(range(len(old.places))) and table.targets == old.targets and not table.odd
+        while now < len(table.names) and before < len(old.names):
+            if is_alike and now == before and self._is_same_block(table, now):
+                found.add(now, before, _BLOCK)
+                now, before = now + _BLOCK, before + _BLOCK
+                continue
+            if places[table.folders[now]] != old.folders[before] or table.names[now] != old.names[before]:
+                if _key(old, before) < _key(table, now):
                     before += 1
                 else:
                     now += 1
-                first = now
                 continue
             if (
-                not self.kept[before]
-                or rows[now * size : (now + 1) * size] != self.rows[before * size : (before + 1) * size]
-                or ((table.targets or self.targets) and table.targets.get(now) != self.targets.get(before))
-                or now in table.odd
+                self.kept[before]
+                and rows[now * size : (now + 1) * size] == old_rows[before * size : (before + 1) * size]
+                and table.targets.get(now) == old.targets.get(before)
+                and now not in table.odd
             ):
-                if now > first:
-                    found.append(Run(first, before - (now - first), now - first))
-                first = now + 1
+                found.add(now, before)
             now, before = now + 1, before + 1
-        if now > first:
-            found.append(Run(first, before - (now - first), now - first))
-        return found
+        return found.runs
+
+    def _is_same_block(self, table: EntryTable, first: int) -> bool:
+        """Compare many entries at once."""
+        old, last = self.table, first + _BLOCK
+        block = slice(first * ROW.size, last * ROW.size)
+        return (
+            self.kept[first:last] == _ALL_KEPT
+            and old.names[first:last] == table.names[first:last]
+            and old.folders[first:last] == table.folders[first:last]
+            and old.rows[block] == table.rows[block]
+        )
 
 
-def _key(places: Sequence[tuple[str, str]], folders: Sequence[int], names: Sequence[str], number: int) -> str:
-    return (places[folders[number]][0] + names[number]).replace("/", "\0")
+class _Runs:
+    """Pairs of numbers, put together where they follow each other."""
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+        self._next = (-1, -1)
+
+    def add(self, now: int, before: int, count: int = 1) -> None:
+        if self._next == (now, before):
+            first, then, length = self.runs[-1]
+            self.runs[-1] = Run(first, then, length + count)
+        else:
+            self.runs.append(Run(now, before, count))
+        self._next = (now + count, before + count)
+
+
+def _key(table: EntryTable, number: int) -> str:
+    return (table.places[table.folders[number]][0] + table.names[number]).replace("/", "\0")
 
 
 def _parse_targets(text: str) -> dict[int, str]:
@@ -133,6 +157,8 @@ class TableMemory:
         self._before: dict[str, Remembered | None] = {}
         self._kept: dict[str, bytearray] = {}
         self._news: dict[str, EntryTable] = {}
+        self._runs: dict[str, list[Run]] = {}
+        self._layers: dict[str, tuple[Digest, int]] = {}
 
     @property
     def is_changed(self) -> bool:
@@ -150,7 +176,8 @@ class TableMemory:
         unknown, start = array("I"), 0
         for now, before, length in runs:
             assert known is not None
-            digests[DIGEST_SIZE * now : DIGEST_SIZE * (now + length)] = known.digests[
+            assert known.table.digests is not None
+            digests[DIGEST_SIZE * now : DIGEST_SIZE * (now + length)] = known.table.digests[
                 DIGEST_SIZE * before : DIGEST_SIZE * (before + length)
             ]
             kept[now : now + length] = bytes([_KEPT]) * length
@@ -159,10 +186,25 @@ class TableMemory:
         unknown.extend(range(start, len(table)))
         _Look(self, table, unknown, digest_of).into(kept, digests)
         found = table.with_digests(bytes(digests))
-        if unknown or len(runs) != 1 or known is None or len(known.names) != len(table):
+        if unknown or len(runs) != 1 or known is None or len(known.table) != len(table):
             self._news[_name(table, self._folder)] = found
         self._kept[_name(table, self._folder)] = kept
+        self._runs[_name(table, self._folder)] = runs
         return found
+
+    def earlier(self, table: EntryTable) -> Earlier | None:
+        """Return the layer that the same COPY made before, for a table that has its digests."""
+        name = _name(table, self._folder)
+        known = self._before.get(name)
+        if known is None or known.layer is None or not self._runs.get(name):
+            return None
+        return Earlier(*known.layer, known.table, self._runs[name])
+
+    def note_layer(self, table: EntryTable, diff_id: Digest, offset: int) -> None:
+        """Remember the layer that ``table`` came to, in which its entries begin at ``offset``."""
+        name = _name(table, self._folder)
+        if name in self._news:
+            self._layers[name] = (diff_id, offset)
 
     def expect(self, table: EntryTable) -> None:
         """Find out which files may be remembered that are to be read now."""
@@ -188,7 +230,7 @@ class TableMemory:
     def save(self) -> None:
         """Write the news."""
         for name, table in self._news.items():
-            self._open_file(name).write(*_pack(table, self._kept[name], self._folder))
+            self._open_file(name).write(*_pack(table, self._kept[name], self._folder, self._layers.get(name)))
         self._news.clear()
 
     def _recall(self, table: EntryTable) -> Remembered | None:
@@ -254,10 +296,11 @@ def _name(table: EntryTable, folder: str) -> str:
     return f"copy{hashlib.sha256(about.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
 
 
-def _pack(table: EntryTable, kept: bytearray, folder: str) -> list[bytes | bytearray | array[int]]:
+def _pack(table: EntryTable, kept: bytearray, folder: str, layer: tuple[Digest, int] | None) -> list[Buffer]:
     assert table.digests is not None
     places = [text for prefix, place in table.places for text in (prefix, place.removeprefix(folder))]
     targets = [text for number, target in table.targets.items() for text in (str(number), target)]
-    texts = ["\0".join(one).encode() for one in (table.names, places, targets, [str(table.mtime)])]
-    head = _HEAD.pack(len(table), *map(len, texts), 0)
+    made = [f"{layer[0].hex} {layer[1]}"] if layer is not None else []
+    texts = ["\0".join(one).encode() for one in (table.names, places, targets, [str(table.mtime)], made)]
+    head = _HEAD.pack(len(table), *map(len, texts))
     return [head, table.folders, table.rows, table.digests, kept, *texts]

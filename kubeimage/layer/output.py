@@ -39,10 +39,11 @@ class Output:
     interpreter lock, so a large layer uses two cores. The thread is gone when the context is left, however it is left.
     """
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, content: hashlib._Hash | None = None) -> None:
+        """Hand on to ``sink``; ``content`` has hashed what came before."""
         self.size = 0
         self._sink = sink
-        self._hash = hashlib.sha256()
+        self._hash = content if content is not None else hashlib.sha256()
         self._parts: list[bytes] = []
         self._gathered = 0
         self._worker: _Worker | None = None
@@ -81,6 +82,11 @@ class Output:
         self.size += len(last)
         return self._hash.hexdigest()
 
+    def stop(self) -> None:
+        """End the thread, whatever waits."""
+        if self._worker is not None:
+            self._worker.stop()
+
     def _flush(self) -> None:
         if self._parts:
             piece = b"".join(self._parts)
@@ -104,8 +110,7 @@ class Output:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._worker is not None:
-            self._worker.stop()
+        self.stop()
 
 
 class _Worker:

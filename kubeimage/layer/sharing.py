@@ -129,7 +129,7 @@ class SharedLayer:
 
     def _write_range(self, descriptor: int, digests: mmap.mmap, number: int) -> None:
         first, last, offset, _ = self._ranges[number]
-        writer = _Writer(descriptor, offset)
+        writer = PlaceWriter(descriptor, offset)
         for index in range(first, last):
             entry = self._links.get(index) or self._entries[index]
             if entry.kind is Kind.FILE:
@@ -161,7 +161,7 @@ def _cut(lengths: array[int]) -> list[_Range]:
     return ranges
 
 
-class _Writer:
+class PlaceWriter:
     """Takes what one process writes, and puts it into a file at its place."""
 
     def __init__(self, descriptor: int, offset: int) -> None:

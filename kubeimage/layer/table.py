@@ -10,7 +10,7 @@ import os
 import stat
 import struct
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from itertools import chain, islice
 from typing import overload
@@ -50,7 +50,7 @@ class EntryTable(Sequence[Entry]):
         self.rows = bytearray()
         self.targets: dict[int, str] = {}
         self.odd: dict[int, FileIdentity] = {}
-        self.digests: bytes | None = None
+        self.digests: bytes | memoryview | None = None
 
     def add_place(self, prefix: str, folder: str) -> int:
         """Take note of a folder, by what stands before its names in the image and on the disk; return its number."""
@@ -125,7 +125,7 @@ class EntryTable(Sequence[Entry]):
             identity = self.odd[number]
         mtime = identity[1] // _SECOND_NS if self.mtime is None else self.mtime
         start = DIGEST_SIZE * number
-        digest = self.digests[start : start + DIGEST_SIZE] if self.digests is not None else None
+        digest = bytes(self.digests[start : start + DIGEST_SIZE]) if self.digests is not None else None
         path = prefix + name
         return _new(Entry, (path, Kind.FILE, mode & 0o7777, size, "", mtime, (), ROOT, folder + name, identity, digest))
 
@@ -234,6 +234,17 @@ class ContentDigests(Mapping[str, bytes]):
                 entry.path: number for number, entry in enumerate(self._entries) if entry.kind is Kind.FILE
             }
         return self._numbers
+
+
+def iter_paths(entries: Iterable[Entry]) -> Iterator[str]:
+    """Yield the path of each entry."""
+    if isinstance(entries, Joined):
+        return chain((entry.path for entry in entries.first), iter_paths(entries.table))
+    if isinstance(entries, EntryTable):
+        prefixes = [prefix for prefix, _ in entries.places]
+        pairs = zip(entries.folders, entries.names, strict=True)
+        return (prefixes[folder] + name for folder, name in pairs)
+    return (entry.path for entry in entries)
 
 
 def compact(table: EntryTable) -> Sequence[Entry]:

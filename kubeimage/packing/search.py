@@ -12,6 +12,7 @@ from kubeimage.discovery.search import Search
 from kubeimage.errors import ChartError, KubeimageError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.stack import StackedLayer
+from kubeimage.layer.table import iter_paths
 from kubeimage.packing.memory import Memory
 from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.protocols.layers import LayerStore
@@ -142,7 +143,7 @@ def find_strays_and_remember(
 def _may_name_images(layers: LayerStore, made: Sequence[StackedLayer], search: Search) -> bool:
     """Whether any file stands where images are looked for: most images have none there, and are to pay nothing."""
     places = search.places
-    return any(entry.path.startswith(places) for layer in made for entry in layer.entries_in(layers))
+    return any(path.startswith(places) for layer in made for path in iter_paths(layer.entries_in(layers)))
 
 
 def _to_json(findings: Findings) -> dict[str, object]:

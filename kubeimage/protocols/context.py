@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import ROOT, Entry, Owner
 from kubeimage.values import dataclass
+
+if TYPE_CHECKING:
+    from kubeimage.layer.splicing import Earlier
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,14 @@ class SourceCollector(Protocol):
 
     def remember(self, entries: Sequence[Entry]) -> None:
         """Keep the digests that ``entries`` have: somebody else has read their contents since they were expected."""
+        ...
+
+    def earlier(self, entries: Sequence[Entry]) -> Earlier | None:
+        """Return the layer that the same COPY made before, and which of ``entries``, with digests, are as they were."""
+        ...
+
+    def note_layer(self, entries: Sequence[Entry], diff_id: Digest, offset: int) -> None:
+        """Remember the layer that ``entries`` came to, in which they begin at ``offset``."""
         ...
 
     def known_sources(self, entries: Sequence[Entry]) -> Digest | None:

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry
 from kubeimage.layer.stored import StoredLayer
 
+if TYPE_CHECKING:
+    from kubeimage.layer.splicing import Earlier
+
 
 class LayerStore(Protocol):
     """Keeps layers' tars under their diff_ids. Layers never change."""
 
-    def put(self, changeset: Sequence[Entry], *, watch: Callable[[int], None] | None = None) -> StoredLayer:
+    def put(
+        self,
+        changeset: Sequence[Entry],
+        *,
+        watch: Callable[[int], None] | None = None,
+        earlier: Earlier | None = None,
+    ) -> StoredLayer:
         """Write ``changeset`` (in canonical order) as a canonical tar: read, frame, hash and write in one pass.
 
         Nothing is visible under the diff_id before the tar is whole. A layer that is there already stays as it is.
+        What has not changed since ``earlier`` was made may be taken from there, once it proves to be what it was.
         ``watch`` is told now and then how many bytes are written: by one thread at a time, not always the caller's.
         Raises: StoreFullError, StoreAccessError; ContextError where a source changed or cannot be read.
         """

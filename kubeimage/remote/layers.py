@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from kubeimage.errors import KubeimageError, StoreAccessError, StoreFullError
 from kubeimage.image.config import Image
@@ -21,6 +21,9 @@ from kubeimage.registry.workers import run_all
 from kubeimage.remote.record import RemoteLayer
 from kubeimage.remote.shelf import Shelf
 from kubeimage.store.passing import PassingImageStore
+
+if TYPE_CHECKING:
+    from kubeimage.layer.splicing import Earlier
 
 
 class LayerOwner(Protocol):
@@ -126,9 +129,15 @@ class FetchingLayers:
         self._layers = layers
         self._remote = remote
 
-    def put(self, changeset: Sequence[Entry], *, watch: Callable[[int], None] | None = None) -> StoredLayer:
+    def put(
+        self,
+        changeset: Sequence[Entry],
+        *,
+        watch: Callable[[int], None] | None = None,
+        earlier: Earlier | None = None,
+    ) -> StoredLayer:
         """Write a layer, as the store does."""
-        return self._layers.put(changeset, watch=watch)
+        return self._layers.put(changeset, watch=watch, earlier=earlier)
 
     def add(self, tar: BinaryIO, *, diff_id: Digest | None = None) -> StoredLayer:
         """Keep a tar, as the store does."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from kubeimage.errors import BlobCorruptError, StoreError
+from kubeimage.errors import BlobCorruptError, BlobNotFoundError, LayerError, StoreError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry
 from kubeimage.layer.stored import StoredLayer
@@ -20,6 +21,7 @@ from kubeimage.store.variants import Variants
 if TYPE_CHECKING:
     from kubeimage.layer.output import Sink
     from kubeimage.layer.sharing import SharedLayer
+    from kubeimage.layer.splicing import Earlier, Splice
 
 _PIECE = 1 << 20
 
@@ -36,17 +38,52 @@ class DirectoryLayerStore:
         self._variants = variants
         self._keep = keep
 
-    def put(self, changeset: Sequence[Entry], *, watch: Callable[[int], None] | None = None) -> StoredLayer:
+    def put(
+        self,
+        changeset: Sequence[Entry],
+        *,
+        watch: Callable[[int], None] | None = None,
+        earlier: Earlier | None = None,
+    ) -> StoredLayer:
         """Write ``changeset`` as a canonical tar, and tell ``watch`` how many bytes are written.
 
         Raises: StoreFullError, StoreAccessError; ContextError where a source changed or cannot be read.
         """
+        if earlier is not None and (spliced := self._splice(changeset, earlier, watch)) is not None:
+            return spliced
         from kubeimage.layer import sharing
 
         with self._blobs.writing() as blob:
             shared = sharing.plan(changeset) if is_of_system(blob.path, blob.descriptor) else None
             written = _share(shared, blob, watch) if shared is not None else _write(changeset, blob, watch)
             self._blobs.publish(blob, written.diff_id, written.size)
+        return written
+
+    def _splice(
+        self, changeset: Sequence[Entry], earlier: Earlier, watch: Callable[[int], None] | None
+    ) -> StoredLayer | None:
+        """Write a layer with what an earlier one has of it; None where that is not there, not good, or not much."""
+        from kubeimage.layer.splicing import RottenLayerError
+
+        splice = _plan_splice(changeset, earlier)
+        self.hold(earlier.diff_id)
+        if splice is None or self._variants.of(earlier.diff_id):
+            return None
+        try:
+            with self._blobs.open(earlier.diff_id) as old, self._blobs.writing() as blob:
+                if not is_of_system(blob.path, blob.descriptor):
+                    blob.discard()
+                    return None
+                with translated("write", blob.path):
+                    written = splice.write(old, blob, _telling(blob, watch))
+                self._blobs.publish(blob, written.diff_id, written.size)
+        except BlobNotFoundError:
+            return None
+        except RottenLayerError:
+            # It may have rotted: then nobody is to trust its mark any more.
+            with suppress(StoreError):
+                self._blobs.verify(earlier.diff_id)
+            return None
         return written
 
     def add(self, tar: BinaryIO, *, diff_id: Digest | None = None) -> StoredLayer:
@@ -211,13 +248,29 @@ def _write(changeset: Sequence[Entry], blob: NewBlob, watch: Callable[[int], Non
 
 
 def _share(shared: SharedLayer, blob: NewBlob, watch: Callable[[int], None] | None) -> StoredLayer:
+    with translated("write", blob.path):
+        return shared.write(blob, _telling(blob, watch))
+
+
+def _telling(blob: NewBlob, watch: Callable[[int], None] | None) -> Callable[[int], None]:
     def tell(size: int) -> None:
         blob.note_written(size)
         if watch is not None:
             watch(size)
 
-    with translated("write", blob.path):
-        return shared.write(blob, tell)
+    return tell
+
+
+def _plan_splice(changeset: Sequence[Entry], earlier: Earlier) -> Splice | None:
+    from kubeimage.layer.splicing import Splice
+    from kubeimage.layer.table import EntryTable, Joined
+
+    if not isinstance(changeset, EntryTable | Joined):
+        return None
+    with suppress(LayerError):
+        splice = Splice(changeset, earlier)
+        return splice if splice.is_worth_it else None
+    return None
 
 
 def _copy(tar: BinaryIO, blob: NewBlob) -> int:
