@@ -144,6 +144,10 @@ class ReferrerChoice:
     def __str__(self) -> str:
         return "all" if self.types is None else ",".join(self.types) or "none"
 
+    def including(self, kind: ReferrerKind) -> Self:
+        """Return a choice that takes artefacts of that kind as well."""
+        return self if self.types is None or kind in self.types else type(self)((*self.types, kind))
+
     @property
     def only_type(self) -> str | None:
         """The one artefact type that is wanted, which a registry can be asked for; None for anything else."""

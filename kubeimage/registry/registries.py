@@ -56,12 +56,16 @@ class Registries:
     ) -> Arrival:
         """Fetch an image, with ``referrers``, from the first of its places that has it, and give it its name.
 
+        Where it has to be signed, its signatures come as well: so it can be judged again without a network.
         Raises: RegistryError, CredentialsError, SettingsError; PlatformMismatchError; TrustError where the policy of
             the settings refuses it; what the importer raises.
         """
         from kubeimage.registry.pull import Pull
 
         observe = one_at_a_time(observe)
+        rule = self._settings.trust.rule_of(reference)
+        if rule is not None and rule.require == "signed":
+            referrers = referrers.including("signature")
 
         def pull_from(place: Reference) -> Arrival:
             repository = self.repository(place)

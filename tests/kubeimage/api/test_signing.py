@@ -23,20 +23,21 @@ from kubeimage import (
     load_images,
     open_backends,
     parse,
+    pull_image,
     push_image,
     save_image,
     sign_image,
     verify_signatures,
 )
 from kubeimage.image.oci import Descriptor
-from kubeimage.image.referrers import cosign_tag
+from kubeimage.image.referrers import ReferrerChoice, cosign_tag
 from kubeimage.settings import HostSettings, Settings
 from kubeimage.signing.bundle import MEDIA_TYPE as BUNDLE
-from kubeimage.signing.keys import read_private_key
+from kubeimage.signing.keys import PrivateKey, read_private_key
 from kubeimage.signing.payload import MEDIA_TYPE
 from kubeimage.signing.sigtag import SIGNATURE
 from tests.kubeimage.packing.conftest import publish
-from tests.kubeimage.signing.made import bundle_manifest, message_bundle, write_pair
+from tests.kubeimage.signing.made import Blobs, bundle_manifest, message_bundle, signed, write_pair
 from tests.kubeimage.store.foreign import make_foreign, tar_of
 
 IMAGE = make_foreign(tar_of({"etc/a": b"one"}))
@@ -167,42 +168,57 @@ def check_bundle(backends: Backends, registry: FakeRegistry, key: str) -> None:
     assert [one.form for one in check.images[0].signers] == ["bundle"]
 
 
+@pytest.mark.parametrize("referrers", ["none", "all"])
 def test_a_saved_image_is_checked_in_its_archive_and_in_a_layout(
-    backends: Backends, registry: FakeRegistry, key: str, tmp_path: Path
+    backends: Backends, registry: FakeRegistry, key: str, tmp_path: Path, referrers: str
 ) -> None:
     name = Reference(registry.host, "team/app", "1.0")
     build(backends, name, tmp_path)
     sign_image(name, key, backends)
     (layout := tmp_path / "layout").mkdir()
+    save_image(name, str(tmp_path / "app.tar"), backends, referrers=ReferrerChoice.parse(referrers))
+    subprocess.run(["tar", "-xf", str(tmp_path / "app.tar"), "-C", str(layout)], check=True)
+    expected = ["key.pub" if referrers == "all" else "there is no signature"]
+
+    assert who(verify_signatures(f"oci-archive:{tmp_path}/app.tar", [pub(key)], backends)) == expected
+    assert who(verify_signatures(f"oci:{layout}", [pub(key)], backends)) == expected
+    assert who(verify_signatures(f"oci:{layout}:{name}", [pub(key)], backends)) == expected
+
+
+@pytest.mark.parametrize("listing", ["tag", "kind", "subject"])
+def test_signatures_in_a_layout_are_found_however_they_are_listed(
+    backends: Backends, registry: FakeRegistry, key: str, tmp_path: Path, listing: str
+) -> None:
+    name = Reference(registry.host, "team/app", "1.0")
+    build(backends, name, tmp_path)
+    (layout := tmp_path / "layout").mkdir()
     save_image(name, str(tmp_path / "app.tar"), backends)
     subprocess.run(["tar", "-xf", str(tmp_path / "app.tar"), "-C", str(layout)], check=True)
+    add_to(layout, read_private_key(key, "--key"), name, listing)
+
+    assert who(verify_signatures(f"oci:{layout}:{name}", [pub(key)], backends)) == ["key.pub"]
+
+
+def add_to(layout: Path, key: PrivateKey, name: Reference, listing: str) -> None:
+    """Add a signature to a layout, as skopeo copies it, as cosign saves it, or as a bundle that refers to the image."""
     index = json.loads((layout / "index.json").read_text())
     top = Digest.parse(index["manifests"][0]["digest"])
-    add_signatures_to(layout, index, top, tmp_path / "store")
-
-    check = verify_signatures(f"oci:{layout}:{name}", [pub(key)], backends)
-
-    assert who(check) == ["key.pub"]
-    assert who(verify_signatures(f"oci:{layout}", [pub(key)], backends)) == ["key.pub"]
-    assert who(verify_signatures(f"oci-archive:{tmp_path}/app.tar", [pub(key)], backends)) == ["there is no signature"]
-
-
-def add_signatures_to(layout: Path, index: dict[str, object], top: Digest, store: Path) -> None:
-    """Add to a layout what a store has under cosign's tag, as skopeo copies it."""
-    with open_backends(str(store), access="read") as backends:
-        assert backends.store is not None
-        (referrer,) = backends.store.referrers.list_referrers(top)
-        data = backends.store.referrers.read_manifest(referrer.digest)
-        value = json.loads(data)
-        blobs = [Descriptor.from_json(one) for one in (value["config"], *value["layers"])]
-        contents = [data, *(backends.store.referrers.read_blob(one) for one in blobs)]
-    for one in contents:
+    blobs = Blobs()
+    data = signed(key, blobs, digest=top, name=str(name))
+    annotations = {
+        "tag": {"org.opencontainers.image.ref.name": cosign_tag(top, "sig")},
+        "kind": {"kind": "dev.cosignproject.cosign/sigs"},
+        "subject": {},
+    }[listing]
+    if listing == "subject":
+        image = (layout / "blobs/sha256" / top.hex).read_bytes()
+        bundle = json.dumps(message_bundle(key, image)).encode()
+        blobs, data = Blobs([bundle, b"{}"]), bundle_manifest(bundle, image)
+    for one in (data, *blobs.known.values()):
         (layout / "blobs/sha256" / Digest.of(one).hex).write_bytes(one)
-    tag = {"org.opencontainers.image.ref.name": cosign_tag(top, "sig")}
-    entry = {**Descriptor.of("application/vnd.oci.image.manifest.v1+json", data).to_json(), "annotations": tag}
-    manifests = index["manifests"]
-    assert isinstance(manifests, list)
-    (layout / "index.json").write_text(json.dumps({**index, "manifests": [*manifests, entry]}))
+    described = Descriptor.of("application/vnd.oci.image.manifest.v1+json", data).to_json()
+    index["manifests"].append({**described, "annotations": annotations})
+    (layout / "index.json").write_text(json.dumps(index))
 
 
 def test_a_docker_archive_has_no_signatures(backends: Backends, key: str, tmp_path: Path) -> None:
@@ -305,12 +321,19 @@ def test_what_openssl_signs_is_found_good(backends: Backends, registry: FakeRegi
     assert who(verify_signatures(f"docker://{registry.host}/team/app:1.0", [pub(key)], backends)) == ["key.pub"]
 
 
-def test_a_loaded_image_keeps_no_signature_of_another_one(backends: Backends, key: str, tmp_path: Path) -> None:
-    name = Reference.parse("app:1.0")
+def test_a_signature_travels_with_its_image(
+    backends: Backends, registry: FakeRegistry, key: str, tmp_path: Path
+) -> None:
+    name = Reference(registry.host, "team/app", "1.0")
     build(backends, name, tmp_path)
     sign_image(name, key, backends)
     save_image(name, str(tmp_path / "app.tar"), backends)
+    push_image(name, backends)
 
-    with open_backends(str(tmp_path / "second")) as second:
-        load_images(str(tmp_path / "app.tar"), second)
-        assert who(verify_signatures(name, [pub(key)], second)) == ["there is no signature"]
+    assert who(verify_signatures(f"docker://{name}", [pub(key)], backends)) == ["key.pub"]
+    with open_backends(str(tmp_path / "loaded")) as loaded:
+        load_images(str(tmp_path / "app.tar"), loaded)
+        assert who(verify_signatures(name, [pub(key)], loaded)) == ["key.pub"]
+    with open_backends(str(tmp_path / "pulled"), backends.settings) as pulled:
+        pull_image(name, pulled, platforms=[AMD64], referrers=ReferrerChoice.parse("signature"))
+        assert who(verify_signatures(name, [pub(key)], pulled)) == ["key.pub"]

@@ -262,6 +262,21 @@ def test_a_build_on_what_is_fetched_or_is_here_heeds_the_policy(site: Site, kube
     assert site.names() == [str(site.name), str(Reference.parse("mine:1"))]
 
 
+def test_what_was_pulled_with_its_signatures_is_judged_again_without_a_network(site: Site) -> None:
+    site.sign(site.publish(IMAGE))
+    site.require()
+    site.pull()
+    site.registry.remove("team/app")
+    site.build(f"FROM {site.name}\n", pull="never")
+    with site.open() as backends:
+        assert verify_image(site.name, backends).holds
+        save_image(site.name, str(site.folder / "app.tar"), backends)
+    with site.open("other") as backends:
+        load_images(str(site.folder / "app.tar"), backends)
+
+    assert site.names("other") == [str(site.name)]
+
+
 def test_a_base_that_was_signed_here_needs_no_network(site: Site) -> None:
     site.publish(IMAGE)
     site.pull()

@@ -12,7 +12,7 @@ from kubeimage.builder.executor import BuildResult
 from kubeimage.discovery.search import PullImages
 from kubeimage.errors import TrustError
 from kubeimage.image.digest import Digest
-from kubeimage.image.referrers import cosign_tag
+from kubeimage.image.referrers import ReferrerChoice, cosign_tag
 from kubeimage.settings import parse_settings
 from kubeimage.signing.keys import read_private_key
 from tests.kubeimage.packing.conftest import Workshop, listing, publish
@@ -133,3 +133,16 @@ def test_verify_says_of_packed_images_that_nobody_has_signed_them(
     assert (packed.is_signed, packed.reason) == (False, "there is no signature")
     assert check.proof is not None
     assert check.proof.is_whole
+
+
+def test_signatures_that_are_packed_say_who_has_signed_what_is_packed(
+    workshop: Trusting, registry: FakeRegistry, tmp_path: Path
+) -> None:
+    top = publish(registry, "team/box:1", {"amd64": IMAGE, "arm64": OTHER})
+    sign(registry, tmp_path, top, "team/box:1")
+    workshop.build(listing(f"{registry.host}/team/box:1"), name="mine:1", referrers=ReferrerChoice(("signature",)))
+
+    with workshop.open() as backends:
+        check = verify_signatures("mine:1", [str(tmp_path / "key.pub")], backends)
+
+    assert [one.is_signed for one in check.images] == [False, True]
