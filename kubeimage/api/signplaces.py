@@ -44,10 +44,17 @@ class StorePlace:
         """Return a blob of an artefact."""
         return self._referrers.read_blob(blob)
 
-    def put_signatures(self, subject: Digest, artifact: Artifact) -> None:
-        """Keep cosign's manifest of the signatures of an image in the place of the one before."""
+    def put_signatures(self, subject: Digest, artifact: Artifact, before: bytes | None) -> None:
+        """Keep cosign's manifest of the signatures of an image in the place of the one ``before``, if it is there."""
         contents = {described.digest: data for described, data in artifact.blobs}
-        self._referrers.add(artifact.data, subject, contents, tag=cosign_tag(subject, "sig"), image=self._image)
+        self._referrers.add(
+            artifact.data,
+            subject,
+            contents,
+            tag=cosign_tag(subject, "sig"),
+            image=self._image,
+            seen=[Digest.of(before)] if before is not None else [],
+        )
 
 
 class RepositoryPlace:
@@ -68,8 +75,8 @@ class RepositoryPlace:
         """Return a blob of an artefact."""
         return self._referrers.read_blob(blob)
 
-    def put_signatures(self, subject: Digest, artifact: Artifact) -> None:
-        """Put cosign's manifest of the signatures of an image in the place of the one before."""
+    def put_signatures(self, subject: Digest, artifact: Artifact, before: bytes | None) -> None:  # noqa: ARG002
+        """Put cosign's manifest of the signatures of an image; what would be lost of another one is an error."""
         contents = {described.digest: data for described, data in artifact.blobs}
         referrer, read = read_referrer(artifact.data, subject, cosign_tag(subject, "sig"))
         # What was there before is there still: only what is new has to be sent.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
-from kubeimage.errors import KubeimageError, SignatureError
+from kubeimage.errors import KubeimageError, RegistryContentError, SignatureError
 from kubeimage.image.digest import Digest
 from kubeimage.image.referrers import Referrer, ReferrerChoice, cosign_tag
 from kubeimage.image.referring import Referrers
@@ -18,17 +19,17 @@ from kubeimage.signing.sigtag import Artifact, add_signature, read_sig_manifest
 SIGNATURES = ReferrerChoice(("signature",))
 """Of what refers to an image, that which may be a signature."""
 
-_TRIES = 5
+_TRIES = 20
 _OF_COSIGN = (MEDIA_TYPE, "application/vnd.dev.cosign.artifact.sig.v1+json")
 
 
 class WritablePlace(Referrers, Protocol):
     """A place that signatures can be added to."""
 
-    def put_signatures(self, subject: Digest, artifact: Artifact) -> None:
-        """Put cosign's manifest of the signatures of an image in the place of the one before.
+    def put_signatures(self, subject: Digest, artifact: Artifact, before: bytes | None) -> None:
+        """Put cosign's manifest of the signatures of an image in the place of the one ``before``, if it is there.
 
-        Raises: RegistryError, StoreError.
+        Raises: RegistryError; RegistryContentError where something else is there; StoreError.
         """
         ...
 
@@ -80,12 +81,15 @@ def sign(place: WritablePlace, subject: Digest, identity: str, key: PrivateKey) 
         return False
     signature = key.sign(payload)
     for _ in range(_TRIES):
-        place.put_signatures(subject, add_signature(before, payload, signature, place.read_blob))
+        # Where somebody else has signed meanwhile, nothing is put.
+        with suppress(RegistryContentError):
+            place.put_signatures(subject, add_signature(before, payload, signature, place.read_blob), before)
         before = _read_signatures(place, subject)
         if _has(before, payload, key, place):
             return True
     raise SignatureError(
-        f"the signature of {subject} was overwritten by others, {_TRIES} times", hint="sign once the others are done"
+        f"{subject} is signed by others again and again, and no signature stays: {_TRIES} times tried",
+        hint="sign once the others are done",
     )
 
 

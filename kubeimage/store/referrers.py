@@ -6,7 +6,7 @@ does: who takes an image out of the list takes them out too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import BinaryIO
 
@@ -259,12 +259,14 @@ class StoreReferrers:
         *,
         tag: str = "",
         image: Digest | None = None,
+        seen: Collection[Digest] | None = None,
     ) -> Referrer:
         """Keep an artefact with its manifest ``data``, and list it; one of cosign's tags then leads to it alone.
 
         Shape:  ``contents`` are its blobs; those that the store has need not be given. ``tag`` is cosign's, where the
                 manifest has no ``subject`` of its own. ``image`` is the store's own manifest or index that it belongs
-                to, where ``subject`` is the form in which that travels.
+                to, where ``subject`` is the form in which that travels. ``seen`` is what the tag led to when somebody
+                looked; where it leads to something else by now, nothing is listed.
         Raises: BlobCorruptError for what is no manifest, or has another subject; BlobNotFoundError where a blob or the
             image is missing; StoreFullError, StoreAccessError.
         """
@@ -278,19 +280,26 @@ class StoreReferrers:
         self._blobs.hold_surely(one.digest for one in needed)
         for one in needed:
             self.open_blob(one).close()
-        self.commit([make_referrer_entry(referrer, image)])
+        self.commit([make_referrer_entry(referrer, image)], lambda now: seen is None or _led_to(tag, now) == {*seen})
         return referrer
 
-    def commit(self, entries: Entries) -> None:
-        """List artefacts whose blobs are here, once these are on the disk.
+    def commit(self, entries: Entries, may_change: Callable[[Entries], bool] = lambda _: True) -> None:
+        """List artefacts whose blobs are here, once these are on the disk; unless the list says that this may not be.
 
         Raises: BlobNotFoundError where one belongs to nothing that is listed; StoreFullError, StoreAccessError.
         """
         self._blobs.sync()
         with locks.shared(self._layout.gc_lock):
             index.change_entries(
-                self._layout, self._session, lambda before: with_referrers(before, entries, self._blobs)
+                self._layout,
+                self._session,
+                lambda before: with_referrers(before, entries, self._blobs) if may_change(before) else before,
             )
+
+
+def _led_to(tag: str, entries: Entries) -> set[Digest]:
+    """Return what one of cosign's tags leads to."""
+    return {one.digest for one in map(referrer_of, entries) if one is not None and one.tag == tag}
 
 
 def with_referrers(before: Entries, added: Entries, blobs: Blobs) -> Entries:

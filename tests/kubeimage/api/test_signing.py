@@ -4,6 +4,7 @@ import json
 import subprocess
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -219,6 +220,22 @@ def add_to(layout: Path, key: PrivateKey, name: Reference, listing: str) -> None
     described = Descriptor.of("application/vnd.oci.image.manifest.v1+json", data).to_json()
     index["manifests"].append({**described, "annotations": annotations})
     (layout / "index.json").write_text(json.dumps(index))
+
+
+def test_signers_side_by_side_lose_nothing_of_each_other(backends: Backends, tmp_path: Path) -> None:
+    """Each signer reads before any of the others has written."""
+    build(backends, name := Reference.parse("app:1.0"), tmp_path)
+    keys = [str(write_pair(tmp_path, name=f"key{number}")) for number in range(3)]
+
+    def sign_elsewhere(key: str) -> None:
+        with open_backends(str(tmp_path / "store")) as own:
+            sign_image(name, key, own)
+
+    with ThreadPoolExecutor(len(keys)) as threads:
+        list(threads.map(sign_elsewhere, keys))
+
+    (found,) = who(verify_signatures(name, [pub(key) for key in keys], backends))
+    assert sorted(found.split()) == ["key0.pub", "key1.pub", "key2.pub"]
 
 
 def test_a_docker_archive_has_no_signatures(backends: Backends, key: str, tmp_path: Path) -> None:
