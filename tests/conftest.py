@@ -6,12 +6,16 @@ import shutil
 import signal
 import threading
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
+
+from tests.watchdog import Watchdog
 
 REQUIRE_ALL = os.environ.get("KUBEIMAGE_REQUIRE_ALL") == "1"
 LONG_RUN = 6 * 3600
 MOST_LINES, MOST_CHARACTERS = 60, 1_000
+_WATCHDOG = Watchdog()
 
 # Whoever runs the tests in the background may ignore these, and what a test starts would inherit that.
 for _number, _default in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
@@ -30,6 +34,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if REQUIRE_ALL:
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
+    """Guard a test as pytest-timeout does, without a thread for each of ten thousand tests."""
+    from pytest_timeout import timeout_timer
+
+    if settings.method != "thread":
+        return None
+    _WATCHDOG.guard(settings.timeout, lambda: timeout_timer(item, settings))
+    return True
+
+
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_timeout_cancel_timer() -> None:
+    """Say that the test has come to its end."""
+    _WATCHDOG.release()
 
 
 @pytest.fixture(autouse=True)
@@ -54,9 +75,10 @@ def _is_shared(thread: threading.Thread) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _no_logins_of_the_machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_logins_of_the_machine(request: pytest.FixtureRequest) -> None:
     """Keep other programs from the machine's logins to registries, which may be another user's to read."""
     if request.node.get_closest_marker("needs") is not None:
+        monkeypatch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
         folder = request.getfixturevalue("tmp_path_factory").mktemp("runtime")
         folder.chmod(0o700)
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))

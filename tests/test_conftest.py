@@ -17,8 +17,10 @@ def test_every_test_has_a_limit(request: pytest.FixtureRequest) -> None:
     assert float(marker.args[0] if marker else request.config.getini("timeout")) > 0
 
 
-def test_a_test_that_waits_for_nobody_ends(pytester: pytest.Pytester) -> None:
+def test_a_test_that_waits_for_nobody_ends(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytester.makeconftest("from tests.conftest import pytest_timeout_cancel_timer, pytest_timeout_set_timer\n")
     pytester.makepyfile(HANGING)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
     ended = pytester.runpytest_subprocess("-n0", "--timeout=0.5", "--timeout-method=thread", timeout=60)
 
