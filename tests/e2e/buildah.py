@@ -13,25 +13,29 @@ def build(context: Path, folder: Path, file: Path, *options: str) -> Read:
 
     Raises: RefusedError where buildah refuses it.
     """
-    storage = ["--root", str(folder / "root"), "--runroot", str(folder / "run"), "--storage-driver", "vfs"]
-    built = ["--layers=false", "--isolation", "chroot", "-q", "-t", "judged:v1", "-f", str(file), *options]
-    _run(["buildah", *storage, "bud", *built, str(context)])
     layout = folder / "layout"
     shutil.rmtree(layout, ignore_errors=True)
-    subprocess.run(
-        ["buildah", *storage, "push", "-q", "judged:v1", f"oci:{layout}:v1"], check=True, capture_output=True
-    )
+    _build(context, folder, file, f"oci:{layout}:v1", *options)
     return read_layout(layout)
+
+
+def keep(context: Path, folder: Path, file: Path, name: str) -> None:
+    """Build a file, and keep the image in buildah's storage under a name that later files may begin with."""
+    _build(context, folder, file, name)
+
+
+def _build(context: Path, folder: Path, file: Path, target: str, *options: str) -> None:
+    storage = ["--root", str(folder / "root"), "--runroot", str(folder / "run"), "--storage-driver", "vfs"]
+    built = ["--layers=false", "--isolation", "chroot", "-q", "-t", target, "-f", str(file), *options]
+    ended = subprocess.run(
+        ["buildah", *storage, "bud", *built, str(context)], check=False, capture_output=True, text=True
+    )
+    if ended.returncode:
+        raise RefusedError(ended.stderr)
 
 
 class RefusedError(Exception):
     """buildah did not build it; the text is what it said."""
-
-
-def _run(command: list[str]) -> None:
-    ended = subprocess.run(command, check=False, capture_output=True, text=True)
-    if ended.returncode:
-        raise RefusedError(ended.stderr)
 
 
 def comparable(image: Read) -> dict[str, Any]:

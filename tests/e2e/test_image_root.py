@@ -166,7 +166,7 @@ def test_a_run_makes_what_it_makes_with_buildah(kubeimage: Program, context: Pat
     if os.geteuid() != 0:
         pytest.skip("buildah is asked as root: an ordinary user's needs subordinate ids and a storage configuration")
     ours = build(kubeimage, context, RUNS)
-    buildah.build(context, tmp_path / "judge", context / "Base", "-t", "localhost/base:v1")
+    buildah.keep(context, tmp_path / "judge", context / "Base", "localhost/base:v1")
 
     theirs = buildah.build(context, tmp_path / "judge", context / "Dockerfile").tree
 

@@ -151,7 +151,7 @@ CMD ["basecmd"]
 def test_a_base_is_inherited_as_with_buildah(kubeimage: Program, context: Path, judge: Path, tmp_path: Path) -> None:
     file = tmp_path / "Dockerfile"
     file.write_text(BASE)
-    buildah.build(context, judge, file, "-t", "localhost/base:v1")
+    buildah.keep(context, judge, file, "localhost/base:v1")
     kubeimage.build("localhost/base:v1", context, "--dialect=sealos", "-f", str(file))
 
     for commands in ("", *COMMANDS):
@@ -217,7 +217,7 @@ def test_another_image_s_files_land_where_buildah_puts_them(
 ) -> None:
     file = tmp_path / "Dockerfile"
     file.write_text("FROM scratch\nCOPY . .\n")
-    buildah.build(context, judge, file, "-t", "localhost/other:v1")
+    buildah.keep(context, judge, file, "localhost/other:v1")
     kubeimage.build("localhost/other:v1", context, "--dialect=sealos", "-f", str(file))
     file.write_text(FROM_IMAGE)
     (context / ".dockerignore").write_text("**")

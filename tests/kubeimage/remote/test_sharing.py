@@ -327,12 +327,14 @@ class TestWeather:
     def test_answers_that_are_none(
         self, machine: Machines, fake_registry: FakeRegistry, what: str, status: int
     ) -> None:
-        machine("one").build(KUBEFILE, FILES, both(fake_registry))
+        # One RUN for each call is enough.
+        kubefile = KUBEFILE if status == 500 else COPIES
+        machine("one").build(kubefile, FILES, both(fake_registry))
         fake_registry.on(what, Status(status), times=None)
 
-        found = machine("two").build(KUBEFILE, FILES, only_from(fake_registry))
+        found = machine("two").build(kubefile, FILES, only_from(fake_registry))
 
-        assert found.image.id == machine("alone").build(KUBEFILE, FILES).image.id
+        assert found.image.id == machine("alone").build(kubefile, FILES).image.id
         assert len(machine("two").said) <= 2
 
     @pytest.mark.parametrize("what", ["POST */blobs/uploads/*", "PUT */blobs/uploads/*", "PUT */manifests/*"])
