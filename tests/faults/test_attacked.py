@@ -42,18 +42,18 @@ class Attack:
         finally:
             Attack.now = None
 
-    @staticmethod
-    def hear(event: str, _arguments: object) -> None:
-        """Count a call that Python is about to make; a hook stays for as long as the process."""
-        attack = Attack.now
+    @classmethod
+    def hear(cls, event: str, _arguments: object) -> None:
+        """Count a call that Python is about to make; a hook outlives this module's names."""
+        attack = cls.now
         if attack is None or event not in CALLS:
             return
         attack.left -= 1
         if attack.left == -1:
-            Attack.now = None
+            cls.now = None
             attack.came = True
             attack.strike()
-            Attack.now = attack
+            cls.now = attack
 
 
 sys.addaudithook(Attack.hear)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -228,7 +229,7 @@ def test_output_is_bounded(backends: Backends, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_there_are_walls(backends: Backends) -> None:
-    own = f"/{__file__.split('/')[1]}"
+    own = shlex.quote(os.path.dirname(os.path.abspath(__file__)))
     done = run(backends, f"ls /; ls /dev /proc/self/fd; ls {own} /sys; cat /proc/self/status")
 
     shown = done.stdout.split()
