@@ -111,7 +111,8 @@ def copy(
 def _with_digests(landed: Sequence[Entry], stored: StoredLayer, parents: int) -> Sequence[Entry]:
     """Return what landed behind some ``parents`` with the digests of what was read."""
     if isinstance(landed, EntryTable) and isinstance(stored.digests, ContentDigests):
-        return landed.with_digests(stored.digests.packed[DIGEST_SIZE * parents :])
+        found = stored.digests
+        return landed.with_digests(found.packed[DIGEST_SIZE * parents :], found.resting[parents:])
     known = stored.digests.get
     return [with_digest(one, known(one.path)) for one in landed]
 

@@ -34,14 +34,27 @@ def is_at_rest(path: str, identity: FileIdentity) -> bool:
     except OSError:
         return False
     try:
-        # Who opens the file for writing meanwhile waits for us, and we are sent a signal. This one is ignored.
-        fcntl.fcntl(descriptor, _SET_SIGNAL, _IGNORED)
-        fcntl.fcntl(descriptor, _SET_LEASE, _READ)
-        # A process that was forked just now may hold the descriptor for longer.
-        fcntl.fcntl(descriptor, _SET_LEASE, _NONE)
+        if not rests(descriptor):
+            return False
         status = os.fstat(descriptor)
         return (status.st_ino, status.st_dev) == identity[3:]
     except OSError:
         return False
     finally:
         os.close(descriptor)
+
+
+def rests(descriptor: int) -> bool:
+    """Return whether nobody has the file open for writing that is open for reading as ``descriptor``.
+
+    False as well where that cannot be asked.
+    """
+    try:
+        # Who opens the file for writing meanwhile waits for us, and we are sent a signal. This one is ignored.
+        fcntl.fcntl(descriptor, _SET_SIGNAL, _IGNORED)
+        fcntl.fcntl(descriptor, _SET_LEASE, _READ)
+        # A process that was forked just now may hold the descriptor for longer.
+        fcntl.fcntl(descriptor, _SET_LEASE, _NONE)
+    except OSError:
+        return False
+    return True

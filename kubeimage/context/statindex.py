@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Self
 
 from kubeimage.context.ground import ground_of, kernel_now
 from kubeimage.context.indexfile import IndexFile
-from kubeimage.context.lease import is_at_rest
+from kubeimage.context.lease import is_at_rest, rests
 from kubeimage.context.treeindex import TreeIndex
 from kubeimage.layer.entry import Entry, FileIdentity
 
@@ -71,6 +71,7 @@ class StatIndex:
         young: float = YOUNG,
         find_ground: Callable[[str], bytes | None] = ground_of,
         at_rest: Callable[[str, FileIdentity], bool] = is_at_rest,
+        at_rest_open: Callable[[int], bool] = rests,
     ) -> None:
         """Remember in ``directory`` what is in ``context``.
 
@@ -84,6 +85,7 @@ class StatIndex:
         self._ground = find_ground(self._context)
         self._file = IndexFile(directory, self._context, "stat", notice, self._ground)
         self._is_at_rest = at_rest
+        self._rests = at_rest_open
         self._resting: dict[str, FileIdentity] = {}
         self._used: set[str] = set()
         self._is_changed = False
@@ -97,7 +99,7 @@ class StatIndex:
         """What is in the files of large COPYs."""
         from kubeimage.context.tablememory import TableMemory
 
-        return TableMemory(self._open_file, self._prefix, self._is_settled, self._is_at_rest)
+        return TableMemory(self._open_file, self._prefix, self._is_settled, self._is_at_rest, self._rests)
 
     def _open_file(self, kind: str) -> IndexFile:
         return IndexFile(self._directory, self._context, kind, None, self._ground)

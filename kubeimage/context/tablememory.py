@@ -27,7 +27,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.layer import workers
 from kubeimage.layer.entry import FileIdentity
 from kubeimage.layer.splicing import Earlier, Run
-from kubeimage.layer.table import DIGEST_SIZE, ROW, EntryTable
+from kubeimage.layer.table import DIGEST_SIZE, ROW, EntryTable, Expecting
 from kubeimage.layer.workers import Workers
 
 Digester = Callable[[str, FileIdentity | None], bytes]
@@ -69,6 +69,20 @@ class Remembered:
         self.layer = (Digest(diff_id), int(offset)) if layer else None
         if len(self.table) != count or any(one >= len(parts) // 2 for one in self.table.folders):
             raise ValueError("what is remembered of a COPY does not fit together")
+
+    def is_of(self, table: EntryTable) -> bool:
+        """Return whether ``table`` has the same entries with the same contents."""
+        old = self.table
+        return (
+            old.mtime == table.mtime
+            and old.names == table.names
+            and old.folders == table.folders
+            and old.places == table.places
+            and old.targets == table.targets
+            and old.rows == table.rows
+            and old.digests == table.digests
+            and not table.odd
+        )
 
     def runs(self, table: EntryTable) -> list[Run]:
         """Return the entries of ``table`` that are as they were, and known without reading; in order."""
@@ -148,12 +162,14 @@ class TableMemory:
         folder: str,
         is_settled: Callable[[FileIdentity], bool],
         is_at_rest: Callable[[str, FileIdentity], bool],
+        rests: Callable[[int], bool],
     ) -> None:
         """Remember what is in ``folder``, which ends with a slash; ``open_file`` opens the file of a name."""
         self._open_file = open_file
         self._folder = folder
         self._is_settled = is_settled
         self._is_at_rest = is_at_rest
+        self._rests = rests
         self._before: dict[str, Remembered | None] = {}
         self._kept: dict[str, bytearray] = {}
         self._news: dict[str, EntryTable] = {}
@@ -207,16 +223,16 @@ class TableMemory:
             self._layers[name] = (diff_id, offset)
 
     def expect(self, table: EntryTable) -> None:
-        """Find out which files may be remembered that are to be read now."""
-        kept = bytearray(len(table))
-        _Look(self, table, array("I", range(len(table))), None).into(kept, bytearray())
-        self._kept[_name(table, self._folder)] = kept
+        """Have whoever reads the files find out which may be remembered, when each is open and not yet read."""
+        table.expecting = Expecting(lambda descriptor, identity: self._is_settled(identity) and self._rests(descriptor))
 
     def remember(self, table: EntryTable) -> None:
         """Keep the digests of ``table``, whose files were read since they were expected."""
-        name = _name(table, self._folder)
-        if table.digests is not None and len(self._kept.get(name, b"")) == len(table):
-            self._news[name] = table
+        if table.digests is not None and len(table.resting) == len(table):
+            name = _name(table, self._folder)
+            self._kept[name], self._news[name] = bytearray(table.resting), table
+            for number in table.odd:
+                self._kept[name][number] = 0
 
     def keeps(self, table: EntryTable) -> bool:
         """Return whether all contents of ``table`` are remembered."""
@@ -230,8 +246,14 @@ class TableMemory:
     def save(self) -> None:
         """Write the news."""
         for name, table in self._news.items():
-            self._open_file(name).write(*_pack(table, self._kept[name], self._folder, self._layers.get(name)))
+            layer = self._layers.get(name) or self._earlier_layer(name, table)
+            self._open_file(name).write(*_pack(table, self._kept[name], self._folder, layer))
         self._news.clear()
+
+    def _earlier_layer(self, name: str, table: EntryTable) -> tuple[Digest, int] | None:
+        """Return the layer that was remembered, where it was made of the very same."""
+        known = self._before.get(name)
+        return known.layer if known is not None and known.is_of(table) else None
 
     def _recall(self, table: EntryTable) -> Remembered | None:
         name = _name(table, self._folder)
@@ -244,9 +266,9 @@ class TableMemory:
 
 
 class _Look:
-    """Looking at files: whether they may be remembered, and with ``digest_of`` at what is in them."""
+    """Looking at files: whether they may be remembered, and what is in them."""
 
-    def __init__(self, memory: TableMemory, table: EntryTable, numbers: array[int], digest_of: Digester | None) -> None:
+    def __init__(self, memory: TableMemory, table: EntryTable, numbers: array[int], digest_of: Digester) -> None:
         self._memory = memory
         self._table = table
         self._numbers = numbers
@@ -269,9 +291,8 @@ class _Look:
                         one()
             for place, number in enumerate(self._numbers):
                 kept[number] = found[DIGEST_SIZE * count + place]
-                if digests:
-                    start = DIGEST_SIZE * place
-                    digests[DIGEST_SIZE * number : DIGEST_SIZE * (number + 1)] = found[start : start + DIGEST_SIZE]
+                start = DIGEST_SIZE * place
+                digests[DIGEST_SIZE * number : DIGEST_SIZE * (number + 1)] = found[start : start + DIGEST_SIZE]
 
     def _look(self, piece: range, found: mmap.mmap) -> None:
         flags = DIGEST_SIZE * len(self._numbers)
@@ -285,9 +306,8 @@ class _Look:
             assert entry.identity is not None
             if number not in self._table.odd and self._memory.may_keep(entry.source, entry.identity):
                 found[flags + place] = _KEPT
-            if self._digest_of is not None:
-                digest = self._digest_of(entry.source, entry.identity)
-                found[DIGEST_SIZE * place : DIGEST_SIZE * (place + 1)] = digest
+            digest = self._digest_of(entry.source, entry.identity)
+            found[DIGEST_SIZE * place : DIGEST_SIZE * (place + 1)] = digest
 
 
 def _name(table: EntryTable, folder: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import struct
 from collections.abc import Hashable, Iterator
 
 from kubeimage.context.ignore import IgnoreRules
@@ -15,7 +16,7 @@ from kubeimage.context.tree import Node
 from kubeimage.disk.smallfile import read_start
 from kubeimage.errors import UnsupportedSourceError
 from kubeimage.layer.entry import Entry, Kind, identity_of
-from kubeimage.layer.table import EntryTable, compact
+from kubeimage.layer.table import ROW, EntryTable, compact
 from kubeimage.protocols.context import CopyRequest
 
 _SYMLINK_MODE = 0o777
@@ -109,7 +110,8 @@ class Walk:
         if stat.S_ISREG(status.st_mode):
             return PlacedTree(placement, [self._file(absolute, placement.destination, status, inodes)], inodes)
         parent, slash, name = placement.destination.rpartition("/")
-        self._add_other(table, name, table.add_place(parent + slash, ""), absolute, status)
+        place = table.add_place(parent + slash, absolute[: absolute.rfind("/") + 1])
+        self._add_other(table, name, place, absolute, status)
         if is_directory:
             self._below(absolute, f"{placement.destination}/", table, inodes)
         return PlacedTree(placement, compact(table), inodes)
@@ -120,25 +122,34 @@ class Walk:
         The folders on the way are a list and not calls of this function: a tree can be deeper than Python's stack.
         """
         way = [(*self._children(folder, prefix, table), prefix)]
-        lstat, chmod, add_file = os.lstat, self._chmod, table.add_file
+        lstat, chmod, pack = os.lstat, self._chmod, ROW.pack
+        rows, add_name, add_folder = table.rows, table.names.append, table.folders.append
         while way:
             names, is_plain, parent, place, prefix = way[-1]
             for name in names:
                 absolute = parent + name
                 try:
-                    status = lstat(absolute)
+                    look = lstat(absolute)
                 except OSError as error:
                     raise unreadable(self._tree.relative(absolute), error) from error
-                mode = status.st_mode
+                mode = look.st_mode
                 is_directory = mode & _TYPE == _DIRECTORY
                 if not is_plain and self._is_left_out(self._tree.relative(absolute), is_directory=is_directory):
                     continue
                 if mode & _TYPE == _REGULAR:
-                    if status.st_nlink > 1:
-                        inodes[prefix + name] = (status.st_dev, status.st_ino)
-                    add_file(name, place, status, mode if chmod is None else chmod)
+                    if look.st_nlink > 1:
+                        inodes[prefix + name] = (look.st_dev, look.st_ino)
+                    mode = _REGULAR | ((mode if chmod is None else chmod) & 0o7777)
+                    try:
+                        # As `add_file` does it, which takes as long as the lstat.
+                        rows += pack(look.st_size, look.st_mtime_ns, look.st_ctime_ns, look.st_ino, look.st_dev, mode)
+                    except struct.error:
+                        table.add_file(name, place, look, mode)
+                    else:
+                        add_name(name)
+                        add_folder(place)
                     continue
-                self._add_other(table, name, place, absolute, status)
+                self._add_other(table, name, place, absolute, look)
                 if is_directory:
                     below = f"{prefix}{name}/"
                     way.append((*self._children(absolute, below, table), below))

@@ -23,7 +23,11 @@ _REPLACED = {
 }
 
 
-def read_small(entry: Entry, path: str) -> tuple[bytes, bytes]:
+Opened = Callable[[int], object]
+"""Is told the descriptor of a file that is about to be read."""
+
+
+def read_small(entry: Entry, path: str, opened: Opened | None = None) -> tuple[bytes, bytes]:
     """Return the content of the file at ``path``, which is ``entry.size`` long, and its sha256.
 
     Raises: ContextChangedError, UnreadableSourceError.
@@ -32,6 +36,8 @@ def read_small(entry: Entry, path: str) -> tuple[bytes, bytes]:
     try:
         descriptor = os.open(path, _FLAGS)
         try:
+            if opened is not None:
+                opened(descriptor)
             expected = entry.identity or identity_of(os.fstat(descriptor))
             # One byte more than there should be, so that growth is seen as well as the end.
             data = os.read(descriptor, size + 1)
@@ -57,21 +63,31 @@ def _read_on(descriptor: int, data: bytes, size: int) -> bytes:
     return data
 
 
-def read_large(entry: Entry, path: str, buffer: Callable[[], memoryview], add: Callable[[memoryview], None]) -> bytes:
+def read_large(
+    entry: Entry,
+    path: str,
+    buffer: Callable[[], memoryview],
+    add: Callable[[memoryview], None],
+    opened: Opened | None = None,
+) -> bytes:
     """Read the file at ``path`` piece by piece into what ``buffer`` gives, ``add`` each, and give the sha256 of all.
 
     Raises: ContextChangedError, UnreadableSourceError.
     """
     digest = hashlib.sha256()
-    for piece in _pieces(entry, path, buffer, digest):
+    for piece in _pieces(entry, path, buffer, digest, opened):
         add(piece)
     _check_digest(entry, path, digest.digest())
     return digest.digest()
 
 
-def _pieces(entry: Entry, path: str, buffer: Callable[[], memoryview], digest: hashlib._Hash) -> Iterator[memoryview]:
+def _pieces(
+    entry: Entry, path: str, buffer: Callable[[], memoryview], digest: hashlib._Hash, opened: Opened | None
+) -> Iterator[memoryview]:
     left = entry.size
     with _opened(path) as descriptor, open(descriptor, "rb", buffering=0, closefd=False) as file:
+        if opened is not None:
+            opened(descriptor)
         status = os.fstat(descriptor)
         expected = entry.identity or identity_of(status)
         read = int(status.st_size == entry.size and stat.S_ISREG(status.st_mode))

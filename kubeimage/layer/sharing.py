@@ -27,7 +27,7 @@ from kubeimage.layer import workers
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.header import END_OF_ARCHIVE, length_in_tar, render_header
 from kubeimage.layer.stored import StoredLayer
-from kubeimage.layer.table import DIGEST_SIZE, ContentDigests, EntryTable, Joined
+from kubeimage.layer.table import DIGEST_SIZE, ContentDigests, EntryTable, Joined, expecting_of
 from kubeimage.layer.workers import Workers
 from kubeimage.layer.writer import add_file, in_order
 
@@ -98,13 +98,14 @@ class SharedLayer:
         Raises: as `write_layer`; OSError for ``place``.
         """
         size = self._ranges[-1].end if self._ranges else 0
-        with mmap.mmap(-1, max(DIGEST_SIZE * len(self._entries), 1)) as digests:
+        with mmap.mmap(-1, max((DIGEST_SIZE + 1) * len(self._entries), 1)) as digests:
             write = partial(self._write_range, place.descriptor, digests)
             with Workers(self._count, len(self._ranges), write, [place.descriptor]) as helpers:
                 content = self._follow(place, helpers, write, watch)
             write_all_at(place.descriptor, END_OF_ARCHIVE, size)
             content.update(END_OF_ARCHIVE)
-            known = ContentDigests(self._entries, digests[: DIGEST_SIZE * len(self._entries)])
+            flags = DIGEST_SIZE * len(self._entries)
+            known = ContentDigests(self._entries, digests[:flags], digests[flags : flags + len(self._entries)])
         return StoredLayer(Digest(content.hexdigest()), size + len(END_OF_ARCHIVE), known)
 
     def _follow(
@@ -129,13 +130,16 @@ class SharedLayer:
 
     def _write_range(self, descriptor: int, digests: mmap.mmap, number: int) -> None:
         first, last, offset, _ = self._ranges[number]
-        writer = PlaceWriter(descriptor, offset)
+        writer, expecting = PlaceWriter(descriptor, offset), expecting_of(self._entries)
+        flags = DIGEST_SIZE * len(self._entries)
         for index in range(first, last):
             entry = self._links.get(index) or self._entries[index]
             if entry.kind is Kind.FILE:
-                digests[DIGEST_SIZE * index : DIGEST_SIZE * (index + 1)] = add_file(entry, writer)
+                opened = expecting.noting(digests, flags + index, entry) if expecting is not None else None
+                digests[DIGEST_SIZE * index : DIGEST_SIZE * (index + 1)] = add_file(entry, writer, opened)
             else:
                 writer.add(render_header(entry))
+                digests[flags + index] = 1
         writer.finish()
 
 

@@ -10,9 +10,10 @@ import os
 import stat
 import struct
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from itertools import chain, islice
+from mmap import mmap
 from typing import overload
 
 from kubeimage.layer.entry import ROOT, Entry, FileIdentity, Kind, identity_of
@@ -33,12 +34,29 @@ _KINDS = {stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.SYMLINK, stat.S_IFIFO
 _new = tuple.__new__
 
 
+class Expecting:
+    """Asks something of each file that is open and about to be read: ``asks`` gets the descriptor and the identity."""
+
+    def __init__(self, asks: Callable[[int, FileIdentity], bool]) -> None:
+        self._asks = asks
+
+    def noting(self, found: bytearray | mmap, place: int, entry: Entry) -> Callable[[int], None]:
+        """Return what is to be told the descriptor of ``entry``, and puts the answer at ``place``, 0 or 1."""
+        asks, identity = self._asks, entry.identity
+
+        def note(descriptor: int) -> None:
+            found[place] = identity is not None and asks(descriptor, identity)
+
+        return note
+
+
 class EntryTable(Sequence[Entry]):
     """Entries in canonical order, of FILEs that lie on a disk, and of DIRECTORYs, SYMLINKs and FIFOs.
 
     Shape: ``places`` are what stands before a name in the image and on the disk, ``folders`` says which of them holds
            an entry. ``rows`` are packed by `ROW`. ``targets`` are those of symlinks, by number. ``odd`` are identities
-           that no row can hold. ``digests`` are 32 bytes an entry; None where nobody has read the files.
+           that no row can hold. ``digests`` are 32 bytes an entry; None where nobody has read the files. ``expecting``
+           wants to know of each file that is read, and ``resting`` is what it was told.
     Units: ``mtime`` is that of all entries in seconds, None where each has its own.
     """
 
@@ -51,6 +69,8 @@ class EntryTable(Sequence[Entry]):
         self.targets: dict[int, str] = {}
         self.odd: dict[int, FileIdentity] = {}
         self.digests: bytes | memoryview | None = None
+        self.expecting: Expecting | None = None
+        self.resting = b""
 
     def add_place(self, prefix: str, folder: str) -> int:
         """Take note of a folder, by what stands before its names in the image and on the disk; return its number."""
@@ -82,12 +102,15 @@ class EntryTable(Sequence[Entry]):
         self.names.append(name)
         self.folders.append(place)
 
-    def with_digests(self, digests: bytes) -> EntryTable:
-        """Return the same entries with the digests of their contents, 32 bytes an entry, whatever it is."""
+    def with_digests(self, digests: bytes, resting: bytes = b"") -> EntryTable:
+        """Return the same entries with the digests of their contents, 32 bytes an entry, whatever it is.
+
+        Shape: ``resting`` is what `Expecting` found out when they were read, one byte an entry.
+        """
         if len(digests) != DIGEST_SIZE * len(self):
             raise ValueError(f"{len(self)} entries have other digests than {len(digests)} bytes")
         found = copy(self)
-        found.digests = digests
+        found.digests, found.resting = digests, resting
         return found
 
     def __eq__(self, other: object) -> bool:
@@ -213,7 +236,9 @@ class Joined(Sequence[Entry]):
 class ContentDigests(Mapping[str, bytes]):
     """The sha256 (32 bytes) of each FILE's content, by path. Shape: ``packed`` has 32 bytes for each entry."""
 
-    def __init__(self, entries: Sequence[Entry], packed: bytes) -> None:
+    def __init__(self, entries: Sequence[Entry], packed: bytes, resting: bytes = b"") -> None:
+        """Take the digests, and what `Expecting` found out, a byte an entry."""
+        self.resting = resting
         self._entries = entries
         self._numbers: dict[str, int] | None = None
         self.packed = packed
@@ -234,6 +259,12 @@ class ContentDigests(Mapping[str, bytes]):
                 entry.path: number for number, entry in enumerate(self._entries) if entry.kind is Kind.FILE
             }
         return self._numbers
+
+
+def expecting_of(entries: Sequence[Entry]) -> Expecting | None:
+    """Return what wants to know of each file that is read."""
+    table = entries.table if isinstance(entries, Joined) else entries
+    return table.expecting if isinstance(table, EntryTable) else None
 
 
 def iter_paths(entries: Iterable[Entry]) -> Iterator[str]:

@@ -14,12 +14,12 @@ from typing import Protocol
 
 from kubeimage.errors import ContextChangedError
 from kubeimage.image.digest import Digest
-from kubeimage.layer.content import read_large, read_small
+from kubeimage.layer.content import Opened, read_large, read_small
 from kubeimage.layer.entry import Entry, Kind, sort_key
 from kubeimage.layer.header import BLOCK, END_OF_ARCHIVE, PADDING, render_header
 from kubeimage.layer.output import Output, Sink
 from kubeimage.layer.stored import StoredLayer
-from kubeimage.layer.table import NO_DIGEST, ContentDigests
+from kubeimage.layer.table import NO_DIGEST, ContentDigests, expecting_of
 
 
 class Taker(Protocol):
@@ -42,16 +42,21 @@ def write_layer(changeset: Sequence[Entry], sink: Sink) -> StoredLayer:
     Raises: ContextChangedError, UnreadableSourceError for a source; LayerFormatError, PathEscapeError for what a
             layer may not hold; ValueError where the order is not canonical; whatever ``sink`` raises.
     """
-    digests = bytearray()
+    digests, resting = bytearray(), bytearray(len(changeset))
+    expecting = expecting_of(changeset)
     with Output(sink) as output:
-        for entry in in_order(changeset):
+        for number, entry in enumerate(in_order(changeset)):
             if entry.kind is Kind.FILE:
-                digests += add_file(entry, output)
+                opened = expecting.noting(resting, number, entry) if expecting is not None else None
+                digests += add_file(entry, output, opened)
             else:
                 output.add(render_header(entry))
                 digests += NO_DIGEST
+                resting[number] = 1
         output.add(END_OF_ARCHIVE)
-        return StoredLayer(Digest(output.finish()), output.size, ContentDigests(changeset, bytes(digests)))
+        return StoredLayer(
+            Digest(output.finish()), output.size, ContentDigests(changeset, bytes(digests), bytes(resting))
+        )
 
 
 def in_order(changeset: Sequence[Entry]) -> Iterator[Entry]:
@@ -86,7 +91,7 @@ def _link_of(link: Entry, files: Mapping[str, Entry]) -> Entry:
     return link._replace(mode=first.mode, mtime=first.mtime, owner=first.owner, xattrs=())
 
 
-def add_file(entry: Entry, output: Taker) -> bytes:
+def add_file(entry: Entry, output: Taker, opened: Opened | None = None) -> bytes:
     """Add the header and the content of a FILE, and give the content's sha256.
 
     Raises: as `write_layer`.
@@ -98,11 +103,11 @@ def add_file(entry: Entry, output: Taker) -> bytes:
         output.add(header, source, PADDING[size % BLOCK])
         return _digest_of(entry, source)
     if size < _LARGE:
-        data, digest = read_small(entry, source)
+        data, digest = read_small(entry, source, opened)
         output.add(header, data, PADDING[size % BLOCK])
         return digest
     output.add(header)
-    digest = read_large(entry, source, output.buffer, output.add_buffer)
+    digest = read_large(entry, source, output.buffer, output.add_buffer, opened)
     output.add(PADDING[size % BLOCK])
     return digest
 

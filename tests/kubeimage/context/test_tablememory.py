@@ -15,7 +15,8 @@ from kubeimage.context.statindex import StatIndex
 from kubeimage.image.digest import Digest
 from kubeimage.layer import table
 from kubeimage.layer.entry import FileIdentity, Kind
-from kubeimage.layer.table import EntryTable
+from kubeimage.layer.table import ContentDigests, EntryTable
+from kubeimage.layer.writer import write_layer
 from kubeimage.protocols.context import CopyRequest
 
 LATER = 4_000_000_000 * 10**9
@@ -34,6 +35,7 @@ class Build:
             clock=lambda: LATER,
             find_ground=lambda _: b"ground",
             at_rest=lambda _path, _identity: at_rest,
+            at_rest_open=lambda _descriptor: at_rest,
         )
         self.collector = ContextCollector(str(folder), stat_index=self.index, digester=self._digest)
 
@@ -122,19 +124,68 @@ def test_a_copy_is_known_as_a_whole_only_if_each_file_is(tmp_path: Path, folder:
         assert (build.collector.known_sources(entries) is not None) == at_rest
 
 
-def test_what_a_layer_was_made_of_is_remembered_if_it_was_expected(tmp_path: Path, folder: Path) -> None:
-    build = Build(folder, tmp_path)
+@pytest.mark.parametrize("at_rest", [True, False])
+def test_what_a_layer_was_made_of_is_remembered_if_it_was_at_rest(tmp_path: Path, folder: Path, at_rest: bool) -> None:
+    """Each file is asked for when it is open and not yet read."""
+    build = Build(folder, tmp_path, at_rest=at_rest)
     entries = build.collector.collect(ALL).entries
     assert isinstance(entries, EntryTable)
     build.collector.expect(entries)
-    read = b"".join(one.digest or bytes(32) for one in build.collector.with_digests(entries))
-    build.collector.remember(entries.with_digests(read))
+    found = write_layer(entries, lambda _: None).digests
+    assert isinstance(found, ContentDigests)
+    build.collector.remember(entries.with_digests(found.packed, found.resting))
     build.index.save()
 
     again = Build(folder, tmp_path)
 
     assert again.digests() == truth(folder)
-    assert again.read == []
+    assert sorted(again.read) == ([] if at_rest else sorted(PATHS))
+    assert build.read == []
+
+
+def test_what_nobody_expected_is_not_remembered(tmp_path: Path, folder: Path) -> None:
+    build = Build(folder, tmp_path)
+    entries = build.collector.collect(ALL).entries
+    assert isinstance(entries, EntryTable)
+    build.collector.remember(entries.with_digests(bytes(32 * len(entries))))
+
+    assert not build.index.tables.is_changed
+
+
+@pytest.mark.parametrize("edit", [True, False])
+def test_the_layer_is_remembered_as_long_as_it_holds_the_same(tmp_path: Path, folder: Path, edit: bool) -> None:
+    first = Build(folder, tmp_path)
+    entries = first.collector.with_digests(first.collector.collect(ALL).entries)
+    first.collector.note_layer(entries, Digest("1" * 64), 512)
+    first.index.save()
+    if edit:
+        (folder / PATHS[3]).write_text("other")
+    second = Build(folder, tmp_path, at_rest=False)
+    second.index.tables._recall(second.collector.collect(ALL).entries).kept = bytes(100)  # type: ignore[union-attr,arg-type]
+    second.digests()
+
+    third = Build(folder, tmp_path)
+    kept = third.index.tables._recall(third.collector.collect(ALL).entries)  # type: ignore[arg-type]
+
+    assert kept is not None
+    assert kept.layer == (None if edit else (Digest("1" * 64), 512))
+
+
+def test_an_edit_finds_the_earlier_layer(tmp_path: Path, folder: Path) -> None:
+    first = Build(folder, tmp_path)
+    entries = first.collector.with_digests(first.collector.collect(ALL).entries)
+    first.collector.note_layer(entries, Digest("1" * 64), 512)
+    first.index.save()
+    (folder / PATHS[3]).write_text("other")
+
+    second = Build(folder, tmp_path)
+    now = second.collector.with_digests(second.collector.collect(ALL).entries)
+    found = second.collector.earlier(now)
+
+    assert found is not None
+    assert (found.diff_id, found.offset, len(found.table)) == (Digest("1" * 64), 512, len(now))
+    changed = {number for run in found.runs for number in range(run.now, run.now + run.length)} ^ {*range(len(now))}
+    assert [now[number].path for number in changed] == [f"x/{PATHS[3]}"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"x", b"\xff" * 48, bytes(48), bytes(6000)])

@@ -139,7 +139,7 @@ def test_what_a_killed_worker_leaves_its_parent_does(tmp_path: Path, victims: se
     def work() -> object:
         parent = os.getpid()
 
-        def add(entry: Entry, output: Any) -> bytes:
+        def add(entry: Entry, output: Any, _opened: object = None) -> bytes:
             digest = add_file(entry, output) if late else b""
             if entry.path in victims and os.getpid() != parent:
                 os.kill(os.getpid(), signal.SIGKILL)
