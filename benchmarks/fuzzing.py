@@ -14,7 +14,7 @@ import pstats
 import resource
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from statistics import mean, median
 
@@ -30,6 +30,11 @@ from harness.trees import write_tree
 from kubeimage.api.backends import Backends, open_backends
 from kubeimage.image.reference import Reference
 
+
+class Enough(BaseException):
+    """All projects that were asked for are there: no failure, which Hypothesis would make smaller."""
+
+
 INSTRUCTIONS, FILES = 5, 10
 ROUNDS = 7
 FEWER = 20
@@ -37,17 +42,23 @@ FEWER = 20
 
 
 def generate(count: int) -> list[Project]:
-    """Generate projects of about the size that is spoken of, always the same ones."""
+    """Generate projects of about the size that is spoken of, always the same ones.
+
+    What is too small is thrown away; the rest of the examples is not generated when there are enough.
+    """
     found: list[Project] = []
 
     @settings(max_examples=count * 6, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(projects(max_size=9, max_files=18))
     def collect(project: Project) -> None:
-        if len(found) < count and len(project.context) >= FILES // 3 and instructions(project) >= INSTRUCTIONS // 2:
+        if len(project.context) >= FILES // 3 and instructions(project) >= INSTRUCTIONS // 2:
             found.append(project)
+        if len(found) == count:
+            raise Enough
 
-    collect()
+    with suppress(Enough):
+        collect()
     return found
 
 

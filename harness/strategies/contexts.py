@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum, auto
+from dataclasses import dataclass
+from itertools import product
 
-from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
 
+from harness.strategies.dice import Dice, Part, records
 from harness.trees import Content, Fifo, File, Folder, HardLink, Link
 
 # Names that people give, prefixes of each other, and some that tools get wrong: a leading dot, blanks, quotes, signs
@@ -40,36 +41,26 @@ NAMES = (
     "l" + "ong" * 60,
 )
 _HOSTILE_NAMES = (".wh.a", ".wh..wh..opq", "imageListWithAuth.yaml", "Kubefile.lock", "id_rsa", "new\nline", "\udcff")
-_NAMES = st.sampled_from(NAMES)
-_ALL_NAMES = st.sampled_from((*NAMES, *_HOSTILE_NAMES))
+_ALL_NAMES = (*NAMES, *_HOSTILE_NAMES)
 _TEXTS = ("", "1", "2", "two\nlines\n")
 # A tar has blocks of 512 bytes.
 _OTHERS = ("x" * 512, "x" * 513, "y" * 1024, b"\0", b"\xff\xfe", b"\0\xff" * 5_200)
+_ALL_TEXTS: tuple[str | bytes, ...] = (*_TEXTS, *_OTHERS)
 FILE_MODES = (0o755, 0o600, 0o640, 0o4755, 0o777)
 FOLDER_MODES = (0o755, 0o700, 0o1777, 0o775)
 # Of a context's files; nothing of it comes into an image.
 MTIMES = (1, 1_600_000_000, 2**32)
 XATTRS = ((), (("user.note", b"\0\xff"),), (("user.overlay.opaque", b"y"), ("user.a", b"1")))
+_TOUCHED = tuple(product(MTIMES, XATTRS))
 # What an ordinary user may not change: a RUN as root could, one as somebody else could not.
 _READ_ONLY_FILES = (0o444, 0o400)
 _READ_ONLY_FOLDERS = (0o555,)
 _DEEPEST = 6
-
-
-_IGNORED: SearchStrategy[list[str]] = st.one_of(
-    st.just([]),
-    st.just([]),
-    st.just([]),
-    st.lists(st.sampled_from(("b", "*.yaml", "/a", "a/", "!a", "**/b", "a/**", ".a", "# a", "*", "!/*")), max_size=3),
-)
-
-
-class _Special(Enum):
-    """What depends on the path or on what is there already."""
-
-    LINK = auto()
-    HARD_LINK = auto()
-    DEEP = auto()
+_IGNORED = ("b", "*.yaml", "/a", "a/", "!a", "**/b", "a/**", ".a", "# a", "*", "!/*")
+_MOST_IGNORED = 3
+# Units: bytes.
+_PATH = 6
+_HEAD = 3 + _MOST_IGNORED
 
 
 def build_contexts(
@@ -84,71 +75,102 @@ def build_contexts(
     """
     if not 0 <= min_size <= max_size:
         raise InvalidArgument(f"a context has min_size <= max_size paths, found {min_size=} and {max_size=}")
-    return _contexts(min_size, max_size, read_only=read_only, hostile=hostile)
+    kind = ContextKind(min_size, max_size, read_only=read_only, hostile=hostile)
+    return records(kind.read)
 
 
-@st.composite
-def _contexts(draw: st.DrawFn, min_size: int, max_size: int, *, read_only: bool, hostile: bool) -> dict[str, Content]:
-    tree: dict[str, Content] = {}
-    folders = [""]
-    files: list[str] = []
-    names = _ALL_NAMES if hostile else _NAMES
-    plain = _contents(read_only=read_only)
-    for number in range(draw(st.integers(min_size, max_size))):
-        folder = draw(st.sampled_from(folders)) if len(folders) > 1 else ""
-        # Names that stand elsewhere too: what is copied from both places meets.
-        is_met = bool(folder) and draw(st.booleans())
-        name = draw(st.sampled_from(sorted(map(_last, tree)))) if is_met else draw(names)
-        path = _free(f"{folder}/{name}" if folder else name, tree, number)
-        content = draw(plain)
-        if content is _Special.LINK:
-            content = Link(draw(_targets(path, hostile=hostile)))
-        elif content is _Special.HARD_LINK:
-            content = HardLink(draw(st.sampled_from(files))) if files else "1"
-        elif content is _Special.DEEP:
-            path += "/d" * _DEEPEST
-            content = Folder()
+@dataclass(frozen=True)
+class ContextKind:
+    """What contexts are wanted, and how records say one; the fields are those of `build_contexts`."""
+
+    min_size: int
+    max_size: int
+    read_only: bool = False
+    hostile: bool = False
+
+    def read(self, dice: Dice) -> dict[str, Content]:
+        """Return the context that records say."""
+        head = dice.part(_HEAD)
+        count = self.min_size + head.below(self.max_size - self.min_size + 1)
+        ignored = _read_ignored(head)
+        writer = _Writer(self)
+        for _ in range(count):
+            writer.add(dice.part(_PATH))
+        if ignored:
+            writer.tree[".kubeignore"] = "\n".join(ignored)
+        return writer.tree
+
+
+def _read_ignored(dice: Part) -> list[str]:
+    """Return the lines of a ``.kubeignore``: of three contexts in four none."""
+    if dice.below(4) != 3:
+        return []
+    return [dice.pick(_IGNORED) for _ in range(dice.below(_MOST_IGNORED + 1))]
+
+
+class _Writer:
+    """Writes a context path by path."""
+
+    def __init__(self, kind: ContextKind) -> None:
+        self.tree: dict[str, Content] = {}
+        self._kind = kind
+        self._names = _ALL_NAMES if kind.hostile else NAMES
+        self._file_modes = (*FILE_MODES, *_READ_ONLY_FILES) if kind.read_only else FILE_MODES
+        self._folder_modes = (*FOLDER_MODES, *_READ_ONLY_FOLDERS) if kind.read_only else FOLDER_MODES
+        self._folders = [""]
+        self._files: list[str] = []
+
+    def add(self, dice: Part) -> None:
+        """Add the path that some bytes say; where none is needed, zeros say none."""
+        if not dice.below(256) and len(self.tree) >= self._kind.min_size:
+            return
+        folder = dice.pick(self._folders)
+        name = dice.below(2 * len(self._names) if folder else len(self._names))
+        if name < len(self._names):
+            path = self._names[name]
+        else:
+            # Names that stand elsewhere too: what is copied from both places meets.
+            known = sorted(map(_last, self.tree))
+            path = known[(name - len(self._names)) % len(known)]
+        self._put(_free(f"{folder}/{path}" if folder else path, self.tree), dice)
+
+    def _put(self, path: str, dice: Part) -> None:
+        kind = dice.below(8)
+        content: Content = "1"
+        if kind == 0:
+            content = dice.pick(_TEXTS)
+        elif kind == 1:
+            content = File(dice.pick(_ALL_TEXTS), dice.pick(self._file_modes))
+        elif kind == 2:
+            mtime, xattrs = dice.pick(_TOUCHED)
+            content = File(dice.pick(_TEXTS), mtime=mtime, xattrs=xattrs)
+        elif kind in {3, 4}:
+            content = Folder(dice.pick(self._folder_modes))
+        elif kind == 5:
+            content = Fifo()
+        elif kind == 6:
+            content = Link(dice.pick(_targets(path, hostile=self._kind.hostile)))
+        elif dice.below(2):
+            path, content = path + "/d" * _DEEPEST, Folder()
+        elif self._files:
+            content = HardLink(dice.pick(self._files))
         if isinstance(content, Folder):
-            folders.append(path)
+            self._folders.append(path)
         elif isinstance(content, str | bytes | File):
-            files.append(path)
-        assert not isinstance(content, _Special)
-        tree[path] = content
-    if ignored := draw(_IGNORED):
-        tree[".kubeignore"] = "\n".join(ignored)
-    return tree
+            self._files.append(path)
+        self.tree[path] = content
 
 
 def _last(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _free(path: str, taken: dict[str, Content], number: int) -> str:
-    return f"{path}{number}" if path in taken or any(one.startswith(path + "/") for one in taken) else path
+def _free(path: str, taken: dict[str, Content]) -> str:
+    return f"{path}{len(taken)}" if path in taken or any(one.startswith(path + "/") for one in taken) else path
 
 
-def _contents(*, read_only: bool) -> SearchStrategy[Content | _Special]:
-    return _READ_ONLY_CONTENTS if read_only else _CONTENTS
-
-
-def _all_contents(file_modes: Sequence[int], folder_modes: Sequence[int]) -> SearchStrategy[Content | _Special]:
-    texts = st.sampled_from(_TEXTS)
-    return st.one_of(
-        texts,
-        st.builds(File, texts | st.sampled_from(_OTHERS), st.sampled_from(file_modes)),
-        st.builds(File, texts, mtime=st.sampled_from(MTIMES), xattrs=st.sampled_from(XATTRS)),
-        st.builds(Folder, st.sampled_from(folder_modes)),
-        st.sampled_from(_Special),
-        st.just(Fifo()),
-    )
-
-
-_CONTENTS = _all_contents(FILE_MODES, FOLDER_MODES)
-_READ_ONLY_CONTENTS = _all_contents((*FILE_MODES, *_READ_ONLY_FILES), (*FOLDER_MODES, *_READ_ONLY_FOLDERS))
-
-
-def _targets(path: str, *, hostile: bool) -> SearchStrategy[str]:
-    """Generate what the symlink at ``path`` says: a neighbour, itself, the folder it stands in, nothing."""
+def _targets(path: str, *, hostile: bool) -> Sequence[str]:
+    """Return what the symlink at ``path`` may say: a neighbour, itself, the folder it stands in, nothing."""
     depth = path.count("/")
     # Bytes that are no text stand in names alone: pyfakefs takes no such target.
     own = _last(path).replace("\udcff", "a")
@@ -157,4 +179,4 @@ def _targets(path: str, *, hostile: bool) -> SearchStrategy[str]:
         targets += ["..", "../a"]
     if hostile:
         targets += ["/nowhere", "../" * (depth + 1) + "a", "a/../../b", "nowhere/../a"]
-    return st.sampled_from(targets)
+    return targets

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from itertools import islice
 
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
@@ -12,13 +14,16 @@ from hypothesis.strategies import SearchStrategy
 from harness import model
 from harness.model import Work
 from harness.model.build import BASE_NAME
-from harness.model.tree import is_folder, join, name_of, parent
-from harness.strategies.contexts import build_contexts
+from harness.model.tree import name_of
+from harness.strategies.contexts import ContextKind
 from harness.strategies.dialects import docker_projects
-from harness.strategies.images import PLATFORMS, base_images
+from harness.strategies.dice import RECORD, Dice, Part, records
+from harness.strategies.images import PLATFORMS, read_image
 from harness.strategies.project import Project
-from harness.strategies.scripts import scripts
-from harness.trees import Content, Folder, Link
+from harness.strategies.saying import say_layers
+from harness.strategies.scripts import read_script
+from harness.strategies.sources import Sources, quoted
+from harness.trees import Folder, Link
 from kubeimage.image.compatibility import DEFAULT_DIALECT, Dialect
 from kubeimage.kubefile import Arg, Cmd, Copy, From, Instruction, Kubefile, Run, render
 
@@ -53,8 +58,8 @@ def projects(
     if dialect != DEFAULT_DIALECT:
         bases = max_base_layers > 0
         return docker_projects(dialect, max_size=max_size, runs=runs, bases=bases, hostile=hostile, platforms=platforms)
-    contexts = build_contexts(min_size=1, max_size=max_files, read_only=not runs, hostile=hostile)
-    return _projects(contexts, (min_size, max_size), max_base_layers, tuple(platforms), runs=runs, hostile=hostile)
+    kind = _Kind((min_size, max_size), max_base_layers, tuple(platforms), runs=runs, hostile=hostile)
+    return _projects(kind, ContextKind(1, max_files, read_only=not runs, hostile=hostile))
 
 
 def build_args(kubefile: Kubefile) -> SearchStrategy[dict[str, str]]:
@@ -64,52 +69,70 @@ def build_args(kubefile: Kubefile) -> SearchStrategy[dict[str, str]]:
     return st.dictionaries(st.sampled_from(kubefile.declared), st.sampled_from(_VALUES), max_size=2)
 
 
-@st.composite
-def _projects(
-    draw: st.DrawFn,
-    contexts: SearchStrategy[dict[str, Content]],
-    sizes: tuple[int, int],
-    max_base_layers: int,
-    platforms: tuple[str, ...],
-    *,
-    runs: bool,
-    hostile: bool,
-) -> Project:
-    context = draw(contexts)
-    platform = draw(st.sampled_from(platforms))
+@dataclass(frozen=True)
+class _Kind:
+    """What projects are wanted; the fields are those of `projects`."""
+
+    sizes: tuple[int, int]
+    max_base_layers: int
+    platforms: tuple[str, ...]
+    runs: bool
+    hostile: bool
+
+
+def _projects(kind: _Kind, contexts: ContextKind) -> SearchStrategy[Project]:
+    if contexts.max_size < 1:
+        raise InvalidArgument(f"a project has files, found max_files={contexts.max_size}")
+    return records(partial(_read, kind, contexts))
+
+
+def _read(kind: _Kind, contexts: ContextKind, dice: Dice) -> Project:
+    """Return the project that records say."""
+    head = dice.part(_HEAD)
+    context = contexts.read(dice)
+    platform = head.pick(kind.platforms)
     base = None
-    if max_base_layers and draw(st.booleans()):
-        base = draw(base_images(max_layers=max_base_layers, platforms=(platform,)))
+    if kind.max_base_layers and head.below(2):
+        base = read_image(dice, 0, kind.max_base_layers, (platform,))
     start: list[Instruction] = [From(BASE_NAME if base else "scratch")]
-    if base and draw(st.booleans()):
+    if base and head.below(2):
         start = [Arg((("BASE", BASE_NAME),)), From("${BASE}")]
-    project = Project(Kubefile(tuple(start)), context, base, platform=platform)
-    given = draw(_GIVEN)
-    if hostile and draw(st.integers(0, 9)) == 9:
+    given = {head.pick(_KEYS): head.pick(_VALUES)} if head.below(2) else {}
+    if kind.hostile and head.below(10) == 9:
         given[_UNDECLARED] = "1"
-    writer = _Writer(project, given, hostile=hostile)
-    for _ in range(draw(st.integers(*sizes))):
-        writer.add(draw(writer.instructions(draw(_KINDS if runs else _KINDS_WITHOUT_RUN))))
+    writer = _Writer(Project(Kubefile(tuple(start)), context, base, platform=platform), given, kind)
+    first, last = kind.sizes
+    for number in range(first + head.below(last - first + 1)):
+        one = dice.part(RECORD)
+        # Where no more is needed, zeros say nothing.
+        if one.below(256) or number < first:
+            writer.add(writer.read(one))
     return writer.finish()
 
 
 class _Writer:
     """Writes a project instruction by instruction, knowing what the image looks like so far."""
 
-    def __init__(self, project: Project, given: Mapping[str, str], *, hostile: bool) -> None:
+    def __init__(self, project: Project, given: Mapping[str, str], kind: _Kind) -> None:
         self.project = project
+        self.instructions = list(project.kubefile.instructions)
         self.given = given
-        self.hostile = hostile
+        self.kind = kind
         self.values: dict[str, str | None] = {}
         self.work = Work(project.request, frozenset())
         self.work.plan()
+        self._sources = Sources(self.work.context.tree)
 
-    def instructions(self, kind: type[Instruction]) -> SearchStrategy[Instruction]:
+    def read(self, dice: Part) -> Instruction:
+        """Return the instruction that a record says."""
+        kind = dice.pick(_KINDS if self.kind.runs else _KINDS_WITHOUT_RUN)
         if kind is Copy:
-            return self._copies()
+            return self._read_copy(dice)
         if kind is Run:
-            return scripts(tree=self.work.tree, variables=list(self.values)).map(Run)
-        return _ARGUMENTS if kind is Arg else _COMMANDS_OF_A_CLUSTER
+            return Run(read_script(dice, self.work.tree, tuple(self.values)))
+        if kind is Arg:
+            return Arg(((dice.pick(_KEYS), dice.pick(_DEFAULTS)),))
+        return Cmd(tuple(dice.pick(_COMMANDS) for _ in range(1 + dice.below(2))))
 
     def add(self, instruction: Instruction) -> None:
         """Add an instruction; unless failing is what is wanted, one that would fail is made simpler, or left out."""
@@ -120,79 +143,61 @@ class _Writer:
 
     def finish(self) -> Project:
         """Return the project, with the build arguments that its ARGs were given."""
-        known = (*self.project.kubefile.declared, _UNDECLARED)
-        return replace(self.project, build_args={key: self.given[key] for key in self.given if key in known})
+        kubefile = Kubefile(tuple(self.instructions))
+        known = (*kubefile.declared, _UNDECLARED)
+        given = {key: self.given[key] for key in self.given if key in known}
+        say_layers([step.layer for step in self.work.steps if step.layer is not None])
+        return replace(self.project, kubefile=kubefile, build_args=given)
 
     def _try(self, instruction: Instruction) -> bool:
         try:
             # What no Kubefile can say, such as a name with a line end, is in the context all the same.
-            longer = self.project.with_instructions((*self.project.kubefile.instructions, instruction))
-            render(longer.kubefile)
+            _check_writable(instruction)
             self.work.do(instruction, self.values)
         except (ValueError, model.Unknown):
             return False
         except model.Failed:
-            if not self.hostile:
+            if not self.kind.hostile:
                 return False
-        self.project = longer
+        self.instructions.append(instruction)
         return True
 
     def _simpler(self, instruction: Instruction) -> Instruction | None:
         if isinstance(instruction, Copy):
-            path = min(self.work.context.tree, key=len).replace("$", "\\$")
-            return Copy((path,), "dest", chmod=instruction.chmod)
+            return Copy((min(self._sources.names, key=len),), "dest", chmod=instruction.chmod)
         return Run(f"{instruction.command} || true") if isinstance(instruction, Run) else None
 
-    @st.composite
-    @staticmethod
-    def _copy(draw: st.DrawFn, sources: SearchStrategy[str], destinations: SearchStrategy[str]) -> Copy:
-        chmod = draw(st.sampled_from(_CHMODS))
-        destination = draw(destinations)
-        if draw(st.integers(0, 3)) == 3:
-            return Copy((draw(sources),), destination, exact=True, chmod=chmod)
-        return Copy(tuple(draw(st.lists(sources, min_size=1, max_size=3))), destination, chmod=chmod)
+    def _read_copy(self, dice: Part) -> Copy:
+        chmod = dice.pick(_CHMODS)
+        destination = dice.pick(self._destinations())
+        sources = self._sources.ways(self.values)
+        if self.kind.hostile:
+            unset = [f"${{{key}}}" for key, value in self.values.items() if value is None]
+            sources += ["../a", "nothing", "a/../..", "$UNSET", "*/*", *unset * 4]
+        if dice.below(4) == 3:
+            return Copy((dice.pick(sources),), destination, exact=True, chmod=chmod)
+        count = 1 + dice.below(3)
+        return Copy(tuple(dice.pick(sources) for _ in range(count)), destination, chmod=chmod)
 
-    def _copies(self) -> SearchStrategy[Instruction]:
-        sources = _sources(self.work.context.tree, self.values)
-        unset = [f"${{{key}}}" for key, value in self.values.items() if value is None]
-        own = [path.replace("$", "\\$") for path in self.work.context.tree][:4]
+    def _destinations(self) -> list[str]:
+        own = [quoted(path) for path in islice(self.work.context.tree, 4)]
         # Below files nothing can be copied: that is an error, or makes a project simpler than it was meant to be.
         tree = self.work.tree
-        folders = [path for path in tree if self.hostile or isinstance(tree[path], Folder)][:8]
+        folders = [path for path in tree if self.kind.hostile or isinstance(tree[path], Folder)][:8]
         links = [path for path in tree if isinstance(tree[path], Link)][:2]
-        ways = [path.replace("$", "\\$") for path in (*folders, *links * 3)]
-        destinations = [*_DESTINATIONS, *ways, *own, *(f"dest/{name_of(path)}" for path in own)]
-        if self.hostile:
-            destinations += ["../x", "dest/.wh.x", "$UNSET", "imageListWithAuth.yaml"]
-            sources += ["../a", "nothing", "a/../..", "$UNSET", "*/*", *unset * 4]
-        return self._copy(st.sampled_from(sources), st.sampled_from(destinations))
+        ways = [quoted(path) for path in (*folders, *links * 3)]
+        found = [*_DESTINATIONS, *ways, *own, *(f"dest/{name_of(path)}" for path in own)]
+        return [*found, "../x", "dest/.wh.x", "$UNSET", "imageListWithAuth.yaml"] if self.kind.hostile else found
 
 
-def _sources(context: Mapping[str, object], values: Mapping[str, str | None]) -> list[str]:
-    """Return ways to name what is in a context: as it is, by patterns that match one or many, through ARGs."""
-    paths = sorted(context, key=lambda one: (len(one), one))
-    found = [path.replace("$", "\\$") for path in paths]
-    for path in paths[:6]:
-        name, folder = name_of(path), parent(path).replace("$", "\\$")
-        found += [join(folder, pattern) for pattern in ("*", name[:1] + "*", "?" + name[1:], f"[{name[:1]}-z]*")]
-        found += [join(folder, "nowhere/../" + name.replace("$", "\\$"))]
-        found += [f"./{path}/.", f"{path}/*", f"{path}/.."] if is_folder(context, path) else [f"/{path}"]  # type: ignore[arg-type]
-        found += [join(folder, f"${{{key}}}") for key, value in values.items() if value == name]
-        found += [join(folder, "${ARCH}")] if name == "amd64" else []
-    names = [name_of(path) for path in paths]
-    # What has one name in two folders meets where it is copied to.
-    found += [path.replace("$", "\\$") for path in paths if names.count(name_of(path)) > 1] * 2
-    # However many names there are: a context is copied as a whole more often than anything in it.
-    return [*found, *["."] * (1 + len(found) // 8)]
+@lru_cache(maxsize=4096)
+def _check_writable(instruction: Instruction) -> None:
+    """Raise ValueError for what no Kubefile can say."""
+    render(Kubefile((From("scratch"), instruction)))
 
 
-# What need not be made anew for each project: making a strategy takes longer than drawing from it.
-_GIVEN = st.dictionaries(st.sampled_from(_KEYS), st.sampled_from(_VALUES), max_size=1)
-_KINDS = st.sampled_from((Copy, Run, Arg, Cmd))
-_KINDS_WITHOUT_RUN = st.sampled_from((Copy, Arg, Cmd))
-_ARGUMENTS: SearchStrategy[Instruction] = st.builds(
-    lambda key, value: Arg(((key, value),)), st.sampled_from(_KEYS), st.sampled_from((*_VALUES, *[None] * 4))
-)
-_COMMANDS_OF_A_CLUSTER: SearchStrategy[Instruction] = st.builds(
-    lambda commands: Cmd(tuple(commands)), st.lists(st.sampled_from(_COMMANDS), min_size=1, max_size=2)
-)
+_KINDS = (Copy, Run, Arg, Cmd)
+_KINDS_WITHOUT_RUN = (Copy, Arg, Cmd)
+_DEFAULTS = (*_VALUES, *[None] * 4)
+# Units: bytes.
+_HEAD = 8

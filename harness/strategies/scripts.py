@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 
-from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from harness.model import Node
 from harness.strategies.contexts import NAMES
+from harness.strategies.dice import Part, records
 from harness.trees import Fifo, Folder
 
 _NEW = ("made", "made/x", "new", "a", "two words")
@@ -21,39 +21,32 @@ _JOINTS = (" && ", "; ", " || ")
 _NONE: Mapping[str, Node] = {}
 
 
-class _Paths:
-    """Paths to choose from: those of ``tree``, and some where nothing stands yet."""
-
-    def __init__(self, tree: Mapping[str, Node]) -> None:
-        known = [path for path in sorted(tree, key=lambda one: (len(one), one)) if "\n" not in path]
-        folders = [path for path in known if isinstance(tree[path], Folder)]
-        inside = [f"{folder}/{name}" for folder in folders[:6] for name in ("made", *NAMES[:2])]
-        paths = [*_NEW, *known, *inside]
-        self.anything = st.sampled_from(paths)
-        # Half of what is moved, changed or removed is there.
-        self.old = st.sampled_from(known) | self.anything if known else self.anything
-        self.writable = st.sampled_from([path for path in paths if not isinstance(tree.get(path), Fifo)])
-        self.written: list[str] = []
-        """What the script has written to so far."""
-
-    @property
-    def file(self) -> SearchStrategy[str]:
-        """Something to link to: two names of one file are in one layer only if it was written to there."""
-        return st.sampled_from(self.written) | self.old if self.written else self.old
+# Units: bytes.
+_COMMAND = 7
+MOST_COMMANDS = 3
+SCRIPT = 1 + _COMMAND * MOST_COMMANDS
 
 
-@st.composite
 def scripts(
-    draw: st.DrawFn, *, tree: Mapping[str, Node] = _NONE, variables: Sequence[str] = (), max_size: int = 3
-) -> str:
+    *, tree: Mapping[str, Node] = _NONE, variables: Sequence[str] = (), max_size: int = MOST_COMMANDS
+) -> SearchStrategy[str]:
     """Generate scripts of at most ``max_size`` commands that change ``tree``, or try to.
 
     Shape: ``variables`` are names of ARGs that may be used. No script reads or writes a pipe.
     """
-    one = _command(_Paths(tree), variables)
-    commands = [draw(one) for _ in range(draw(st.integers(1, max_size)))]
-    joints = [draw(st.sampled_from(_JOINTS)) for _ in commands[1:]]
-    return commands[0] + "".join(joint + command for joint, command in zip(joints, commands[1:], strict=True))
+    return records(lambda dice: read_script(dice.part(SCRIPT), tree, variables, max_size))
+
+
+def read_script(
+    dice: Part, tree: Mapping[str, Node], variables: Sequence[str], most_commands: int = MOST_COMMANDS
+) -> str:
+    """Return the script that `SCRIPT` bytes say."""
+    paths = _Paths(tree)
+    text = ""
+    for _ in range(1 + dice.below(most_commands)):
+        joint = dice.pick(_JOINTS)
+        text += f"{joint if text else ''}{_command(dice, paths, variables)}"
+    return text
 
 
 def quote(path: str) -> str:
@@ -61,27 +54,55 @@ def quote(path: str) -> str:
     return shlex.quote(f"./{path}" if path.startswith("-") else path)
 
 
-@st.composite
-def _command(draw: st.DrawFn, paths: _Paths, variables: Sequence[str]) -> str:
-    kind = draw(st.sampled_from((*_KINDS, *["ln"] * 3) if paths.written else _KINDS))
+class _Paths:
+    """Paths to choose from: those of ``tree``, and some where nothing stands yet."""
+
+    def __init__(self, tree: Mapping[str, Node]) -> None:
+        self._tree = tree
+        self._known = [path for path in sorted(tree, key=lambda one: (len(one), one)) if "\n" not in path]
+        folders = [path for path in self._known if isinstance(tree[path], Folder)]
+        inside = [f"{folder}/{name}" for folder in folders[:6] for name in ("made", *NAMES[:2])]
+        self._paths = [*_NEW, *self._known, *inside]
+        self.written: list[str] = []
+        """What the script has written to so far."""
+
+    def anything(self, dice: Part) -> str:
+        return dice.pick(self._paths)
+
+    def old(self, dice: Part) -> str:
+        """Half of what is moved, changed or removed is there."""
+        return dice.pick(self._known) if self._known and not dice.below(2) else self.anything(dice)
+
+    def writable(self, dice: Part) -> str:
+        return dice.pick([path for path in self._paths if not isinstance(self._tree.get(path), Fifo)])
+
+    def file(self, dice: Part) -> str:
+        """Something to link to: two names of one file are in one layer only if it was written to there."""
+        return dice.pick(self.written) if self.written and not dice.below(2) else self.old(dice)
+
+
+def _command(dice: Part, paths: _Paths, variables: Sequence[str]) -> str:
+    kind = dice.pick((*_KINDS, *["ln"] * 3) if paths.written else _KINDS)
     if kind == "simple":
-        return draw(st.sampled_from(_SIMPLE))
+        return dice.pick(_SIMPLE)
     if kind == "ending":
-        return draw(st.sampled_from(_ENDINGS))
+        return dice.pick(_ENDINGS)
     if kind in {">", ">>"}:
-        text = draw(st.sampled_from((*_TEXTS, *[*variables] * 4)))
+        text = dice.pick((*_TEXTS, *[*variables] * 4))
         word = f'"${text}"' if text in variables else shlex.quote(text)
-        paths.written.append(draw(paths.writable))
+        paths.written.append(paths.writable(dice))
         return f"printf '%s\\n' {word} {kind} {quote(paths.written[-1])}"
     if kind in {"mv", "ln"}:
-        return f"{kind} {quote(draw(paths.file if kind == 'ln' else paths.old))} {quote(draw(paths.anything))}"
+        old = paths.file(dice) if kind == "ln" else paths.old(dice)
+        return f"{kind} {quote(old)} {quote(paths.anything(dice))}"
     if kind == "ln -s":
-        return f"ln -s {draw(st.sampled_from(('a', '.', 'nowhere', 'made')))} {quote(draw(paths.anything))}"
+        return f"ln -s {dice.pick(_LINKED)} {quote(paths.anything(dice))}"
     if kind == "chmod":
-        return f"chmod {draw(st.sampled_from(_MODES))} {quote(draw(paths.old))}"
-    return f"{kind} {quote(draw(paths.old if kind.startswith('rm') else paths.anything))}"
+        return f"chmod {dice.pick(_MODES)} {quote(paths.old(dice))}"
+    return f"{kind} {quote(paths.old(dice) if kind.startswith('rm') else paths.anything(dice))}"
 
 
+_LINKED = ("a", ".", "nowhere", "made")
 _KINDS = (
     ">", "mkdir -p", "rm -rf", "mv", "simple", "touch", "chmod", "ln", "ln -s", "mkdir", "rm", "rm -r", "rm -f", ">>",
     "ending",
