@@ -42,12 +42,12 @@ def departing(
 def bring_image(name: ImageName, backends: Backends, *, platform: Platform | None = None) -> ImageName:
     """Return an image that is in the store: one from elsewhere is brought there, without a name.
 
-    Raises: as ``departing``.
+    Raises: as ``departing``; TrustError where the policy of the settings refuses it.
     """
     if not (isinstance(name, str) and is_source_name(name)):
         return name
     image, _ = find_image(name, backends, platform=platform)
-    _brought(name, backends, backends.store_on_disk("write"), platform)
+    _brought(name, backends, backends.store_on_disk("write"), platform, judged=bool(backends.trust))
     return backends.images.find(image.id.hex) or image
 
 
@@ -68,12 +68,17 @@ def find_manifest(
     return None, manifests[0]
 
 
-def _brought(name: str, backends: Backends, store: Store, platform: Platform | None) -> Digest:
+def _brought(name: str, backends: Backends, store: Store, platform: Platform | None, *, judged: bool = False) -> Digest:
     """Bring an image into a store, and return the digest of its manifest or index there."""
     assert backends.sources is not None
-    source = backends.sources.open(name, platform).source
+    opened = backends.sources.open(name, platform)
+    image = wire_image(opened.source, platform)
+    if judged:
+        from kubeimage.api.trusting import check_brought
+
+        check_brought(name, opened, image, backends)
     with store.importing() as importer:
-        return bring(source, wire_image(source, platform), importer).top.digest
+        return bring(opened.source, image, importer).top.digest
 
 
 def _name_of(name: str) -> Reference | None:

@@ -46,12 +46,14 @@ def merge_images(
     Shape:  where all of them are for several platforms, and no ``platform`` is asked for, so is the result.
     Units:  ``epoch`` is SOURCE_DATE_EPOCH in seconds: the time at which the result says it was made; None says none.
     Raises: UsageError for fewer than two images; ImageNotFoundError with near names; LayerLimitError,
-            PlatformMismatchError; StoreError.
+            PlatformMismatchError; StoreError; TrustError where the policy of the settings refuses one.
     """
     backends.require("write")
     if len(names) < 2:
         found = f"one: {str(names[0])!r}" if names else "none"
         raise UsageError(f"merge takes two images or more, found {found}")
+    for name in names if backends.trust else ():
+        _check_trust(name, backends, platform)
     names = [bring_image(name, backends, platform=platform) for name in names]
     chosen = (platform,) if platform is not None else _common_platforms(names, backends)
     created = rfc3339(epoch) if epoch is not None else None
@@ -63,6 +65,16 @@ def merge_images(
     images = backends.images
     digest = images.put(made[0], references) if len(made) == 1 else images.put_index(made, references)
     return Merged(digest, tuple(made))
+
+
+def _check_trust(name: ImageName, backends: Backends, platform: Platform | None) -> None:
+    """Hold the policy against an image of the store; one from elsewhere is judged when it is brought."""
+    from kubeimage.api.trusting import check_base
+    from kubeimage.sources.names import is_source_name
+
+    if not (isinstance(name, str) and is_source_name(name)):
+        image, reference = find_image(name, backends, platform=platform)
+        check_base(image, reference, backends, ask=False)
 
 
 def _common_platforms(names: Sequence[ImageName], backends: Backends) -> list[Platform]:

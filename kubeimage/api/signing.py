@@ -10,7 +10,7 @@ from kubeimage.api.backends import Backends
 from kubeimage.api.distribution import wire_form
 from kubeimage.api.finding import ImageName, find_image
 from kubeimage.api.signplaces import RepositoryPlace, StorePlace, open_repository
-from kubeimage.api.trusting import locate
+from kubeimage.api.trusting import locate, name_elsewhere
 from kubeimage.errors import UsageError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
@@ -182,7 +182,7 @@ def verify_signatures(
     image, reference = find_image(name, backends, platform=platform)
     shown = str(reference) if reference is not None else image.id.short if isinstance(name, Image) else str(name)
     subjects, places = locate(image, reference, backends)
-    named = reference if reference is not None else _name_elsewhere(name)
+    named = reference if reference is not None else name_elsewhere(name)
     verdicts = _judged(subjects, places, public, Identity(named, identity))
     own = CheckedImage(shown, None, next(iter(subjects.documents)), verdicts)
     files = _files_of(image, backends)
@@ -213,16 +213,6 @@ def _files_of(image: Image, backends: Backends) -> LayerFiles | None:
     if not any(one.kind == PACKED_KIND for one in image.layers):
         return None
     return LayerFiles(backends.contents_of(image), [StackedLayer(one.diff_id) for one in image.layers])
-
-
-def _name_elsewhere(name: ImageName) -> Reference | None:
-    """Return the name that a registry's image has; one in a file may be called anything."""
-    from kubeimage.sources.remote import parse_remote_name
-
-    if not isinstance(name, str) or not is_source_name(name):
-        return None
-    parsed = parse_source_name(name)
-    return parse_remote_name(parsed.name) if parsed.transport == "docker" else None
 
 
 __all__ = ["CheckedImage", "SignatureCheck", "Signed", "sign_image", "verify_signatures"]

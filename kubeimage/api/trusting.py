@@ -7,8 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from kubeimage.api.backends import Backends
+from kubeimage.api.finding import ImageName
 from kubeimage.archive.ociarchive import INDEX, Incoming
-from kubeimage.errors import BlobCorruptError, KubeimageError
+from kubeimage.errors import BlobCorruptError, KubeimageError, TrustError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor, Index, leaves, parse_document
@@ -16,10 +17,11 @@ from kubeimage.image.reference import Reference
 from kubeimage.image.trust import TrustPolicy
 from kubeimage.packing.naming import read_record
 from kubeimage.packing.signatures import read_packed
-from kubeimage.protocols.transfer import WireForm
+from kubeimage.protocols.transfer import WireForm, WireImage
 from kubeimage.signing.found import Subjects
 from kubeimage.signing.places import find_signatures
 from kubeimage.signing.policy import FindSignatures, check_top, check_trust
+from kubeimage.sources.names import is_source_name, parse_source_name
 
 if TYPE_CHECKING:
     from kubeimage.archive.members import MemberFiles
@@ -27,12 +29,36 @@ if TYPE_CHECKING:
     from kubeimage.packing.files import LayerFiles
     from kubeimage.signing.found import Found
     from kubeimage.sources.layoutreferrers import LayoutReferrers
+    from kubeimage.sources.opened import Opened
     from kubeimage.store import Store
 
 _BAD = (ValueError, KeyError, TypeError, AttributeError, RecursionError, KubeimageError)
 
 
-def check_base(image: Image, reference: Reference, backends: Backends, *, ask: bool) -> None:
+def name_elsewhere(name: ImageName) -> Reference | None:
+    """Return the name that a registry's image has; one in a file may be called anything."""
+    from kubeimage.sources.remote import parse_remote_name
+
+    if not isinstance(name, str) or not is_source_name(name):
+        return None
+    parsed = parse_source_name(name)
+    return parse_remote_name(parsed.name) if parsed.transport == "docker" else None
+
+
+def check_brought(name: str, opened: Opened, image: WireImage, backends: Backends) -> None:
+    """Hold the policy against an image from elsewhere, before any of its layers is read.
+
+    Shape:  ``image`` is all that is brought: what ``opened`` found, or the index that it was chosen from with the rest.
+    Raises: TrustError; UsageError for a key that cannot be read.
+    """
+    if image.data not in (opened.top, opened.data):
+        raise TrustError(f"{name} is another image by now than when it was looked at", hint="do it again")
+    finders = [partial(find_signatures, one) for one in opened.source.referrers()]
+    chosen = [one.data for one in image.manifests]
+    check_top(backends.trust, name_elsewhere(name), opened.top, chosen, finders)
+
+
+def check_base(image: Image, reference: Reference | None, backends: Backends, *, ask: bool) -> None:
     """Hold the policy against an image that a build stands on or takes from.
 
     Shape:  with ``ask``, its registry is asked for signatures that the store does not have.
@@ -42,7 +68,7 @@ def check_base(image: Image, reference: Reference, backends: Backends, *, ask: b
         return
     subjects, places = locate(image, reference, backends)
     finders: list[FindSignatures] = [partial(find_signatures, one) for one in places]
-    if ask:
+    if ask and reference is not None:
         finders.append(partial(_find_in_registry, reference, backends))
     check_trust(backends.trust, reference, subjects, finders)
 

@@ -18,6 +18,7 @@ from kubeimage import (
     build_image,
     list_images,
     load_images,
+    merge_images,
     open_backends,
     parse,
     pull_image,
@@ -298,6 +299,24 @@ def test_another_name_gives_an_image_no_trust(site: Site) -> None:
     site.require(scope="trusted.example")
 
     refused(site, lambda: site.build("FROM trusted.example/app:1\n", pull="never"), "it is for other.example/app:1")
+
+
+@pytest.mark.parametrize("platform", [None, AMD64])
+def test_what_merge_brings_or_finds_heeds_the_policy(site: Site, platform: Platform | None) -> None:
+    top = site.publish(IMAGE, OTHER)
+    site.build("FROM scratch\n")
+    afar = f"docker://{site.name}"
+
+    def merge(*names: str) -> None:
+        with site.open() as backends:
+            merge_images(names, [Reference.parse("merged:1")], backends, platform=platform)
+
+    site.require(scope=site.registry.host)
+    refused(site, lambda: merge("mine:1", afar), "there is no signature")
+    site.sign(top)
+    merge("mine:1", afar)
+    site.require()
+    refused(site, lambda: merge("mine:1", afar), "mine:1@sha256:.* is not signed")
 
 
 def archive_of(site: Site) -> str:
