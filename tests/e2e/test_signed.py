@@ -52,7 +52,15 @@ def copy_signed(folder: Path, image: str, key: Path) -> subprocess.CompletedProc
     rule = [{"type": "sigstoreSigned", "keyPath": str(key)}]
     policy = {"default": [{"type": "reject"}], "transports": {"docker": {image.partition("/")[0]: rule}}}
     (target := folder / "copied").mkdir(exist_ok=True)
-    return skopeo(folder, "copy", "--src-tls-verify=false", f"docker://{image}", f"oci:{target}:x", policy=policy)
+    return skopeo(
+        folder,
+        "copy",
+        "--remove-signatures",
+        "--src-tls-verify=false",
+        f"docker://{image}",
+        f"oci:{target}:x",
+        policy=policy,
+    )
 
 
 def test_skopeo_s_policy_takes_what_kubeimage_signs(kubeimage: Program, image: str, host: str, tmp_path: Path) -> None:
