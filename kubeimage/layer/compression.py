@@ -9,6 +9,7 @@ Source: RFC 1952 and RFC 8878, for the first bytes; OCI image-spec v1.1, layer.m
 from __future__ import annotations
 
 import io
+import os
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self, cast
@@ -28,6 +29,9 @@ HEAD = 6
 _GZIP_LEVEL, _ZSTD_LEVEL = 2, 3
 _ZSTD_LEVELS = range(1, 20)
 _ZSTD_WINDOW = 64 << 20
+_MOST_THREADS = 4
+_JOB = 2 << 20
+"""Bytes that a thread compresses at the usual level: the library's own choice holds four times as many in memory."""
 
 
 class Readable(Protocol):
@@ -61,6 +65,11 @@ class Coding:
     def __str__(self) -> str:
         return f"zstd:{self.level or _ZSTD_LEVEL}" if self.kind == "zstd" else self.kind
 
+    @property
+    def recipe(self) -> str:
+        """What a compressed layer is remembered by: another recipe makes other bytes of the same tar."""
+        return f"{self} in jobs" if self.kind == "zstd" else str(self)
+
 
 def detect(head: bytes) -> Compression:
     """Say what a blob that begins with ``head`` is compressed with."""
@@ -90,7 +99,7 @@ def decompress(source: Readable, *, most: int | None = None, piece_size: int = P
 
 def compress(pieces: Iterable[bytes], coding: Coding) -> Iterator[bytes]:
     """Yield ``pieces`` compressed: equal bytes in, however they are cut, equal bytes out."""
-    compressor = _gzip_compressor() if coding.kind == "gzip" else _zstd_compressor(coding.level or _ZSTD_LEVEL)
+    compressor = _gzip_compressor() if coding.kind == "gzip" else _ZstdCompressor(coding.level or _ZSTD_LEVEL)
     for piece in pieces:
         if compressed := compressor.compress(piece):
             yield compressed
@@ -190,7 +199,42 @@ def _gzip_compressor() -> Any:
     return GzipCompressor(_GZIP_LEVEL, isal_zlib)
 
 
-def _zstd_compressor(level: int) -> Any:
-    from zstandard import ZstdCompressor
+class _ZstdCompressor:
+    """Compresses a stream into one zstd frame, by as many threads as there are cores: they change none of its bytes.
 
-    return ZstdCompressor(level=level, write_checksum=True).compressobj()
+    One thread writes the same frame as many. None writes another, so that is left to layers that fit into one job.
+    """
+
+    def __init__(self, level: int) -> None:
+        self._level = level
+        self._start = bytearray()
+        self._jobs: Any = None
+
+    def compress(self, piece: bytes) -> bytes:
+        """Take the next bytes, and give what is ready."""
+        if self._jobs is None:
+            self._start += piece
+            if len(self._start) < _JOB:
+                return b""
+            self._jobs, piece = _zstd_jobs(self._level), bytes(self._start)
+            self._start.clear()
+        ready: bytes = self._jobs.compress(piece)
+        return ready
+
+    def flush(self) -> bytes:
+        """Return the rest; nothing can follow."""
+        from zstandard import ZstdCompressor
+
+        if self._jobs is None:
+            return ZstdCompressor(level=self._level, write_checksum=True).compress(self._start)
+        rest: bytes = self._jobs.flush()
+        return rest
+
+
+def _zstd_jobs(level: int) -> Any:
+    from zstandard import ZstdCompressionParameters, ZstdCompressor
+
+    threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+    job = _JOB if level <= _ZSTD_LEVEL else 0
+    parameters = ZstdCompressionParameters.from_level(level, write_checksum=True, threads=threads, job_size=job)
+    return ZstdCompressor(compression_params=parameters).compressobj()

@@ -217,7 +217,7 @@ class StoreDeparture:
             layer = self._variants.layer_in(stored)
             if coding.kind == "none":
                 return Descriptor(layer_type("none"), layer.diff_id, layer.size)
-            wanted = str(coding)
+            wanted = coding.recipe
             known = [one for one in self._variants.sound(layer.diff_id) if one.kind == coding.kind]
         # Equal input gives an equal image: what another tool has compressed is no substitute for what we would make.
         ours = next((one for one in known if one.coding == wanted), None)
@@ -319,7 +319,7 @@ def _compress(layers: DirectoryLayerStore, layer: RawLayer, file: NewBlob) -> Ge
         blob, found = packed.finish(), tar.finish()
     if found != layer.diff_id.hex:
         raise BlobCorruptError(f"the layer {layer.diff_id} is damaged", hint=REBUILD)
-    return Variant(layer.diff_id, tar.size, Digest(blob), size, layer.coding.kind, str(layer.coding))
+    return Variant(layer.diff_id, tar.size, Digest(blob), size, layer.coding.kind, layer.coding.recipe)
 
 
 T = TypeVar("T")

@@ -29,7 +29,7 @@ _KINDS: tuple[Compression, ...] = ("none", "gzip", "zstd")
 class Variant(NamedTuple):
     """One compressed form of a layer.
 
-    Shape: ``coding`` is what we were asked to compress with (``gzip``, ``zstd:19``); empty where somebody else did.
+    Shape: ``coding`` is the recipe of ours that made it (`Coding.recipe`); empty where somebody else did.
     Units: ``size`` in bytes of the layer's tar, ``blob_size`` of the compressed blob.
     """
 

@@ -1,6 +1,7 @@
 """Compressed layers as streams."""
 
 import gzip
+import hashlib
 import io
 import os
 import random
@@ -43,6 +44,30 @@ def comes_back(coding: Coding, data: bytes, cuts: int) -> None:
 
     assert unpack(whole) == data
     assert in_pieces == whole
+
+
+# Three jobs long.
+LONG = b"".join(random.Random(1).choices([b"image: ", b"kind: Pod\n", b"v1.19.8 ", bytes(range(256))], k=80_000))
+
+
+def zstd_with(cores: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(cores)))
+    pieces = [LONG[at : at + 300_000] for at in range(0, len(LONG), 300_000)]
+    return hashlib.sha256(b"".join(compress(pieces, Coding("zstd")))).hexdigest()
+
+
+def test_zstd_does_not_depend_on_how_many_cores_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len({zstd_with(cores, monkeypatch) for cores in (1, 2, 3, 8)}) == 1
+
+
+def test_a_zstd_layer_has_the_digest_that_it_always_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    if zstandard.ZSTD_VERSION != (1, 5, 7):
+        pytest.skip(f"zstd {zstandard.ZSTD_VERSION} may choose other bytes than 1.5.7")
+
+    assert zstd_with(2, monkeypatch).startswith("6aebf8fd28b48693")
+    assert (
+        hashlib.sha256(b"".join(compress([LONG[:100_000]], Coding("zstd")))).hexdigest().startswith("27b5bc817896265a")
+    )
 
 
 def test_gzip_holds_no_time_and_no_name() -> None:
