@@ -11,12 +11,21 @@ from harness.trees import write_tree
 
 ROOT = Path(__file__).parents[2]
 OWN = {
-    *("fixtures", "items", "items.hookspecs", "plugin", "run"),
+    *("databases", "databases.place", "fixtures", "items", "items.hookspecs", "plugin", "run"),
     *(
         "asking",
         *(
             f"asking.{name}"
-            for name in ("arguments", "imageoptions", "images", "kubefiles", "options", "settings", "subjects")
+            for name in (
+                "arguments",
+                "databases",
+                "imageoptions",
+                "images",
+                "kubefiles",
+                "options",
+                "settings",
+                "subjects",
+            )
         ),
     ),
 }

@@ -20,7 +20,7 @@ READS = {
     "diff new": ["diff", "app:v1", "{}"],
     "save name": ["save", "{}", "-o", "{folder}/saved.tar"],
     "save since": ["save", "app:v1", "-o", "{folder}/saved.tar", "--since", "{}"],
-    "verify name": ["verify", "{}"],
+    "verify names": ["verify", "{}"],
     "rehearse name": ["rehearse", "{}"],
     "images-of source": ["images-of", "{}"],
     "report image": ["report", "{}", "-o", "{folder}/page.html"],
@@ -37,6 +37,7 @@ NAMES_OF_THE_STORE = {
     "tag target": "it changes what the store calls an image",
     "rmi names": "it takes names of the store away",
     "push name": "it names where to send an image of the store",
+    "sign names": "what is signed is kept in the store, or sent to a registry",
     "pull name": "it names an image in a registry",
 }
 IMAGE_WORDS = {"image", "images", "name", "names", "source", "old", "new", "against", "since", "target"}
