@@ -1,6 +1,7 @@
 """Secrets that must not be told: found in what a layer would hold, and taken out of what a command prints.
 
 A value is looked for as it is, in base64 wherever it begins in the text that was encoded, in hex, and URL-escaped.
+Base64 and hex may be broken into lines, as ``base64`` (76 columns), PEM files (64) and ``xxd -p`` (60) do.
 
 Source: the project's design, "Images travel light, and whole".
 """
@@ -16,6 +17,12 @@ from kubeimage.layer.entry import Entry, Kind
 from kubeimage.layer.writer import write_layer
 
 _LINE_END = b"\r\n"
+_BREAK = rb"\r?\n[ \t]{0,32}"
+_BREAKS = re.compile(_BREAK + rb"|\r\Z")
+
+
+_SHORTEST_LINE = 16
+_LONGEST_BREAK = 34
 
 
 class Secrets:
@@ -29,22 +36,28 @@ class Secrets:
 
     @cached_property
     def _by_form(self) -> dict[bytes, str]:
-        return {form: name for name, value in self._values.items() for form in forms(value)}
+        whole = {form: name for name, value in self._values.items() for form in forms(value)}
+        return whole | {form: name for name, value in self._values.items() for form in breakable_forms(value)}
+
+    @cached_property
+    def _breakable(self) -> frozenset[bytes]:
+        return frozenset(form for value in self._values.values() for form in breakable_forms(value))
 
     @cached_property
     def _pattern(self) -> re.Pattern[bytes]:
         # Longest first: a form may be a part of another one.
         longest_first = sorted(self._by_form, key=len, reverse=True)
-        return re.compile(b"|".join(map(re.escape, longest_first)))
+        return re.compile(b"|".join(map(self._pattern_of, longest_first)))
 
-    @cached_property
-    def _longest(self) -> int:
-        return max(map(len, self._by_form))
+    def _pattern_of(self, form: bytes) -> bytes:
+        if form not in self._breakable:
+            return re.escape(form)
+        return (b"(?:" + _BREAK + b")?").join(re.escape(form[at : at + 1]) for at in range(len(form)))
 
     def find(self, data: bytes) -> str | None:
         """Return the id of the first secret in ``data``; None where there is none."""
         found = self._pattern.search(data) if self else None
-        return self._by_form[found[0]] if found is not None else None
+        return self._name_of(found) if found is not None else None
 
     def without(self, data: bytes) -> bytes:
         """Return ``data`` with each secret replaced by its id."""
@@ -52,12 +65,16 @@ class Secrets:
 
     def held_back(self, data: bytes) -> int:
         """Return from where on the end of ``data`` may be the beginning of a secret; its length where it is none."""
-        start = max(0, len(data) - self._longest + 1)
-        places = [_open_end(data, form, start) for form in self._by_form]
+        places = [_open_end(data, form) for form in self._by_form]
+        places += [_open_end(data, form, broken=True) for form in self._breakable]
         return min(places, default=len(data))
 
+    def _name_of(self, found: re.Match[bytes]) -> str:
+        name = self._by_form.get(found[0])
+        return name if name is not None else self._by_form[_BREAKS.sub(b"", found[0])]
+
     def _mask(self, found: re.Match[bytes]) -> bytes:
-        return f"[secret {self._by_form[found[0]]}]".encode()
+        return f"[secret {self._name_of(found)}]".encode()
 
 
 class Redactor:
@@ -85,11 +102,18 @@ class Redactor:
 def forms(value: bytes) -> set[bytes]:
     """Return the texts that give a value away; a line end behind it is none of it."""
     bare = value.rstrip(_LINE_END)
-    found = {bare, bare.hex().encode(), bare.hex().upper().encode()}
+    found = {bare}
     from urllib.parse import quote_from_bytes
 
     escaped = quote_from_bytes(bare, safe="")
     found |= {escaped.encode(), _lower_escapes(escaped).encode(), quote_from_bytes(bare).encode()}
+    return found | breakable_forms(value)
+
+
+def breakable_forms(value: bytes) -> set[bytes]:
+    """Return those of the texts that programs break into lines: base64 and hex."""
+    bare = value.rstrip(_LINE_END)
+    found = {bare.hex().encode(), bare.hex().upper().encode()}
     for offset in range(3):
         inner = _in_base64(bare, offset)
         found |= {inner, inner.translate(_URL_SAFE)}
@@ -148,11 +172,16 @@ def _lower_escapes(text: str) -> str:
     return re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), text)
 
 
-def _open_end(data: bytes, form: bytes, start: int) -> int:
-    """Return from where on the end of ``data`` is a beginning of ``form``; the length of ``data`` where it is none."""
-    place = data.find(form[:1], start)
+def _open_end(data: bytes, form: bytes, *, broken: bool = False) -> int:
+    """Return from where on the end of ``data`` is a beginning of ``form``; the length of ``data`` where it is none.
+
+    With ``broken``, line breaks in ``data`` count for nothing. Lines are 16 characters long at least.
+    """
+    most = len(form) + (len(form) // _SHORTEST_LINE + 1) * _LONGEST_BREAK if broken else len(form) - 1
+    place = data.find(form[:1], max(0, len(data) - most))
     while place >= 0:
-        if form.startswith(data[place:]):
+        rest = data[place:]
+        if form.startswith(_BREAKS.sub(b"", rest) if broken else rest) and len(rest) <= most:
             return place
         place = data.find(form[:1], place + 1)
     return len(data)
@@ -160,4 +189,4 @@ def _open_end(data: bytes, form: bytes, start: int) -> int:
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
-__all__ = ["Redactor", "Secrets", "find_disclosed", "forms"]
+__all__ = ["Redactor", "Secrets", "breakable_forms", "find_disclosed", "forms"]

@@ -24,7 +24,16 @@ def ways(value: bytes, before: bytes) -> dict[str, bytes]:
         "base64 for URLs": base64.urlsafe_b64encode(before + value),
         "escaped": quote_from_bytes(value, safe="").encode(),
         "escaped but for slashes": quote_from_bytes(value).encode(),
+        **{f"base64 in {width} columns": in_lines(base64.b64encode(before + value), width) for width in (64, 76, 20)},
+        "base64 for Windows": in_lines(base64.b64encode(before + value), 76, b"\r\n"),
+        "base64 in YAML": in_lines(base64.b64encode(before + value), 64, b"\n        "),
+        "hex as xxd -p": in_lines((before + value).hex().encode(), 60),
     }
+
+
+def in_lines(text: bytes, width: int, end: bytes = b"\n") -> bytes:
+    """Break a text into lines."""
+    return end.join(text[at : at + width] for at in range(0, len(text), width)) + end
 
 
 @given(VALUES, NOISE, NOISE)
@@ -60,6 +69,20 @@ def test_without_a_secret_everything_is_told_at_once(pieces: list[bytes]) -> Non
 
 def test_a_line_end_behind_the_value_is_none_of_it() -> None:
     assert Secrets({"token": b"0123456789\n"}).find(b"x=0123456789;") == "token"
+
+
+@pytest.mark.parametrize("width", [64, 76])
+def test_lines_are_found_where_two_pieces_of_a_file_part_them(width: int) -> None:
+    """Wherever in the encoded text it begins, and wherever the file's pieces end."""
+    value = bytes(range(100, 140))
+    secrets = Secrets({"token": value})
+    for shift in range(0, 160, 7):
+        text = in_lines(base64.b64encode(b"k" * shift + value + b"e" * 50), width)
+        for size in (1, 13, 64, len(text)):
+            redactor = Redactor(secrets)
+            told = b"".join(redactor.feed(text[at : at + size]) for at in range(0, len(text), size))
+            assert b"[secret token]" in told + redactor.finish()
+        assert find_disclosed([file("a", b"x" * (262_140 - shift) + text)], secrets) == ("a", "token")
 
 
 @pytest.mark.parametrize(
