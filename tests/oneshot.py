@@ -37,9 +37,9 @@ def push_image(name: Reference, root: str, settings: Settings) -> Digest:
         return distribution.push_image(name, backends)
 
 
-def pull_image(name: Reference, root: str, settings: Settings) -> Arrival:
+def pull_image(name: Reference, root: str, settings: Settings, **how: Any) -> Arrival:
     with open_backends(root, settings) as backends:
-        return distribution.pull_image(name, backends)
+        return distribution.pull_image(name, backends, **how)
 
 
 def remove_images(names: Sequence[str | Reference], *, root: str) -> list[upkeep.Removed]:

@@ -22,16 +22,20 @@ from kubeimage.api import archives
 from kubeimage.api.backends import Access, Backends, open_backends
 from kubeimage.api.building import BuildOptions, build_image
 from kubeimage.api.inventories import take_inventory
+from kubeimage.api.referrers import list_referrers
 from kubeimage.api.upkeep import remove_images
 from kubeimage.disk import wholefile
 from kubeimage.errors import ImageNotFoundError, StoreError
 from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference
+from kubeimage.image.referrers import ALL_REFERRERS
 from kubeimage.kubefile import parse
 from kubeimage.layer.compression import Coding
+from kubeimage.protocols.transfer import WireForm
 from kubeimage.settings import HostSettings, Settings
 from kubeimage.store import Store
 from kubeimage.store.policy import PrunePolicy
+from tests.artefacts import Made, cosign_artifact, oras_artifact
 from tests.oneshot import check_store, export_image, load_images, prune_store, pull_image, push_image, save_image
 from tests.renewing import RenewedCopy, walk
 
@@ -118,9 +122,9 @@ def _export(folder: Path) -> Mapping[str, Content]:
     return read_tree(str(output))
 
 
-def _load(folder: Path, archive: str = "archive.tar") -> list[Digest]:
+def _load(folder: Path, archive: str = "archive.tar") -> object:
     loaded = load_images(str(folder / archive), root=str(folder / "store"))
-    return [image_id for one in loaded for _, _, image_id in one.arrival.images]
+    return [image_id for one in loaded for _, _, image_id in one.arrival.images], referring(folder, LOADED)
 
 
 def remote(folder: Path, repository: str) -> tuple[Reference, Settings]:
@@ -134,9 +138,35 @@ def _push(folder: Path) -> Digest:
     return push_image(reference, str(folder / "store"), settings)
 
 
-def _pull(folder: Path) -> list[Digest]:
+def _pull(folder: Path) -> object:
     reference, settings = remote(folder, SERVED)
-    return [image_id for _, _, image_id in pull_image(reference, str(folder / "store"), settings).images]
+    arrival = pull_image(reference, str(folder / "store"), settings, referrers=ALL_REFERRERS)
+    return [image_id for _, _, image_id in arrival.images], referring(folder, reference)
+
+
+def referring(folder: Path, name: Reference) -> list[Digest]:
+    """Return what refers to an image of the store, if it is there."""
+    with opened(folder, access="look") as backends:
+        if backends.images.get(name) is None:
+            return []
+        return sorted(one.digest for one in list_referrers(name, backends))
+
+
+def sign(folder: Path, name: Reference, form: WireForm) -> None:
+    """Let something refer to an image of the store, in the form in which that travels."""
+    with opened(folder) as backends:
+        store = backends.store_on_disk("write")
+        sent = store.exporter.depart(name, form).finish()
+        own = store.exporter.depart(name, WireForm()).finish().top.digest
+        made = oras_artifact(sent.data)
+        store.referrers.add(made.data, made.subject, made.blobs, image=own)
+
+
+def publish(registry: FakeRegistry, *artefacts: Made) -> None:
+    for one in artefacts:
+        for data in one.blobs.values():
+            registry.put_blob(SERVED, data)
+        registry.put_manifest(SERVED, one.tag, one.data)
 
 
 COMMANDS: dict[str, Callable[[Path], object]] = {
@@ -240,8 +270,11 @@ def prepare(folder: Path, registry: FakeRegistry) -> None:
     served, settings = remote(folder, SERVED)
     make(folder, "FROM scratch\nCOPY . .\nRUN echo 3 > three\nCMD served", served)
     push_image(served, str(folder / "store"), settings)
+    manifest = registry.content.manifest(SERVED, "v1").data
+    publish(registry, oras_artifact(manifest), cosign_artifact(manifest))
     shutil.rmtree(folder / "store")
     make(folder, "FROM scratch\nCOPY . .\nCMD loaded", LOADED)
+    sign(folder, LOADED, WireForm(coding=Coding("zstd")))
     save_image("loaded:v1", str(folder / "archive.tar"), root=str(folder / "store"), coding=Coding("zstd"))
     shutil.rmtree(folder / "store")
     shutil.rmtree(folder / "context")
@@ -252,6 +285,8 @@ def prepare(folder: Path, registry: FakeRegistry) -> None:
     make(folder, "FROM scratch\nCOPY a .\nCMD kept", KEPT)
     pushed, _ = remote(folder, PUSHED)
     make(folder, "FROM scratch\nCOPY big .\nCOPY a .\nCMD pushed", pushed)
+    sign(folder, pushed, WireForm(coding=Coding("gzip"), only_raw=True))
+    sign(folder, APP, WireForm())
     save_image("app:v1", str(folder / "out/app.tar"), root=str(folder / "store"), coding=Coding("gzip"))
     make(folder, "FROM kept:v1\nCOPY big opt\nCMD difference", DIFFERENCE)
     save_difference(folder, DIFFERENCE, folder / "archive-parts", split=40_000)

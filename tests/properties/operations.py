@@ -25,9 +25,11 @@ from kubeimage.api.backends import open_backends
 from kubeimage.archive.members import read_members
 from kubeimage.archive.parts import join_parts, read_part
 from kubeimage.image.reference import Reference
+from kubeimage.image.referrers import ALL_REFERRERS
 from kubeimage.layer.compression import Coding
 from kubeimage.settings import HostSettings, Settings
 from kubeimage.store.policy import PrunePolicy
+from tests.artefacts import oras_artifact
 from tests.oneshot import (
     check_store,
     export_image,
@@ -199,7 +201,8 @@ class Push:
 class Pull:
     def do(self, place: Path) -> str:
         name, settings = online(place)
-        return str(pull_image(name, str(place / "store"), settings).images[0][2])
+        arrival = pull_image(name, str(place / "store"), settings, referrers=ALL_REFERRERS)
+        return str(arrival.images[0][2])
 
     def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
         find = [lambda names: names if names.get(PUSHED, Failed(NOT_PUSHED)) == outcome else None]
@@ -252,6 +255,10 @@ def prepare(place: Path, registry: FakeRegistry) -> None:
     Build(LOADED, ONLINE, use_cache=True).do(place)
     save_image(str(named(place, ONLINE)), str(place / "archive.tar"), root=str(place / "store"), coding=Coding("gzip"))
     Push().do(place)
+    sbom = oras_artifact(registry.content.manifest(REPOSITORY, "1").data)
+    for data in sbom.blobs.values():
+        registry.put_blob(REPOSITORY, data)
+    registry.put_manifest(REPOSITORY, None, sbom.data)
     Rmi(ONLINE).do(place)
     for text, name in zip(TEXTS, NAMES[:2], strict=False):
         Build(text, name, use_cache=True).do(place)
@@ -289,7 +296,7 @@ def image_in(archive: Path) -> str:
     for name, data in files.items():
         if name.startswith("blobs/"):
             assert name == f"blobs/sha256/{hashlib.sha256(data).hexdigest()}"
-    (top,) = json.loads(files["index.json"])["manifests"]
+    top, *_ = json.loads(files["index.json"])["manifests"]
     manifest = json.loads(files[f"blobs/sha256/{top['digest'].removeprefix('sha256:')}"])
     for blob in (manifest["config"], *manifest["layers"]):
         assert f"blobs/sha256/{blob['digest'].removeprefix('sha256:')}" in files

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from harness.fakes.registry import FakeRegistry
 from harness.faults.schedules import Done, Turn, side_by_side
 from harness.faults.serial import Seen, find_order
-from kubeimage.registry import pull, push
+from kubeimage.registry import pull, push, referrers
 from tests.oneshot import check_store
 from tests.properties.examples import examples
 from tests.properties.operations import (
@@ -71,7 +71,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     ):
         # What the kernel has taken is there for all processes; waiting for the disk would only make these tests slow.
         patch.setattr(os, "fsync", lambda _: None)
-        for module in (pull, push):
+        for module in (pull, push, referrers):
             # Only the calls of a process's first thread wait for their turns.
             patch.setattr(module, "run_all", lambda jobs, *_, **_named: [job() for job in jobs])
         yield Ground(Path(folder), registry)
