@@ -25,7 +25,7 @@ from kubeimage.image.media_types import is_layer
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
-from kubeimage.image.referrers import ALL_REFERRERS, Referrer, ReferrerChoice
+from kubeimage.image.referrers import ALL_REFERRERS, NO_REFERRERS, Referrer, ReferrerChoice
 from kubeimage.layer.compression import Coding
 from kubeimage.protocols.transfer import Departure, OpenBlob, WireForm, WireImage
 from kubeimage.protocols.watching import ignore
@@ -86,7 +86,9 @@ def save_image(
         raise UsageError(
             "a docker-archive has no room for what refers to an image", hint="save an oci-archive, or --referrers none"
         )
-    choice = chosen_referrers(referrers, backends.known_settings(), otherwise=ALL_REFERRERS)
+    # Of an image in a registry nobody fetches more than was asked for.
+    otherwise = NO_REFERRERS if isinstance(name, str) and name.startswith("docker://") else ALL_REFERRERS
+    choice = chosen_referrers(referrers, backends.known_settings(), otherwise=otherwise)
     wanted = replace(_wire_form(form, coding), referrers=choice)
     with departing(name, backends, wanted, platform) as (reference, departure):
         return _save(name, output, reference, departure, form=form, since=since, split=split, observe=observe)

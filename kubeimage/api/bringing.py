@@ -13,6 +13,7 @@ from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.image.referrers import NO_REFERRERS, ReferrerChoice
 from kubeimage.protocols.transfer import Departure, WireForm
 from kubeimage.sources.names import is_source_name, parse_source_name
 from kubeimage.sources.remote import parse_remote_name
@@ -35,7 +36,7 @@ def departing(
         yield reference, store.exporter.depart(key, form, platform)
         return
     with tempfile.TemporaryDirectory(prefix="kubeimage-") as folder, Store.open(f"{folder}/store") as store:
-        top = _brought(name, backends, store, platform)
+        top = _brought(name, backends, store, platform, referrers=form.referrers)
         yield _name_of(name), store.exporter.depart(top, form, platform)
 
 
@@ -68,7 +69,15 @@ def find_manifest(
     return None, manifests[0]
 
 
-def _brought(name: str, backends: Backends, store: Store, platform: Platform | None, *, judged: bool = False) -> Digest:
+def _brought(
+    name: str,
+    backends: Backends,
+    store: Store,
+    platform: Platform | None,
+    *,
+    judged: bool = False,
+    referrers: ReferrerChoice = NO_REFERRERS,
+) -> Digest:
     """Bring an image into a store, and return the digest of its manifest or index there."""
     assert backends.sources is not None
     opened = backends.sources.open(name, platform)
@@ -78,7 +87,7 @@ def _brought(name: str, backends: Backends, store: Store, platform: Platform | N
 
         check_brought(name, opened, image, backends)
     with store.importing() as importer:
-        return bring(opened.source, image, importer).top.digest
+        return bring(opened.source, image, importer, referrers).top.digest
 
 
 def _name_of(name: str) -> Reference | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import BinaryIO, Protocol
 
+from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
-from kubeimage.image.referring import Referrers
+from kubeimage.image.referrers import ReferrerChoice
+from kubeimage.image.referring import FoundReferrer, Referrers
 
 
 class ImageSource(Protocol):
@@ -45,6 +47,13 @@ class ImageSource(Protocol):
 
     def referrers(self) -> Sequence[Referrers]:
         """Return the places where what refers to the image may lie; none where nothing is kept beside it."""
+        ...
+
+    def find_referrers(self, subjects: Sequence[Digest], choice: ReferrerChoice) -> list[FoundReferrer]:
+        """Return what refers to manifests of the image, and to that in turn, as far as it is wanted.
+
+        Raises: ArchiveError, RegistryError.
+        """
         ...
 
     def close(self) -> None:

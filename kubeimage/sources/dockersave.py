@@ -20,7 +20,8 @@ from kubeimage.image.fields import expect, objects, optional, required, texts
 from kubeimage.image.media_types import CONFIG, LAYER, layer_type
 from kubeimage.image.oci import Descriptor, Manifest
 from kubeimage.image.reference import Naming
-from kubeimage.image.referring import Referrers
+from kubeimage.image.referrers import ReferrerChoice
+from kubeimage.image.referring import FoundReferrer, Referrers
 from kubeimage.layer.compression import HEAD, detect
 from kubeimage.sources.files import Files, read_small
 from kubeimage.sources.layouts import DOCKER_SAVE, LAYOUT
@@ -62,6 +63,10 @@ class DockerArchiveSource:
     def referrers(self) -> Sequence[Referrers]:
         """Return nothing: the form has no place for it."""
         return ()
+
+    def find_referrers(self, subjects: Sequence[Digest], choice: ReferrerChoice) -> list[FoundReferrer]:  # noqa: ARG002
+        """Return nothing: such an archive has no room for it."""
+        return []
 
     def close(self) -> None:
         """Close the archive."""

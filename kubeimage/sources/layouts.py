@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import BinaryIO
 
+from kubeimage.archive.artefacts import Artefacts
 from kubeimage.errors import ArchiveError, BlobCorruptError, ImageNotFoundError, KubeimageError, UsageError
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import INDEXES, MANIFESTS
 from kubeimage.image.naming import named_in
 from kubeimage.image.oci import ANNOTATION_FULL_NAME, ANNOTATION_REF_NAME, Descriptor, Index
-from kubeimage.image.referring import Referrers
+from kubeimage.image.referrers import NO_REFERRERS, ReferrerChoice
+from kubeimage.image.referring import FoundReferrer, Referrers
 from kubeimage.sources.files import Files, read_small
 from kubeimage.sources.layoutreferrers import LayoutReferrers, is_listed_beside
 
@@ -63,12 +65,22 @@ class LayoutSource:
         """Return what else the layout lists."""
         return [LayoutReferrers(self._files.where, _read_index(self._files), self.read_document)]
 
+    def find_referrers(self, subjects: Sequence[Digest], choice: ReferrerChoice) -> list[FoundReferrer]:
+        """Return what the layout lists that refers to manifests of the image, and to that in turn."""
+        return Artefacts(_read_index(self._files), self._read_if_there, choice).walk(subjects)
+
+    def _read_if_there(self, listed: Descriptor) -> bytes | None:
+        return self.read_document(listed) if _path(listed.digest) in self._files else None
+
     def close(self) -> None:
         """Close the archive."""
         self._files.close()
 
     def _choose(self, listed: Sequence[Descriptor]) -> Descriptor:
         images = [one for one in listed if one.media_type in MANIFESTS | INDEXES and not is_listed_beside(one)]
+        if len({one.digest for one in images}) > 1:
+            own = Artefacts(listed, self._read_if_there, NO_REFERRERS).images
+            images = [one for one in images if one in own]
         if not images:
             raise ImageNotFoundError(f"there is no image in {self._files.where}")
         if self._name:

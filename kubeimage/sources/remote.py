@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import BinaryIO, cast
 
 from kubeimage.errors import ImageNotFoundError, RegistryContentError, RegistryError, RegistryNotFoundError
@@ -9,7 +10,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor
 from kubeimage.image.reference import Naming, Reference
 from kubeimage.image.referrers import ReferrerChoice
-from kubeimage.image.referring import Referrers
+from kubeimage.image.referring import FoundReferrer, Referrers
 from kubeimage.registry.client import Repository
 from kubeimage.registry.ranges import RangeFile
 from kubeimage.registry.referrers import RepositoryReferrers
@@ -71,6 +72,10 @@ class RegistrySource:
     def referrers(self) -> list[Referrers]:
         """Return what refers to the image at each of its places; of it, signatures alone are fetched."""
         return [RepositoryReferrers(one, ReferrerChoice(("signature",))) for one in self._places]
+
+    def find_referrers(self, subjects: Sequence[Digest], choice: ReferrerChoice) -> list[FoundReferrer]:
+        """Return what refers to manifests of the image there, and to that in turn."""
+        return RepositoryReferrers(self.place, choice).walk(subjects)
 
     def close(self) -> None:
         """Do nothing: the connections belong to who made them."""

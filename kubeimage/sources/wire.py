@@ -10,6 +10,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import INDEXES
 from kubeimage.image.oci import Descriptor, Index, Manifest, leaves, parse_document
 from kubeimage.image.platform import Platform
+from kubeimage.image.referrers import NO_REFERRERS, ReferrerChoice
 from kubeimage.protocols.sources import ImageSource
 from kubeimage.protocols.transfer import Arrival, Importer, WireImage, WireManifest
 from kubeimage.sources.choosing import choose_manifest
@@ -52,8 +53,10 @@ def wire_image(source: ImageSource, platform: Platform | None = None) -> WireIma
     return WireImage(top, data, tuple(manifests), tuple(absent), tuple(inner))
 
 
-def bring(source: ImageSource, image: WireImage, importer: Importer) -> Arrival:
-    """Bring an image into a store, without a name; every digest is verified.
+def bring(
+    source: ImageSource, image: WireImage, importer: Importer, referrers: ReferrerChoice = NO_REFERRERS
+) -> Arrival:
+    """Bring an image, with what refers to it, into a store, without a name; every digest is verified.
 
     Raises: BlobNotFoundError, BlobCorruptError, LayerError, StoreError; RegistryError.
     """
@@ -62,6 +65,12 @@ def bring(source: ImageSource, image: WireImage, importer: Importer) -> Arrival:
             importer.put_blob(blob, _chunks(source, blob))
     for one in image.documents:
         importer.put_manifest(one.data)
+    subjects = [image.top.digest, *(one.descriptor.digest for one in image.documents)]
+    for found in source.find_referrers([*dict.fromkeys(subjects)], referrers) if referrers else ():
+        for blob in found.blobs:
+            if not importer.has_blob(blob):
+                importer.put_artifact_blob(blob, _chunks(source, blob))
+        importer.put_referrer(found)
     return importer.commit(image.data)
 
 

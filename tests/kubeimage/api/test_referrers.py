@@ -512,3 +512,30 @@ def test_a_registry_and_a_store_answer_alike(site: Callable[[str], Site]) -> Non
 
             assert local.list_referrers(SUBJECT) == remote.list_referrers(SUBJECT)
             assert local.walk([SUBJECT]) == remote.walk([SUBJECT])
+
+
+@pytest.mark.parametrize("where", ["docker", "oci", "oci-archive"])
+@pytest.mark.parametrize("choice", [None, ALL_REFERRERS, NO_REFERRERS])
+def test_images_elsewhere_are_saved_with_what_refers_to_them(
+    where: str, choice: ReferrerChoice | None, tmp_path: Path, site: Callable[[str], Site]
+) -> None:
+    """Of a registry only if that is asked for; a file or a folder is here."""
+    here, there = site("here"), site("there")
+    with FakeRegistry() as registry:
+        place = Place(registry.host, True, registry)
+        place.publish(IMAGE, *ALL)
+        name = f"docker://{place.name()}"
+        if where == "oci":
+            write_layout(tmp_path / "layout", "oras", SBOM, NOTE)
+            name = f"oci:{tmp_path}/layout"
+        elif where == "oci-archive":
+            here.pull(place)
+            here.save(place.name(), tmp_path / "app.tar")
+            name = f"oci-archive:{tmp_path}/app.tar"
+        with open_backends(here.root, place.settings, access="read") as backends:
+            saved = archives.save_image(name, str(tmp_path / "copy.tar"), backends, referrers=choice)
+    there.load(tmp_path / "copy.tar")
+
+    wanted = {"docker": ALL, "oci": (SBOM, NOTE), "oci-archive": ALL}[where]
+    is_wanted = choice if choice is not None else where != "docker"
+    assert there.listed() == {one.digest for one in saved.referrers} == ({one.digest for one in wanted if is_wanted})

@@ -7,7 +7,7 @@ import io
 import json
 import random
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
@@ -17,7 +17,8 @@ import zstandard
 from kubeimage.errors import BlobCorruptError
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
-from kubeimage.image.referring import Referrers
+from kubeimage.image.referrers import ReferrerChoice
+from kubeimage.image.referring import FoundReferrer, Referrers
 from kubeimage.layer.reader import iter_contents
 from kubeimage.layer.topmost import open_topmost
 from kubeimage.layer.views import open_view
@@ -152,6 +153,9 @@ class Source:
         raise NotImplementedError
 
     def referrers(self) -> list[Referrers]:
+        raise NotImplementedError
+
+    def find_referrers(self, subjects: Sequence[Digest], choice: ReferrerChoice) -> list[FoundReferrer]:
         raise NotImplementedError
 
     def close(self) -> None:
