@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import overload
 
 from kubeimage.layer.entry import Entry, Kind
@@ -42,22 +44,24 @@ class DescribedTable(Sequence[tuple[str, str]]):
         return entry.path, describe(entry)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        table = self._table
+        if self._table.mtime != 0:
+            return ((entry.path, describe(entry)) for entry in self._table)
+        return chain.from_iterable(map(self._describe_some, range(0, len(self._table), _BATCH)))
+
+    def _describe_some(self, first: int) -> list[tuple[str, str]]:
+        """Describe entries that have no times, many at once."""
+        table, last, size = self._table, min(first + _BATCH, len(self._table)), 2 * DIGEST_SIZE
         assert table.digests is not None
-        if table.mtime != 0:
-            yield from ((entry.path, describe(entry)) for entry in table)
-            return
         prefixes = [prefix for prefix, _ in table.places]
-        size = 2 * DIGEST_SIZE
-        for first in range(0, len(table), _BATCH):
-            last = min(first + _BATCH, len(table))
-            digests = table.digests[DIGEST_SIZE * first : DIGEST_SIZE * last].hex()
-            rows = ROW.iter_unpack(table.rows[ROW.size * first : ROW.size * last])
-            names = zip(table.names[first:last], table.folders[first:last], rows, strict=True)
-            for number, (name, folder, row) in enumerate(names):
-                mode = row[5]
-                if mode & ~_MODES == 0o100000:
-                    digest = digests[size * number : size * (number + 1)]
-                    yield prefixes[folder] + name, f"file {mode & _MODES:o} {row[0]} {digest}"
-                else:
-                    yield prefixes[folder] + name, describe(table[first + number])
+        digests = table.digests[DIGEST_SIZE * first : DIGEST_SIZE * last].hex()
+        rows = list(ROW.iter_unpack(table.rows[ROW.size * first : ROW.size * last]))
+        starts = range(0, size * (last - first), size)
+        columns = zip(table.names[first:last], table.folders[first:last], starts, rows, strict=True)
+        found = [
+            (prefixes[folder] + name, f"file {row[5] & _MODES:o} {row[0]} {digests[start : start + size]}")
+            for name, folder, start, row in columns
+        ]
+        for place, row in enumerate(rows):
+            if row[5] & ~_MODES != stat.S_IFREG:
+                found[place] = found[place][0], describe(table[first + place])
+        return found

@@ -170,18 +170,14 @@ class EntryTable(Sequence[Entry]):
         room = [100 - len(prefix) if prefix.isascii() else -1 for prefix, _ in self.places]
         fits = self.mtime is not None and 0 <= self.mtime <= MAX_USTAR_NUMBER
         found = array("Q")
-        for number, (name, folder, row) in enumerate(
-            zip(self.names, self.folders, ROW.iter_unpack(self.rows), strict=True)
-        ):
-            size = row[0]
-            if (
-                fits
-                and row[5] & _TYPE == _REGULAR
-                and len(name) <= room[folder]
-                and name.isascii()
-                and size <= MAX_USTAR_NUMBER
-            ):
+        entries = zip(self.names, self.folders, ROW.iter_unpack(self.rows), strict=True)
+        for number, (name, folder, row) in enumerate(entries):
+            size, kind = row[0], row[5] & _TYPE
+            is_short = len(name) < room[folder] and name.isascii()
+            if kind == _REGULAR and fits and is_short and size <= MAX_USTAR_NUMBER:
                 found.append(BLOCK + size + -size % BLOCK)
+            elif kind == stat.S_IFDIR and is_short and 0 <= row[1] <= MAX_USTAR_NUMBER:
+                found.append(BLOCK)
             else:
                 found.append(length_in_tar(self._entry(number)))
         return found

@@ -54,15 +54,14 @@ class CacheKey:
         return _first_difference(earlier.fields, self.fields) or _first_source(earlier.sources, self.sources)
 
 
-def _digest_fields(fields: Iterable[Sequence[str]]) -> Digest:
+def _digest_fields(fields: Iterable[tuple[str, str]]) -> Digest:
     """Digest texts so that no two lists of fields feed the hash the same bytes: each is preceded by its length."""
     found = hashlib.sha256()
     left = iter(fields)
     while batch := list(islice(left, _BATCH)):
-        texts = [text for field in batch for text in field]
-        framed = "".join([f"{len(text)}:{text}" for text in texts])
+        framed = "".join([f"{len(label)}:{label}{len(value)}:{value}" for label, value in batch])
         if not framed.isascii():
-            framed = "".join([f"{len(_encode(text))}:{text}" for text in texts])
+            framed = "".join([f"{len(_encode(text))}:{text}" for pair in batch for text in pair])
         found.update(_encode(framed))
     return Digest(found.hexdigest())
 

@@ -23,8 +23,11 @@ def iter_key_fields(key: CacheKey) -> Iterator[bytes]:
     for kind, pairs in (("field", key.fields), ("source", key.sources)):
         left = iter(pairs)
         while batch := list(islice(left, _BATCH)):
-            lines = [f"{kind}\t{_escape(label)}\t{_escape(value)}\n" for label, value in batch]
-            yield "".join(lines).encode("utf-8", "surrogateescape")
+            text = "".join([f"{kind}\t{label}\t{value}\n" for label, value in batch])
+            # Nearly no text has anything to escape; to ask each would take longer than to write it.
+            if "\\" in text or text.count("\t") != 2 * len(batch) or text.count("\n") != len(batch):
+                text = "".join([f"{kind}\t{_escape(label)}\t{_escape(value)}\n" for label, value in batch])
+            yield text.encode("utf-8", "surrogateescape")
 
 
 def parse_key_fields(data: bytes) -> tuple[Fields, Fields]:
