@@ -76,6 +76,15 @@ class IndexFile:
         except OSError as error:
             self._tell(f"the context index {self.path!r} cannot be written ({error.strerror}): sources are read again")
 
+    def keep_newest(self, kind: str, most: int) -> None:
+        """Remove all but the newest of this context's files whose kinds begin with ``kind``."""
+        start = f"{self._name.partition('.')[0]}.{kind}"
+        with contextlib.suppress(OSError):
+            paths = [os.path.join(self._directory, name) for name in os.listdir(self._directory)]
+            ours = [path for path in paths if os.path.basename(path).startswith(start)]
+            for path in sorted(ours, key=os.path.getmtime)[:-most]:
+                os.unlink(path)
+
     def _framed_owner(self) -> bytes:
         return _LENGTH.pack(len(self._owner)) + self._owner
 

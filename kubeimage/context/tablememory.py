@@ -33,6 +33,9 @@ from kubeimage.layer.workers import Workers
 Digester = Callable[[str, FileIdentity | None], bytes]
 
 _HEAD = struct.Struct("<6Q")
+_KIND = "copy"
+_MOST_COPIES = 16
+"""Large COPYs of one context that are remembered."""
 _KEPT = 1
 _BLOCK = 512
 _ALL_KEPT = bytes([_KEPT]) * _BLOCK
@@ -247,7 +250,9 @@ class TableMemory:
         """Write the news."""
         for name, table in self._news.items():
             layer = self._layers.get(name) or self._earlier_layer(name, table)
-            self._open_file(name).write(*_pack(table, self._kept[name], self._folder, layer))
+            file = self._open_file(name)
+            file.write(*_pack(table, self._kept[name], self._folder, layer))
+            file.keep_newest(_KIND, _MOST_COPIES)
         self._news.clear()
 
     def _earlier_layer(self, name: str, table: EntryTable) -> tuple[Digest, int] | None:
@@ -313,7 +318,7 @@ class _Look:
 def _name(table: EntryTable, folder: str) -> str:
     """Return what a COPY's memory is called: by where it takes from, and where that goes."""
     about = "\0".join([f"{prefix}\0{place.removeprefix(folder)}" for prefix, place in table.places[:2]])
-    return f"copy{hashlib.sha256(about.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+    return f"{_KIND}{hashlib.sha256(about.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
 
 
 def _pack(table: EntryTable, kept: bytearray, folder: str, layer: tuple[Digest, int] | None) -> list[Buffer]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubeimage.context import tablememory
 from kubeimage.context.collector import ContextCollector
 from kubeimage.context.statindex import StatIndex
 from kubeimage.image.digest import Digest
@@ -204,6 +205,21 @@ def test_a_damaged_memory_is_an_empty_one(tmp_path: Path, folder: Path, damage: 
 
         assert again.digests() == truth(folder)
         assert sorted(again.read) == sorted(PATHS)
+
+
+def test_only_the_newest_copies_of_a_context_are_remembered(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tablememory, "_MOST_COPIES", 2)
+    (tmp_path / "other.copy1").write_text("of another context")
+    for place in ("x", "y", "z"):
+        build = Build(folder, tmp_path)
+        build.collector.with_digests(build.collector.collect(CopyRequest((".",), place)).entries)
+        build.index.save()
+    found = {path.name.partition(".")[0] for path in tmp_path.glob("*.copy*")}
+
+    assert len(list(tmp_path.glob("*.copy*"))) == 3
+    assert "other" in found
 
 
 def test_large_trees_are_tables_and_small_ones_lists(
