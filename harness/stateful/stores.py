@@ -28,6 +28,7 @@ from kubeimage.protocols.images import ImageStore
 from kubeimage.protocols.layers import LayerStore, StoredLayer
 from kubeimage.store import Store, cache_folder
 
+_PLATFORMS = (Platform("linux", "amd64"), Platform("linux", "arm64"), Platform("linux", "arm", "v7"))
 NAMES = tuple(Reference.parse(name) for name in ("one:1", "two:1", "two:2"))
 
 
@@ -107,6 +108,25 @@ class StoreMachine(RuleBasedStateMachine):
         image = Image(Platform("linux", "amd64"), made, history, labels=labels)
         self._both(lambda stores: stores.images.put(image, names))
         return image
+
+    @rule(
+        images=st.lists(known_images, min_size=1, max_size=len(_PLATFORMS)),
+        names=st.lists(st.sampled_from(NAMES), max_size=2),
+    )
+    def put_images_for_platforms(self, images: list[Image], names: list[Reference]) -> None:
+        """Keep an image of several platforms, whose layers may have been removed."""
+        several = [replace(one, platform=platform) for one, platform in zip(images, _PLATFORMS, strict=False)]
+        self._both(lambda stores: stores.images.put_index(several, names))
+
+    @rule(name=st.sampled_from(NAMES), platform=st.sampled_from(_PLATFORMS))
+    def get_for_a_platform(self, name: Reference, platform: Platform) -> None:
+        """Look for the image of a name that is for one platform."""
+        self._both(lambda stores: stores.images.get(name, platform))
+
+    @rule(name=st.sampled_from(NAMES), platform=st.sampled_from(_PLATFORMS))
+    def remove_for_a_platform(self, name: Reference, platform: Platform) -> None:
+        """Take away the image of a name that is for one platform, and compare what went with it."""
+        self._both(lambda stores: stores.images.remove(name, platform))
 
     @rule(image=known_images, length=st.sampled_from((4, 6, 12, 64)))
     def find(self, image: Image, length: int) -> None:

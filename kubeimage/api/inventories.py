@@ -62,6 +62,8 @@ def find_inventory(source: str, backends: Backends) -> Inventory:
     """
     if is_source_name(source) or not os.path.exists(source):
         return take_inventory(source, backends)
+    if not (os.path.isdir(source) or os.path.isfile(source)):
+        raise UsageError(f"cannot read {source!r}: it is neither a file nor a folder")
     if os.path.isdir(source) or _is_archive(source):
         return _of_archives(source, backends)
     return Inventory.parse(_read_text(source), what=source)

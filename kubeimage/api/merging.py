@@ -8,12 +8,13 @@ from kubeimage.api.backends import Backends
 from kubeimage.api.bringing import bring_image
 from kubeimage.api.finding import ImageName, find_image
 from kubeimage.builder.plan import rfc3339
-from kubeimage.errors import PlatformMismatchError, UsageError
+from kubeimage.errors import KubeimageError, PlatformMismatchError, ReferenceFormatError, UsageError
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.merging import merge_images as stack_images
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.protocols.images import ImageRecord
 from kubeimage.values import dataclass
 
 
@@ -52,29 +53,62 @@ def merge_images(
     if len(names) < 2:
         found = f"one: {str(names[0])!r}" if names else "none"
         raise UsageError(f"merge takes two images or more, found {found}")
-    for name in names if backends.trust else ():
-        _check_trust(name, backends, platform)
-    names = [bring_image(name, backends, platform=platform) for name in names]
-    chosen = (platform,) if platform is not None else _common_platforms(names, backends)
+    asked, names = names, [bring_image(name, backends, platform=platform) for name in names]
     created = rfc3339(epoch) if epoch is not None else None
     shown = [str(name.id) if isinstance(name, Image) else str(name) for name in names]
-    made = [
-        stack_images([find_image(name, backends, platform=one)[0] for name in names], shown, created=created)
-        for one in chosen
-    ]
+    stacks = _stacks(names, backends, platform)
+    for stack in stacks if backends.trust else ():
+        for name, image in zip(asked, stack, strict=True):
+            _check_trust(name, image, backends)
+    made = [stack_images(stack, shown, created=created) for stack in stacks]
     images = backends.images
     digest = images.put(made[0], references) if len(made) == 1 else images.put_index(made, references)
     return Merged(digest, tuple(made))
 
 
-def _check_trust(name: ImageName, backends: Backends, platform: Platform | None) -> None:
-    """Hold the policy against an image of the store; one from elsewhere is judged when it is brought."""
+def _check_trust(name: ImageName, found: Image, backends: Backends) -> None:
+    """Hold the policy against an image that was found in the store; one from elsewhere is judged when it is brought."""
     from kubeimage.api.trusting import check_base
     from kubeimage.sources.names import is_source_name
 
     if not (isinstance(name, str) and is_source_name(name)):
-        image, reference = find_image(name, backends, platform=platform)
-        check_base(image, reference, backends, ask=False)
+        check_base(found, _reference_of(name, backends), backends, ask=False)
+
+
+def _stacks(names: Sequence[ImageName], backends: Backends, platform: Platform | None) -> list[list[Image]]:
+    """Return the images of each platform, lowest first, all as they were at one time.
+
+    A name that meanwhile gets another image would bring together what never stood side by side.
+    """
+    while True:
+        before = _listed(names, backends)
+        try:
+            chosen = (platform,) if platform is not None else _common_platforms(names, backends)
+            found = [[find_image(name, backends, platform=one)[0] for name in names] for one in chosen]
+        except KubeimageError:
+            if _listed(names, backends) == before:
+                raise
+        else:
+            if _listed(names, backends) == before:
+                return found
+
+
+def _listed(names: Sequence[ImageName], backends: Backends) -> list[list[ImageRecord]]:
+    """Return what the store's names lead to."""
+    references = [_reference_of(name, backends) for name in names]
+    return [backends.images.records(one) for one in references if one is not None]
+
+
+def _reference_of(name: ImageName, backends: Backends) -> Reference | None:
+    """Return the name as one of the store; None for an image, and for what can only be an id."""
+    if isinstance(name, Reference):
+        return name
+    if isinstance(name, Image):
+        return None
+    try:
+        return backends.naming.parse(name)
+    except ReferenceFormatError:
+        return None
 
 
 def _common_platforms(names: Sequence[ImageName], backends: Backends) -> list[Platform]:

@@ -15,6 +15,7 @@ from typing import BinaryIO
 from kubeimage.disk.failures import translated
 from kubeimage.disk.flock import release
 from kubeimage.disk.replacing import replace_file
+from kubeimage.disk.smallfile import read_small
 from kubeimage.errors import BlobCorruptError, BlobNotFoundError, KubeimageError
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import MANIFEST
@@ -151,8 +152,7 @@ class LayoutShelf:
 
     def _read_index(self) -> Index:
         try:
-            with open(os.path.join(self.folder, "index.json"), "rb") as file:
-                return Index.from_bytes(file.read(_LARGEST_INDEX))
+            return Index.from_bytes(read_small(os.path.join(self.folder, "index.json"), most=_LARGEST_INDEX))
         except (FileNotFoundError, NotADirectoryError):
             return Index()
         except (ValueError, KubeimageError) as error:
@@ -180,6 +180,6 @@ class LayoutShelf:
         return os.path.join(self.folder, "blobs", "sha256", digest.hex)
 
 
-_LARGEST_INDEX = 256 << 20
+_LARGEST_INDEX = 32 << 20
 
 __all__ = ["LayoutShelf"]

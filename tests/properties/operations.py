@@ -7,7 +7,7 @@ import shutil
 import tarfile
 import tempfile
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,10 +22,15 @@ from harness.faults.schedules import Failed, Turn
 from harness.faults.serial import Moment, Names
 from harness.trees import write_tree
 from kubeimage.api.backends import open_backends
+from kubeimage.api.building import BuildOptions
+from kubeimage.api.distribution import pull_image
+from kubeimage.api.merging import merge_images
+from kubeimage.api.platforms import build_platforms
 from kubeimage.archive.members import read_members
 from kubeimage.archive.parts import join_parts, read_part
 from kubeimage.image.reference import Reference
 from kubeimage.image.referrers import ALL_REFERRERS
+from kubeimage.kubefile import parse
 from kubeimage.layer.compression import Coding
 from kubeimage.settings import HostSettings, Settings
 from kubeimage.store.policy import PrunePolicy
@@ -35,12 +40,11 @@ from tests.oneshot import (
     export_image,
     load_images,
     prune_store,
-    pull_image,
     push_image,
     remove_images,
     save_image,
 )
-from tests.properties.recipes import CONTEXT, LOADED, TEXTS, Recipes, base_of, make
+from tests.properties.recipes import CONTEXT, LOADED, PLATFORMS, SEVERAL, TEXTS, Recipes, base_of, make
 
 ONLINE = "online:1"
 """What the name on the registry, which has its address, is called here."""
@@ -71,6 +75,49 @@ class Build:
             return names if outcome == expected else None
 
         return [find_base] if isinstance(outcome, Failed) else [find_base, lambda names: {**names, self.name: outcome}]
+
+
+@dataclass(frozen=True)
+class BuildForAll:
+    """Build for several platforms, under one name."""
+
+    text: str
+    name: str
+    use_cache: bool
+
+    def do(self, place: Path) -> str:
+        options = BuildOptions(references=(named(place, self.name),), use_cache=self.use_cache)
+        with open_backends(str(place / "store"), mount="copy", isolation="none") as backends:
+            kubefile, context = parse(self.text, file="Kubefile"), str(place / "context")
+            made = build_platforms(kubefile, context, backends, platforms=PLATFORMS, options=options)
+            return " ".join(str(one.image.id) for one in made.results)
+
+    def moments(self, outcome: Any, recipes: Recipes) -> Sequence[Moment]:
+        assert outcome == recipes.made_for_all(self.text)
+        return [lambda names: {**names, self.name: outcome}]
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Put images on top of each other, all as they are at one time."""
+
+    names: tuple[str, ...]
+    target: str
+
+    def do(self, place: Path) -> str:
+        with open_backends(str(place / "store")) as backends:
+            names = [named(place, name) for name in self.names]
+            made = merge_images(names, [named(place, self.target)], backends)
+            return " ".join(str(one.id) for one in made.images)
+
+    def moments(self, outcome: Any, recipes: Recipes) -> Sequence[Moment]:
+        def find(names: Names) -> Names | None:
+            found = [names[name] for name in self.names if name in names]
+            is_whole = len(found) == len(self.names)
+            expected = recipes.merged(self.names, found) if is_whole else Failed(NO_IMAGE)
+            return names if outcome == expected else None
+
+        return [find] if isinstance(outcome, Failed) else [find, lambda names: {**names, self.target: outcome}]
 
 
 @dataclass(frozen=True)
@@ -162,8 +209,7 @@ class SaveParts:
             files = [stack.enter_context(one.open("rb")) for one in sorted(output.iterdir())]
             (members,) = join_parts([read_part(file.name, read_members(file)) for file in files])
             (listed,) = members.read_json("index.json")["manifests"]
-            manifest = members.read_json(f"blobs/sha256/{listed['digest'].removeprefix('sha256:')}")
-            return str(manifest["config"]["digest"])
+            return ids_below(listed, lambda digest: members.read_json(f"blobs/sha256/{digest}"))
 
     def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
         return [lambda names: names if names.get(self.name, Failed(NO_IMAGE)) == outcome else None]
@@ -188,9 +234,13 @@ class Push:
     def do(self, place: Path) -> str:
         name, settings = online(place)
         manifest = push_image(name, str(place / "store"), settings)
-        url = f"http://{name.domain}/v2/{REPOSITORY}/manifests/{manifest}"
-        with urllib.request.urlopen(url) as answer:
-            return str(json.load(answer)["config"]["digest"])
+
+        def fetch(digest: str) -> Any:
+            url = f"http://{name.domain}/v2/{REPOSITORY}/manifests/sha256:{digest}"
+            with urllib.request.urlopen(url) as answer:
+                return json.load(answer)
+
+        return ids_below({"digest": str(manifest)}, fetch)
 
     def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
         find = [lambda names: names if names.get(ONLINE, Failed(NO_IMAGE)) == outcome else None]
@@ -201,8 +251,9 @@ class Push:
 class Pull:
     def do(self, place: Path) -> str:
         name, settings = online(place)
-        arrival = pull_image(name, str(place / "store"), settings, referrers=ALL_REFERRERS)
-        return str(arrival.images[0][2])
+        with open_backends(str(place / "store"), settings) as backends:
+            arrival = pull_image(name, backends, platforms="all", referrers=ALL_REFERRERS)
+            return " ".join(str(one[2]) for one in arrival.images)
 
     def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
         find = [lambda names: names if names.get(PUSHED, Failed(NOT_PUSHED)) == outcome else None]
@@ -217,11 +268,17 @@ class Export:
         name, folder = named(place, self.name), tempfile.mkdtemp(dir=place)
         return str(export_image(name, folder, root=str(place / "store")).image.id)
 
-    def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
-        return [lambda names: names if names.get(self.name, Failed(NO_IMAGE)) == outcome else None]
+    def moments(self, outcome: Any, recipes: Recipes) -> Sequence[Moment]:
+        def find(names: Names) -> Names | None:
+            expected = recipes.of_host(names[self.name]) if self.name in names else Failed(NO_IMAGE)
+            return names if outcome == expected else None
+
+        return [find]
 
 
-Operation = Build | Tag | Rmi | Prune | LetGo | Check | Save | SaveParts | Load | Push | Pull | Export
+Operation = (
+    BuildForAll | Merge | Build | Tag | Rmi | Prune | LetGo | Check | Save | SaveParts | Load | Push | Pull | Export
+)
 
 
 def operations() -> st.SearchStrategy[Operation]:
@@ -233,6 +290,8 @@ def operations() -> st.SearchStrategy[Operation]:
         st.builds(LetGo),
         st.builds(Tag, names, names),
         st.builds(Build, st.sampled_from(TEXTS), names, st.booleans()),
+        st.builds(BuildForAll, st.sampled_from(SEVERAL), names, st.booleans()),
+        st.builds(Merge, st.lists(st.sampled_from(NAMES[:3]), min_size=2, max_size=3, unique=True).map(tuple), names),
         st.builds(Save, names, st.booleans()),
         st.builds(SaveParts, names),
         st.builds(Load, names),
@@ -281,12 +340,18 @@ def names_in(place: Path, registry: FakeRegistry) -> dict[str, str]:
     """Return the images of all names, and that on the registry."""
     with open_backends(str(place / "store"), access="look") as backends:
         records = backends.images.records()
-    found = {one.reference: str(one.image_id) for one in records if one.reference is not None}
+    found: dict[Reference, str] = {}
+    for one in records:
+        if one.reference is not None:
+            found[one.reference] = f"{found.get(one.reference, '')} {one.image_id}".strip()
     names = {name: found[named(place, name)] for name in NAMES if named(place, name) in found}
     assert len(names) == len(found)
     (pushed,) = registry.tags(REPOSITORY)
-    manifest = json.loads(registry.manifest(REPOSITORY, pushed).data)
-    return {**names, PUSHED: manifest["config"]["digest"]}
+
+    def fetch(digest: str) -> Any:
+        return json.loads(registry.manifest(REPOSITORY, f"sha256:{digest}").data)
+
+    return {**names, PUSHED: ids_below({"digest": str(registry.tags(REPOSITORY)[pushed])}, fetch)}
 
 
 def image_in(archive: Path) -> str:
@@ -297,10 +362,22 @@ def image_in(archive: Path) -> str:
         if name.startswith("blobs/"):
             assert name == f"blobs/sha256/{hashlib.sha256(data).hexdigest()}"
     top, *_ = json.loads(files["index.json"])["manifests"]
-    manifest = json.loads(files[f"blobs/sha256/{top['digest'].removeprefix('sha256:')}"])
-    for blob in (manifest["config"], *manifest["layers"]):
-        assert f"blobs/sha256/{blob['digest'].removeprefix('sha256:')}" in files
-    return str(manifest["config"]["digest"])
+
+    def read(digest: str) -> Any:
+        document = json.loads(files[f"blobs/sha256/{digest}"])
+        for blob in (document["config"], *document["layers"]) if "config" in document else ():
+            assert f"blobs/sha256/{blob['digest'].removeprefix('sha256:')}" in files
+        return document
+
+    return ids_below(top, read)
+
+
+def ids_below(descriptor: Mapping[str, Any], read: Callable[[str], Any]) -> str:
+    """Return the ids of the images of a manifest or an index; ``read`` gives the JSON of a digest's hex."""
+    document = read(descriptor["digest"].removeprefix("sha256:"))
+    if "manifests" in document:
+        return " ".join(ids_below(one, read) for one in document["manifests"])
+    return str(document["config"]["digest"])
 
 
 def _on(name: str, outcome: Any, change: Callable[[Names], Names]) -> Moment:

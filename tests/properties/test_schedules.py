@@ -21,10 +21,12 @@ from tests.properties.examples import examples
 from tests.properties.operations import (
     NAMES,
     Build,
+    BuildForAll,
     Check,
     Export,
     LetGo,
     Load,
+    Merge,
     Operation,
     Prune,
     Pull,
@@ -38,7 +40,7 @@ from tests.properties.operations import (
     prepare,
     schedules,
 )
-from tests.properties.recipes import LOADED, TEXTS, Recipes
+from tests.properties.recipes import LOADED, SEVERAL, TEXTS, Recipes
 from tests.renewing import RenewedCopy
 
 
@@ -94,7 +96,20 @@ CROWD: tuple[Operation, ...] = (
     Tag(ONE, APP),
     Tag(TWO, ONE),
 )
-REMOVING = (LetGo, Prune, Rmi, Tag)
+# These meet those alone that change or take away what they look at.
+SEVERAL_AT_ONCE: tuple[Operation, ...] = (
+    BuildForAll(SEVERAL[0], ONE, use_cache=False),
+    BuildForAll(SEVERAL[1], TWO, use_cache=True),
+    Merge((ONE, TWO), APP),
+)
+MEETINGS = [(first, second) for first in CROWD for second in CROWD]
+MEETINGS += [
+    (first, second)
+    for one in SEVERAL_AT_ONCE
+    for other in (*SEVERAL_AT_ONCE, Prune(keep_cache=False), Rmi(ONE), Tag(TWO, ONE), Save(ONE, compressed=True))
+    for first, second in ((one, other), (other, one))
+]
+REMOVING = (BuildForAll, LetGo, Prune, Rmi, Tag)
 """What takes something away that another process is just looking at."""
 
 
@@ -105,11 +120,11 @@ def stride(second: Operation) -> int:
     return 45 if isinstance(second, REMOVING) else 140
 
 
-@pytest.mark.parametrize("first", CROWD, ids=str)
-@pytest.mark.parametrize("second", CROWD, ids=str)
+@pytest.mark.parametrize(("first", "second"), dict.fromkeys(MEETINGS), ids=str)
 def test_one_process_may_come_between_two_calls_of_another(ground: Ground, first: Operation, second: Operation) -> None:
     step = stride(second)
-    start = (CROWD.index(first) * 7 + CROWD.index(second) * 5) % step
+    places = [(*CROWD, *SEVERAL_AT_ONCE).index(one) for one in (first, second)]
+    start = (places[0] * 7 + places[1] * 5) % step
     for calls in itertools.count(start, step):
         done = check_schedule(ground, [[first], [second]], [Turn(0, calls), Turn(1, 1000)])
 
