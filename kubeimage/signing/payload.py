@@ -15,7 +15,15 @@ from base64 import b64decode, b64encode
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
-from kubeimage.errors import KubeimageError
+from kubeimage.errors import (
+    ArchiveError,
+    BlobCorruptError,
+    BlobNotFoundError,
+    DigestFormatError,
+    KubeimageError,
+    RegistryContentError,
+    RegistryNotFoundError,
+)
 from kubeimage.image import canonical
 from kubeimage.image.digest import Digest
 from kubeimage.image.fields import expect, required
@@ -26,8 +34,12 @@ LARGEST = 4 << 20
 """Bytes of a payload or a bundle."""
 
 CREATOR = "kubeimage"
-BAD = (ValueError, KeyError, TypeError, AttributeError, RecursionError, KubeimageError)
-"""What comes of reading what is none."""
+BAD = (
+    *(ValueError, KeyError, TypeError, AttributeError, RecursionError),
+    *(DigestFormatError, ArchiveError, BlobCorruptError, BlobNotFoundError),
+    *(RegistryContentError, RegistryNotFoundError),
+)
+"""What comes of reading what is none. A disk or network that fails says nothing of a signature: it is not among it."""
 
 
 class Claim(NamedTuple):

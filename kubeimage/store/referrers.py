@@ -19,6 +19,7 @@ from kubeimage.image.referring import LARGEST_CONTENT, FoundReferrer, read_artif
 from kubeimage.protocols.transfer import WireImage
 from kubeimage.store import index, locks, manifests
 from kubeimage.store.blobs import REBUILD, Blobs
+from kubeimage.store.failures import translated
 from kubeimage.store.index import ANNOTATION_SUBJECT, Entries
 from kubeimage.store.layout import Layout
 from kubeimage.store.session import Session
@@ -193,11 +194,12 @@ class StoreReferrers:
     def read_blob(self, blob: Descriptor) -> bytes:
         """Return a blob of an artefact, verified.
 
-        Raises: BlobNotFoundError; BlobCorruptError, also for one that is too large to be read at once.
+        Raises: BlobNotFoundError; BlobCorruptError, also for one that is too large to be read at once;
+            StoreAccessError.
         """
         if blob.size > LARGEST_CONTENT:
             raise BlobCorruptError(f"the blob {blob.digest} has {blob.size} bytes; at most {LARGEST_CONTENT} are read")
-        with self.open_blob(blob) as file:
+        with self.open_blob(blob) as file, translated("read", self._layout.blob(blob.digest)):
             return file.read()
 
     def open_blob(self, blob: Descriptor) -> BinaryIO:

@@ -23,6 +23,7 @@ from kubeimage.api.backends import Access, Backends, open_backends
 from kubeimage.api.building import BuildOptions, build_image
 from kubeimage.api.inventories import take_inventory
 from kubeimage.api.referrers import list_referrers
+from kubeimage.api.signing import sign_image, verify_signatures
 from kubeimage.api.upkeep import remove_images
 from kubeimage.disk import wholefile
 from kubeimage.errors import ImageNotFoundError, StoreError
@@ -36,10 +37,14 @@ from kubeimage.settings import HostSettings, Settings
 from kubeimage.store import Store
 from kubeimage.store.policy import PrunePolicy
 from tests.artefacts import Made, cosign_artifact, oras_artifact
+from tests.kubeimage.signing.made import write_pair
 from tests.oneshot import check_store, export_image, load_images, prune_store, pull_image, push_image, save_image
 from tests.renewing import RenewedCopy, walk
 
 FIRST_BUILD = "build in no store"
+SIGNERS = ("first", "second")
+"""Keys: the first has signed kept:v1 already."""
+
 PUSHED, SERVED = "pushed", "served"
 """Repositories: where images are pushed to, and where one is pulled from."""
 _BY_CHANCE = re.compile(
@@ -169,6 +174,15 @@ def publish(registry: FakeRegistry, *artefacts: Made) -> None:
         registry.put_manifest(SERVED, one.tag, one.data)
 
 
+def _sign(folder: Path) -> object:
+    """Sign as somebody else has done; what it comes to is who has signed by then."""
+    keys = [str(folder / f"{name}.pub") for name in SIGNERS]
+    with opened(folder) as backends:
+        sign_image(KEPT, str(folder / f"{SIGNERS[1]}.pem"), backends)
+        (found,) = verify_signatures(KEPT, keys, backends).images
+    return [(one.digest, os.path.basename(one.key.name)) for one in found.signers if one.key is not None]
+
+
 COMMANDS: dict[str, Callable[[Path], object]] = {
     "build": lambda folder: make(folder, f"FROM kept:v1\n{_BUILT}"),
     FIRST_BUILD: lambda folder: make(folder, f"FROM scratch\n{_BUILT}"),
@@ -182,6 +196,7 @@ COMMANDS: dict[str, Callable[[Path], object]] = {
     "save --since --split": _save_difference,
     "load": _load,
     "load parts of a difference": lambda folder: _load(folder, "archive-parts"),
+    "sign": _sign,
     "export": _export,
     "push": _push,
     "pull": _pull,
@@ -292,6 +307,10 @@ def prepare(folder: Path, registry: FakeRegistry) -> None:
     save_difference(folder, DIFFERENCE, folder / "archive-parts", split=40_000)
     with opened(folder) as backends:
         remove_images([DIFFERENCE], backends)
+    for name in SIGNERS:
+        write_pair(folder, "ed25519", name=name)
+    with opened(folder) as backends:
+        sign_image(KEPT, str(folder / f"{SIGNERS[0]}.pem"), backends)
     left = folder / "store/ingest/0123456789abcdef"
     left.mkdir(mode=0o700)
     for name in ("lease", "1"):
