@@ -101,7 +101,8 @@ def fuzz(  # noqa: PLR0917  click gives them by name
     """Search for inputs that break a part of kubeimage, guided by what code they reach.
 
     parser: any text or bytes. executor: projects, built in memory, against the model. layers: tars that lie, layers
-    against the model. store: damaged stores, and every command on them. Without a name, all of them.
+    against the model. store: damaged stores, and every command on them. dockerfile: texts in the dialects after
+    Docker's rules. dialects: projects in them, against their model. Without a name, all of them.
 
     Buffers become cases through Hypothesis's fuzz_one_input and the strategies of harness.strategies. The engine
     "atheris" lets libFuzzer make them, which sees branches and comparisons; it needs `pip install kubeimage[fuzz]`.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     # Importing Hypothesis imports kubeimage, which must be instrumented first.
     from hypothesis.strategies import SearchStrategy
 
-NAMES = ("parser", "executor", "layers", "store")
+NAMES = ("parser", "executor", "layers", "store", "dockerfile", "dialects")
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,17 @@ After each step the store is whole, nothing is mounted, nothing is left in ``ing
 model says.
 """
 
+from harness.stateful.dialects import DialectMachine
 from harness.stateful.executor import ExecutorMachine
 from harness.stateful.places import DiskPlace, FakeFilesPlace, MachinePlace, MemoryPlace
 from harness.stateful.stores import StoreMachine
 
-__all__ = ["DiskPlace", "ExecutorMachine", "FakeFilesPlace", "MachinePlace", "MemoryPlace", "StoreMachine"]
+__all__ = [
+    "DialectMachine",
+    "DiskPlace",
+    "ExecutorMachine",
+    "FakeFilesPlace",
+    "MachinePlace",
+    "MemoryPlace",
+    "StoreMachine",
+]

@@ -63,6 +63,18 @@ def try_docker_project(project: Project, backends: Backends, context: str = "", 
     )
 
 
+def agrees(project: Project, backends: Backends, context: str = "") -> bool:
+    """Build a project, and return whether it went as the model says.
+
+    Stages are built side by side: of two that fail, either is told.
+    """
+    wanted = expected_of_docker(project)
+    seen = try_docker_project(project, backends, context)
+    if wanted.image is None and len(project.kubefile.stages) > 1:
+        return seen.image is None
+    return seen[:2] == wanted[:2]
+
+
 def read_docker_image(image: Image, layers: LayerStore) -> dict[str, Any]:
     """Return all that an image is compared by.
 

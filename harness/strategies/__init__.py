@@ -5,7 +5,7 @@ shortest Kubefile and the smallest context that still do, and prints as what can
 """
 
 from harness.strategies.contexts import build_contexts
-from harness.strategies.dialects import docker_edits, docker_projects
+from harness.strategies.dialects import docker_edits, docker_projects, docker_texts
 from harness.strategies.edits import Edit, context_edits, edits
 from harness.strategies.images import base_images, layers
 from harness.strategies.kubefiles import instructions, kubefiles
@@ -33,6 +33,7 @@ __all__ = [
     "context_edits",
     "docker_edits",
     "docker_projects",
+    "docker_texts",
     "edits",
     "hostile_kubefiles",
     "hostile_tars",

@@ -19,7 +19,7 @@ from harness.strategies.project import Project
 from harness.strategies.sealos import TREE, VALUES, archive_of
 from harness.trees import Content, File, Folder, Link
 from kubeimage.image.compatibility import Dialect
-from kubeimage.kubefile import Configure, From, Instruction
+from kubeimage.kubefile import Configure, From, Instruction, parse
 
 _CONTEXT: Mapping[str, Content] = {
     **TREE,
@@ -70,7 +70,7 @@ _PIVOTS = (
     "d/**/y",
     "etc/./**/*.conf",
 )
-_TAKEN = ("/", "/x", "/opt", "/d/sub", "/etc/conf", "/x/*", "/charts/", "/a/b", "/ran", "/x/lnk")
+_TAKEN = ("/", "/", "/", "/x", "/opt", "/d/sub", "/etc/conf", "/x/*", "/charts/", "/a/b", "/ran", "/x/lnk")
 _KEYS = ("A", "B", "C_1", '"k"')
 _COMMANDS = ('["a ${A}","b $(Y)"]', 'echo  "a"   $A', "['x']", '["kubectl apply -f a.yaml"]', '["bash","-c","x"]', "[]")
 _SHELLS = ('["/bin/bash","-c"]', '["/bin/sh","-ec"]')
@@ -89,6 +89,11 @@ _STARTS: Sequence[tuple[str, ...]] = (
 )
 _SEALER_STARTS: Sequence[tuple[str, ...]] = ((), ("ENV A=1 DIR=etc", "COPY root /"), ("ARG A=2 DIR=d", "COPY root ."))
 _RUNS = ("true", '["ls","-l"]', 'echo "$A"   $B', "<<EOF\none $A\ntwo\nEOF", "--network=none true")
+
+
+def _any(*kinds: SearchStrategy[str]) -> SearchStrategy[str]:
+    """Return a choice of kinds, each as likely as the others: what is in one of them does not count."""
+    return st.one_of(*(kind.map(str) for kind in kinds))
 
 
 def _of(word: str, texts: Sequence[str]) -> SearchStrategy[str]:
@@ -122,7 +127,7 @@ _CONFIGURED = st.one_of(
     _of("CMD", _COMMANDS),
     _of("ENTRYPOINT", _COMMANDS[:4]),
 )
-_SEALOS = st.one_of(_COPIES, _COPIES, _CONFIGURED, _VARIABLES, _ADDITIONS, _PARENTS, _LABELS, _RUNNING, _AUTHORS)
+_SEALOS = _any(_COPIES, _COPIES, _CONFIGURED, _VARIABLES, _ADDITIONS, _PARENTS, _LABELS, _RUNNING, _AUTHORS)
 
 _NAMES = ("web", "db", "job")
 _FROM_HERE = (
@@ -147,7 +152,7 @@ _SEALER_COPIES = st.builds(
     st.sampled_from((*_SOURCES, "bin_${ARCH}", "bin_${ARCH}/tool", "$ARCH")),
     st.sampled_from(_DESTINATIONS),
 )
-_SEALER_09 = st.one_of(
+_SEALER_09 = _any(
     _SEALER_COPIES, _APPLICATIONS, _APPLICATIONS, _VARIABLES, _LABELS, _RUNNING, _OF_SEALER, _AUTHORS, _COPIES, _PARENTS
 )
 _LAST = st.one_of(
@@ -229,7 +234,7 @@ def _contexts(draw: st.DrawFn) -> dict[str, Content]:
 def _staged(draw: st.DrawFn, dialect: Dialect, max_size: int, *, runs: bool, hostile: bool, base: str) -> list[str]:
     lines = draw(st.sampled_from(([], [f"ARG G=glob BASE={base}"])))
     bases = [base, "${BASE}"] if lines else [base]
-    count = draw(st.sampled_from((1, 1, 2, 3)))
+    count = draw(st.sampled_from((1, 2, 3)))
     for number in range(count):
         earlier = [f"s{one}" for one in range(number)]
         name = f" AS S{number}" if number < count - 1 else ""
@@ -259,10 +264,34 @@ def _lines(
     kinds: Sequence[SearchStrategy[str]], dialect: Dialect, max_size: int, *, runs: bool, hostile: bool
 ) -> SearchStrategy[list[str]]:
     chosen = [*kinds, _HOSTILE[dialect]] if hostile else kinds
-    drawn = st.lists(st.one_of(*chosen), max_size=max_size)
+    drawn = st.lists(_any(*chosen), max_size=max_size)
     return (
         drawn if runs else drawn.map(lambda lines: [one for one in lines if not one.startswith(("RUN", "ONBUILD RUN"))])
     )
+
+
+def docker_texts() -> SearchStrategy[str]:
+    """Generate texts in the dialects after Docker's rules: what could be projects, with mistakes and broken lines."""
+    return st.one_of(_texts("sealos", [_SEALOS, _TAKING]), _texts("sealer-0.9", [_SEALER_09, _LAST]))
+
+
+def _texts(dialect: Dialect, kinds: Sequence[SearchStrategy[str]]) -> SearchStrategy[str]:
+    lines = st.lists(st.one_of(*kinds, _HOSTILE[dialect], _BROKEN), max_size=8)
+    return lines.map(lambda found: "\n".join([f"# syntax={dialect}", *found, ""]))
+
+
+_TAKING = _of("FROM", ("scratch AS s0", "s0", "--platform=$BUILDPLATFORM s0 AS s1", "${BASE}", "A!b", "s0 AS s0"))
+_BROKEN = st.lists(
+    st.sampled_from((
+        "COPY ", "FROM ", "ENV ", "RUN ", "LABEL ", "ADD ", "ONBUILD ", "HEALTHCHECK ", "EXPOSE ", "APP ", "USER ",
+        "a", "A=1", "$A", "${A", "${A:-", "}", '"', "'", "\\", "\\\n", "\n", "#", "--from=", "--from=7", "--chown=",
+        "--mount=type=bind,", "--mount=type=cache,target=/c", "target=/t", "<<EOF", "EOF", "[", "]", '["a"',
+        ",", "=", " ", "\t", "local://",
+        "https://example.org/a#sha256:", "\x00", "\udcff", "é", "--parents ", "--checksum=", "1-2/tcp", "scratch",
+    )),
+    min_size=1,
+    max_size=6,
+).map("".join)  # fmt: skip
 
 
 def mended(project: Project) -> Project:
@@ -281,7 +310,7 @@ def mended(project: Project) -> Project:
 
 
 def _on_scratch(one: From) -> Instruction:
-    return From("scratch", stage=one.stage)
+    return From("scratch", stage=one.stage, written=f"scratch AS {one.stage}" if one.stage else "scratch")
 
 
 def _is_on_base(one: Instruction) -> TypeGuard[From]:
@@ -297,7 +326,14 @@ def docker_edits(project: Project) -> SearchStrategy[Project]:
 
     A file of the context has another content or mode, an instruction is gone or repeated, a build argument is given.
     """
-    return _edits(project).map(mended)
+    return _edits(project).map(lambda edited: mended(edited) if _can_be_written(edited) else project)
+
+
+def _can_be_written(project: Project) -> bool:
+    try:
+        return parse(project.text) == project.kubefile
+    except ValueError:
+        return False
 
 
 @st.composite

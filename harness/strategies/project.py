@@ -39,8 +39,8 @@ class Project(Pasted):
         platform: str = PLATFORMS[0],
         below: Project | None = None,
     ) -> Self:
-        """Make the project of a Kubefile's text."""
-        return cls(parse(text), dict(context or {}), base, build_args or {}, platform, below)
+        """Make the project of a Kubefile's text; a line feed at its very start is the quotes' own."""
+        return cls(parse(text.removeprefix("\n")), dict(context or {}), base, build_args or {}, platform, below)
 
     @property
     def text(self) -> str:

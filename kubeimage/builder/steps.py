@@ -135,9 +135,7 @@ def _land(collected: Collected, rootfs: LayerStack, mtime: int) -> tuple[list[En
 
     They land behind the symlinks of the layers below.
     """
-    if not collected.directories:
-        return [], _into_existing(collected.entries, collected, rootfs, "")
-    written = collected.directories[-1]
+    written = collected.directories[-1] if collected.directories else ""
     real = rootfs.tree.resolve_directory(written)
     landed = collected.entries if real == written else [_move(entry, written, real) for entry in collected.entries]
     own = {entry.path for entry in landed}

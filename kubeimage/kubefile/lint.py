@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from kubeimage.errors import Diagnostic, Location
+from kubeimage.errors import Diagnostic, Location, ReferenceFormatError
 from kubeimage.image.compatibility import DEFAULT_DIALECT
 from kubeimage.image.reference import DEFAULT_TAG, Reference
-from kubeimage.kubefile.codes import Advice
+from kubeimage.kubefile.codes import Advice, Mistake
 from kubeimage.kubefile.expansion import KEY, UNSUPPORTED, USE, names_used, unsupported_forms
 from kubeimage.kubefile.heredocs import HERE_DOCUMENT, HINT, begins_document
 from kubeimage.kubefile.ignores import Ignores
@@ -222,7 +222,12 @@ def _about_forms(instruction: Instruction) -> Iterator[Diagnostic]:
 def _about_base(base: From) -> Iterator[Diagnostic]:
     if base.name == "scratch" or "$" in base.name:
         return
-    reference = Reference.parse(base.name)
+    try:
+        reference = Reference.parse(base.name)
+    except ReferenceFormatError as error:
+        hint = "as in: FROM kubernetes:v1.25.0"
+        yield Diagnostic(Mistake.BAD_BASE.code, error.message, base.span.location, hint)
+        return
     if reference.digest is None and reference.tag == DEFAULT_TAG:
         message = f"{quoted(base.name)} may be another image tomorrow"
         yield _advise(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from harness.stateful import DiskPlace, ExecutorMachine, FakeFilesPlace, MemoryPlace, StoreMachine
+from harness.stateful import DialectMachine, DiskPlace, ExecutorMachine, FakeFilesPlace, MemoryPlace, StoreMachine
 from harness.stateful.places import MachinePlace
 from harness.trees import File
 from kubeimage.image.reference import Reference
@@ -28,6 +28,16 @@ def test_stores_in_memory_and_on_disk_agree() -> None:
 )
 def test_the_executor_does_what_the_model_says(make_place: Callable[[], MachinePlace], factor: float) -> None:
     run_state_machine_as_test(ExecutorMachine.over(make_place), settings=machine_examples(factor))
+
+
+def test_the_executor_does_what_the_model_of_the_dialects_says() -> None:
+    run_state_machine_as_test(DialectMachine, settings=machine_examples(0.2))
+
+
+def test_on_a_disk_the_executor_does_what_the_model_of_the_dialects_says() -> None:
+    machine = DialectMachine.over(lambda: DiskPlace("copy"))
+
+    run_state_machine_as_test(machine, settings=machine_examples(0.02))
 
 
 def test_a_layer_that_is_missing_is_told_before_one_that_is_damaged() -> None:

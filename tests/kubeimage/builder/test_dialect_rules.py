@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.strategies import Project
-from harness.trees import Content, File
+from harness.trees import Content, File, Folder
 from tests.kubeimage.builder.rules import CONTEXT, PATH, files, made, seen
 
 
@@ -104,6 +104,13 @@ def test_a_stage_gives_paths_of_its_own_root(lines: str, expected: Sequence[str]
     assert (found if isinstance(found, str) else files(found)) == expected
 
 
+@pytest.mark.parametrize(("origin", "content"), [("one", b"a"), ("TWO", b"b"), ("0", b"a"), ("1", b"b")])
+def test_of_several_stages_the_one_that_is_named_gives(origin: str, content: bytes) -> None:
+    stages = "FROM scratch AS one | COPY a.yaml x | FROM scratch AS two | COPY b.yaml x | FROM one"
+
+    assert made(f"{stages} | COPY --from={origin} /x y")["tree"]["y"].node == File(content)
+
+
 def test_what_a_stage_gives_keeps_its_owner_and_its_set_id_bits() -> None:
     first = "FROM scratch AS one | COPY --chown=5:6 --chmod=4755 run.sh /"
 
@@ -147,6 +154,19 @@ def test_parents_keep_the_folders_of_a_source_from_the_pivot_on(
     found = seen(f"FROM scratch | COPY {lines}", dialect=dialect)
 
     assert (found if isinstance(found, str) else files(found)) == expected
+
+
+@pytest.mark.parametrize("destination", [".", "/", "x"])
+def test_folders_that_parents_would_make_stay_as_they_are(destination: str) -> None:
+    there = "d" if destination in "./" else f"{destination}/d"
+
+    tree = made(
+        f"FROM scratch | COPY --chown=3 --chmod=700 d {there} | COPY --parents --chown=5:6 d/sub/y {destination}"
+    )["tree"]
+
+    assert tree[there].owner == (3, 3)
+    assert tree[f"{there}/sub"].node == Folder(0o700)
+    assert tree[f"{there}/sub/y"].owner == (5, 6)
 
 
 def test_parents_of_a_stage_s_files_are_kept_and_folders_that_are_there_stay() -> None:
