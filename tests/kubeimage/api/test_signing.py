@@ -15,6 +15,7 @@ from kubeimage import (
     BuildOptions,
     Digest,
     ImageNotFoundError,
+    KubeimageError,
     Platform,
     Reference,
     SignatureCheck,
@@ -236,6 +237,38 @@ def test_signers_side_by_side_lose_nothing_of_each_other(backends: Backends, tmp
 
     (found,) = who(verify_signatures(name, [pub(key) for key in keys], backends))
     assert sorted(found.split()) == ["key0.pub", "key1.pub", "key2.pub"]
+
+
+def test_no_byte_of_a_manifest_or_payload_in_the_store_can_be_changed(
+    backends: Backends, registry: FakeRegistry, key: str, tmp_path: Path
+) -> None:
+    publish(registry, "team/app:1.0", IMAGE)
+    name = Reference(registry.host, "team/app", "1.0")
+    pull_image(name, backends, platforms=[AMD64])
+    sign_image(name, key, backends)
+    assert backends.store is not None
+    (referrer,) = backends.store.referrers.list_referrers(IMAGE.descriptor.digest)
+    manifest = json.loads(backends.store.referrers.read_manifest(referrer.digest))
+    payload = Digest.parse(manifest["layers"][0]["digest"])
+
+    for digest in (IMAGE.descriptor.digest, referrer.digest, payload):
+        path = tmp_path / "store/blobs/sha256" / digest.hex
+        data = path.read_bytes()
+        path.chmod(0o600)
+        for place in range(0, len(data), 61):
+            path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+            assert not is_signed(name, key, tmp_path / "store"), (digest, place)
+        path.write_bytes(data)
+    assert is_signed(name, key, tmp_path / "store")
+
+
+def is_signed(name: Reference, key: str, store: Path) -> bool:
+    """Whether verify says so; an error says that it is not."""
+    with open_backends(str(store), access="read") as backends:
+        try:
+            return verify_signatures(name, [pub(key)], backends).holds
+        except KubeimageError:
+            return False
 
 
 def test_a_docker_archive_has_no_signatures(backends: Backends, key: str, tmp_path: Path) -> None:
