@@ -28,8 +28,10 @@ if not _can_write_to(_ROOT / ".hypothesis"):
     settings.register_profile("default", database=None)
     settings.load_profile("default")
 
-settings.register_profile("dev", max_examples=60, deadline=None)
-settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True)
+# How long it takes to draw an example is the machine's business: beside others it may take a second.
+_PATIENT = [HealthCheck.too_slow]
+settings.register_profile("dev", max_examples=60, deadline=None, suppress_health_check=_PATIENT)
+settings.register_profile("ci", max_examples=60, deadline=None, suppress_health_check=_PATIENT, derandomize=True)
 settings.register_profile(
     "nightly",
     max_examples=5_000,

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from kubeimage.api.linting import is_kubefile_name
+from tests.plugins import ALONE
 
 ROOT = Path(__file__).parent.parent
 ACTION, TEMPLATE, HOOKS = (
@@ -126,6 +127,7 @@ def run(script: str, project: Path, **variables: str) -> subprocess.CompletedPro
         "KUBEIMAGE_ROOT": str(project.parent / "store"),
         "PYTHONPATH": str(ROOT),
         "LANG": "C.UTF-8",
+        **ALONE,
         **variables,
     }
     return subprocess.run(

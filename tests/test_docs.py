@@ -35,6 +35,7 @@ from harness.fakes.registry import FakeRegistry
 from kubeimage.kubefile import CODES, parse
 from kubeimage.settings import parse_settings
 from tests.e2e.program import Program, copy_projects
+from tests.plugins import ALONE
 
 ROOT = Path(__file__).parent.parent
 # The pages of the sample projects in other dialects than sealer's.
@@ -144,9 +145,7 @@ def environment_of(workplace: Workplace) -> dict[str, str]:
         "LANG": "C.UTF-8",
         # Other runs' leftovers are not removed by these.
         "PYTEST_DEBUG_TEMPROOT": str(workplace.folder.parent),
-        # What else is installed here has no say, and is not imported each time.
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "PYTEST_PLUGINS": "harness.plugin,xdist.plugin,xdist.looponfail",
+        **ALONE,
     }
 
 

@@ -6,12 +6,12 @@ import os
 import shlex
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.test_containers import Docker, docker  # noqa: F401 - a fixture
+from tests.plugins import ALONE
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 300
@@ -31,8 +31,6 @@ def judge(context: Path, command: str, **variables: str) -> str:
     """Run pytest on a builder's command, and return what it says."""
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n0", f"--rootdir={context}"]
     known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    # A source tree that is not installed has the plugin all the same.
-    plugins = {} if entry_points(group="pytest11", name="harness.plugin") else {"PYTEST_PLUGINS": "harness.plugin"}
     done = subprocess.run(
         [*argv, f"--image-build={command}"],
         cwd=context,
@@ -40,7 +38,7 @@ def judge(context: Path, command: str, **variables: str) -> str:
         text=True,
         check=False,
         timeout=PATIENCE,
-        env={**known, **plugins, "PYTHONPATH": str(ROOT), **variables},
+        env={**known, **ALONE, "PYTHONPATH": str(ROOT), **variables},
     )
     return done.stdout + done.stderr
 

@@ -8,15 +8,15 @@ from collections.abc import Callable
 import pytest
 
 from kubeimage.pages.page import ImagePage
+from tests.plugins import ALONE
 
 Run = Callable[..., pytest.RunResult]
 
 
 @pytest.fixture
 def projects(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    # What else is installed has no say, and is not imported by each process.
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("PYTEST_PLUGINS", "harness.plugin,xdist.plugin")
+    for name, value in ALONE.items():
+        monkeypatch.setenv(name, value)
     for name, text in {
         "good": "FROM scratch\nCOPY a etc\nRUN echo 1 > b\nCMD b &&",
         "bad": "FROM scratch\nCOPY missing etc",
