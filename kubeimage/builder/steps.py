@@ -112,7 +112,8 @@ def _with_digests(landed: Sequence[Entry], stored: StoredLayer, parents: int) ->
     """Return what landed behind some ``parents`` with the digests of what was read."""
     if isinstance(landed, EntryTable) and isinstance(stored.digests, ContentDigests):
         found = stored.digests
-        return landed.with_digests(found.packed[DIGEST_SIZE * parents :], found.resting[parents:])
+        packed = found.packed[DIGEST_SIZE * parents :] if parents else found.packed
+        return landed.with_digests(packed, found.resting[parents:])
     known = stored.digests.get
     return [with_digest(one, known(one.path)) for one in landed]
 

@@ -204,11 +204,12 @@ class TableMemory:
             start = now + length
         unknown.extend(range(start, len(table)))
         _Look(self, table, unknown, digest_of).into(kept, digests)
-        found = table.with_digests(bytes(digests))
+        found = table.with_digests(digests)
+        name = _name(table, self._folder)
+        self._forget(name)
         if unknown or len(runs) != 1 or known is None or len(known.table) != len(table):
-            self._news[_name(table, self._folder)] = found
-        self._kept[_name(table, self._folder)] = kept
-        self._runs[_name(table, self._folder)] = runs
+            self._news[name] = found
+        self._kept[name], self._runs[name] = kept, runs
         return found
 
     def earlier(self, table: EntryTable) -> Earlier | None:
@@ -227,6 +228,7 @@ class TableMemory:
 
     def expect(self, table: EntryTable) -> None:
         """Have whoever reads the files find out which may be remembered, when each is open and not yet read."""
+        self._forget(_name(table, self._folder))
         table.expecting = Expecting(lambda descriptor, identity: self._is_settled(identity) and self._rests(descriptor))
 
     def remember(self, table: EntryTable) -> None:
@@ -236,6 +238,11 @@ class TableMemory:
             self._kept[name], self._news[name] = bytearray(table.resting), table
             for number in table.odd:
                 self._kept[name][number] = 0
+
+    def _forget(self, name: str) -> None:
+        """Forget what is news of a COPY: another one of the same name is done, and what was found is not about it."""
+        for known in (self._kept, self._news, self._runs, self._layers):
+            known.pop(name, None)
 
     def keeps(self, table: EntryTable) -> bool:
         """Return whether all contents of ``table`` are remembered."""

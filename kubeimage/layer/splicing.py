@@ -108,28 +108,30 @@ class Splice:
         Raises: RottenLayerError; ContextChangedError, UnreadableSourceError for a source; OSError.
         """
         assert self._table.digests is not None
-        digests = bytearray(DIGEST_SIZE * len(self._first)) + self._table.digests
         with open(place.path, "rb", buffering=0) as new, _Pass(old, new, place.descriptor, watch) as both:
             both.write(b"".join(map(render_header, self._first)), self._earlier.offset)
             for part in self._parts:
-                self._write_entries(part, both, digests)
+                self._write_entries(part, both)
                 both.skip(part.skipped)
-                both.copy(part.copied)
+                if part.copied:
+                    both.check_next(render_header(self._table[part.last]))
+                    both.copy(part.copied)
             both.write(END_OF_ARCHIVE, len(END_OF_ARCHIVE))
             diff_id, found = both.finish()
         if found != self._earlier.diff_id.hex:
             raise RottenLayerError
-        return StoredLayer(Digest(diff_id), both.size, ContentDigests(self._entries, bytes(digests)))
+        # What was read had the digests that the table has already.
+        packed = bytes(DIGEST_SIZE * len(self._first)) + self._table.digests if self._first else self._table.digests
+        return StoredLayer(Digest(diff_id), both.size, ContentDigests(self._entries, packed))
 
-    def _write_entries(self, part: _Copy, both: _Pass, digests: bytearray) -> None:
+    def _write_entries(self, part: _Copy, both: _Pass) -> None:
         if part.first == part.last:
             return
         writer = PlaceWriter(both.descriptor, both.size)
         for number in range(part.first, part.last):
             entry: Entry = self._table[number]
             if entry.kind is Kind.FILE:
-                start = DIGEST_SIZE * (len(self._first) + number)
-                digests[start : start + DIGEST_SIZE] = add_file(entry, writer)
+                add_file(entry, writer)
             else:
                 writer.add(render_header(entry))
         writer.finish()
@@ -182,6 +184,14 @@ class _Pass:
             piece = self._read(self._old, self._position, earlier.buffer()[: end - self._position])
             earlier.add_buffer(piece)
             self._position += len(piece)
+
+    def check_next(self, header: bytes) -> None:
+        """Make sure that the old tar goes on with an entry, so that it is made of what it is said to be.
+
+        Raises: RottenLayerError.
+        """
+        if os.pread(self._old.fileno(), len(header), self._position) != header:
+            raise RottenLayerError
 
     def copy(self, length: int) -> None:
         """Copy bytes of the old tar behind the new one's, and hash them as they stand there."""

@@ -68,7 +68,7 @@ class EntryTable(Sequence[Entry]):
         self.rows = bytearray()
         self.targets: dict[int, str] = {}
         self.odd: dict[int, FileIdentity] = {}
-        self.digests: bytes | memoryview | None = None
+        self.digests: bytes | bytearray | memoryview | None = None
         self.expecting: Expecting | None = None
         self.resting = b""
 
@@ -102,7 +102,7 @@ class EntryTable(Sequence[Entry]):
         self.names.append(name)
         self.folders.append(place)
 
-    def with_digests(self, digests: bytes, resting: bytes = b"") -> EntryTable:
+    def with_digests(self, digests: bytes | bytearray | memoryview, resting: bytes = b"") -> EntryTable:
         """Return the same entries with the digests of their contents, 32 bytes an entry, whatever it is.
 
         Shape: ``resting`` is what `Expecting` found out when they were read, one byte an entry.
@@ -232,7 +232,7 @@ class Joined(Sequence[Entry]):
 class ContentDigests(Mapping[str, bytes]):
     """The sha256 (32 bytes) of each FILE's content, by path. Shape: ``packed`` has 32 bytes for each entry."""
 
-    def __init__(self, entries: Sequence[Entry], packed: bytes, resting: bytes = b"") -> None:
+    def __init__(self, entries: Sequence[Entry], packed: bytes | bytearray | memoryview, resting: bytes = b"") -> None:
         """Take the digests, and what `Expecting` found out, a byte an entry."""
         self.resting = resting
         self._entries = entries
@@ -241,7 +241,7 @@ class ContentDigests(Mapping[str, bytes]):
 
     def __getitem__(self, path: str) -> bytes:
         start = DIGEST_SIZE * self._known()[path]
-        return self.packed[start : start + DIGEST_SIZE]
+        return bytes(self.packed[start : start + DIGEST_SIZE])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._known())

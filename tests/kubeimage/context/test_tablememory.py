@@ -207,6 +207,25 @@ def test_a_damaged_memory_is_an_empty_one(tmp_path: Path, folder: Path, damage: 
         assert sorted(again.read) == sorted(PATHS)
 
 
+def test_what_is_known_of_one_copy_is_not_said_of_another(tmp_path: Path, folder: Path) -> None:
+    """Both have the same sources and the same place, and not the same modes."""
+    build = Build(folder, tmp_path)
+    entries = build.collector.with_digests(build.collector.collect(ALL).entries)
+    build.collector.note_layer(entries, Digest("1" * 64), 512)
+    other = build.collector.collect(CopyRequest((".",), "x", chmod=0o600)).entries
+    build.collector.expect(other)
+    assert isinstance(other, EntryTable)
+    build.collector.remember(other.with_digests(bytes(32 * len(other))))
+
+    assert not build.index.tables.keeps(other)
+    again = build.collector.with_digests(other)
+    build.index.save()
+
+    kept = Build(folder, tmp_path).index.tables._recall(other)
+    assert kept is not None
+    assert (kept.layer, list(kept.table)) == (None, list(again))
+
+
 def test_only_the_newest_copies_of_a_context_are_remembered(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

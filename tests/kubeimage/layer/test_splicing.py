@@ -3,7 +3,7 @@
 import errno
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from kubeimage.errors import ContextChangedError
 from kubeimage.image.digest import Digest
 from kubeimage.layer import splicing
-from kubeimage.layer.entry import directory
+from kubeimage.layer.entry import Entry, directory
 from kubeimage.layer.splicing import Earlier, RottenLayerError, Run, Splice
 from kubeimage.layer.stored import StoredLayer
-from kubeimage.layer.table import EntryTable, Joined, join
+from kubeimage.layer.table import EntryTable, join
 from kubeimage.layer.writer import write_layer
 
 NAMES = [f"{letter}{number}" for letter in "abc" for number in range(4)]
@@ -47,7 +47,7 @@ def table_of(folder: Path, contents: dict[str, int]) -> EntryTable:
     return table
 
 
-def written(entries: EntryTable | Joined, path: Path) -> StoredLayer:
+def written(entries: Sequence[Entry], path: Path) -> StoredLayer:
     with path.open("wb") as stream:
         return write_layer(entries, stream.write)
 
@@ -69,15 +69,23 @@ def matching(now: EntryTable, before: EntryTable) -> list[Run]:
 class Case:
     """An earlier layer, and what its files have become."""
 
-    def __init__(self, folder: Path, before: dict[str, int], after: dict[str, int], *, parents: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        before: dict[str, int],
+        after: dict[str, int],
+        *,
+        parents: int = 1,
+        written_as: Callable[[Entry], Entry] = lambda entry: entry,
+    ) -> None:
         self.folder = folder
         old = table_of(folder, before)
         self.old = folder / "old.tar"
-        made = written(join(PARENTS, old), self.old)  # type: ignore[arg-type]
+        made = written([*PARENTS, *map(written_as, old)], self.old)
         for name in before.keys() - after.keys():
             (folder / name).unlink()
         now = table_of(folder, after)
-        expected = written(join(PARENTS[:parents], now), folder / "expected.tar")  # type: ignore[arg-type]
+        expected = written(join(PARENTS[:parents], now), folder / "expected.tar")
         self.expected = (folder / "expected.tar").read_bytes()
         self.now = now.with_digests(expected.digests.packed[32 * parents :])  # type: ignore[attr-defined]
         self.entries = join(PARENTS[:parents], self.now)
@@ -147,6 +155,21 @@ def test_a_layer_of_another_copy_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(RottenLayerError):
         case.splice()
+
+
+def test_a_layer_of_the_same_files_with_other_modes_is_refused(tmp_path: Path) -> None:
+    def with_another_mode(entry: Entry) -> Entry:
+        return entry._replace(mode=0o600) if entry.path.startswith("x/a") else entry
+
+    case = Case(tmp_path, BEFORE, AFTER, written_as=with_another_mode)
+    case.earlier = case.earlier._replace(runs=[run for one in case.earlier.runs for run in _single(one)])
+
+    with pytest.raises(RottenLayerError):
+        case.splice()
+
+
+def _single(run: Run) -> list[Run]:
+    return [Run(run.now + number, run.before + number, 1) for number in range(run.length)]
 
 
 def test_a_file_that_changed_since_it_was_looked_at_is_an_error(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_what_has_not_changed_is_copied(tmp_path: Path, copied: list[int]) -> No
         assert store.layers.has(edited.expected.diff_id)
 
 
-@pytest.mark.parametrize("place", [100, 700, 5000, -1])
+@pytest.mark.parametrize("place", [600, 700, 5000, -1])
 def test_a_rotten_layer_is_written_anew_and_not_trusted_again(tmp_path: Path, copied: list[int], place: int) -> None:
     with open_at(tmp_path / "store") as store:
         edited = Edited(tmp_path, store)
