@@ -91,6 +91,8 @@ class Advice(_Code):
     UNREADABLE_IMAGE = "W21", "the name of a container image cannot be read"
     BAD_IGNORE = "W22", "a comment ignores a code that there is not"
     ANOTHER_TREE = "W23", "COPYs make another tree by the rules of another dialect"
+    BROKEN_ARRAY = "W24", "a CMD or an ENTRYPOINT that is meant as an array is none"
+    QUOTE_IN_VALUE = "W25", "an ENV value holds a double quote, which sealos does not escape"
 
 
 CODES = {member.code: member.meaning for kind in (Mistake, Advice) for member in kind}

@@ -44,6 +44,10 @@ def lint(kubefile: Kubefile) -> tuple[Diagnostic, ...]:
             one.base for one in kubefile.stages if find_stage(one.base.name, kubefile.stages[: one.number]) is None
         ]
         found = [*ignores.complaints, *(advice for base in outside for advice in _about_base(base))]
+        if kubefile.dialect == "sealos":
+            from kubeimage.kubefile.dockerfile.advice import about_sealos
+
+            found += about_sealos(kubefile)
         return tuple(sorted((one for one in found if not ignores.silence(one.code, _place(one)[0])), key=_place))
     advice = [
         *ignores.complaints,

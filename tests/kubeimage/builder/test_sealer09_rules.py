@@ -7,6 +7,8 @@ import pytest
 
 from harness.strategies import Project
 from harness.trees import Content, File
+from kubeimage.errors import KubefileError
+from kubeimage.kubefile import parse
 from tests.kubeimage.builder.rules import made, seen
 
 APPS: Mapping[str, Content] = {
@@ -109,3 +111,46 @@ def test_applications_of_a_base_are_inherited_and_its_launch_and_commands_are_no
     assert [one["name"] for one in image["extension"]["applications"]] == ["new", "old"]
     assert image["extension"]["launch"] == {"app_names": ["new"]}
     assert image["commands"] == ["bash application/apps/new/i.sh"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "LAUNCH m | COPY app.yaml x",
+        'CMDS ["a"] | CMD b',
+        "CMD a | LAUNCH m",
+        "LAUNCH m | LAUNCH m",
+    ],
+)
+def test_launch_and_cmds_stand_last_and_once(lines: str) -> None:
+    text = "\n".join(["# syntax=sealer-0.9", "FROM scratch", "APP m local://app.yaml", *lines.split(" | "), ""])
+
+    with pytest.raises(KubefileError) as caught:
+        parse(text)
+
+    assert {one.code for one in caught.value.diagnostics} == {"E0266"}
+    assert all(one.location is not None for one in caught.value.diagnostics)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("APP ../up local://app.yaml", "E0264"),
+        ("APP a/b local://app.yaml", "E0264"),
+        ("APP m app.yaml", "E0264"),
+        ("APP m", "E0203"),
+        ("APP m https://example.org/a.yaml#sha256:1", "E0264"),
+        ("APPCMDS m kubectl", "E0216"),
+        ("APPENV m k", "E0263"),
+        ("CMDS kubectl get", "E0216"),
+        ('CMD ["a"]', "E0264"),
+        ("USER 1", "E0201"),
+        ("LAUNCH", "E0202"),
+    ],
+)
+def test_what_no_application_can_be_is_refused_with_its_line(line: str, code: str) -> None:
+    with pytest.raises(KubefileError) as caught:
+        parse(f"# syntax=sealer-0.9\nFROM scratch\n{line}\n")
+
+    (told,) = caught.value.diagnostics
+    assert (told.code, told.location and told.location.line) == (code, 3)

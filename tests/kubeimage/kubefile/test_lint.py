@@ -54,6 +54,8 @@ TABLE = [
     pytest.param("FROM a:v1\nRUN a \\\n  || b |", [("W18", 3, 8)], id="open pipe"),
     pytest.param("FROM a:v1\nRUN a &\nRUN echo \\|\nRUN a;", [], id="what may stand at an end"),
     pytest.param("# lint: ignore=W06,X1\nFROM a", [("W22", 1, 20)], id="ignoring what is no advice"),
+    pytest.param("# syntax=sealos\nFROM a:v1\nCMD ['x']", [("W24", 3, 1)], id="no array"),
+    pytest.param("# syntax=sealos\nFROM a:v1\nENV A='\"'", [("W25", 3, 1)], id="a quote in a value"),
     pytest.param("# lint: ignore=E0201\nFROM a:v1", [("W22", 1, 16)], id="ignoring a mistake"),
     pytest.param("FROM a:v1\nRUN a \\\n  # CMD b\n  CMD b", [], id="indented on purpose"),
 ]
@@ -113,3 +115,23 @@ def test_a_stage_is_no_image_that_may_be_another_one_tomorrow(text: str, lines: 
     advice = lint(parse(f"# syntax=sealos\n{text}\n"))
 
     assert [(one.code, one.location and one.location.line) for one in advice] == [("W06", line) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("line", "codes"),
+    [
+        ("CMD ['broken, $X']", ["W24"]),
+        ('ENTRYPOINT ["a"', ["W24"]),
+        ('CMD ["kubectl apply -f a"]', []),
+        ("CMD test -f x && [ -n 1 ]", []),
+        ('CMD ["bash","-c","x"]', ["W02"]),
+        ('ENTRYPOINT ["sh","-c","x y"]', ["W02"]),
+        ('CMD ["helm install a","helm install b"]', []),
+        (r'ENV A="say \"x\"" B=1', ["W25"]),
+        ("ENV A='say \"x\"'", ["W25"]),
+        ('ENV A="two words" B=${C:-"d"}', []),
+        ("# lint: ignore=W25\nENV A='\"'", []),
+    ],
+)
+def test_what_sealos_would_not_run_as_it_is_meant(line: str, codes: list[str]) -> None:
+    assert [one.code for one in lint(parse(f"# syntax=sealos\nFROM scratch\n{line}\n"))] == codes
