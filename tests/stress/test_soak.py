@@ -43,6 +43,9 @@ class Soak:
             self.program.build(name, project.context)
         self.files = self._files("kept:v1")
         self.many = write(program.folder / "many", {"Kubefile": MANY_PLATFORMS, "a": "a"})
+        for name, text in (("several:1", "1"), ("several:2", "2")):
+            context = write(program.folder / name.replace(":", "-"), {"Kubefile": MANY_PLATFORMS, "a": text})
+            self.program.run("build", "--progress=quiet", "-t", name, "--platform", PLATFORMS, context)
         self.ids = {name: action(0) for name, action in self._repeated().items()}
 
     def loops(self) -> dict[str, Work]:
@@ -65,7 +68,8 @@ class Soak:
     def _repeated(self) -> dict[str, Work]:
         """Give what comes to the same each time."""
         return {"several platforms": self._build_many, "save and load": self._save_and_load,
-                "push and pull": self._push_and_pull, "merge": self._merge}  # fmt: skip
+                "push and pull": self._push_and_pull, "merge": self._merge,
+                "merge of several platforms": self._merge_several}  # fmt: skip
 
     def _checked(self, name: str) -> Work:
         def work(number: int) -> None:
@@ -102,6 +106,11 @@ class Soak:
         self.program.run("merge", "base:0", "kept:v1", "-t", "merged:v1")
         return self._id("merged:v1")
 
+    def _merge_several(self, _number: int) -> object:
+        self.program.run("merge", "several:1", "several:2", "-t", "merged:v2")
+        listed = json.loads(self.program.run("images", "--format=json").stdout)
+        return sorted(image["image_id"] for image in listed if image["name"] == "merged:v2")
+
     def _kill(self, number: int) -> None:
         chance = random.Random(number)
         project = chance.choice(self.projects)
@@ -116,6 +125,8 @@ class Soak:
             ("push", self.remote),
             ("pull", self.remote),
             ("merge", "base:1", "kept:v1", "-t", "killed:v1"),
+            ("merge", "several:1", "several:2", "-t", "killed:v1"),
+            ("build", "-t", "killed:v1", "--no-cache", "--platform", PLATFORMS, self.many),
             ("rmi", "killed:v1"),
         ]
         process = self.program.start(*chance.choice(commands))

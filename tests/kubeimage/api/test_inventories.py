@@ -401,7 +401,7 @@ def folder_of_nothing(tmp_path: Path) -> str:
 
 
 def test_a_folder_without_files_is_no_archive(away: Site, folder_of_nothing: str) -> None:
-    with pytest.raises(UsageError, match="is a folder, not an archive"):
+    with pytest.raises(UsageError, match="there is no file in the folder"):
         load_images(folder_of_nothing, root=away.root)
 
 

@@ -214,3 +214,30 @@ def test_a_password_goes_in_the_clear_only_where_the_registry_itself_is(
     with pytest.raises(RegistryError, match=f"leads to {refused} without TLS") as caught:
         exchange._check_realm(realm)
     assert caught.value.hint == f"if that is meant, name it: --insecure {refused}"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_who_is_given_no_token_is_told_that_a_login_is_wanted(status: int, clients: Clients) -> None:
+    with FakeRegistry(users=USERS, login="token") as registry:
+        clients.login(registry.host, "anna", "secret")
+        registry.on("GET /token", Status(status), times=None)
+
+        with pytest.raises(RegistryAuthError, match="for anna"):
+            clients.repository(registry.host).get_manifest("v1")
+
+
+@pytest.mark.parametrize("life", [60, 61, 300])
+def test_a_token_is_renewed_a_while_before_it_ends(life: int, clients: Clients) -> None:
+    now = [0.0]
+    with FakeRegistry(users=USERS, login="token", token_lifetime=life) as registry:
+        digest = registry.put_blob(REPOSITORY, BLOB)
+        clients.login(registry.host, "anna", "secret")
+        repository = clients.repository(registry.host)
+        repository.exchange._auth._clock = lambda: now[0]
+
+        def tokens_after(seconds: float) -> int:
+            now[0] = seconds
+            assert repository.has_blob(digest, len(BLOB))
+            return sum(call.startswith("GET /token") for call in registry.calls())
+
+        assert [tokens_after(when) for when in (0, life - 15, life - 14)] == [1, 1, 2]

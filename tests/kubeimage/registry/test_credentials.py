@@ -182,12 +182,15 @@ def test_containers_auth_json_is_read_behind_docker_s(tmp_path: Path) -> None:
 
 
 def test_registry_auth_file_is_the_only_one_where_it_is_set(tmp_path: Path) -> None:
-    chosen = {"REGISTRY_AUTH_FILE": str(tmp_path / "auth.json"), "DOCKER_CONFIG": str(tmp_path / "docker")}
-    CredentialStore({"DOCKER_CONFIG": str(tmp_path / "docker")}).put("b.example", AS_ANNA)
+    others = {"DOCKER_CONFIG": str(tmp_path / "docker"), "XDG_RUNTIME_DIR": str(tmp_path / "run")}
+    chosen = {"REGISTRY_AUTH_FILE": str(tmp_path / "auth.json"), **others}
+    CredentialStore(others).put("b.example", AS_ANNA)
+    (tmp_path / "run/containers").mkdir(parents=True)
+    (tmp_path / "run/containers/auth.json").write_text(json.dumps({"auths": {"c.example": {"auth": ANNA}}}))
 
     CredentialStore(chosen).put("a.example", AS_ANNA)
 
-    assert CredentialStore(chosen).get("b.example") is None
+    assert [CredentialStore(chosen).get(f"{name}.example") for name in "bc"] == [None, None]
     assert list(json.loads((tmp_path / "auth.json").read_text())["auths"]) == ["a.example"]
 
 

@@ -15,7 +15,7 @@ from harness.fakes.registry import FakeRegistry
 from kubeimage.errors import RegistryConnectionError, UsageError
 from kubeimage.registry.http import HttpTransport
 from kubeimage.registry.messages import Request
-from kubeimage.registry.origin import origin_of
+from kubeimage.registry.origin import Origin, origin_of
 from kubeimage.registry.proxy import Proxy, find_proxy
 from kubeimage.registry.tls import Trust
 from kubeimage.settings import HostSettings, Settings
@@ -318,3 +318,16 @@ def test_what_is_not_installed_is_told(
             ask("https", f"127.0.0.1:{proxy.port}", certificate=certificate)
 
     assert caught.value.hint == "pip install 'kubeimage[proxy]'"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("port", [None, 80, 443, 5000])
+@pytest.mark.parametrize("host", ["a.example", "[::1]"])
+def test_an_origin_shows_each_port_but_the_one_of_its_scheme(scheme: str, port: int | None, host: str) -> None:
+    usual = 443 if scheme == "https" else 80
+    written = host if port is None else f"{host}:{port}"
+
+    origin = origin_of(f"{scheme}://{written}/v2/")
+
+    assert origin == Origin(scheme, host.strip("[]"), port or usual)
+    assert str(origin) == (host if origin.port == usual else written)
