@@ -14,6 +14,8 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.oci import LARGEST_DOCUMENT, Descriptor, Index, Manifest, parse_document, platform_from_json
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.image.referrers import Artifact, cosign_tags, fallback_tag
+from kubeimage.image.referring import DEEPEST
 from kubeimage.layer.entry import Entry, Kind
 from kubeimage.packing.layout import blob_path, choose_manifest, layer_path, revision_path, tag_path
 
@@ -115,6 +117,8 @@ class _Proof:
         self._load(manifest.config.digest for _, manifest in manifests.values())
         for image, (_, manifest) in manifests.items():
             self._take_blobs(image, manifest)
+        chosen = {image: digest for image, (digest, _) in manifests.items()}
+        self._take_artefacts({(image, digest) for found in (tops, chosen) for image, digest in found.items()})
         self._check_links()
         self._check_bytes()
         return tuple(sorted(set(self._flaws), key=lambda flaw: (str(flaw.image), flaw.where, flaw.what)))
@@ -188,6 +192,42 @@ class _Proof:
         for layer in manifest.layers:
             self._parts.append(_Part(image, layer.digest, layer.size, "layer"))
             self._expect_link(image, layer_path(image, layer.digest), layer.digest)
+
+    def _take_artefacts(self, subjects: set[tuple[Reference, Digest]]) -> None:
+        """Follow the tags of what refers to manifests, where there are any: what was put there is to be whole."""
+        seen: set[tuple[Reference, Digest]] = set()
+        for _ in range(DEEPEST + 1):
+            seen |= subjects
+            tags = {
+                (image, tag): tag_path(image.with_tag(tag))
+                for image, subject in subjects
+                for tag in (fallback_tag(subject), *cosign_tags(subject))
+            }
+            there = {key: path for key, path in tags.items() if self._is_file(path)}
+            contents = dict(self._rootfs.read(sorted(set(there.values()))))
+            led = [(image, self._read_link(image, path, contents)) for (image, _), path in there.items()]
+            found = self._take_listed({(image, digest) for image, digest in led if digest is not None})
+            subjects = found - seen
+            if not subjects:
+                return
+
+    def _take_listed(self, tops: set[tuple[Reference, Digest]]) -> set[tuple[Reference, Digest]]:
+        """Take the manifests that tags of artefacts lead to, what those list, and all their blobs."""
+        taken: set[tuple[Reference, Digest]] = set()
+        waiting = tops
+        while waiting:
+            taken |= waiting
+            self._load(digest for _, digest in waiting)
+            listed: set[tuple[Reference, Digest]] = set()
+            for image, digest in sorted(waiting, key=str):
+                self._expect_link(image, revision_path(image, digest), digest)
+                document = self._take(image, digest, "artefact", Artifact.from_bytes)
+                listed |= {(image, one.digest) for one in (document.manifests if document is not None else ())}
+                for blob in document.blobs if document is not None else ():
+                    self._parts.append(_Part(image, blob.digest, blob.size, "artefact's blob"))
+                    self._expect_link(image, layer_path(image, blob.digest), blob.digest)
+            waiting = listed - taken
+        return taken
 
     def _check_links(self) -> None:
         contents = dict(self._rootfs.read(sorted({path for _, path, _ in self._links if self._is_file(path)})))

@@ -2,24 +2,32 @@
 
 import json
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from harness.fakes.registry import FakeRegistry, Status
+from harness.images.backends import memory_backends
 from kubeimage.api.exporting import export_image
 from kubeimage.api.serving import serve_image
 from kubeimage.builder.executor import BuildResult
+from kubeimage.discovery.references import parse_image
 from kubeimage.discovery.search import PullImages
 from kubeimage.errors import PackingError, RegistryError
 from kubeimage.image.digest import Digest
 from kubeimage.image.reference import Reference
 from kubeimage.image.referrers import ALL_REFERRERS, NO_REFERRERS, ReferrerChoice
+from kubeimage.layer.entry import Kind, canonical_order, file
+from kubeimage.layer.stack import StackedLayer
+from kubeimage.packing.closure import find_flaws
+from kubeimage.packing.files import LayerFiles
+from kubeimage.packing.layout import blob_path, revision_path
 from kubeimage.registry.referrers import RepositoryReferrers
 from kubeimage.registry.registries import Registries
 from kubeimage.settings import HostSettings, Settings
 from tests.artefacts import NOTATION, Made, cosign_artifact, oras_artifact
-from tests.kubeimage.packing.conftest import Workshop, listing, publish
+from tests.kubeimage.packing.conftest import AMD64, Workshop, listing, publish
 from tests.kubeimage.store.foreign import make_foreign, tar_of
 from tests.registries import docker_registry
 
@@ -169,3 +177,32 @@ def test_two_registries_with_other_signatures_under_one_tag_are_refused(
 
         with pytest.raises(PackingError, match="have other signatures under one tag"):
             pack(both, f"{registry.host}/team/box:1", f"{other.host}/team/box:2")
+
+
+def test_the_proof_names_what_is_lost_of_them(workshop: Workshop, registry: FakeRegistry) -> None:
+    """Who packs a signature wants it whole: each of its files is missed, and none that was never there."""
+    publish(registry, "team/box:1", IMAGE)
+    attach(registry, *ALL)
+    name = parse_image(f"{registry.host}/team/box:1")
+    image = pack(workshop, str(name)).image
+    with workshop.open() as backends:
+        packed = LayerFiles(backends.layers, [StackedLayer(one.diff_id) for one in image.layers])
+        files = dict(packed.read([path for path, entry in packed.tree.items() if entry.kind is Kind.FILE]))
+    lost = [path for path in files if "sha256-" in path and path.endswith("current/link")]
+    content = next(digest for digest, data in SBOM.blobs.items() if len(data) > 2)
+    assert len(lost) == 3
+    assert flaws(files, name) == []
+    for path, what in {
+        blob_path(SBOM.digest): f"the artefact {SBOM.digest} is missing",
+        blob_path(NOTE.digest): f"the artefact {NOTE.digest} is missing",
+        blob_path(content): f"the artefact's blob {content} is missing",
+        revision_path(name, SIGNATURE.digest): f"the link to {SIGNATURE.digest} is missing",
+    }.items():
+        assert flaws({one: data for one, data in files.items() if one != path}, name) == [what]
+
+
+def flaws(files: Mapping[str, bytes], name: Reference) -> list[str]:
+    layers = memory_backends().layers
+    made = layers.put(list(canonical_order(file(path, data) for path, data in files.items())))
+    found = find_flaws(LayerFiles(layers, [StackedLayer(made.diff_id)]), {name: SUBJECT}, AMD64)
+    return [one.what for one in found]
