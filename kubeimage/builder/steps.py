@@ -17,7 +17,7 @@ from kubeimage.layer.entry import ROOT, Entry, Kind, Owner, directory, directory
 from kubeimage.layer.header import length_in_tar
 from kubeimage.layer.names import ancestors
 from kubeimage.layer.stack import LayerStack
-from kubeimage.layer.table import DIGEST_SIZE, ContentDigests, EntryTable, join, total_size
+from kubeimage.layer.table import DIGEST_SIZE, ContentDigests, EntryTable, iter_paths, join, total_size
 from kubeimage.protocols.cachekey import CacheKey, Fields
 from kubeimage.values import dataclass
 
@@ -139,8 +139,9 @@ def _land(collected: Collected, rootfs: LayerStack, mtime: int) -> tuple[list[En
     written = collected.directories[-1] if collected.directories else ""
     real = rootfs.tree.resolve_directory(written)
     landed = collected.entries if real == written else [_move(entry, written, real) for entry in collected.entries]
-    own = {entry.path for entry in landed}
-    implied = [path for path in (*ancestors(real), real) if path and path not in own]
+    above = [path for path in (*ancestors(real), real) if path]
+    own = set(above).intersection(iter_paths(landed)) if above else set[str]()
+    implied = [path for path in above if path not in own]
     parents = [_directory(path, collected.owner, rootfs)._replace(mtime=mtime) for path in implied]
     between = {_rebase(path, written, real) for path in collected.between}
     if between:
