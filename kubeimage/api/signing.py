@@ -99,15 +99,13 @@ def _sign_stored(
             "an image without a name is signed for nobody", hint="name it: kubeimage tag; or say for which: --identity"
         )
     said = identity or _claimed(reference)
-    wanted: dict[Digest, Digest] = {}
-    for form in (WireForm(), wire_form()):
-        wire = store.exporter.depart(reference or image.manifest_digest, form).finish()
-        if form == WireForm():
-            own = wire.top.digest
-        inner = [one.descriptor.digest for one in wire.manifests] if recursive else []
-        wanted |= dict.fromkeys((wire.top.digest, *inner), own)
-    added = [one for one, owner in wanted.items() if sign(StorePlace(store.referrers, owner), one, said, key)]
-    return Signed(said, tuple(wanted), tuple(added))
+    own = store.exporter.depart(reference or image.manifest_digest, WireForm()).finish()
+    # By its digest: the name may lead elsewhere by now.
+    pushed = store.exporter.depart(own.top.digest, wire_form()).finish()
+    inner = [one.descriptor.digest for wire in (own, pushed) for one in wire.manifests] if recursive else []
+    wanted = tuple(dict.fromkeys([own.top.digest, pushed.top.digest, *inner]))
+    place = StorePlace(store.referrers, own.top.digest)
+    return Signed(said, wanted, tuple(one for one in wanted if sign(place, one, said, key)))
 
 
 def _claimed(reference: Reference | None) -> str:

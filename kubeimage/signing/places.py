@@ -8,6 +8,7 @@ from typing import Protocol
 
 from kubeimage.errors import KubeimageError, RegistryContentError, SignatureError
 from kubeimage.image.digest import Digest
+from kubeimage.image.oci import Descriptor
 from kubeimage.image.referrers import Referrer, ReferrerChoice, cosign_tag
 from kubeimage.image.referring import Referrers
 from kubeimage.signing import bundle
@@ -18,6 +19,9 @@ from kubeimage.signing.sigtag import Artifact, add_signature, read_sig_manifest
 
 SIGNATURES = ReferrerChoice(("signature",))
 """Of what refers to an image, that which may be a signature."""
+
+MOST_BYTES = 64 << 20
+"""Of payloads and bundles that are read for one image."""
 
 _TRIES = 20
 _OF_COSIGN = (MEDIA_TYPE, "application/vnd.dev.cosign.artifact.sig.v1+json")
@@ -40,14 +44,33 @@ def find_signatures(place: Referrers, subjects: Subjects) -> list[Found]:
     Raises: RegistryError, StoreError.
     """
     found: list[Found] = []
+    read_blob = _Reader(place).read_blob
     for subject in subjects.documents:
         for referrer in place.list_referrers(subject):
             if is_of_cosign(referrer):
-                found += read_sig_manifest(place.read_manifest(referrer.digest), place.read_blob)
+                found += read_sig_manifest(place.read_manifest(referrer.digest), read_blob)
             elif referrer.artifact_type in bundle.MEDIA_TYPES:
                 data = place.read_manifest(referrer.digest)
-                found += bundle.read_bundle_manifest(data, subjects, place.read_blob)
+                found += bundle.read_bundle_manifest(data, subjects, read_blob)
     return found
+
+
+class _Reader:
+    """Reads blobs of a place, until these are too much to be meant: whoever serves them may be anybody."""
+
+    def __init__(self, place: Referrers) -> None:
+        self._place = place
+        self._left = MOST_BYTES
+
+    def read_blob(self, blob: Descriptor) -> bytes:
+        """Return a blob.
+
+        Raises: ValueError for too much; as the place's own.
+        """
+        self._left -= blob.size
+        if self._left < 0:
+            raise ValueError(f"the signatures of one image have more than {MOST_BYTES >> 20} MiB")
+        return self._place.read_blob(blob)
 
 
 def find_in_any(places: Iterable[Referrers], subjects: Subjects) -> list[Found]:

@@ -26,15 +26,17 @@ from kubeimage.api.building import BuildOptions
 from kubeimage.api.distribution import pull_image
 from kubeimage.api.merging import merge_images
 from kubeimage.api.platforms import build_platforms
+from kubeimage.api.signing import sign_image
 from kubeimage.archive.members import read_members
 from kubeimage.archive.parts import join_parts, read_part
 from kubeimage.image.reference import Reference
-from kubeimage.image.referrers import ALL_REFERRERS
+from kubeimage.image.referrers import ALL_REFERRERS, parse_tag
 from kubeimage.kubefile import parse
 from kubeimage.layer.compression import Coding
 from kubeimage.settings import HostSettings, Settings
 from kubeimage.store.policy import PrunePolicy
 from tests.artefacts import oras_artifact
+from tests.kubeimage.signing.made import write_pair
 from tests.oneshot import (
     check_store,
     export_image,
@@ -134,6 +136,18 @@ class Tag:
 
 
 @dataclass(frozen=True)
+class Sign:
+    name: str
+
+    def do(self, place: Path) -> None:
+        with open_backends(str(place / "store")) as backends:
+            sign_image(named(place, self.name), str(place / "key.pem"), backends)
+
+    def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
+        return [_on(self.name, outcome, lambda names: names)]
+
+
+@dataclass(frozen=True)
 class Rmi:
     name: str
 
@@ -208,7 +222,7 @@ class SaveParts:
         with ExitStack() as stack:
             files = [stack.enter_context(one.open("rb")) for one in sorted(output.iterdir())]
             (members,) = join_parts([read_part(file.name, read_members(file)) for file in files])
-            (listed,) = members.read_json("index.json")["manifests"]
+            listed, *_ = members.read_json("index.json")["manifests"]
             return ids_below(listed, lambda digest: members.read_json(f"blobs/sha256/{digest}"))
 
     def moments(self, outcome: Any, _recipes: Recipes) -> Sequence[Moment]:
@@ -277,7 +291,21 @@ class Export:
 
 
 Operation = (
-    BuildForAll | Merge | Build | Tag | Rmi | Prune | LetGo | Check | Save | SaveParts | Load | Push | Pull | Export
+    BuildForAll
+    | Merge
+    | Build
+    | Tag
+    | Sign
+    | Rmi
+    | Prune
+    | LetGo
+    | Check
+    | Save
+    | SaveParts
+    | Load
+    | Push
+    | Pull
+    | Export
 )
 
 
@@ -289,6 +317,7 @@ def operations() -> st.SearchStrategy[Operation]:
         st.builds(Prune, st.booleans()),
         st.builds(LetGo),
         st.builds(Tag, names, names),
+        st.builds(Sign, names),
         st.builds(Build, st.sampled_from(TEXTS), names, st.booleans()),
         st.builds(BuildForAll, st.sampled_from(SEVERAL), names, st.booleans()),
         st.builds(Merge, st.lists(st.sampled_from(NAMES[:3]), min_size=2, max_size=3, unique=True).map(tuple), names),
@@ -311,6 +340,7 @@ def prepare(place: Path, registry: FakeRegistry) -> None:
     """Make a store with two images, of which one is compressed as well, an archive to load, and something to pull."""
     write_tree(str(place / "context"), CONTEXT)
     (place / "registry").write_text(registry.host)
+    write_pair(place, "ed25519")
     Build(LOADED, ONLINE, use_cache=True).do(place)
     save_image(str(named(place, ONLINE)), str(place / "archive.tar"), root=str(place / "store"), coding=Coding("gzip"))
     Push().do(place)
@@ -346,12 +376,12 @@ def names_in(place: Path, registry: FakeRegistry) -> dict[str, str]:
             found[one.reference] = f"{found.get(one.reference, '')} {one.image_id}".strip()
     names = {name: found[named(place, name)] for name in NAMES if named(place, name) in found}
     assert len(names) == len(found)
-    (pushed,) = registry.tags(REPOSITORY)
+    (pushed,) = (digest for tag, digest in registry.tags(REPOSITORY).items() if parse_tag(tag) is None)
 
     def fetch(digest: str) -> Any:
         return json.loads(registry.manifest(REPOSITORY, f"sha256:{digest}").data)
 
-    return {**names, PUSHED: ids_below({"digest": str(registry.tags(REPOSITORY)[pushed])}, fetch)}
+    return {**names, PUSHED: ids_below({"digest": str(pushed)}, fetch)}
 
 
 def image_in(archive: Path) -> str:

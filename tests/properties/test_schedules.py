@@ -34,6 +34,7 @@ from tests.properties.operations import (
     Rmi,
     Save,
     SaveParts,
+    Sign,
     Tag,
     names_in,
     operations,
@@ -101,6 +102,7 @@ SEVERAL_AT_ONCE: tuple[Operation, ...] = (
     BuildForAll(SEVERAL[0], ONE, use_cache=False),
     BuildForAll(SEVERAL[1], TWO, use_cache=True),
     Merge((ONE, TWO), APP),
+    Sign(ONE),
 )
 MEETINGS = [(first, second) for first in CROWD for second in CROWD]
 MEETINGS += [

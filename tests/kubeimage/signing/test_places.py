@@ -126,6 +126,21 @@ def test_bundles_are_found_beside_signatures_and_attestations_do_not_count(
     assert "it is an attestation" in found[2]
 
 
+def test_more_than_can_be_meant_is_not_read(key: PrivateKey) -> None:
+    place = Place()
+    sign(place, SUBJECT, NAME, key)
+    ((_, data),) = place.manifests.values()
+    value = json.loads(data)
+    (good,) = value["layers"]
+    value["layers"] = [good, *({**good, "size": 4 << 20, "digest": f"sha256:{one:064x}"} for one in range(16)), good]
+    place.refer(json.dumps(value).encode(), cosign_tag(SUBJECT, "sig"))
+
+    first, *_, last = signers(place, key)
+
+    assert first == "key.pem"
+    assert "the signatures of one image have more than 64 MiB" in last
+
+
 def test_a_place_that_is_down_is_passed_over_as_long_as_another_answers(key: PrivateKey) -> None:
     place = Place()
     sign(place, SUBJECT, NAME, key)
