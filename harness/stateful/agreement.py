@@ -20,6 +20,7 @@ from harness.images.backends import memory_backends
 from harness.model.build import BASE_NAME
 from harness.model.tree import WHITEOUT, Item
 from harness.strategies.project import Project
+from harness.strategies.saying import say
 from harness.trees import Content, Fifo, File, Folder, HardLink, Link
 from kubeimage.api.backends import Backends
 from kubeimage.api.building import BuildOptions, BuildResult, build_image
@@ -79,8 +80,16 @@ def try_project(project: Project, backends: Backends, context: str = "", **how: 
     try:
         result = build_project(project, backends, context, **how)
     except KubeimageError as error:
+        say("error", error.diagnostics[0].code)
         return Seen(None, error.diagnostics[0].code)
+    say_hits(project, result)
     return Seen(read_image(result.image, backends.layers), None, tuple(step.cached for step in result.steps))
+
+
+def say_hits(project: Project, result: BuildResult) -> None:
+    """Say to Hypothesis's statistics how a build went."""
+    say("dialect", project.kubefile.dialect)
+    say("cache hits", sum(step.cached for step in result.steps))
 
 
 def project_backends(project: Project, backends: Backends | None = None) -> Backends:

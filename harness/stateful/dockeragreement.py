@@ -18,7 +18,7 @@ from harness.model import docker
 from harness.model.build import BASE_NAME
 from harness.model.docker.owned import Owned, laid_over
 from harness.model.tree import OPAQUE, WHITEOUT, join, name_of, parent
-from harness.stateful.agreement import How, build_project, project_backends
+from harness.stateful.agreement import How, build_project, project_backends, say_hits
 from harness.strategies.project import Project
 from harness.trees import Fifo, File, Folder, Link
 from kubeimage.api.backends import Backends
@@ -58,6 +58,7 @@ def try_docker_project(project: Project, backends: Backends, context: str = "", 
         result = build_project(project, backends, context, **how)
     except KubeimageError as error:
         return SeenOfDocker(None, error.diagnostics[0].code)
+    say_hits(project, result)
     return SeenOfDocker(
         read_docker_image(result.image, backends.layers), None, tuple(one.cached for one in result.steps)
     )

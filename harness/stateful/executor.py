@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from hypothesis import strategies as st
+from hypothesis import target
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from harness import model
@@ -18,6 +19,7 @@ from harness.stateful.agreement import Seen, expected, read_image, try_project
 from harness.stateful.places import MachinePlace, MemoryPlace
 from harness.stateful.travel import NAMES, NO_IMAGE, TravelMachine, error_of
 from harness.strategies import Project, edits, projects
+from harness.strategies.saying import count_whiteouts
 from kubeimage.builder.events import Event, StepFinished, StepStarted
 from kubeimage.errors import KubeimageError
 from kubeimage.image.reference import Reference
@@ -38,6 +40,7 @@ class ExecutorMachine(TravelMachine):
         self.project = Project.of("FROM scratch")
         self.cache: model.Cache | None = frozenset()
         """None where nobody can say what it holds."""
+        self.hits = 0
 
     @classmethod
     def over(cls, make_place: Callable[[], MachinePlace]) -> type[ExecutorMachine]:
@@ -190,6 +193,14 @@ class ExecutorMachine(TravelMachine):
         if self.cache is None:
             seen, wanted = seen._replace(cached=()), wanted._replace(cached=())
         assert seen == wanted
+        self.hits += sum(seen.cached)
+
+    def teardown(self) -> None:
+        """Let Hypothesis look for runs in which the cache is of use, and images have whiteouts; then remove all."""
+        layers = [layer for image in self.names.values() for layer in image.layers]
+        target(self.hits, label="cache hits")
+        target(count_whiteouts(layers), label="whiteouts")
+        super().teardown()
 
     def _learn(self, outcome: model.Outcome, name: str) -> None:
         self._learn_base()

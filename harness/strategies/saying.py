@@ -22,7 +22,12 @@ def say_layers(layers: Iterable[Layer]) -> None:
     """Say how many layers a case has, and how many whiteouts are in them."""
     known = list(layers)
     say("layers", len(known))
-    say("whiteouts", sum(_is_whiteout(path) for layer in known for path in layer))
+    say("whiteouts", count_whiteouts(known))
+
+
+def count_whiteouts(layers: Iterable[Layer]) -> int:
+    """Return how many whiteouts are in some layers."""
+    return sum(_is_whiteout(path) for layer in layers for path in layer)
 
 
 def _is_whiteout(path: str) -> bool:

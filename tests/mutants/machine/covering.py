@@ -1,0 +1,85 @@
+"""A pytest plugin that notes which lines each test runs, and for how long it runs.
+
+    python -m pytest -n0 -p tests.mutants.machine.covering --covering-into FILE TESTS...
+
+FILE gets JSON: for each test its CPU seconds and, for each module of kubeimage, the lines that it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+
+class Covering(NamedTuple):
+    """What a test runs. Units: ``seconds`` of CPU time. Shape: ``lines`` by the path of a module."""
+
+    seconds: float
+    lines: dict[str, list[int]]
+
+
+def read_map(path: Path) -> dict[str, Covering]:
+    """Return what this plugin wrote: by the id of a test."""
+    return {test: Covering(*of) for test, of in json.loads(path.read_text()).items()}
+
+
+def covering(known: dict[str, Covering], path: str, line: int) -> list[str]:
+    """Return the tests that run a line, the quickest first."""
+    found = [(of.seconds, test) for test, of in known.items() if line in of.lines.get(path, ())]
+    return [test for _, test in sorted(found)]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that says where the map goes."""
+    parser.addoption("--covering-into")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch, where a map is wanted."""
+    if into := config.getoption("--covering-into"):
+        config.pluginmanager.register(_Watch(config.rootpath, Path(into)))
+
+
+class _Watch:
+    def __init__(self, root: Path, into: Path) -> None:
+        import coverage
+
+        self._root = root
+        self._into = into
+        self._coverage = coverage.Coverage(data_file=None, source=[str(root / "kubeimage")], config_file=False)
+        self._seconds: dict[str, float] = {}
+        self._failed: set[str] = set()
+        self._coverage.start()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Note what runs from here on as this test's."""
+        self._coverage.switch_context(item.nodeid)
+        begun = time.process_time()
+        try:
+            return (yield)
+        finally:
+            self._seconds[item.nodeid] = time.process_time() - begun
+            self._coverage.switch_context("")
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Leave out what fails or is skipped without any mutant."""
+        if not report.passed:
+            self._failed.add(report.nodeid)
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the map."""
+        self._coverage.stop()
+        data = self._coverage.get_data()
+        lines: dict[str, dict[str, list[int]]] = {test: {} for test in self._seconds if test not in self._failed}
+        for file in data.measured_files():
+            path = Path(file).relative_to(self._root).as_posix()
+            for line, tests in data.contexts_by_lineno(file).items():
+                for test in lines.keys() & set(tests):
+                    lines[test].setdefault(path, []).append(line)
+        self._into.write_text(json.dumps({test: (self._seconds[test], lines[test]) for test in lines}))

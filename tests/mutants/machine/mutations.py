@@ -1,0 +1,99 @@
+"""Every mutation that Cosmic Ray knows of some modules, but for those that change nothing by construction."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import cosmic_ray.plugins
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+
+# These leave the code as it is, or need to be told names.
+_LEFT_OUT = ("core/NoOp", "core/VariableInserter", "core/VariableReplacer")
+
+
+class Mutation(NamedTuple):
+    """One change to one module.
+
+    Shape: ``path`` is relative to the root; ``occurrence`` counts the places where the operator fits; ``line`` and
+           ``column`` are where it is.
+    """
+
+    path: str
+    operator: str
+    occurrence: int
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column} {self.operator.removeprefix('core/')}"
+
+
+def sample(root: Path, rooms: Iterable[str], count: int, seed: int) -> list[Mutation]:
+    """Return ``count`` mutations of the modules below ``rooms``: the same for one seed.
+
+    Each place is as likely as any other, and has one mutation at most. An addition, for which a dozen other operators
+    can stand, counts no more than a number.
+    """
+    places: dict[tuple[str, int, int, str], list[Mutation]] = {}
+    for path in modules(root, rooms):
+        for one in mutations(root, path):
+            places.setdefault((path, one.line, one.column, one.operator.partition("_")[0]), []).append(one)
+    chance = Random(seed)
+    return [chance.choice(places[place]) for place in chance.sample(sorted(places), min(count, len(places)))]
+
+
+def modules(root: Path, rooms: Iterable[str]) -> list[str]:
+    """Return the paths of the modules of rooms such as ``kubeimage/store`` and ``kubeimage/cache.py``."""
+    found = {
+        path for room in rooms for path in ([root / room] if room.endswith(".py") else (root / room).rglob("*.py"))
+    }
+    return sorted(path.relative_to(root).as_posix() for path in found)
+
+
+def mutations(root: Path, path: str) -> Iterator[Mutation]:
+    """Yield all mutations of one module."""
+    text = (root / path).read_text()
+    nodes, silent = list(ast_nodes(get_ast(text))), silent_places(text)
+    for name in sorted(cosmic_ray.plugins.operator_names()):
+        kind = cosmic_ray.plugins.get_operator(name)
+        if name in _LEFT_OUT or kind.arguments():
+            continue
+        operator = kind()
+        places = [start for node in nodes for start, _ in operator.mutation_positions(node)]
+        for occurrence, (line, column) in enumerate(places):
+            if not any(first <= (line, column) < last for first, last in silent):
+                yield Mutation(path, name, occurrence, line, column)
+
+
+def mutated(root: Path, mutation: Mutation) -> str:
+    """Return the text of the mutated module."""
+    operator = cosmic_ray.plugins.get_operator(mutation.operator)()
+    text = (root / mutation.path).read_text()
+    changed = mutate_code(text, operator, mutation.occurrence)
+    assert isinstance(changed, str)
+    assert changed != text
+    return changed
+
+
+@cache
+def silent_places(text: str) -> tuple[tuple[tuple[int, int], tuple[int, int]], ...]:
+    """Return where no code runs: annotations, for they are never evaluated, and what only type checkers read."""
+    found: list[ast.AST] = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.AnnAssign | ast.arg) and node.annotation is not None:
+            found.append(node.annotation)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.returns is not None:
+            found.append(node.returns)
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            found.append(node)
+    return tuple((_start(node), (node.end_lineno or 0, node.end_col_offset or 0)) for node in found)  # type: ignore[attr-defined]
+
+
+def _start(node: ast.AST) -> tuple[int, int]:
+    return node.lineno, node.col_offset  # type: ignore[attr-defined]

@@ -1,0 +1,109 @@
+"""Tries one mutation after the other on a copy of the tree: the tests that cover its line, until one fails.
+
+A process is forked for each, from one that has imported what tests need but kubeimage: so a trial takes little more
+than its tests do. A trial has a limit, and what it started goes with it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.mutants.machine.mutations import Mutation, mutated
+
+SURVIVED = "survived"
+_OPTIONS = ("-q", "-x", "-n0", "-p", "no:cacheprovider", "-o", "timeout=0", "-p", "no:faulthandler", "--no-header")
+
+
+class Verdict(NamedTuple):
+    """How a mutation ended.
+
+    Shape: ``how`` is "killed", "timeout", "no test covers it" or "survived"; ``tests`` is how many were tried at most.
+    Units: ``seconds`` of time.
+    """
+
+    mutation: Mutation
+    how: str
+    tests: int
+    seconds: float
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether a test noticed it."""
+        return self.how in {"killed", "timeout"}
+
+
+def prepare() -> None:
+    """Import what each trial needs, but nothing of the tree."""
+    import hypothesis.stateful
+    import pyfakefs.fake_filesystem_unittest
+    import pytest
+    import yaml
+
+    del hypothesis, pyfakefs, pytest, yaml
+
+
+def try_one(tree: Path, mutation: Mutation, tests: Sequence[str], *, limit: float) -> Verdict:
+    """Run ``tests`` with a mutation in ``tree``, which is whole again afterwards. Units: ``limit`` in seconds."""
+    if not tests:
+        return Verdict(mutation, "no test covers it", 0, 0.0)
+    begun = time.monotonic()
+    with _applied(tree, mutation):
+        child = os.fork()
+        if not child:
+            _run(tree, tests)
+        status = _wait(child, limit)
+    how = "timeout" if status is None else SURVIVED if status == 0 else "killed"
+    return Verdict(mutation, how, len(tests), time.monotonic() - begun)
+
+
+@contextmanager
+def _applied(tree: Path, mutation: Mutation) -> Iterator[None]:
+    path = tree / mutation.path
+    before = path.read_text()
+    path.write_text(mutated(tree, mutation))
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
+def _run(tree: Path, tests: Sequence[str]) -> None:
+    """Be the trial: a process group of its own, whose exit status is pytest's."""
+    import sys
+
+    status = 1
+    try:
+        os.setsid()
+        os.chdir(tree)
+        os.environ |= {"PYTHONPATH": str(tree), "CI": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        sys.path.insert(0, str(tree))
+        sys.dont_write_bytecode = True
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in range(3):
+            os.dup2(nothing, number)
+        import pytest
+
+        status = int(pytest.main([*_OPTIONS, *tests]))
+    finally:
+        os._exit(status)
+
+
+def _wait(child: int, limit: float) -> int | None:
+    """Return the exit status of the trial, not 0 where it was killed; None where it took too long."""
+    descriptor = os.pidfd_open(child)
+    try:
+        import select
+
+        ended = bool(select.select([descriptor], [], [], limit)[0])
+    finally:
+        os.close(descriptor)
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) if ended else None
