@@ -7,13 +7,17 @@ own in all else: its arguments, streams, folder, environment, umask and process 
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from time import monotonic
-from unittest.mock import patch
+from types import ModuleType
+
+import pytest
 
 from kubeimage.__main__ import main
 
@@ -46,7 +50,8 @@ def run_forked(
         target=_be_the_program, args=(arguments, str(folder), dict(environment), umask, stdin, theirs, also_theirs)
     )
     try:
-        process.start()
+        with _without_main():
+            process.start()
         for end in (stdin, theirs, also_theirs):
             end.close()
         os.write(ours.fileno(), given.encode())
@@ -70,8 +75,20 @@ def run_forked(
 def _start_server() -> None:
     """Start the process that is forked from; it ends with this one."""
     _CONTEXT.set_forkserver_preload(["tests.e2e.preloaded"])
-    with patch.dict(os.environ, _SURROUNDINGS):
+    with _without_main() as patch:
+        for name, value in _SURROUNDINGS.items():
+            patch.setenv(name, value)
+        # Its socket's path must be short, whatever folder the test at hand has chosen.
+        patch.setattr(tempfile, "tempdir", "/tmp")
         forkserver.ensure_running()
+
+
+@contextmanager
+def _without_main() -> Iterator[pytest.MonkeyPatch]:
+    """Let children not import what this process began with: pytest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+        yield patch
 
 
 def _read_all(*streams: Connection, until: float) -> list[bytearray]:
