@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, NamedTuple, Self
 
-from kubeimage.errors import DigestFormatError, UsageError
+from kubeimage.errors import KubeimageError, UsageError
 from kubeimage.image import canonical
+from kubeimage.image.canonical import JsonObject
 from kubeimage.image.digest import Digest
 from kubeimage.image.fields import objects, optional, strings
 from kubeimage.image.media_types import CONFIGS, INDEX, INDEXES, MANIFEST
@@ -187,9 +188,15 @@ class Artifact(NamedTuple):
     def from_bytes(cls, data: bytes) -> Self:
         """Read a manifest.
 
-        Raises: ValueError or DigestFormatError where it is none.
+        Raises: ValueError where it is none.
         """
-        value = canonical.decode(data)
+        try:
+            return cls._from_json(canonical.decode(data))
+        except (KubeimageError, RecursionError) as error:
+            raise ValueError(str(error)) from error
+
+    @classmethod
+    def _from_json(cls, value: JsonObject) -> Self:
         media_type = optional(value, "mediaType", str) or (INDEX if "manifests" in value else MANIFEST)
         config = optional(value, "config", dict)
         listed = [
@@ -232,10 +239,7 @@ def read_referrer(data: bytes, subject: Digest, tag: str = "") -> tuple[Referrer
     Shape:  ``tag`` is cosign's, where it was found under that: then the manifest need have no subject of its own.
     Raises: ValueError where it is no manifest, or refers to something else.
     """
-    try:
-        artifact = Artifact.from_bytes(data)
-    except DigestFormatError as error:
-        raise ValueError(error.message) from error
+    artifact = Artifact.from_bytes(data)
     if artifact.subject is None and not tag:
         raise ValueError(f"it has no subject, and is said to refer to {subject}")
     if artifact.subject is not None and artifact.subject != subject:

@@ -15,6 +15,7 @@ from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import Layer
 from kubeimage.image.oci import parse_document
+from kubeimage.image.referrers import Artifact
 
 DIGEST = f"sha256:{'a' * 64}"
 BLOB = {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": DIGEST, "size": 5}
@@ -61,6 +62,8 @@ READERS: list[tuple[str, Any, Callable[[bytes], object]]] = [
     ("manifest", MANIFEST, parse_document),
     ("index", INDEX, parse_document),
     ("config", CONFIG, read_config),
+    ("artefact", {**MANIFEST, "artifactType": "a/b", "subject": BLOB}, Artifact.from_bytes),
+    ("list of artefacts", {**INDEX, "artifactType": "a/b", "subject": BLOB}, Artifact.from_bytes),
 ]
 
 
