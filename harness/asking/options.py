@@ -198,6 +198,13 @@ OPTIONS = (
         {**_MANY, "metavar": "GLOB"},
     ),
     Option(
+        "--kubefile-signed-by",
+        "add the check signed: this public key, or another one that is named so, has signed each packed container "
+        "image. May be repeated",
+        "linelist",
+        {**_MANY, "metavar": "FILE"},
+    ),
+    Option(
         "--kubefile-nothing-skipped",
         "add the check nothing-skipped: no text that reads as a container image's name is left out",
         "bool",
@@ -307,6 +314,7 @@ class Settings:
     max_size: int | None = None
     min_efficiency: float | None = None
     allowed_lint: frozenset[str] = frozenset()
+    signed_by: tuple[str, ...] | None = None
     nothing_skipped: bool | None = None
     allowed_skipped: tuple[str, ...] = ()
     allowed_secrets: tuple[str, ...] = ()
@@ -345,6 +353,7 @@ class Settings:
             ("--kubefile-max-size", self.max_size),
             ("--kubefile-min-efficiency", self.min_efficiency),
             *(("--kubefile-allow-lint", code) for code in sorted(self.allowed_lint)),
+            *(("--kubefile-signed-by", path) for path in self.signed_by or ()),
             *(("--kubefile-allow-skipped", glob) for glob in self.allowed_skipped),
             *(("--kubefile-allow-secret", glob) for glob in self.allowed_secrets),
             *(("--kubefile-allow-leftover", glob) for glob in self.allowed_leftovers),

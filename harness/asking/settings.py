@@ -55,6 +55,7 @@ def read_settings(config: pytest.Config) -> Settings:
         max_size=raw.size("kubefile_max_size"),
         min_efficiency=raw.part("kubefile_min_efficiency"),
         allowed_lint=frozenset(raw.texts("kubefile_allow_lint")),
+        signed_by=tuple(path for _, path in raw.named("kubefile_signed_by")) or None,
         nothing_skipped=bool(raw.value("kubefile_nothing_skipped")) or None,
         allowed_skipped=tuple(raw.texts("kubefile_allow_skipped")),
         allowed_secrets=tuple(raw.texts("kubefile_allow_secret")),

@@ -17,7 +17,7 @@ from harness.checks.inheritance import check_cmd_args_merge
 from harness.checks.leftovers import check_no_leaks
 from harness.checks.limit import check_layer_limit
 from harness.checks.oci import check_oci_valid
-from harness.checks.offline import check_nothing_skipped, check_offline_complete, check_offline_rehearsal
+from harness.checks.offline import check_nothing_skipped, check_offline_complete, check_offline_rehearsal, check_signed
 from harness.checks.reproducible import check_reproducible
 from harness.checks.thrift import check_efficiency, check_size_limit
 
@@ -39,6 +39,7 @@ CHECKS: Mapping[str, Check] = {
 OF_A_SETTING: Mapping[str, tuple[str, Check]] = {
     "offline-complete": ("pull_images", check_offline_complete),
     "offline-rehearsal": ("pull_images", check_offline_rehearsal),
+    "signed": ("signed_by", check_signed),
     "nothing-skipped": ("nothing_skipped", check_nothing_skipped),
     "size-limit": ("max_size", check_size_limit),
     "efficiency": ("min_efficiency", check_efficiency),

@@ -1,6 +1,6 @@
 """What the image names is inside and whole, a node gets it, and no name is left out unseen.
 
-The checks offline-complete, offline-rehearsal and nothing-skipped.
+The checks offline-complete, offline-rehearsal, nothing-skipped and signed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import pytest
 from harness.cases.case import Case
 from harness.checks.failed import CheckFailedError
 from kubeimage.api.airgap import rehearse_image, verify_image
+from kubeimage.api.signing import verify_signatures
 
 _LISTED = 10
 
@@ -50,6 +51,28 @@ def check_offline_rehearsal(case: Case) -> None:
             "a node without internet would not get every container image",
             details=[*(f"  {one}" for one in found.unreadable), *lost][:_LISTED],
             hint="kubeimage rehearse IMAGE lists all of them",
+            location=case.kubefile.base.span.location,
+        )
+
+
+def check_signed(case: Case) -> None:
+    """Check that one of the keys of ``--kubefile-signed-by`` has signed each container image that is packed.
+
+    The signatures must be packed as well, so that the site finds them. Skipped where nothing is packed.
+    Raises: CheckFailedError that lists what nobody has signed, and why; UsageError for a key that cannot be read.
+    """
+    image = case.result.image
+    with case.open() as backends:
+        _, *packed = verify_signatures(image, case.settings.signed_by or (), backends).images
+    if not packed:
+        pytest.skip("it packs no container image")
+    unsigned = [one for one in packed if not one.is_signed]
+    if unsigned:
+        are = "1 container image is" if len(unsigned) == 1 else f"{len(unsigned)} container images are"
+        raise CheckFailedError(
+            f"{are} not signed by the keys that are asked for",
+            details=[f"  {one.name}: {one.reason}" for one in unsigned[:_LISTED]],
+            hint='referrers = "signature" in the configuration file packs signatures with their images',
             location=case.kubefile.base.span.location,
         )
 

@@ -76,11 +76,13 @@ def check_base(image: Image, reference: Reference | None, backends: Backends, *,
 def locate(image: Image, reference: Reference | None, backends: Backends) -> tuple[Subjects, Sequence[Referrers]]:
     """Return the manifests of an image that was found, and the places where its signatures may lie.
 
-    Raises: UsageError for backends without a store on disk; StoreError, RegistryError, ArchiveError.
+    Raises: StoreError, RegistryError, ArchiveError.
     """
     opened = backends.sources.find(image) if backends.sources is not None else None
     if opened is not None:
         return Subjects.of(opened.top, opened.data), opened.source.referrers()
+    if backends.store is None:
+        return Subjects.of(image.manifest.to_bytes()), []
     store = backends.store_on_disk("read")
     wire = store.exporter.depart(reference or image.manifest_digest, WireForm()).finish()
     documents = {one.descriptor.digest: one.data for one in wire.manifests}

@@ -3,12 +3,14 @@ from pathlib import Path
 import pytest
 
 from harness.checks.failed import CheckFailedError
-from harness.checks.offline import check_nothing_skipped, check_offline_complete, check_offline_rehearsal
+from harness.checks.offline import check_nothing_skipped, check_offline_complete, check_offline_rehearsal, check_signed
 from harness.fakes.registry.fake import FakeRegistry
 from harness.trees import write_tree
+from kubeimage.image.referrers import cosign_tag
 from tests.containers import small_image
 from tests.harness.checks.conftest import Cases
 from tests.harness.conftest import Run, WriteProject
+from tests.kubeimage.signing.made import Blobs, make_key, signed, write_pair
 
 RECORD = '{"version": 1, "images": [{"name": "r.io/app:v1", "digest": "sha256:%s"}], "ignored": [], "charts": []}'
 
@@ -51,6 +53,44 @@ def test_what_a_node_would_not_get_is_listed(make_case: Cases, names: str, told:
         check_offline_rehearsal(make_case("FROM scratch\nCOPY . .\n", {"manifests/imageList": names}))
 
     assert any(told in line for line in caught.value.details)
+
+
+def test_nothing_packed_is_signed_by_nobody(make_case: Cases, tmp_path: Path) -> None:
+    key = str(write_pair(tmp_path).with_suffix(".pub"))
+
+    with pytest.raises(pytest.skip.Exception, match="packs no container image"):
+        check_signed(make_case("FROM scratch\nCOPY a .\n", {"a": "1"}, signed_by=(key,)))
+
+
+@pytest.mark.parametrize(("signer", "outcome"), [("key", {"passed": 1}), ("other", {"failed": 1}), ("", {"failed": 1})])
+def test_what_is_packed_is_signed_by_a_key_that_is_asked_for(
+    project: WriteProject, run: Run, fake_registry: FakeRegistry, tmp_path: Path, signer: str, outcome: dict[str, int]
+) -> None:
+    image = small_image("one")
+    for data in image.blobs.values():
+        fake_registry.put_blob("app", data)
+    top = fake_registry.put_manifest("app", "v1", image.manifest)
+    keys = {name: make_key(tmp_path, name=name) for name in ("key", "other")}
+    if signer:
+        blobs = Blobs()
+        data = signed(keys[signer], blobs, digest=top, name=f"{fake_registry.host}/app:v1")
+        for blob in blobs.known.values():
+            fake_registry.put_blob("app", blob)
+        fake_registry.put_manifest("app", cosign_tag(top, "sig"), data)
+    project(
+        {
+            "own/config.toml": f'referrers = "signature"\n[registry."{fake_registry.host}"]\nplain-http = true\n',
+            "app/Kubefile": "FROM scratch\nCOPY imageList manifests\nCOPY Metadata .\n",
+            "app/imageList": f"{fake_registry.host}/app:v1",
+            "app/Metadata": '{"version": "v1.22.15"}',
+        }
+    )
+
+    options = ["--kubefile-pull-images=missing", "--kubefile-platform=linux/amd64", "--kubefile-config=own/config.toml"]
+    asked = f"--kubefile-signed-by={tmp_path}/key.pub"
+    result = run("--kubefile=app", *options, asked, "-v", "-k", "signed", backend="copy")
+
+    result.assert_outcomes(**outcome)
 
 
 SKIPPED = {"manifests/a.yaml": "description: as quay.io/org/app:1\nb: '{{ .x }}/y:2'\n# quay.io/org/comment:1\n"}
