@@ -1,12 +1,16 @@
 """What a store does with an earlier layer: it is used where it is good, and never believed."""
 
+import errno
 import hashlib
 import os
 from pathlib import Path
 
 import pytest
 
+from harness.faults.faults import SHORT, Error, IoFaults
+from harness.faults.iocalls import CALLS
 from kubeimage.cache import CacheRecords
+from kubeimage.errors import KubeimageError
 from kubeimage.layer import splicing
 from kubeimage.layer.splicing import Earlier, Run
 from kubeimage.layer.stored import StoredLayer
@@ -101,3 +105,24 @@ def test_an_earlier_layer_that_is_gone_is_done_without(tmp_path: Path, copied: l
 
         assert edited.put(store) == edited.expected
     assert copied == []
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EXDEV, SHORT, KeyboardInterrupt], ids=str)
+@pytest.mark.usefixtures("copied")
+def test_a_copy_that_fails_at_any_call_leaves_whole_blobs(tmp_path: Path, error: Error) -> None:
+    """A kernel that cannot copy is no failure: then the bytes are read and written."""
+    with open_at(tmp_path / "store") as store:
+        edited = Edited(tmp_path, store)
+    among = frozenset({"copy_file_range"}) if error == errno.EXDEV else CALLS
+    for fault in IoFaults.every(error, among=among):
+        with open_at(tmp_path / "store") as store:
+            try:
+                with fault:
+                    done = edited.put(store) == edited.expected
+            except (KubeimageError, KeyboardInterrupt):
+                done = error != errno.EXDEV
+        assert done, fault
+        for blob in edited.path.parent.iterdir():
+            assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name, fault
+        (edited.path.parent / edited.expected.diff_id.hex).unlink(missing_ok=True)
+    assert fault.at
