@@ -173,8 +173,8 @@ class StoreReferrers:
 
         Raises: StoreError for a damaged list.
         """
-        found = [referrer_of(entry) for entry in index.read_entries(self._layout)]
-        return [one for one in found if one is not None]
+        listed = [entry for entry in index.read_entries(self._layout) if index.is_referrer(entry)]
+        return [one for entry in listed if (one := referrer_of(entry)) is not None]
 
     def list_referrers(self, subject: Digest) -> list[Referrer]:
         """Return what refers to a manifest or index, in the order of digests; not what refers to that in turn.
@@ -238,11 +238,14 @@ class StoreReferrers:
         """
         if not choice:
             return image
+        listed = [entry for entry in index.read_entries(self._layout) if index.is_referrer(entry)]
+        if not listed:
+            return image
         sent = [image.top.digest, *(one.descriptor.digest for one in image.documents)]
         found = self.walk(dict.fromkeys(sent), choice)
         going = {one.referrer.digest for one in found}
         owned = {str(one) for one in (*stored, *sent)}
-        about = [referrer_of(entry) for entry in index.read_entries(self._layout) if owner_in(entry) in owned]
+        about = [referrer_of(entry) for entry in listed if owner_in(entry) in owned]
         left = [one for one in about if one is not None and one.digest not in going and is_chosen(one, choice)]
         return replace(image, referrers=tuple(found), left=tuple(left))
 
