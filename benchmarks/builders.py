@@ -9,10 +9,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from inputs import IN_SEALOS, STATIC_SHELL, Inputs
-from measuring import PYTHON_ENVIRONMENT, Side
+from benchmarks.inputs import IN_SEALOS, STATIC_SHELL, Inputs
+from benchmarks.measuring import PYTHON_ENVIRONMENT, Side
 
 KUBEIMAGE = [sys.executable, "-m", "kubeimage"]
+
+
+def first_line(*command: str) -> str:
+    """Return the first line that a command prints; nothing where it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return next(iter(done.stdout.splitlines()), "").strip()
 
 
 class Builder:
@@ -28,6 +37,10 @@ class Builder:
     def missing(self) -> str | None:
         """Say why it cannot be measured here."""
         return None
+
+    def version(self) -> str:
+        """Return the builder's own words for its version."""
+        return ""
 
     def side(self, name: str, *, cold: bool = False, before: Callable[[], None] = lambda: None) -> Side:
         """Give the command that builds a context; a cold one does not look into any cache."""
@@ -75,6 +88,10 @@ class BuildKit(Builder):
         asked = subprocess.run(["docker", "version"], capture_output=True, check=False)
         return None if asked.returncode == 0 else "no docker daemon runs"
 
+    def version(self) -> str:
+        """Ask the daemon, of which BuildKit is a part."""
+        return first_line("docker", "version", "--format", "{{.Server.Version}}")
+
     def side(self, name: str, *, cold: bool = False, before: Callable[[], None] = lambda: None) -> Side:
         """Build; cold is --no-cache."""
         options = ["--no-cache"] if cold else []
@@ -91,6 +108,10 @@ class Buildah(Builder):
     def missing(self) -> str | None:
         """Look for the program."""
         return None if shutil.which("buildah") else "buildah is not installed"
+
+    def version(self) -> str:
+        """Ask the program."""
+        return first_line("buildah", "--version")
 
     def side(self, name: str, *, cold: bool = False, before: Callable[[], None] = lambda: None) -> Side:
         """Build; cold is --no-cache."""
@@ -112,6 +133,10 @@ class Umoci(Builder):
     def missing(self) -> str | None:
         """Look for the program."""
         return None if shutil.which("umoci") else "umoci is not installed"
+
+    def version(self) -> str:
+        """Ask the program."""
+        return first_line("umoci", "--version")
 
     def side(self, name: str, *, cold: bool = False, before: Callable[[], None] = lambda: None) -> Side:  # noqa: ARG002
         """Make a layout, and put each source into it."""

@@ -45,6 +45,8 @@ class Inputs:
         (rooted / "sh").chmod(0o755)
         self._context("noops", ["FROM scratch", *(f"RUN : {number}" for number in range(20))])
         self._context("nothing", ["FROM scratch"])
+        one = self._context("one", ["FROM scratch", "COPY a etc"])
+        (one / "a").write_text("1")
 
     def _make_small(self) -> None:
         """10,000 files of 1 to 8 KiB in 500 folders."""

@@ -1,6 +1,6 @@
 """Builds of very many small files beside what a machine can do: wall seconds, and memory of all processes together.
 
-    python benchmarks/large.py [--files 250000] [--runs 3] [--folder DIR]
+    python -m benchmarks.large [--files 250000] [--runs 3] [--folder DIR]
 
 Memory is the sum of PSS over the tree of processes, looked at fifty times a second: what several share counts once.
 The files of a new folder are a minute old before the first build, so that they are remembered.
@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from measuring import PYTHON_ENVIRONMENT
+from benchmarks.measuring import PYTHON_ENVIRONMENT
 
 _BETWEEN = 0.02
 _YOUNG = 62

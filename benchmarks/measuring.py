@@ -7,6 +7,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -46,6 +47,54 @@ def run(side: Side) -> Sample:
     if status:
         sys.exit(f"{' '.join(side.command)} failed:\n{errors.decode(errors='replace')}")
     return Sample(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def peak_pss(side: Side) -> float:
+    """Run a command, and return the largest sum of PSS of its processes that was seen, in MB.
+
+    PSS shares out what several processes have in common. Source: the kernel's Documentation/filesystems/proc.rst.
+    """
+    side.before()
+    process = subprocess.Popen(side.command, env=side.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    most, ended = 0.0, threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not ended.wait(0.02):
+            most = max(most, sum(map(_pss_of, _tree_of(process.pid))))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        if process.wait():
+            sys.exit(f"{' '.join(side.command)} failed")
+    finally:
+        ended.set()
+        watcher.join()
+    return most / 1024
+
+
+def _tree_of(process: int) -> list[int]:
+    found, waiting = [], [process]
+    while waiting:
+        one = waiting.pop()
+        found.append(one)
+        try:
+            tasks = os.listdir(f"/proc/{one}/task")
+            for task in tasks:
+                waiting += map(int, Path(f"/proc/{one}/task/{task}/children").read_text().split())
+        except OSError:
+            continue
+    return found
+
+
+def _pss_of(process: int) -> int:
+    """Return the PSS of a process in KiB, 0 for one that is gone."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
 def run_in_turn(sides: Sequence[Side], runs: int) -> list[list[Sample]]:
