@@ -14,7 +14,6 @@ from kubeimage.builder.described import DescribedTable, describe
 from kubeimage.errors import DestinationError
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import ROOT, Entry, Kind, Owner, directory, directory_as, with_digest
-from kubeimage.layer.header import length_in_tar
 from kubeimage.layer.names import ancestors
 from kubeimage.layer.stack import LayerStack
 from kubeimage.layer.table import DIGEST_SIZE, ContentDigests, EntryTable, iter_paths, join, total_size
@@ -90,6 +89,8 @@ def copy(
     Units:  ``mtime`` in seconds, of the directories that the destination implies.
     Raises: DestinationError where the destination runs through a file; ContextError.
     """
+    from kubeimage.layer.header import length_in_tar
+
     parents, landed = _land(collected, rootfs, mtime)
     entries = join(parents, landed)
     if not entries:

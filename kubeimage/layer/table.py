@@ -13,11 +13,12 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from itertools import chain, islice
-from mmap import mmap
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from kubeimage.layer.entry import ROOT, Entry, FileIdentity, Kind, identity_of
-from kubeimage.layer.header import BLOCK, MAX_USTAR_NUMBER, length_in_tar
+
+if TYPE_CHECKING:
+    from mmap import mmap
 
 DIGEST_SIZE = 32
 NO_DIGEST = bytes(DIGEST_SIZE)
@@ -167,6 +168,8 @@ class EntryTable(Sequence[Entry]):
 
         Raises: PathEscapeError, LayerFormatError for a name or target that no layer may hold.
         """
+        from kubeimage.layer.header import BLOCK, MAX_USTAR_NUMBER, length_in_tar
+
         room = [100 - len(prefix) if prefix.isascii() else -1 for prefix, _ in self.places]
         fits = self.mtime is not None and 0 <= self.mtime <= MAX_USTAR_NUMBER
         found = array("Q")
@@ -226,6 +229,8 @@ class Joined(Sequence[Entry]):
 
         Raises: PathEscapeError, LayerFormatError for a name or target that no layer may hold.
         """
+        from kubeimage.layer.header import length_in_tar
+
         return array("Q", map(length_in_tar, self.first)) + self.table.lengths()
 
 
