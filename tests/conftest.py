@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import tests.disk  # noqa: F401 - it changes what `os.fsync` does
 from tests.watchdog import Watchdog
 
 REQUIRE_ALL = os.environ.get("KUBEIMAGE_REQUIRE_ALL") == "1"

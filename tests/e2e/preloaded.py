@@ -5,6 +5,7 @@ import pkgutil
 from importlib import import_module
 
 import kubeimage
+import tests.disk  # noqa: F401 - it changes what `os.fsync` does
 from tests.e2e import forked
 
 for module in pkgutil.walk_packages(kubeimage.__path__, f"{kubeimage.__name__}."):

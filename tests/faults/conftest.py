@@ -11,12 +11,6 @@ from harness.fakes.registry import FakeRegistry
 from tests.faults.commands import Bench, prepare
 
 
-@pytest.fixture(autouse=True)
-def _disk_of_no_inertia(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the kernel has taken outlives a process; waiting for the disk would only make these tests slow."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-
-
 @pytest.fixture(scope="session")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Return copies of one store, in memory where that can be: thousands of them are made and thrown away."""

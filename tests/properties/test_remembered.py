@@ -21,6 +21,7 @@ from kubeimage.context.ground import ground_of, kernel_now
 from kubeimage.image.digest import Digest
 from kubeimage.layer.entry import Entry
 from kubeimage.protocols.context import CopyRequest
+from tests.disk import wait_for_disk
 from tests.properties.examples import examples
 
 CONTENTS = (b"CONTENT-ONE!", b"CONTENT-TWO!", b"CONTENT-3RD!")
@@ -98,7 +99,7 @@ class Place:
 
     def sync(self, _content: bytes) -> None:
         with self.path.open("rb") as file:
-            os.fsync(file.fileno())
+            wait_for_disk(file.fileno())
 
     def nothing(self, _content: bytes) -> None:
         pass

@@ -72,8 +72,6 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         tempfile.TemporaryDirectory(prefix="kubeimage-", dir=quick) as folder,
         FakeRegistry() as registry,
     ):
-        # What the kernel has taken is there for all processes; waiting for the disk would only make these tests slow.
-        patch.setattr(os, "fsync", lambda _: None)
         for module in (pull, push, referrers):
             # Only the calls of a process's first thread wait for their turns.
             patch.setattr(module, "run_all", lambda jobs, *_, **_named: [job() for job in jobs])

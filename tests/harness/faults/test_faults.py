@@ -31,12 +31,6 @@ APP = Reference.parse("app:v1")
 OPTIONS = BuildOptions(references=(APP,))
 
 
-@pytest.fixture(autouse=True)
-def _disk_of_no_inertia(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the kernel has taken outlives a process; waiting for the disk would only make these tests slow."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-
-
 @contextmanager
 def opened(folder: Path) -> Iterator[Backends]:
     with open_backends(str(folder / "store"), mount="copy", isolation="none") as backends:

@@ -29,12 +29,6 @@ OLD = make_image(cmd="old")
 NEW = make_image([MemoryLayerStore().put(one_file(content)) for content in (b"one", b"two")], cmd="new")
 
 
-@pytest.fixture(autouse=True)
-def _disk_of_no_inertia(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the kernel has taken outlives a process; waiting for the disk would only make these tests slow."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-
-
 def build(store: Store) -> Image:
     """Do all that a build does: two layers, one of them cached and unpacked, and an image in the place of another."""
     layers = [store.layers.put(one_file(content)) for content in (b"one", b"two")]
