@@ -192,7 +192,10 @@ def _expanded(sources: Sequence[str]) -> list[str]:
             continue
         inside = _files_in(source)
         if not inside:
-            raise UsageError(f"there is no file in the folder {source!r}", hint="name archives, or a folder of them")
+            raise UsageError(
+                f"{source!r} is a folder, not an archive, and there is no file in it",
+                hint="name archives, a folder of them, or an OCI layout",
+            )
         found += [source] if os.path.join(source, "oci-layout") in inside else inside
     return found
 

@@ -183,7 +183,8 @@ class FolderMembers(MemberFiles):
                 yield piece
 
     def _path(self, name: str) -> str:
-        return os.path.join(self._folder, posixpath.normpath(name))
+        # As in a tar, no name leads out: a slash before it makes ".." stay below.
+        return self._folder + posixpath.normpath(f"/{name}")
 
 
 def read_members(file: BinaryIO) -> Members:

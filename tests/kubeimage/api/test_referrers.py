@@ -539,3 +539,15 @@ def test_images_elsewhere_are_saved_with_what_refers_to_them(
     wanted = {"docker": ALL, "oci": (SBOM, NOTE), "oci-archive": ALL}[where]
     is_wanted = choice if choice is not None else where != "docker"
     assert there.listed() == {one.digest for one in saved.referrers} == ({one.digest for one in wanted if is_wanted})
+
+
+def test_no_name_in_a_folder_leads_out_of_it(tmp_path: Path, site: Callable[[str], Site]) -> None:
+    """What docker save lists may be called anything."""
+    (layout := tmp_path / "layout").mkdir()
+    (tmp_path / "secret.json").write_bytes(IMAGE.blobs[IMAGE.config.digest])
+    (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    for config in ("../secret.json", str(tmp_path / "secret.json")):
+        listed = [{"Config": config, "RepoTags": ["app:v1"], "Layers": []}]
+        (layout / "manifest.json").write_text(json.dumps(listed))
+        with pytest.raises(ArchiveError, match="lacks"):
+            site("here").load(layout)
