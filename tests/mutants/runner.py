@@ -12,9 +12,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.mutants.patches import Mutant, apply
-from tests.mutants.watching import Death
+
+if TYPE_CHECKING:
+    # It imports kubeimage: whoever copies a tree may want to import that from there.
+    from tests.mutants.watching import Death
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("kubeimage", "harness", "tests", "fixtures", "docs", "README.md", "conftest.py", "pyproject.toml")
@@ -87,6 +91,8 @@ def run_tests(tree: Path, tests: Sequence[str], *, limit: float) -> Death | None
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         if record.exists():
+            from tests.mutants.watching import Death
+
             return Death(**json.loads(record.read_text()))
         if status == 0:
             return None
@@ -102,4 +108,6 @@ def _death_at_once(output: str, status: int) -> Death:
     failed = [line.split()[1] for line in output.splitlines() if line.startswith(("ERROR ", "FAILED "))]
     if status not in {1, 2} or not failed:
         raise RuntimeError(f"pytest ended with {status}:\n{output[-3000:]}")
+    from tests.mutants.watching import Death
+
     return Death(failed[0], "before it began", 0.0)

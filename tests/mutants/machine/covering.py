@@ -29,9 +29,10 @@ def read_map(path: Path) -> dict[str, Covering]:
 
 
 def covering(known: dict[str, Covering], path: str, line: int) -> list[str]:
-    """Return the tests that run a line, the quickest first."""
-    found = [(of.seconds, test) for test, of in known.items() if line in of.lines.get(path, ())]
-    return [test for _, test in sorted(found)]
+    """Return the tests that run a line, the quickest first; of one that runs at import alone, those of its module."""
+    inside = [(of.seconds, test) for test, of in known.items() if path in of.lines]
+    found = [(seconds, test) for seconds, test in inside if line in known[test].lines[path]]
+    return [test for _, test in sorted(found or inside)]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

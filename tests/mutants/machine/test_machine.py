@@ -77,7 +77,8 @@ def test_the_quickest_tests_of_a_line_come_first() -> None:
         "else": Covering(0.0, {"b.py": [1]}),
     }
 
-    assert [covering(known, "a.py", line) for line in (1, 2, 3)] == [["quick", "slow"], ["slow"], []]
+    assert [covering(known, "a.py", line) for line in (1, 2, 3)] == [["quick", "slow"], ["slow"], ["quick", "slow"]]
+    assert covering(known, "c.py", 1) == []
 
 
 M = Mutation("kubeimage/code.py", "core/NumberReplacer", 0, 1, 2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,7 +18,10 @@ from typing import NamedTuple
 from tests.mutants.machine.mutations import Mutation, mutated
 
 SURVIVED = "survived"
-_OPTIONS = ("-q", "-x", "-n0", "-p", "no:cacheprovider", "-o", "timeout=0", "-p", "no:faulthandler", "--no-header")
+_OPTIONS = ("-q", "-x", "-n0", "-p", "no:cacheprovider", "-o", "timeout=0", "-p", "no:faulthandler", "--no-header",
+    # What is imported before the fork has no explained asserts.
+    "-W", "ignore::pytest.PytestAssertRewriteWarning",
+)  # fmt: skip
 
 
 class Verdict(NamedTuple):
@@ -40,12 +44,27 @@ class Verdict(NamedTuple):
 
 def prepare() -> None:
     """Import what each trial needs, but nothing of the tree."""
+    # Hypothesis would import kubeimage's strategies, and so kubeimage as it is here.
+    os.environ["HYPOTHESIS_NO_PLUGINS"] = "1"
     import hypothesis.stateful
     import pyfakefs.fake_filesystem_unittest
     import pytest
     import yaml
 
     del hypothesis, pyfakefs, pytest, yaml
+    assert "kubeimage" not in sys.modules
+
+
+def check_tests(tree: Path, tests: Sequence[str], *, limit: float) -> None:
+    """Run tests without any mutation, for a trial in which they fail anyhow says nothing.
+
+    Raises: RuntimeError where they fail.
+    """
+    child = os.fork()
+    if not child:
+        _run(tree, tests)
+    if (status := _wait(child, limit)) != 0:
+        raise RuntimeError(f"tests fail without any mutation (status {status}): pytest {' '.join(tests)}")
 
 
 def try_one(tree: Path, mutation: Mutation, tests: Sequence[str], *, limit: float) -> Verdict:
@@ -75,8 +94,6 @@ def _applied(tree: Path, mutation: Mutation) -> Iterator[None]:
 
 def _run(tree: Path, tests: Sequence[str]) -> None:
     """Be the trial: a process group of its own, whose exit status is pytest's."""
-    import sys
-
     status = 1
     try:
         os.setsid()
