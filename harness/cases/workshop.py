@@ -91,7 +91,7 @@ class Workshop:
     @property
     def running_place(self) -> Place:
         """Where programs of images are run: a store on disk that goes with the run, for all of its processes."""
-        return DirectoryPlace(os.path.join(self._folder, "store"))
+        return DirectoryPlace(os.path.join(self._folder, "store"), durable=False)
 
     def place_for(self, path: str) -> Place:
         """Return the place where the Kubefile at ``path`` is built."""

@@ -40,7 +40,7 @@ class Place(Protocol):
 
 @dataclass(frozen=True)
 class DirectoryPlace:
-    """The real parts on a store on disk."""
+    """The real parts on a store on disk. One that goes with the run is not ``durable``: nobody waits for the disk."""
 
     root: str
     mount: str = "auto"
@@ -48,13 +48,19 @@ class DirectoryPlace:
     run: RunSettings = field(default=RunSettings(), repr=False)
     shared: SharedCache = field(default=SharedCache(), repr=False)
     settings: Settings | None = field(default=None, repr=False)
+    durable: bool = field(default=True, repr=False, compare=False)
 
     @contextmanager
     def open(self) -> Iterator[Backends]:
         """Open the store, and the cache that it shares with other machines."""
         with (
             real_backends(
-                self.root, self.settings, mount=self.mount, isolation=self.isolation, run=self.run
+                self.root,
+                self.settings,
+                mount=self.mount,
+                isolation=self.isolation,
+                run=self.run,
+                durable=self.durable,
             ) as backends,
             share_cache(self.shared, backends, notice=_LOG.warning) as sharing,
         ):
@@ -63,7 +69,7 @@ class DirectoryPlace:
     def fresh(self, folder: str) -> DirectoryPlace:
         """Return a place with a store in ``folder``, which shares nothing: what is built there is built."""
         root = os.path.join(folder, "store")
-        return DirectoryPlace(root, self.mount, self.isolation, self.run, settings=self.settings)
+        return DirectoryPlace(root, self.mount, self.isolation, self.run, settings=self.settings, durable=False)
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,8 @@ def make_place(
     if backend == "memory":
         return GivenPlace(memory_backends)
     root = os.path.join(folder, "store")
-    return DirectoryPlace(root, backend, isolation, run or RunSettings(), shared or SharedCache(), settings)
+    known, cache = run or RunSettings(), shared or SharedCache()
+    return DirectoryPlace(root, backend, isolation, known, cache, settings, durable=False)
 
 
 @contextmanager
@@ -114,13 +121,14 @@ def real_backends(
     mount: str = "auto",
     isolation: str = "auto",
     run: RunSettings | None = None,
+    durable: bool = True,
 ) -> Iterator[Backends]:
     """Open the real parts on the store at ``root``.
 
     No base image is fetched: what a test is about is in the store, or something stands in for it.
     Raises: StoreAccessError, StoreVersionError; UsageError for an unknown mount or isolation.
     """
-    with open_backends(root, settings, mount=mount, isolation=isolation, run=run) as backends:
+    with open_backends(root, settings, mount=mount, isolation=isolation, run=run, durable=durable) as backends:
         yield replace(backends, fetch=None)
 
 

@@ -162,6 +162,7 @@ def open_backends(
     run: RunSettings | None = None,
     notice: Callable[[str], None] | None = None,
     watch: TransferObserver = ignore,
+    durable: bool = True,
 ) -> Iterator[Backends]:
     """Open the real backends on the store at ``root``; what the session holds is let go at the end.
 
@@ -169,6 +170,7 @@ def open_backends(
     ``settings`` complete short names, and say how base images are fetched; without them none is.
     ``run`` is what a RUN sees and may use; without it, what ``settings`` say.
     ``watch`` is told of what is fetched for a build.
+    Without ``durable`` nobody waits for the disk: for a store that goes with the process, and with the machine.
     ``notice`` gets what ``auto`` chose, once, and what a person should know about the cache.
     Raises: StoreAccessError, StoreVersionError; UsageError for an unknown access, mount or isolation,
         or for a place that cannot be shown to a RUN.
@@ -180,7 +182,8 @@ def open_backends(
     folder = cache_folder(root)
     records = _Records(folder)
     with ExitStack() as stack:
-        store = stack.enter_context(Store.open(root, create=False, hold=access != "look", keep=writes, cache=records))
+        opened = Store.open(root, create=False, hold=access != "look", keep=writes, cache=records, durable=durable)
+        store = stack.enter_context(opened)
         cache = DirectoryBuildCache(records, store.layers, warn=notice, notes_uses=writes)
         sources = stack.enter_context(ImageSources(lambda: settings if settings is not None else read_settings()))
         yield Backends(

@@ -284,7 +284,8 @@ class Blobs:
         pending, self._pending = list(self._pending.items()), {}
         for first in range(0, len(pending), 64):
             self._sync(pending[first : first + 64])
-        sync_directory(self._layout.blobs)
+        if self._layout.durable:
+            sync_directory(self._layout.blobs)
 
     def forget(self, digests: Iterable[Digest]) -> None:
         """Take note that blobs were removed."""
@@ -307,7 +308,8 @@ class Blobs:
             for digest, _ in pending:
                 descriptors.append(self._open_descriptor(digest))
                 opened.callback(os.close, descriptors[-1])
-            _sync_all(descriptors)
+            if self._layout.durable:
+                _sync_all(descriptors)
             for descriptor, (_, written) in zip(descriptors, pending, strict=True):
                 if _identity(os.fstat(descriptor)) == written:
                     _mark(descriptor)

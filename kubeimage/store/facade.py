@@ -61,6 +61,7 @@ class Store:
         hold: bool | None = None,
         keep: bool | None = None,
         cache: CacheRecords | None = None,
+        durable: bool = True,
     ) -> Self:
         """Open the store at ``root``; where there is none, ``create`` makes it, else it looks empty.
 
@@ -69,10 +70,11 @@ class Store:
                 With ``keep``, which is as ``create`` is unless it is given, what has to be uncompressed stays so.
                 Without either, nothing is written by reading.
                 ``cache`` is what lies in ``cache_folder(root)``.
+                Without ``durable`` nobody waits for the disk: such a store may be damaged after a power cut.
         Raises: StoreVersionError for a newer store; StoreAccessError, StoreFullError.
         """
         check_argument(root, "the store's path")
-        layout = Layout(os.path.abspath(root))
+        layout = Layout(os.path.abspath(root), durable=durable)
         store = cls(layout, hold=create if hold is None else hold, keep=create if keep is None else keep, cache=cache)
         # A newer store is refused whatever is wanted of it.
         if not store.is_there and create:

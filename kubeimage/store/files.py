@@ -50,14 +50,15 @@ def write_new_file(path: str, data: bytes, *, durable: bool = True) -> None:
             os.close(descriptor)
 
 
-def replace_file(written: str, path: str) -> None:
-    """Put the durable file ``written`` at ``path``, whole or not at all, and make that durable as well.
+def replace_file(written: str, path: str, *, durable: bool = True) -> None:
+    """Put the file ``written`` at ``path``, whole or not at all, and with ``durable`` wait until the disk knows.
 
     Raises: StoreFullError, StoreAccessError; after the replacement only where the disk fails.
     """
     with translated("replace", path), _opened_directory(os.path.dirname(path)) as directory:
         os.replace(written, path)
-        os.fsync(directory)
+        if durable:
+            os.fsync(directory)
 
 
 def sync_directory(path: str) -> None:

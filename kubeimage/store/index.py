@@ -128,8 +128,8 @@ def change_entries(layout: Layout, session: Session, change: Callable[[Entries],
         before = read_entries(layout)
         after = change(before)
         if after != before:
-            write_new_file(written, encode_entries(after))
-            replace_file(written, layout.index)
+            write_new_file(written, encode_entries(after), durable=layout.durable)
+            replace_file(written, layout.index, durable=layout.durable)
 
 
 def encode_entries(entries: Entries) -> bytes:

@@ -43,9 +43,14 @@ _OWN_NAMES = {
 
 @dataclass(frozen=True)
 class Layout:
-    """The paths of a store. Shape: ``root`` is absolute."""
+    """The paths of a store.
+
+    Shape: ``root`` is absolute. Where it is not ``durable``, as in a store that goes with a test run, nobody waits for
+           the disk, and a power cut may damage it.
+    """
 
     root: str
+    durable: bool = True
 
     @property
     def index(self) -> str:
@@ -175,8 +180,9 @@ def make_folders(layout: Layout) -> None:
         for private in (layout.root, os.path.dirname(layout.blobs), layout.blobs, layout.snapshots, layout.ingest):
             make_private(private)
     # Whatever is written into the store later is lost with the name of a folder above it.
-    for folder in (*new, layout.root, os.path.dirname(layout.blobs)):
-        sync_directory(folder)
+    if layout.durable:
+        for folder in (*new, layout.root, os.path.dirname(layout.blobs)):
+            sync_directory(folder)
 
 
 def _missing_above(path: str) -> list[str]:
@@ -198,8 +204,8 @@ def make_files(layout: Layout, new_path: Callable[[], str]) -> None:
         for path, data in ((layout.index, _EMPTY_INDEX), (layout.marker, OCI_LAYOUT), (layout.version, version)):
             if not _is_there(path):
                 written = new_path()
-                write_new_file(written, data)
-                replace_file(written, path)
+                write_new_file(written, data, durable=layout.durable)
+                replace_file(written, path, durable=layout.durable)
 
 
 def _is_there(path: str) -> bool:

@@ -221,3 +221,11 @@ def test_scratch_goes_even_after_an_error(workshop: Workshop) -> None:
         work(lambda: divmod(1, 0))
 
     assert not Path(made[0]).exists()
+
+
+@pytest.mark.parametrize(("root", "durable"), [(None, False), ("kept", True)])
+def test_only_a_store_that_stays_waits_for_the_disk(tmp_path: Path, root: str | None, durable: bool) -> None:
+    place = Workshop(Settings(root=root), str(tmp_path)).place
+
+    assert isinstance(place, DirectoryPlace)
+    assert place.durable is durable

@@ -140,3 +140,18 @@ def test_opening_imports_little() -> None:
 
     heavy = {"asyncio", "click", "concurrent.futures", "filelock", "rich", "shutil", "subprocess", "tempfile", "yaml"}
     assert heavy.isdisjoint(loaded)
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_the_disk_is_waited_for_where_a_store_is_to_outlive_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool
+) -> None:
+    waits: list[int] = []
+    monkeypatch.setattr(os, "fsync", waits.append)
+
+    with Store.open(str(tmp_path / "store"), durable=durable) as store:
+        store.images.put(make_image([store.layers.put(one_file(b"a"))]), [APP])
+
+    assert bool(waits) is durable
+    with Store.open(str(tmp_path / "store"), create=False) as store:
+        assert store.images.get(APP) is not None
