@@ -66,6 +66,8 @@ class KubeBuild:
         """
         if is_project(kubefile):
             context = kubefile.context if context is None else context
+            if base is None and kubefile.below is not None:
+                base = self(kubefile.below, backend=backend, runner=runner)
             base = kubefile.base if base is None else base
             build_args = kubefile.build_args if build_args is None else build_args
             platform = kubefile.platform if platform is None else platform

@@ -193,7 +193,9 @@ def _without_emptied(placed: PlacedTree, rules: DockerIgnoreRules) -> PlacedTree
 
 
 def _without_set_ids(entry: Entry) -> Entry:
-    return entry._replace(mode=entry.mode & ~_SET_ID_BITS) if entry.kind is Kind.FILE else entry
+    if not entry.mode & _SET_ID_BITS or entry.kind is not Kind.FILE:
+        return entry
+    return entry._replace(mode=entry.mode & ~_SET_ID_BITS)
 
 
 def _check_alone(placements: Sequence[Placement]) -> None:

@@ -3,13 +3,13 @@
 from dataclasses import replace
 from tempfile import TemporaryDirectory
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.model.build import BASE_NAME
 from harness.stateful.agreement import build_project
 from harness.stateful.dockeragreement import (
+    agrees,
     docker_backends,
     expected_of_docker,
     read_docker_image,
@@ -25,39 +25,28 @@ SEALOS = projects(dialect="sealos", platforms=PLATFORMS)
 SEALER_09 = projects(dialect="sealer-0.9", platforms=PLATFORMS)
 
 
-@pytest.mark.parametrize(
-    ("cases", "factor"), [pytest.param(SEALOS, 3, id="sealos"), pytest.param(SEALER_09, 2, id="sealer-0.9")]
-)
-def test_a_build_is_what_the_model_says(cases: st.SearchStrategy[Project], factor: float) -> None:
-    @examples(factor)
-    @given(cases)
-    def holds(project: Project) -> None:
-        backends = docker_backends(project)
-        wanted = expected_of_docker(project).image
-        assert wanted is not None
+@examples(3)
+@given(SEALOS)
+def test_a_build_is_what_the_model_says(project: Project) -> None:
+    wanted = expected_of_docker(project).image
+    assert wanted is not None
 
-        seen = try_docker_project(project, backends)
-
-        assert seen.image == wanted
-
-    holds()
+    assert try_docker_project(project, docker_backends(project)).image == wanted
 
 
-@pytest.mark.parametrize("dialect", ["sealos", "sealer-0.9"])
-def test_a_build_fails_where_the_model_says_it_does(dialect: str) -> None:
-    @examples(0.7)
-    @given(projects(dialect=dialect, hostile=True))  # type: ignore[arg-type]
-    def holds(project: Project) -> None:
-        wanted = expected_of_docker(project)
+@examples(2)
+@given(SEALER_09)
+def test_a_build_of_applications_is_what_the_model_says(project: Project) -> None:
+    wanted = expected_of_docker(project).image
+    assert wanted is not None
 
-        seen = try_docker_project(project, docker_backends(project))
+    assert try_docker_project(project, docker_backends(project)).image == wanted
 
-        assert (seen.image is None) == (wanted.image is None)
-        # Stages are built side by side: of two that fail, either is told.
-        if wanted.image is not None or len(project.kubefile.stages) == 1:
-            assert seen[:2] == wanted[:2]
 
-    holds()
+@examples(1.4)
+@given(st.one_of(projects(dialect="sealos", hostile=True), projects(dialect="sealer-0.9", hostile=True)))
+def test_a_build_fails_where_the_model_says_it_does(project: Project) -> None:
+    assert agrees(project, docker_backends(project))
 
 
 @examples(1)

@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from harness import model
 from harness.asking.options import Settings
 from harness.cases.building import KubeBuild
 from harness.cases.workshop import Workshop
+from harness.fakes.noting import NotingRunner
 from harness.model import Image
 from harness.stateful.agreement import expected, read_image
+from harness.stateful.dockeragreement import expected_of_docker, read_docker_image
 from harness.strategies import Project, projects
 from harness.trees import File
 from kubeimage.errors import KubeimageError
@@ -61,3 +64,12 @@ def test_what_it_cannot_take_is_named(tmp_path: Path, given: tuple[Any, ...], me
 
     with pytest.raises(TypeError, match=message.replace(".", r"\.")):
         in_memory(str(tmp_path))(kubefile, *context[:1], base=context[1] if len(context) > 1 else None)
+
+
+@examples(0.2)
+@given(st.one_of(projects(dialect="sealos", max_size=3), projects(dialect="sealer-0.9", max_size=3)))
+def test_a_project_of_another_dialect_is_built_with_what_it_stands_on(project: Project) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        built = in_memory(folder)(project, runner=NotingRunner())
+        with built.place.open() as backends:
+            assert read_docker_image(built.image, backends.layers) == expected_of_docker(project).image

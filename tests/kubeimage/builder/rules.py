@@ -27,8 +27,8 @@ CONTEXT: Mapping[str, Content] = {
 
 
 def seen(lines: str, *, dialect: str = "sealos", **options: Any) -> dict[str, Any] | str:
-    """Build lines, where a bar parts them, and return what was made, or the code of an error; the model agrees."""
-    text = "\n".join([f"# syntax={dialect}", *lines.split(" | "), ""])
+    """Build lines, parted by two semicolons, and return what was made, or the code of an error; the model agrees."""
+    text = "\n".join([f"# syntax={dialect}", *lines.split(" ;; "), ""])
     context = {**CONTEXT, **options.pop("context", {})}
     project = Project.of(text, context, **options)
     found = try_docker_project(project, docker_backends(project))

@@ -29,40 +29,45 @@ KUBE = {"name": "myapp", "type": "kube", "files": ["app.yaml"], "version": "v1"}
     ("lines", "extension", "commands"),
     [
         (
-            "COPY imageList manifests/ | APP myapp local://app.yaml | LAUNCH myapp",
+            "COPY imageList manifests/ ;; APP myapp local://app.yaml ;; LAUNCH myapp",
             {"applications": [KUBE], "launch": {"app_names": ["myapp"]}},
             ["kubectl apply -f application/apps/myapp/app.yaml"],
         ),
         (
-            "APP m local://dir | LAUNCH m",
+            "APP m local://dir ;; LAUNCH m",
             {"applications": [{"name": "m", "type": "kube", "files": ["/a.yaml", "/sub/b.yml"], "version": "v1"}]},
             ["kubectl apply -f application/apps/m/a.yaml && kubectl apply -f application/apps/m/sub/b.yml"],
         ),
         (
-            'APP m local://i.sh local://app.yaml | APPCMDS m ["sh","i.sh","-r","h:5000"] | LAUNCH m',
+            'APP m local://i.sh local://app.yaml ;; APPCMDS m ["sh","i.sh","-r","h:5000"] ;; LAUNCH m',
             {"applications": [{"name": "m", "version": "v1", "cmds": ["sh", "i.sh", "-r", "h:5000"]}]},
             ["cd application/apps/m/ && sh i.sh -r h:5000"],
         ),
         (
-            'CNI calico local://calico.sh | LAUNCH ["calico"]',
+            'CNI calico local://calico.sh ;; LAUNCH ["calico"]',
             {"applications": [{"name": "calico", "type": "shell", "files": ["calico.sh"], "version": "v1"}]},
             ["bash application/apps/calico/calico.sh"],
         ),
         (
-            "APP web local://chart | LAUNCH web",
+            "APP web local://chart ;; LAUNCH web",
             {"applications": [{"name": "web", "type": "helm", "files": ["web"], "version": "v1"}]},
             ["helm install web application/apps/web/"],
         ),
         ('CMDS ["a","b c"]', {"launch": {"cmds": ["a", "b c"]}}, ["a", "b c"]),
-        ("CMD a $B | CMD b", {"launch": {"cmds": ["a $B", "b"]}}, ["a $B", "b"]),
+        ("CMD a $B ;; CMD b", {"launch": {"cmds": ["a $B", "b"]}}, ["a $B", "b"]),
         ("ENV k=v", {"env": {"k": "v"}}, []),
         ('ENV A="x y"', {"env": {"A": "x y"}}, []),
         (
-            "APP myapp local://app.yaml | APPENV myapp k1=v1 k2=v2 | APPENV myapp k2=3",
+            "APP myapp local://app.yaml ;; APPENV myapp k1=v1 k2=v2 ;; APPENV myapp k2=3",
             {"applications": [{**KUBE, "env": {"k1": "v1", "k2": "3"}}]},
             [],
         ),
-        ("APP myapp local://i.sh | APP myapp local://app.yaml", {"applications": [KUBE]}, []),
+        ("APP myapp local://i.sh ;; APP myapp local://app.yaml", {"applications": [KUBE]}, []),
+        (
+            'APP myapp local://i.sh ;; APPCMDS myapp ["x"] ;; APP myapp local://app.yaml ;; LAUNCH myapp',
+            {"applications": [KUBE]},
+            ["kubectl apply -f application/apps/myapp/app.yaml"],
+        ),
         ("APP m local://i.sh local://app.yaml", "E0267", []),
         ('APPCMDS nobody ["x"]', "E0267", []),
         ("LAUNCH nobody", "E0267", []),
@@ -70,7 +75,7 @@ KUBE = {"name": "myapp", "type": "kube", "files": ["app.yaml"], "version": "v1"}
     ],
 )
 def test_applications_and_what_launches_them(lines: str, extension: Any, commands: Sequence[str]) -> None:
-    found = seen(f"FROM scratch | {lines}", dialect="sealer-0.9", context=APPS)
+    found = seen(f"FROM scratch ;; {lines}", dialect="sealer-0.9", context=APPS)
 
     if isinstance(found, str):
         assert found == extension
@@ -92,12 +97,12 @@ def test_applications_and_what_launches_them(lines: str, extension: Any, command
     ],
 )
 def test_labels_that_sealer_reads(lines: str, labels: Mapping[str, str]) -> None:
-    assert made(f"FROM scratch | {lines}", dialect="sealer-0.9", context=APPS)["config"]["Labels"] == labels
+    assert made(f"FROM scratch ;; {lines}", dialect="sealer-0.9", context=APPS)["config"]["Labels"] == labels
 
 
 @pytest.mark.parametrize("written", ["reg_${ARCH}", "reg_$ARCH"])
 def test_sealer_knows_the_architecture_in_sources(written: str) -> None:
-    image = made(f"FROM scratch | COPY {written} registry", dialect="sealer-0.9", platform="linux/arm64")
+    image = made(f"FROM scratch ;; COPY {written} registry", dialect="sealer-0.9", platform="linux/arm64")
 
     assert image["tree"]["registry/blob"].node == File(b"arm64")
 
@@ -106,7 +111,7 @@ def test_applications_of_a_base_are_inherited_and_its_launch_and_commands_are_no
     text = "# syntax=sealer-0.9\nFROM scratch\nAPP old local://app.yaml\nLAUNCH old\n"
     below = Project.of(text, dict(APPS))
 
-    image = made("FROM base:1 | APP new local://i.sh | LAUNCH new", dialect="sealer-0.9", context=APPS, below=below)
+    image = made("FROM base:1 ;; APP new local://i.sh ;; LAUNCH new", dialect="sealer-0.9", context=APPS, below=below)
 
     assert [one["name"] for one in image["extension"]["applications"]] == ["new", "old"]
     assert image["extension"]["launch"] == {"app_names": ["new"]}
@@ -116,14 +121,14 @@ def test_applications_of_a_base_are_inherited_and_its_launch_and_commands_are_no
 @pytest.mark.parametrize(
     "lines",
     [
-        "LAUNCH m | COPY app.yaml x",
-        'CMDS ["a"] | CMD b',
-        "CMD a | LAUNCH m",
-        "LAUNCH m | LAUNCH m",
+        "LAUNCH m ;; COPY app.yaml x",
+        'CMDS ["a"] ;; CMD b',
+        "CMD a ;; LAUNCH m",
+        "LAUNCH m ;; LAUNCH m",
     ],
 )
 def test_launch_and_cmds_stand_last_and_once(lines: str) -> None:
-    text = "\n".join(["# syntax=sealer-0.9", "FROM scratch", "APP m local://app.yaml", *lines.split(" | "), ""])
+    text = "\n".join(["# syntax=sealer-0.9", "FROM scratch", "APP m local://app.yaml", *lines.split(" ;; "), ""])
 
     with pytest.raises(KubefileError) as caught:
         parse(text)
