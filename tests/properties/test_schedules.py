@@ -132,6 +132,23 @@ def test_one_process_may_come_between_two_calls_of_another(ground: Ground, first
             break
 
 
+LEAVING: tuple[Operation, ...] = (Save(ONE, compressed=True), SaveParts(ONE), Merge((ONE, TWO), APP), Tag(ONE, APP))
+
+
+@pytest.mark.parametrize("first", LEAVING, ids=str)
+def test_an_image_of_several_platforms_may_go_while_it_is_read(ground: Ground, first: Operation) -> None:
+    build = BuildForAll(SEVERAL[0], ONE, use_cache=True)
+    gone: list[Operation] = [Rmi(ONE), Prune(keep_cache=False)]
+    # The build ends its turn.
+    whole, step = Turn(0, 10_000), 1 if os.environ.get("KUBEIMAGE_STRESS") == "full" else 11
+    for calls in itertools.count(LEAVING.index(first), step):
+        turns = [whole, Turn(0, calls), Turn(1, 1000), Turn(1, 1000)]
+        done = check_schedule(ground, [[build, first], gone], turns)
+
+        if done[1].process == 0 and done[1].ended == 2:
+            break
+
+
 @examples(0.6)
 @example(processes=[[Export("two:1")], [Rmi("two:1")]], turns=[Turn(0, 6)])
 @example(processes=[[SaveParts("one:1")], [LetGo()], [Rmi("one:1")]], turns=[Turn(0, 40), Turn(1, 25)])

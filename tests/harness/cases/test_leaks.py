@@ -70,3 +70,17 @@ def test_what_the_run_itself_writes_into_the_context_is_no_leak(place: tuple[str
 
 def test_mount_points_are_those_of_the_kernel() -> None:
     assert {"/", "/proc"} <= set(mount_points())
+
+
+@pytest.mark.parametrize("what", ["new", "gone", "changed"])
+def test_what_a_build_does_to_its_context_is_a_leak(what: str, place: tuple[str, str]) -> None:
+    context, _ = place
+    file = Path(context, "file")
+    if what != "new":
+        file.write_text("1")
+    before = take_snapshot(context)
+
+    file.unlink() if what == "gone" else file.write_text("another")
+
+    (leak,) = find_leaks(before, context, [])
+    assert leak.text == f"the build context: file is {what}"

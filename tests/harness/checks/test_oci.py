@@ -9,12 +9,15 @@ from harness.asking.options import Settings
 from harness.cases.building import KubeBuild
 from harness.cases.workshop import Workshop
 from harness.checks.failed import CheckFailedError
-from harness.checks.oci import _layout_problems, check_oci_valid, schema_problems
+from harness.checks.oci import _layout_problems, check_oci_valid, config_problems, schema_problems
 from harness.fakes.stores import MemoryLayerStore
 from harness.images.image import BuiltImage
 from kubeimage.api.backends import Backends
 from kubeimage.image import canonical
+from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
+from kubeimage.image.document import History, Layer
+from kubeimage.image.platform import Platform
 from tests.harness.checks.conftest import Cases
 
 jsonschema = pytest.importorskip("jsonschema")
@@ -142,3 +145,11 @@ def test_an_image_that_the_index_does_not_list_is_told(layout: tuple[str, BuiltI
     problems = list(_layout_problems(jsonschema, root, image.id))
 
     assert problems == [f"index.json: it does not list the manifest {image.id}"]
+
+
+@pytest.mark.parametrize(("entries", "problems"), [(0, 0), (1, 1), (2, 0), (3, 1)])
+def test_a_history_speaks_of_each_layer_or_is_none(entries: int, problems: int) -> None:
+    layers = tuple(Layer(Digest.of(bytes([number])), 1, "COPY", "a .") for number in range(2))
+    image = Image(Platform("linux", "amd64"), layers, tuple(History("COPY a .") for _ in range(entries)))
+
+    assert len(list(config_problems(image))) == problems

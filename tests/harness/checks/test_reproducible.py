@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from harness.checks.failed import CheckFailedError
-from harness.checks.reproducible import _compare, check_reproducible
+from harness.checks.reproducible import _compare, _difference, check_reproducible
 from harness.fakes.memory_tree import MemoryTree
 from harness.trees import Content, File, Folder, HardLink, Link
+from kubeimage.layer.entry import file
 from tests.harness.checks.conftest import Cases
 
 TEXT = "FROM scratch\nCOPY a etc\nRUN anything\n"
@@ -89,3 +90,10 @@ def test_nothing_of_the_second_build_stays(make_case: Cases, tmp_path: Path) -> 
     check_reproducible(make_case(TEXT, {"a": "1"}, effect=lambda _tree: None))
 
     assert list((tmp_path / "run/scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 1)])
+def test_another_time_is_told_whichever_is_later(first: int, second: int) -> None:
+    one, two = (file("a", b"1")._replace(mtime=mtime) for mtime in (first, second))
+
+    assert _difference(one, two) == f"time {first}, then {second}"

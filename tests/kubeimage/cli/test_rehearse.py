@@ -1,7 +1,13 @@
+import itertools
 import json
+from typing import get_args
 
 import pytest
 
+from kubeimage.cli.rehearse import _sum_up
+from kubeimage.image.platform import Platform
+from kubeimage.image.reference import Reference
+from kubeimage.rehearsal.outcome import Pulled, Rehearsal, RehearsedImage, Status
 from tests.containers import small_image
 from tests.kubeimage.cli.conftest import MakeContext, Run
 from tests.kubeimage.rehearsal.conftest import Pack, keep_together, packed
@@ -71,3 +77,14 @@ def test_an_image_that_is_not_there_is_told_as_everywhere(run: Run) -> None:
 
 def test_a_name_that_is_none_is_wrong_usage(run: Run) -> None:
     assert "error[E0103]" in run("rehearse", "No/Name", status=2).stderr
+
+
+@pytest.mark.parametrize("statuses", [(), *itertools.product(get_args(Status), repeat=2)])
+def test_whatever_is_not_pulled_counts_as_not_there(statuses: tuple[Status, ...]) -> None:
+    images = tuple(RehearsedImage(Pulled(Reference.parse(NAME), one), ()) for one in statuses)
+    lost = sum(one != "pulled" for one in statuses)
+
+    told = _sum_up(Rehearsal(images, Platform.host()))
+
+    assert (f"{lost} of them not there" in told) == (lost > 0)
+    assert ("all of them pulled" in told) == (lost == 0 and statuses != ())

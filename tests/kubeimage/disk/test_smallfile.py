@@ -66,3 +66,24 @@ def test_a_link_inside_the_folder_is_followed(tmp_path: Path) -> None:
 
     assert read_small(str(tmp_path / "file"), within=str(tmp_path)) == b"text"
     assert not is_within(f"{tmp_path}x", str(tmp_path))
+
+
+@pytest.mark.parametrize("over", [-1, 0, 1])
+def test_a_file_may_be_as_large_as_said_and_no_byte_larger(over: int, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x" * (100 + over))
+
+    if over > 0:
+        with pytest.raises(OSError, match="more than 100 bytes"):
+            read_small(str(tmp_path / "a"), most=100)
+    else:
+        assert len(read_small(str(tmp_path / "a"), most=100)) == 100 + over
+
+
+def test_a_file_behind_a_folder_that_leads_out_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "within").mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/a").write_text("text")
+    make_link(tmp_path / "within/folder", "../outside")
+
+    with pytest.raises(OSError, match="leads out of"):
+        read_small(str(tmp_path / "within/folder/a"), within=str(tmp_path / "within"))

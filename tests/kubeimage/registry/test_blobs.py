@@ -202,3 +202,16 @@ def test_an_upload_to_another_host_goes_without_credentials(clients: Clients) ->
 
         assert storage.blobs(REPOSITORY) == {LARGE.digest: DATA}
         assert {request.authorization for request in storage.requests} == {""}
+
+
+@pytest.mark.parametrize("size", [5, PIECE + 5])
+def test_an_upload_without_progress_is_given_up(
+    size: int, registry: FakeRegistry, repository: Repository, clients: Clients
+) -> None:
+    for method in ("PUT", "PATCH"):
+        registry.on(f"{method} */uploads/*", Status(503), times=None)
+
+    with pytest.raises(RegistryError):
+        upload(repository, Descriptor.of("", DATA[:size]))
+
+    assert clients.waits == [0.5, 1.0, 2.0, 4.0]

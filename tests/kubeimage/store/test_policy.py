@@ -122,6 +122,18 @@ def test_what_the_cache_did_not_use_for_long_goes_with_its_layer(shelf: Shelf, b
     assert shelf.keys() == {new.digest.hex}
 
 
+@pytest.mark.parametrize("policy", [{"unused_for": 30 * DAY}, {"keep_size": 1}, {}], ids=["by age", "by size", "all"])
+def test_of_an_unpacked_layer_that_goes_nothing_stays(policy: dict[str, float], shelf: Shelf) -> None:
+    (layer,) = shelf.image(1)
+    path = Path(shelf.snapshot(layer, days=40))
+    with shelf.open() as store:
+        store.images.remove(APP)
+
+    shelf.prune(**policy)
+
+    assert list(path.parent.glob(f"{path.name}*")) == []
+
+
 def test_a_step_stays_as_long_as_one_after_it_is_used(shelf: Shelf) -> None:
     first = shelf.cache(1, days=40)
     second = shelf.cache(2, days=35, parent=first)
