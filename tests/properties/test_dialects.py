@@ -25,7 +25,7 @@ SEALOS = projects(dialect="sealos", platforms=PLATFORMS)
 SEALER_09 = projects(dialect="sealer-0.9", platforms=PLATFORMS)
 
 
-@examples(3)
+@examples(2)
 @given(SEALOS)
 def test_a_build_is_what_the_model_says(project: Project) -> None:
     wanted = expected_of_docker(project).image
@@ -34,7 +34,7 @@ def test_a_build_is_what_the_model_says(project: Project) -> None:
     assert try_docker_project(project, docker_backends(project)).image == wanted
 
 
-@examples(2)
+@examples(1)
 @given(SEALER_09)
 def test_a_build_of_applications_is_what_the_model_says(project: Project) -> None:
     wanted = expected_of_docker(project).image
@@ -43,7 +43,7 @@ def test_a_build_of_applications_is_what_the_model_says(project: Project) -> Non
     assert try_docker_project(project, docker_backends(project)).image == wanted
 
 
-@examples(1.4)
+@examples(1)
 @given(st.one_of(projects(dialect="sealos", hostile=True), projects(dialect="sealer-0.9", hostile=True)))
 def test_a_build_fails_where_the_model_says_it_does(project: Project) -> None:
     assert agrees(project, docker_backends(project))
@@ -61,7 +61,7 @@ def test_building_again_gives_the_same_image_from_the_cache_alone(project: Proje
     assert again.cache_misses == 0
 
 
-@examples(1.5)
+@examples(1)
 @given(st.one_of(SEALOS, SEALER_09).flatmap(lambda one: docker_edits(one).map(lambda edited: (one, edited))))
 def test_what_is_edited_is_built_anew_and_nothing_else_is_taken_for_it(pair: tuple[Project, Project]) -> None:
     project, edited = pair
