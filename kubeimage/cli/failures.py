@@ -91,6 +91,8 @@ def _translate_os(error: OSError) -> KubeimageError:
     hint = "--debug shows where it came from"
     if error.errno in (errno.EMFILE, errno.ENFILE):
         hint = f"raise the limit with ulimit -n; {hint}"
+    if error.errno == errno.EAGAIN:
+        hint = f"raise the limit with ulimit -u, or that of the container (pids.max); {hint}"
     return KubeimageError(f"{what[:1].lower()}{what[1:]}{where}", hint=hint)
 
 

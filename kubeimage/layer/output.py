@@ -10,6 +10,8 @@ from itertools import cycle
 from types import TracebackType
 from typing import Self
 
+from kubeimage.disk.threads import can_begin
+
 Sink = Callable[[bytes | memoryview], object]
 
 PIECE = 1 << 20
@@ -122,9 +124,12 @@ class _Worker:
         self._error: BaseException | None = None
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="layer output", daemon=True)
-        self._thread.start()
+        self._runs = can_begin(self._thread)
 
     def put(self, piece: bytes | memoryview) -> None:
+        if not self._runs:
+            self._consume(piece)
+            return
         self._pieces.put(piece)
         self._raise_error()
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from kubeimage.disk.threads import begin
 from kubeimage.errors import RegistryError
 from kubeimage.image.oci import Descriptor
 from kubeimage.registry.client import Repository
@@ -39,7 +40,7 @@ class GrowingUpload:
 
     def start(self) -> None:
         """Begin to send."""
-        self._thread.start()
+        begin(self._thread)
 
     def end(self, blob: Descriptor | None) -> None:
         """Say that the file has grown to be ``blob``, or, with None, that nobody wants it any more."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import takewhile
+
+from kubeimage.disk.threads import can_begin
 
 WORKERS = 4
 """How many jobs run at once, or ask one place."""
@@ -47,10 +50,12 @@ def run_all(
     most = min(workers * max(len(set(places)), 1), MOST_WORKERS, len(jobs))
     threads = [threading.Thread(target=work, name=f"blobs {n}") for n in range(most)]
     try:
+        # As many as there can be; where that is none, this one does it all.
+        if not sum(takewhile(bool, map(can_begin, threads))):
+            work()
         for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
     except BaseException as error:
         failures.append(error)
         queue.close()

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from kubeimage.disk.threads import begin
 from kubeimage.errors import KubeimageError
 from kubeimage.rehearsal.registry import Answer, Answering
 
@@ -26,7 +27,7 @@ def serving(registry: Answering, listener: socket.socket) -> Iterator[list[Kubei
     """
     server = _Server(registry, listener)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="packed registry", daemon=True)
-    thread.start()
+    begin(thread)
     try:
         yield server.failures
     finally:

@@ -15,6 +15,7 @@ from functools import partial
 from io import BytesIO
 from typing import BinaryIO, Protocol
 
+from kubeimage.disk.threads import can_begin
 from kubeimage.errors import KubeimageError
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
@@ -102,9 +103,14 @@ class Publisher:
         if what in self._offered:
             return
         self._offered.add(what)
+        if self._stopped.is_set():
+            return
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="build cache")
-            self._thread.start()
+            if not can_begin(self._thread):
+                self._thread = None
+                self._stopped.set()
+                self._notice("the build cache is not written: this system allows no more processes")
         self._jobs.put(_Job(platform, list(steps)))
 
     def close(self) -> None:

@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from kubeimage.disk.threads import begin
+
 T = TypeVar("T")
 
 # keyctl(2) by the machine's name in uname(2).
@@ -37,7 +39,7 @@ def with_keyring_of_its_own(start: Callable[[], T]) -> T:
             errors.append(error)
 
     thread = threading.Thread(target=run, name="kubeimage-run")
-    thread.start()
+    begin(thread)
     thread.join()
     if errors:
         raise errors[0]

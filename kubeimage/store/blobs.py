@@ -15,9 +15,10 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import chain
+from itertools import chain, takewhile
 from typing import BinaryIO
 
+from kubeimage.disk.threads import can_begin
 from kubeimage.errors import BlobCorruptError, BlobNotFoundError, LayerError, RegistryContentError, StoreError
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import LARGEST_DOCUMENT
@@ -391,10 +392,9 @@ def _sync_all(descriptors: list[int]) -> None:
                 errors.append(error)
 
     threads = [threading.Thread(target=work) for _ in range(min(_SYNC_THREADS, len(descriptors)) - 1)]
-    for thread in threads:
-        thread.start()
+    started = list(takewhile(can_begin, threads))
     work()
-    for thread in threads:
+    for thread in started:
         thread.join()
     if errors:
         raise errors[0]

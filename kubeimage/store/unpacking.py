@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self, cast
 
+from kubeimage.disk.threads import begin
 from kubeimage.errors import LayerError
 from kubeimage.image.digest import Digest
 from kubeimage.image.media_types import Compression
@@ -163,7 +164,7 @@ class PassingLayer:
         self._found: Inside | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="layer inspection", daemon=True)
-        self._thread.start()
+        begin(self._thread)
 
     def feed(self, piece: bytes) -> None:
         """Take the next bytes, which are not none.
