@@ -193,7 +193,7 @@ def _expanded(sources: Sequence[str]) -> list[str]:
         inside = _files_in(source)
         if not inside:
             raise UsageError(
-                f"{source!r} is a folder, not an archive, and there is no file in it",
+                f"{source!r} is a folder, not an archive: there is no file in the folder",
                 hint="name archives, a folder of them, or an OCI layout",
             )
         found += [source] if os.path.join(source, "oci-layout") in inside else inside
