@@ -285,16 +285,15 @@ def is_named(entry: JsonObject, reference: Reference) -> bool:
     """Whether the entry has that name."""
     # Parsing the names of a thousand entries takes longer than reading them; few need it.
     given = _annotation(entry, ANNOTATION_REF_NAME), _annotation(entry, ANNOTATION_FULL_NAME)
-    if not _may_mean(given, reference.repository.rpartition("/")[2]):
-        return False
-    # Where no tag is written, "latest" is meant.
-    if reference.tag != "latest" and not _may_mean(given, reference.tag):
-        return False
-    return reference_of(entry) == reference
+    return any(_may_mean(name, reference) for name in given) and reference_of(entry) == reference
 
 
-def _may_mean(given: tuple[str, str], part: str) -> bool:
-    return part in given[0] or part in given[1]
+def _may_mean(name: str, reference: Reference) -> bool:
+    """Whether the last part of a name fits; where no tag is written, "latest" is meant."""
+    if reference.digest is not None:
+        return str(reference.digest) in name
+    last = reference.repository.rpartition("/")[2]
+    return name.endswith((f"{last}:{reference.tag}", last) if reference.tag == "latest" else f"{last}:{reference.tag}")
 
 
 def _is_same_repository(found: Reference | None, wanted: Reference) -> bool:
