@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sample", type=int, default=100, metavar="N", help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="which ones (default: %(default)s)")
     parser.add_argument("--limit", type=float, default=60, help="seconds for one mutation (default: %(default)s)")
-    parser.add_argument("--most-tests", type=int, default=40, metavar="N", help="tests for one (default: %(default)s)")
+    parser.add_argument("--tests", type=float, default=15, help="CPU seconds of tests for one (default: %(default)s)")
     parser.add_argument("--map", type=Path, help="the map of lines and tests; made where it is missing")
     parser.add_argument("--keep", type=Path, help="verdicts, to go on from")
     parser.add_argument("--least", type=float, default=0.95, help="part that has to be dead (default: %(default)s)")
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for mutation in sample(tree, options.rooms, options.sample, options.seed):
             if mutation in verdicts:
                 continue
-            tests = covering(known, mutation.path, mutation.line)[: options.most_tests]
+            tests = covering(known, mutation.path, mutation.line, seconds=options.tests)
             verdicts[mutation] = one = try_one(tree, mutation, tests, limit=options.limit)
             print(f"{one.how:18} {one.seconds:5.1f} s  {mutation}", flush=True)
             write_verdicts(options.keep, verdicts.values())

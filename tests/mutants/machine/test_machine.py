@@ -81,6 +81,14 @@ def test_the_quickest_tests_of_a_line_come_first() -> None:
     assert covering(known, "c.py", 1) == []
 
 
+def test_each_function_is_tried_before_its_other_rows_and_all_within_a_time() -> None:
+    rows = {f"table[{number}]": Covering(0.1 * number, {"a.py": [1]}) for number in range(1, 4)}
+    known = {**rows, "other": Covering(5.0, {"a.py": [1]})}
+
+    assert covering(known, "a.py", 1) == ["table[1]", "other", "table[2]", "table[3]"]
+    assert covering(known, "a.py", 1, seconds=5.2) == ["table[1]", "other"]
+
+
 M = Mutation("kubeimage/code.py", "core/NumberReplacer", 0, 1, 2)
 
 
