@@ -3,7 +3,9 @@
 import io
 import tarfile
 from collections.abc import Mapping, Sequence
-from typing import BinaryIO
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from kubeimage.archive.bundle import BUNDLE, PART, SUMS, Bundle, LeftOut, PartOf
 from kubeimage.archive.members import read_members
 from kubeimage.archive.outgoing import Outgoing, PartWriter, in_parts, write_whole
-from kubeimage.archive.parts import is_part, join_parts, read_part
+from kubeimage.archive.parts import _pieces_of, is_part, join_parts, read_part
 from kubeimage.archive.tarwriting import TarFile
 from kubeimage.errors import ArchiveError, BlobCorruptError, UsageError
 from kubeimage.image.digest import Digest
@@ -252,3 +254,51 @@ def test_all_in_one_file_has_the_same_members() -> None:
     members = read_members(io.BytesIO(b"".join(pieces)))
     assert {name: b"".join(members.chunks(name)) for name in members} == read(named(FILES))
     assert members.bundle is None
+
+
+@pytest.mark.parametrize(
+    ("places", "is_whole"),
+    [
+        ({0: 10, 10: 8}, True),
+        ({0: 10, 12: 8}, False),
+        ({0: 10, 8: 8}, False),
+        ({2: 10, 12: 6}, False),
+        ({0: 10}, False),
+        ({0: 10, 10: 8, 18: 1}, False),
+        ({}, False),
+    ],
+    ids=["whole", "a gap", "an overlap", "no beginning", "no end", "too much", "nothing"],
+)
+def test_pieces_make_a_file_only_where_each_begins_at_the_end_of_another(
+    places: Mapping[int, int], is_whole: bool
+) -> None:
+    (some,) = [read_part("part", read_members(io.BytesIO(data))) for data in FILES[:1]]
+    sizes = {f"blob.at.{place}": size for place, size in places.items()}
+    members = SimpleNamespace(size=sizes.__getitem__)
+    part: Any = SimpleNamespace(sums=dict.fromkeys(sizes, ""), members=members, bundle=some.bundle)
+
+    with nullcontext() if is_whole else pytest.raises(ArchiveError, match="do not make all of 'blob'"):
+        assert [one.name for one in _pieces_of({"blob": 18}, {1: part})["blob"]] == list(sizes)
+
+
+def test_an_archive_ends_with_two_empty_blocks_as_tar_wants_them() -> None:
+    for data in FILES:
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            last = tar.getmembers()[-1]
+        assert data[last.offset_data + last.size + -last.size % tarfile.BLOCKSIZE :] == bytes(2 * tarfile.BLOCKSIZE)
+
+
+@pytest.mark.parametrize("bundle", [APP.to_bytes(), b"another"], ids=["its own", "another"])
+def test_a_part_belongs_to_the_bundle_that_it_describes(bundle: bytes) -> None:
+    files = {BUNDLE: APP.to_bytes(), PART: PartOf(Digest.of(bundle), 1, 1).to_bytes()}
+    sums = "".join(f"{Digest.of(data).hex}  {name}\n" for name, data in files.items()).encode()
+    forged = io.BytesIO()
+    with tarfile.open(fileobj=forged, mode="w") as tar:
+        for name, data in {**files, SUMS: sums}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    forged.seek(0)
+
+    with nullcontext() if bundle == APP.to_bytes() else pytest.raises(ArchiveError, match="do not belong together"):
+        read_part("part", read_members(forged))
