@@ -1,6 +1,7 @@
 """Whole images from a registry that may do anything, into a real store."""
 
 import json
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +37,7 @@ from kubeimage.store import Store
 from tests.kubeimage.store.foreign import Foreign, make_foreign, tar_of
 from tests.kubeimage.store.test_arrivals import NESTINGS
 
-from .conftest import IMPATIENT, REPOSITORY
+from .conftest import IMPATIENT, REPOSITORY, bytes_read
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 LOWER = tar_of({"etc/a": b"lower" * 1000})
@@ -414,3 +415,16 @@ def _catching(work: Callable[[], object], failures: list[BaseException]) -> None
         work()
     except Exception as error:  # noqa: BLE001
         failures.append(error)
+
+
+@pytest.mark.parametrize("kind", ["none", "gzip", "zstd"])
+def test_what_was_verified_on_its_way_is_not_read_again(
+    pull: Puller, fake_registry: FakeRegistry, kind: Compression
+) -> None:
+    size = 6 << 20
+    publish(fake_registry, make_foreign(tar_of({"data": os.urandom(size)}), kind=kind))
+
+    before = bytes_read()
+    pull(fake_registry)
+
+    assert round((bytes_read() - before) / size) == 0

@@ -1,5 +1,6 @@
 """Whole images from a real store to a registry in this process."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -27,7 +28,7 @@ from kubeimage.registry.registries import Registries
 from kubeimage.settings import HostSettings, Settings
 from kubeimage.store import Store
 
-from .conftest import IMPATIENT, REPOSITORY
+from .conftest import IMPATIENT, REPOSITORY, bytes_read
 
 GZIP = WireForm(None, Coding("gzip"), only_raw=True)
 BASE = canonical_order([directory("etc"), file("etc/base", b"base" * 1000)])
@@ -335,3 +336,16 @@ def test_a_damaged_layer_that_grows_is_not_sent(growing: Pusher, fake_registry: 
         growing()
 
     assert fake_registry.tags(REPOSITORY) == {}
+
+
+def test_a_layer_is_read_once_to_be_compressed_and_once_to_be_sent(push: Pusher) -> None:
+    size = 6 << 20
+    push.make([file("data", os.urandom(size))])
+
+    before = bytes_read()
+    push()
+    first = bytes_read() - before
+    push()
+    again = bytes_read() - before - first
+
+    assert (round(first / size), round(again / size)) == (2, 0)
