@@ -25,7 +25,7 @@ from statistics import geometric_mean
 
 ROOT = Path(__file__).parents[1]
 MUTANTS = (
-    "ignored-inside-a-folder", "first-arg-wins", "key-without-base", "failed-run-goes-on", "key-without-names",
+    "build-arg-ignored", "first-arg-wins", "key-without-base", "failed-run-goes-on", "key-without-names",
     "arg-visible-too-early", "key-without-platform", "key-without-args", "escape-by-symlink",
     "destination-symlink-replaced",
 )  # fmt: skip

@@ -121,7 +121,7 @@ prepare()
 tree = Path(TREE)
 for one in mutations(tree, "toy.py"):
     if one.operator in CHOSEN:
-        print(one.line, try_one(tree, one, ["test_toy.py"], limit=20 if one.line != 8 else 3).how)
+        print(one.line, try_one(tree, one, ["test_toy.py::test_larger"], limit=20 if one.line != 8 else 3).how)
 """
 CHOSEN = ("core/NumberReplacer", "core/ReplaceComparisonOperator_Gt_GtE", "core/ReplaceComparisonOperator_Eq_NotEq")
 

@@ -13,11 +13,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.mutants.machine.mutations import Mutation, mutated
 
-SURVIVED = "survived"
+SURVIVED, UNCOVERED = "survived", "no test covers it"
+# By pytest's exit status: where it found nothing to run, nothing was noticed.
+_HOW = {0: SURVIVED, 4: UNCOVERED, 5: UNCOVERED}
 _OPTIONS = ("-q", "-x", "-n0", "-p", "no:cacheprovider", "-o", "timeout=0", "-p", "no:faulthandler", "--no-header",
     # What is imported before the fork has no explained asserts.
     "-W", "ignore::pytest.PytestAssertRewriteWarning",
@@ -70,14 +72,14 @@ def check_tests(tree: Path, tests: Sequence[str], *, limit: float) -> None:
 def try_one(tree: Path, mutation: Mutation, tests: Sequence[str], *, limit: float) -> Verdict:
     """Run ``tests`` with a mutation in ``tree``, which is whole again afterwards. Units: ``limit`` in seconds."""
     if not tests:
-        return Verdict(mutation, "no test covers it", 0, 0.0)
+        return Verdict(mutation, UNCOVERED, 0, 0.0)
     begun = time.monotonic()
     with _applied(tree, mutation):
         child = os.fork()
         if not child:
             _run(tree, tests)
         status = _wait(child, limit)
-    how = "timeout" if status is None else SURVIVED if status == 0 else "killed"
+    how = "timeout" if status is None else _HOW.get(status, "killed")
     return Verdict(mutation, how, len(tests), time.monotonic() - begun)
 
 
@@ -90,6 +92,18 @@ def _applied(tree: Path, mutation: Mutation) -> Iterator[None]:
         yield
     finally:
         path.write_text(before)
+
+
+class _Only:
+    """Runs these tests in this order: the ids of some cannot be said on a command line."""
+
+    def __init__(self, tests: Sequence[str]) -> None:
+        self._places = {test: place for place, test in enumerate(tests)}
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Leave out all others."""
+        known = [item for item in items if item.nodeid in self._places]
+        items[:] = sorted(known, key=lambda item: self._places[item.nodeid])
 
 
 def _run(tree: Path, tests: Sequence[str]) -> None:
@@ -106,7 +120,8 @@ def _run(tree: Path, tests: Sequence[str]) -> None:
             os.dup2(nothing, number)
         import pytest
 
-        status = int(pytest.main([*_OPTIONS, *tests]))
+        files = dict.fromkeys(test.partition("::")[0] for test in tests)
+        status = int(pytest.main([*_OPTIONS, *files], plugins=[_Only(tests)]))
     finally:
         os._exit(status)
 
