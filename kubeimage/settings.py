@@ -41,15 +41,17 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from kubeimage.errors import KubeimageError, SettingsError
 from kubeimage.image.compatibility import DEFAULT_DIALECT, DIALECTS, Dialect
 from kubeimage.image.reference import DEFAULT_DOMAIN, DEFAULT_NAMESPACE, Naming, Reference
-from kubeimage.image.referrers import ReferrerChoice
 from kubeimage.image.trust import EVERY, IDENTITY_RULES, Requirement, TrustPolicy, TrustRule
 from kubeimage.patterns import pattern
 from kubeimage.values import dataclass
+
+if TYPE_CHECKING:
+    from kubeimage.image.referrers import ReferrerChoice
 
 ROOT_VARIABLE = "KUBEIMAGE_ROOT"
 
@@ -317,8 +319,12 @@ def _settings(top: _Table, folder: str) -> Settings:
 
 
 def _referrers(text: str) -> ReferrerChoice | None:
+    if not text:
+        return None
+    from kubeimage.image.referrers import ReferrerChoice
+
     try:
-        return ReferrerChoice.parse(text) if text else None
+        return ReferrerChoice.parse(text)
     except KubeimageError as error:
         raise SettingsError(f"referrers: {error}", hint=error.hint) from error
 

@@ -12,7 +12,6 @@ from kubeimage.errors import UsageError
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
-from kubeimage.image.referrers import NO_REFERRERS
 from kubeimage.image.trust import TrustPolicy
 from kubeimage.mount.choose import choose_mounter
 from kubeimage.protocols.watching import ignore
@@ -247,6 +246,7 @@ def _packers(store: Store, folder: str, settings: Settings | None, watch: Transf
         memory = Memory(os.path.join(folder, "images"))
         parts = Parts(layers, store.images, cache, lambda: store.shelf, memory, known_settings, watch)
         if options.pull_images != "off":
+            from kubeimage.image.referrers import NO_REFERRERS
             from kubeimage.packing.packer import RegistryPacker
 
             choice = options.referrers if options.referrers is not None else known_settings().referrers

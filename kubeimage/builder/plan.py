@@ -22,12 +22,12 @@ from kubeimage.image.extension import Application, PackedImage, extension_annota
 from kubeimage.image.oci import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
-from kubeimage.image.referrers import ReferrerChoice
 from kubeimage.kubefile import Copy, From, Instruction, Kubefile
 from kubeimage.protocols.cachekey import CacheKey
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
+    from kubeimage.image.referrers import ReferrerChoice
     from kubeimage.lock.lockfile import Lock
 
 SCRATCH = "scratch"

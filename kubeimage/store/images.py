@@ -25,7 +25,6 @@ from kubeimage.store.index import Entries
 from kubeimage.store.layers import DirectoryLayerStore
 from kubeimage.store.layout import Layout
 from kubeimage.store.reading import ImageReader
-from kubeimage.store.referrers import with_referrers
 from kubeimage.store.session import Session
 
 if TYPE_CHECKING:
@@ -134,7 +133,11 @@ class DirectoryImageStore:
             for make_entry, names in named:
                 wanted: list[Reference | None] = [*names] or [None]
                 before = _add(before, [make_entry(name) for name in wanted], names)
-            return with_referrers(before, referrers or [], self._blobs)
+            if not referrers:
+                return before
+            from kubeimage.store.referrers import with_referrers
+
+            return with_referrers(before, referrers, self._blobs)
 
         self._blobs.sync()
         with locks.shared(self._layout.gc_lock):
