@@ -103,7 +103,7 @@ def test_a_mirror_of_one_repository_must_name_its_own() -> None:
         (
             "zzz = 1\n",
             r"unknown key 'zzz'",
-            f"known are default-domain, default-namespace, dialect, certs-dirs, image-kinds, {LAST}",
+            f"known are default-domain, default-namespace, dialect, referrers, certs-dirs, image-kinds, {LAST}",
         ),
         ("default-domain = 1\n", r"default-domain is a text, found a number: 1", None),
         ("default-domain = ''\n", r"default-domain is empty", None),

@@ -273,7 +273,7 @@ def test_an_image_that_cannot_be_removed_keeps_its_name(store: Store, monkeypatc
     image = make_image([store.layers.put(CHANGESET)])
     store.images.put(image, [APP])
 
-    def fail(path: str, data: bytes) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise StoreFullError("no room")
 
     monkeypatch.setattr("kubeimage.store.index.write_new_file", fail)
