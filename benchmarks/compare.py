@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from benchmarks.builders import KUBEIMAGE, PEERS, Builder, Kubeimage, can_build
 from benchmarks.inputs import Inputs
-from benchmarks.measuring import PYTHON_ENVIRONMENT, Sample, Side, median, run, run_in_turn
+from benchmarks.measuring import PYTHON_ENVIRONMENT, Sample, Side, median, run, run_in_turn, settle
 
 STAT_WALK = """
 import os, sys
@@ -111,6 +111,8 @@ class Bench:
         self, work: str, name: str, targets: dict[str, float], *, cold: bool, before: Callable[[], None] = lambda: None
     ) -> None:
         """Pair our build of a context with each peer's."""
+        if not cold:
+            settle(self.inputs.made)
         for peer in self.peers:
             if can_build(peer, name, cold=cold):
                 self.pair(
@@ -136,6 +138,7 @@ class Bench:
         work = "10,000 small files, cold"
         self.pair(f"{work}, less Python's start", self.ours.side("small", cold=True), tar, target=3.5, allowance=start)
         self.against(work, "small", {}, cold=True)
+        settle(self.inputs.made)
         self.pair("the same, unchanged", self.ours.side("small"), walk, target=3)
         self.against("the same, unchanged", "small", {"BuildKit": 0.6}, cold=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import time
 from pathlib import Path
 
 STATIC_SHELL = os.environ.get("STATIC_SHELL", "/bin/busybox")
@@ -16,10 +17,15 @@ IN_SEALOS = frozenset({"stages", "added", "archive", "rooted"})
 
 
 class Inputs:
-    """The contexts below a folder. Units: ``scale`` is the share of full size that the first two have."""
+    """The contexts below a folder.
+
+    Units: ``scale`` is the share of full size that the first two have. ``made`` is when all were there, by the
+           monotonic clock.
+    """
 
     def __init__(self, folder: Path, scale: float) -> None:
         self.folder, self.scale = folder, scale
+        self.made = 0.0
 
     def make(self) -> None:
         """Write all of them."""
@@ -47,6 +53,7 @@ class Inputs:
         self._context("nothing", ["FROM scratch"])
         one = self._context("one", ["FROM scratch", "COPY a etc"])
         (one / "a").write_text("1")
+        self.made = time.monotonic()
 
     def _make_small(self) -> None:
         """10,000 files of 1 to 8 KiB in 500 folders."""

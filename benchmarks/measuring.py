@@ -16,6 +16,9 @@ from typing import NamedTuple
 # Without its bytecode, Python would compile the whole program at each start.
 PYTHON_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
+_YOUNG = 62
+"""Seconds, and some more than a file must be old to be remembered."""
+
 
 class Sample(NamedTuple):
     """One run of a command. Units: ``wall`` and ``cpu`` in seconds, ``rss`` the largest process's peak in MB."""
@@ -106,6 +109,11 @@ def run_in_turn(sides: Sequence[Side], runs: int) -> list[list[Sample]]:
             if number:
                 kept.append(sample)
     return samples
+
+
+def settle(made: float) -> None:
+    """Wait until files that were made at a time of the monotonic clock are old enough to be remembered."""
+    time.sleep(max(made + _YOUNG - time.monotonic(), 0))
 
 
 def median(samples: Sequence[Sample]) -> float:

@@ -11,12 +11,11 @@ from pathlib import Path
 from benchmarks.builders import Kubeimage
 from benchmarks.compare import STAT_WALK, Bench
 from benchmarks.figures import Figure, Memory, Series
-from benchmarks.measuring import Side, median, peak_pss, run, run_in_turn
+from benchmarks.measuring import Side, median, peak_pss, run, run_in_turn, settle
 
 FILES, MANY_FILES = 250_000, 1_000_000
 _SIZE, _SMALL_SIZE = 4096, 64
 _A_FOLDER = 500
-_YOUNG = 62
 _MEMORY, _MEMORY_OF_MANY = 150, 400
 
 
@@ -90,11 +89,6 @@ class Sides:
     def _edit(self) -> None:
         data = self._file.read_bytes()
         self._file.write_bytes(data[:-16] + random.randbytes(8).hex().encode())
-
-
-def settle(made: float) -> None:
-    """Wait until files that were made at a time of the monotonic clock are old enough to be remembered."""
-    time.sleep(max(made + _YOUNG - time.monotonic(), 0))
 
 
 def make_files(context: Path, files: int, size: int) -> Path:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
 from kubeimage.api.backends import Backends
-from kubeimage.errors import BlobCorruptError, BlobNotFoundError, LayerError, UsageError
+from kubeimage.errors import UsageError
 from kubeimage.image.config import Image
 from kubeimage.image.platform import Platform
 from kubeimage.image.referrers import Referrer
-from kubeimage.protocols.images import ImageRecord
+from kubeimage.protocols.images import ImageRecord, ImageStore
 from kubeimage.values import dataclass
 
 ImageOrder = Literal["name", "size", "created", "used"]
@@ -52,7 +51,7 @@ def describe_images(
     if order not in IMAGE_ORDERS:
         raise UsageError(f"no order is called {order!r}", hint=f"choose one of {', '.join(IMAGE_ORDERS)}")
     listed = backends.store.referrers.list_all() if backends.store is not None else []
-    found = [_describe(record, backends, listed) for record in backends.images.records()]
+    found = [_describe(record, image, backends, listed) for record, image in _read_all(backends)]
     chosen = [one for one in found if all(condition(one) for condition in conditions)]
     if order != "name":
         chosen.sort(key=_KEYS[order], reverse=True)
@@ -66,13 +65,20 @@ _KEYS: dict[str, Callable[[ListedImage], tuple[bool, int | str | float]]] = {
 }
 
 
-def _describe(record: ImageRecord, backends: Backends, listed: list[Referrer]) -> ListedImage:
-    image = None
-    with suppress(BlobCorruptError, BlobNotFoundError, LayerError):
-        if record.reference is not None:
-            image = backends.images.get(record.reference, record.platform)
-        else:
-            image = backends.images.find(record.image_id.hex)
+def _read_all(backends: Backends) -> Iterable[tuple[ImageRecord, Image | None]]:
+    """Return each name with its image; a store on disk need not look up each of ten thousand names."""
+    if backends.store is not None:
+        return backends.store.images.read_all()
+    return [(record, _read(record, backends.images)) for record in backends.images.records()]
+
+
+def _read(record: ImageRecord, images: ImageStore) -> Image | None:
+    if record.reference is not None:
+        return images.get(record.reference, record.platform)
+    return images.find(record.image_id.hex)
+
+
+def _describe(record: ImageRecord, image: Image | None, backends: Backends, listed: list[Referrer]) -> ListedImage:
     if image is None:
         return ListedImage(record, 0, 0, None, None, None)
     blobs = {layer.descriptor.digest: layer.descriptor.size for layer in image.layers}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from kubeimage.errors import (
     BlobCorruptError,
     BlobNotFoundError,
     ImageNotFoundError,
+    LayerError,
     ReferenceFormatError,
 )
 from kubeimage.image.canonical import JsonObject
@@ -179,9 +181,25 @@ class DirectoryImageStore:
 
         Shape: sorted by name, images without one at the end; damaged images are left out.
         """
+        return [record for record, _ in self._listed(reference)]
+
+    def read_all(self) -> list[tuple[ImageRecord, Image | None]]:
+        """Return every name and platform with its image, None where that is damaged; the list is searched once.
+
+        Shape: sorted as ``records``.
+        """
+        found: list[tuple[ImageRecord, Image | None]] = []
+        for record, descriptor in self._listed():
+            image = None
+            with suppress(BlobCorruptError, BlobNotFoundError, LayerError):
+                image = self._reader.read(descriptor)
+            found.append((record, image))
+        return found
+
+    def _listed(self, reference: Reference | None = None) -> list[tuple[ImageRecord, Descriptor]]:
         from kubeimage.protocols.images import ImageRecord
 
-        records = []
+        listed = []
         entries = index.read_entries(self._layout)
         for entry in entries if reference is None else index.find_entries(entries, reference):
             name = index.reference_of(entry)
@@ -190,8 +208,8 @@ class DirectoryImageStore:
                     platform = manifests.platform_of(self._blobs, descriptor)
                 except (BlobNotFoundError, BlobCorruptError):
                     continue
-                records.append(ImageRecord(name, platform, descriptor.digest, image_id))
-        return sorted(records, key=_by_name)
+                listed.append((ImageRecord(name, platform, descriptor.digest, image_id), descriptor))
+        return sorted(listed, key=lambda one: _by_name(one[0]))
 
     def tag(self, source: Reference, target: Reference) -> None:
         """Add another name to the image.

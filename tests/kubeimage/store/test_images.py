@@ -265,6 +265,26 @@ def test_a_thousand_images_are_listed_without_opening_one(
     assert opened == [os.path.join(root, "index.json")]
 
 
+def test_all_images_are_read_without_looking_up_a_name(
+    store: Store, blob_path: BlobPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One search a name would make a list of ten thousand take minutes."""
+    whole, broken = make_image([store.layers.put(CHANGESET)]), make_image([store.layers.put(one_file(b"2"))])
+    store.images.put(whole, [APP])
+    store.images.put(broken, [OTHER])
+    blob_path(broken.layers[0].diff_id).unlink()
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a name is looked up")
+
+    monkeypatch.setattr("kubeimage.store.index.find_entries", refuse)
+
+    found = store.images.read_all()
+
+    assert [record for record, _ in found] == store.images.records()
+    assert {record.reference: image for record, image in found} == {APP: whole, OTHER: None}
+
+
 def test_getting_an_image_keeps_its_blobs_while_the_session_lasts(
     store: Store, another: Store, blob_path: BlobPath
 ) -> None:
