@@ -8,10 +8,10 @@ Source: RFC 9110, section 14, "Range Requests"; a registry that knows none sends
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from kubeimage.disk.seekable import SeekableFile
 from kubeimage.errors import RegistryContentError, RegistryError
 from kubeimage.image.oci import Descriptor
 from kubeimage.registry.client import Repository
@@ -29,7 +29,7 @@ _NEAR = 1 << 15
 _HEAD = 512
 
 
-class RangeFile(io.RawIOBase):
+class RangeFile(SeekableFile):
     """The bytes of one blob; ``arrived`` gets how many came each time.
 
     Raises: RegistryError and its kinds, when it is read.
@@ -38,30 +38,17 @@ class RangeFile(io.RawIOBase):
     def __init__(
         self, repository: Repository, blob: Descriptor, arrived: Callable[[int], object], *, first: int = FIRST
     ) -> None:
+        super().__init__(blob.size)
         self._repository = repository
         self._blob = blob
         self._arrived = arrived
         self._first = first
         self._window = first
-        self._at = 0
         self._response: Response | None = None
         # Who opens a blob looks at its first bytes, and begins again.
         self._head = b""
         # Where the open answer stands, and where it ends.
         self._stands = self._ends = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        self._at = offset + (0, self._at, self._blob.size)[whence]
-        return self._at
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill ``buffer``, but for what stands behind the end: nobody has to ask twice."""

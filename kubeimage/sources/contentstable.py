@@ -15,6 +15,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
+from kubeimage.disk.seekable import SeekableFile
 from kubeimage.errors import BlobCorruptError, KubeimageError
 from kubeimage.image import canonical
 from kubeimage.image.oci import Descriptor
@@ -215,35 +216,21 @@ def _digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-class _TableTar(io.RawIOBase):
+class _TableTar(SeekableFile):
     """The tar that a table describes; of its contents only what is read is fetched, whole chunks at a time."""
 
     def __init__(self, open_blob: OpenBlob, descriptor: Descriptor, pieces: list[_Piece]) -> None:
+        super().__init__(pieces[-1].start + pieces[-1].size)
         self._descriptor = descriptor
         self._pieces = pieces
         self._starts = [piece.start for piece in pieces]
         self._offsets = sorted({piece.offset for piece in pieces if piece.offset is not None})
-        self._size = pieces[-1].start + pieces[-1].size
-        self._at = 0
         self._blob = open_blob()
         # The chunk that is open: which one, its bytes to come, those at hand, and where these begin in it.
         self._open: int | None = None
         self._coming: Iterator[bytes] = iter(())
         self._hand, self._hand_at = b"", 0
         self._hash = hashlib.sha256()
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
 
     def close(self) -> None:
         self._blob.close()

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import os
 from typing import TYPE_CHECKING
 
+from kubeimage.disk.seekable import SeekableFile
 from kubeimage.errors import ArchiveError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
-class FileSlice(io.RawIOBase):
+class FileSlice(SeekableFile):
     """``size`` bytes of an open file, from ``start`` on. The file stays open, and its place as it is."""
 
     def __init__(self, descriptor: int, start: int, size: int) -> None:
+        super().__init__(size)
         self._descriptor = descriptor
         self._start = start
-        self._size = size
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         view = memoryview(buffer).cast("B")[: max(self._size - self._at, 0)]
