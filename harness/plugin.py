@@ -428,7 +428,7 @@ def _has_loaded(name: str) -> bool:
 
 
 def _tell_builds(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell how ``--image-build``'s commands were run, and what was alike in both runs."""
+    """Print how ``--image-build``'s commands were run, and what was alike in both runs."""
     from harness.items.rebuilds import PROPERTY
 
     reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]

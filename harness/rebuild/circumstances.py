@@ -161,7 +161,7 @@ def _files(directory: str) -> Iterator[str]:
 
 
 def _as_nobody(second: Circumstances) -> Circumstances:
-    """Give the second context to another user."""
+    """Make another user the owner of the second context."""
     for path in (second.directory, *_paths(second.directory)):
         os.chown(path, _NOBODY, _NOBODY, follow_symlinks=False)
     return Circumstances(second.directory, second.timezone, second.umask, _NOBODY)

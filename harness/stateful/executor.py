@@ -196,7 +196,7 @@ class ExecutorMachine(TravelMachine):
         self.hits += sum(seen.cached)
 
     def teardown(self) -> None:
-        """Let Hypothesis look for runs in which the cache is of use, and images have whiteouts; then remove all."""
+        """Reward runs in which the cache is of use and images have whiteouts. Then remove all."""
         layers = [layer for image in self.names.values() for layer in image.layers]
         target(self.hits, label="cache hits")
         target(count_whiteouts(layers), label="whiteouts")

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from kubeimage.api.backends import Backends
 from kubeimage.errors import KubeimageError, SignatureError
 from kubeimage.image.digest import Digest
-from kubeimage.image.oci import Descriptor, Index, parse_document
+from kubeimage.image.oci import Index, parse_document
 from kubeimage.image.reference import Reference
-from kubeimage.image.referrers import Referrer, cosign_tag, read_referrer
+from kubeimage.image.referrers import cosign_tag, read_referrer
 from kubeimage.image.referring import FoundReferrer
 from kubeimage.registry.client import Repository
 from kubeimage.registry.referrers import RepositoryReferrers
@@ -29,25 +29,13 @@ class StorePlace:
     """The store; ``image`` is its own manifest or index that what is signed belongs to."""
 
     def __init__(self, referrers: StoreReferrers, image: Digest) -> None:
-        self._referrers = referrers
+        self.referrers = referrers
         self._image = image
-
-    def list_referrers(self, subject: Digest) -> list[Referrer]:
-        """Return what refers to a manifest or index."""
-        return self._referrers.list_referrers(subject)
-
-    def read_manifest(self, digest: Digest) -> bytes:
-        """Return the manifest of an artefact."""
-        return self._referrers.read_manifest(digest)
-
-    def read_blob(self, blob: Descriptor) -> bytes:
-        """Return a blob of an artefact."""
-        return self._referrers.read_blob(blob)
 
     def put_signatures(self, subject: Digest, artifact: Artifact, before: bytes | None) -> None:
         """Keep cosign's manifest of the signatures of an image in the place of the one ``before``, if it is there."""
         contents = {described.digest: data for described, data in artifact.blobs}
-        self._referrers.add(
+        self.referrers.add(
             artifact.data,
             subject,
             contents,
@@ -61,19 +49,7 @@ class RepositoryPlace:
     """A repository of a registry."""
 
     def __init__(self, repository: Repository) -> None:
-        self._referrers = RepositoryReferrers(repository, SIGNATURES)
-
-    def list_referrers(self, subject: Digest) -> list[Referrer]:
-        """Return what refers to a manifest or index, and may be a signature."""
-        return self._referrers.list_referrers(subject)
-
-    def read_manifest(self, digest: Digest) -> bytes:
-        """Return the manifest of an artefact."""
-        return self._referrers.read_manifest(digest)
-
-    def read_blob(self, blob: Descriptor) -> bytes:
-        """Return a blob of an artefact."""
-        return self._referrers.read_blob(blob)
+        self.referrers = RepositoryReferrers(repository, SIGNATURES)
 
     def put_signatures(self, subject: Digest, artifact: Artifact, before: bytes | None) -> None:  # noqa: ARG002
         """Put cosign's manifest of the signatures of an image; what would be lost of another one is an error."""
@@ -81,7 +57,7 @@ class RepositoryPlace:
         referrer, read = read_referrer(artifact.data, subject, cosign_tag(subject, "sig"))
         # What was there before is there still: only what is new has to be sent.
         new = tuple(one for one in read.blobs if one.digest in contents)
-        self._referrers.put(FoundReferrer(referrer, artifact.data, new), lambda blob: io.BytesIO(contents[blob.digest]))
+        self.referrers.put(FoundReferrer(referrer, artifact.data, new), lambda blob: io.BytesIO(contents[blob.digest]))
 
     def children(self, data: bytes) -> list[Digest]:
         """Return the manifests that an index lists; none for a manifest.

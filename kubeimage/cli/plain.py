@@ -95,7 +95,7 @@ class PlainProgress:
             self.packed(event)
 
     def packed(self, event: PackingProgress) -> None:
-        """Tell how far the fetching of container images is: a log is told each tenth, where that takes long."""
+        """Show how far the fetching of container images is. Where it takes long, each tenth of it is shown."""
         if event.size >= _LONG and self._tenths.is_next("all", event.done, event.size):
             self.say(f"      {sum_up(event)}")
 

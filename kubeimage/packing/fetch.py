@@ -183,7 +183,7 @@ class Fetcher:
         resolved: Mapping[Reference, Digest],
         judge: Callable[[Reference, Sequence[bytes], Sequence[Repository]], None],
     ) -> None:
-        """Let ``judge`` see what each name leads to, the manifest that is taken of it, and the repositories to ask.
+        """Call ``judge`` for each name, with the documents that it leads to and the repositories to ask.
 
         Raises: RegistryError, CredentialsError, PackingError; StoreError; whatever ``judge`` raises.
         """

@@ -16,7 +16,7 @@ class Pace:
         self._until = 0.0
 
     def hold(self, seconds: float) -> None:
-        """Let nobody ask for so many seconds."""
+        """Keep everybody from asking for so many seconds."""
         with self._lock:
             self._until = max(self._until, self._clock() + seconds)
 

@@ -96,7 +96,7 @@ class _Queue:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Give out no job any more."""
+        """Begin no further job."""
         with self._changed:
             self._waiting.clear()
             self._changed.notify_all()

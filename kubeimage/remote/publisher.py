@@ -97,7 +97,7 @@ class Publisher:
         self._thread: threading.Thread | None = None
 
     def offer(self, platform: str, steps: Sequence[DoneStep]) -> None:
-        """Let the last of ``steps``, which begin with the first of the build, be written when its turn comes."""
+        """Queue the record of the last of ``steps``, which are all from the first of the build on."""
         last = steps[-1]
         what = last.key.digest, last.step.layer.diff_id if last.step.layer is not None else None
         if what in self._offered:

@@ -27,8 +27,13 @@ _TRIES = 20
 _OF_COSIGN = (MEDIA_TYPE, "application/vnd.dev.cosign.artifact.sig.v1+json")
 
 
-class WritablePlace(Referrers, Protocol):
+class WritablePlace(Protocol):
     """A place that signatures can be added to."""
+
+    @property
+    def referrers(self) -> Referrers:
+        """What is there already."""
+        ...
 
     def put_signatures(self, subject: Digest, artifact: Artifact, before: bytes | None) -> None:
         """Put cosign's manifest of the signatures of an image in the place of the one ``before``, if it is there.
@@ -99,16 +104,17 @@ def sign(place: WritablePlace, subject: Digest, identity: str, key: PrivateKey) 
     Raises: SignatureError where others do so again and again; RegistryError, StoreError.
     """
     payload = make_payload(Claim(subject, identity))
-    before = _read_signatures(place, subject)
-    if _has(before, payload, key, place):
+    there = place.referrers
+    before = _read_signatures(there, subject)
+    if _has(before, payload, key, there):
         return False
     signature = key.sign(payload)
     for _ in range(_TRIES):
         # Where somebody else has signed meanwhile, nothing is put.
         with suppress(RegistryContentError):
-            place.put_signatures(subject, add_signature(before, payload, signature, place.read_blob), before)
-        before = _read_signatures(place, subject)
-        if _has(before, payload, key, place):
+            place.put_signatures(subject, add_signature(before, payload, signature, there.read_blob), before)
+        before = _read_signatures(there, subject)
+        if _has(before, payload, key, there):
             return True
     raise SignatureError(
         f"{subject} is signed by others again and again, and no signature stays: {_TRIES} times tried",

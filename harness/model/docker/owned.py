@@ -5,7 +5,7 @@ Source: OCI image-spec v1.1, layer.md; docs/kubefile-sealos.md, "COPY".
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from harness.model.failure import Failed
@@ -69,31 +69,34 @@ def laid_over(tree: OwnedTree, added: OwnedTree) -> dict[str, Owned]:
 
 def followed(tree: OwnedTree, path: str) -> str | None:
     """Return what the symlinks on the way to a path, and at it, lead to; None where that is nothing."""
-    todo, way, links = path.split("/"), "", 0
-    while todo:
-        part = todo.pop(0)
-        if part == "..":
-            way = way.rpartition("/")[0]
-        if part in {"", ".", ".."}:
-            continue
-        found = tree.get(join(way, part))
+
+    def there(place: str, found: Owned | None) -> None:
         if found is None:
-            return None
-        if isinstance(found.node, Link):
-            links += 1
-            if links > _MOST_LINKS:
-                return None
-            way = "" if found.node.target.startswith("/") else way
-            todo = found.node.target.split("/") + todo
-        else:
-            way = join(way, part)
-    return way
+            raise Failed("E0307", f"there is no {place!r}")
+
+    try:
+        return _walk(tree, path, there)
+    except Failed:
+        return None
 
 
 def folder_at(tree: OwnedTree, path: str) -> str:
     """Return where a folder is, or where it will be made, behind the symlinks of an image.
 
     Raises: Failed where the way runs through a file, or in circles.
+    """
+
+    def passable(_place: str, found: Owned | None) -> None:
+        if found is not None and not found.is_folder:
+            raise Failed("E0307", f"the way to {path!r} runs through a file")
+
+    return _walk(tree, path, passable)
+
+
+def _walk(tree: OwnedTree, path: str, judge: Callable[[str, Owned | None], None]) -> str:
+    """Return where a path leads along symlinks; ``judge`` sees each place that is no symlink, with what stands there.
+
+    Raises: Failed where the way runs in circles, and what ``judge`` raises.
     """
     todo, way, links = path.split("/"), "", 0
     while todo:
@@ -102,15 +105,15 @@ def folder_at(tree: OwnedTree, path: str) -> str:
             way = way.rpartition("/")[0]
         if part in {"", ".", ".."}:
             continue
-        found = tree.get(join(way, part))
+        place = join(way, part)
+        found = tree.get(place)
         if found is not None and isinstance(found.node, Link):
             links += 1
             if links > _MOST_LINKS:
                 raise Failed("E0307", f"the way to {path!r} runs in circles")
             way = "" if found.node.target.startswith("/") else way
             todo = found.node.target.split("/") + todo
-        elif found is None or found.is_folder:
-            way = join(way, part)
         else:
-            raise Failed("E0307", f"the way to {path!r} runs through a file")
+            judge(place, found)
+            way = place
     return way

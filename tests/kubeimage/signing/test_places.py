@@ -46,6 +46,10 @@ class Place(Blobs):
         self.known[Digest.of(data)] = data
         self.refer(bundle_manifest(data))
 
+    @property
+    def referrers(self) -> "Place":
+        return self
+
     def list_referrers(self, subject: Digest) -> list[Referrer]:
         return [referrer for referrer, _ in self.manifests.values() if referrer.subject == subject]
 
