@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+FILES, MOST = 5, 60
+
 
 class Covering(NamedTuple):
     """What a test runs. Units: ``seconds`` of CPU time. Shape: ``lines`` by the path of a module."""
@@ -29,15 +31,15 @@ def read_map(path: Path) -> dict[str, Covering]:
     return {test: Covering(*of) for test, of in json.loads(path.read_text()).items()}
 
 
-def covering(known: dict[str, Covering], path: str, line: int, *, seconds: float = math.inf) -> list[str]:
-    """Return the tests that run a line; of one that runs at import alone, those of its module.
+def covering(known: dict[str, Covering], path: str, lines: range, *, seconds: float = math.inf) -> list[str]:
+    """Return the tests that run some of these lines; of what runs at import alone, those of its module.
 
     The quickest of each function come first: a table of fifty rows is one look at the line. Behind them come the rest,
     until all together take ``seconds``.
     Units: ``seconds`` of CPU time.
     """
     inside = [(of.seconds, test) for test, of in known.items() if path in of.lines]
-    found = [(seconds, test) for seconds, test in inside if line in known[test].lines[path]]
+    found = [(seconds, test) for seconds, test in inside if not set(lines).isdisjoint(known[test].lines[path])]
     chosen: list[str] = []
     functions: dict[str, int] = {}
     ordered = []
@@ -51,6 +53,19 @@ def covering(known: dict[str, Covering], path: str, line: int, *, seconds: float
             break
         chosen.append(test)
     return chosen
+
+
+def stages(tests: list[str], path: str) -> tuple[list[str], list[str]]:
+    """Return the tests that are tried first, and the rest: to read a hundred files of tests takes seconds.
+
+    First come those of the file that mirrors a module, and those of the few that have the quickest ones.
+    """
+    mirrored = f"tests/{path.rpartition('/')[0]}/test_{path.rpartition('/')[2]}"
+    files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+    near = {mirrored, *files[:FILES]}
+    first = [test for test in tests if test.partition("::")[0] in near][:MOST]
+    first.sort(key=lambda test: not test.startswith(mirrored))
+    return first, [test for test in tests if test not in set(first)]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

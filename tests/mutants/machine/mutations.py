@@ -86,6 +86,21 @@ def mutated(root: Path, mutation: Mutation) -> str:
     return changed
 
 
+def statement(root: Path, mutation: Mutation) -> range:
+    """Return the lines of the statement that a mutation changes; of one with a body, those of its head.
+
+    What runs is noted by lines, and not each line of a statement has code of its own.
+    """
+    found = range(mutation.line, mutation.line + 1)
+    for node in ast.walk(ast.parse((root / mutation.path).read_text())):
+        if isinstance(node, ast.stmt) and node.lineno <= mutation.line <= (node.end_lineno or 0):
+            body = getattr(node, "body", None)
+            end = body[0].lineno if body else (node.end_lineno or 0) + 1
+            if mutation.line < end:
+                found = range(node.lineno, end)
+    return found
+
+
 @cache
 def silent_places(text: str) -> tuple[tuple[tuple[int, int], tuple[int, int]], ...]:
     """Return where no code runs: annotations, for they are never evaluated, and what only type checkers read."""

@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("cosmic_ray", reason="Cosmic Ray is not installed: pip install 'kubeimage[mutants]'")
 
-from tests.mutants.machine.__main__ import interval, read_verdicts, summary, write_verdicts
-from tests.mutants.machine.covering import Covering, covering
-from tests.mutants.machine.mutations import Mutation, modules, mutated, mutations, sample
-from tests.mutants.machine.trials import Verdict
+from tests.mutants.machine.covering import Covering, covering, stages
+from tests.mutants.machine.kept import EXPLAINED, Kept, interval, keep, read_explained, read_kept, summary
+from tests.mutants.machine.mutations import Mutation, modules, mutated, mutations, sample, statement
+from tests.mutants.machine.trials import Verdict, applied
 from tests.mutants.runner import ROOT
 
 CODE = """\
@@ -70,76 +70,188 @@ def test_rooms_are_folders_and_modules(tree: Path) -> None:
     assert modules(tree, ["kubeimage", "kubeimage/code.py"]) == ["kubeimage/code.py"]
 
 
+def test_a_statement_is_all_its_lines_and_of_one_with_a_body_the_head(tree: Path) -> None:
+    (tree / "kubeimage/code.py").write_text("if (1\n  + 2):\n    x = (3 +\n      4)\nelse:\n    y = 5\n")
+
+    lines = {one.line: statement(tree, one) for one in mutations(tree, "kubeimage/code.py")}
+
+    assert lines == {1: range(1, 3), 2: range(1, 3), 3: range(3, 5), 4: range(3, 5), 6: range(6, 7)}
+
+
 def test_the_quickest_tests_of_a_line_come_first() -> None:
     known = {
         "slow": Covering(2.0, {"a.py": [1, 2]}),
         "quick": Covering(1.0, {"a.py": [1]}),
         "else": Covering(0.0, {"b.py": [1]}),
     }
+    chosen = [covering(known, "a.py", range(line, end)) for line, end in ((1, 2), (2, 3), (2, 4), (3, 4))]
 
-    assert [covering(known, "a.py", line) for line in (1, 2, 3)] == [["quick", "slow"], ["slow"], ["quick", "slow"]]
-    assert covering(known, "c.py", 1) == []
+    assert chosen == [["quick", "slow"], ["slow"], ["slow"], ["quick", "slow"]]
+    assert covering(known, "c.py", range(1, 2)) == []
 
 
 def test_each_function_is_tried_before_its_other_rows_and_all_within_a_time() -> None:
     rows = {f"table[{number}]": Covering(0.1 * number, {"a.py": [1]}) for number in range(1, 4)}
     known = {**rows, "other": Covering(5.0, {"a.py": [1]})}
 
-    assert covering(known, "a.py", 1) == ["table[1]", "other", "table[2]", "table[3]"]
-    assert covering(known, "a.py", 1, seconds=5.2) == ["table[1]", "other"]
+    assert covering(known, "a.py", range(1, 2)) == ["table[1]", "other", "table[2]", "table[3]"]
+    assert covering(known, "a.py", range(1, 2), seconds=5.2) == ["table[1]", "other"]
 
 
-M = Mutation("kubeimage/code.py", "core/NumberReplacer", 0, 1, 2)
+def test_the_file_beside_a_module_is_tried_first_and_what_lies_in_many_files_last() -> None:
+    files = [f"tests/kubeimage/{name}.py::test" for name in "abcdefgh"]
+    near = "tests/kubeimage/store/test_gc.py::test"
+
+    assert stages([*files, near], "kubeimage/store/gc.py") == ([near, *files[:5]], files[5:])
 
 
-def test_verdicts_are_kept_and_read_again(tmp_path: Path) -> None:
-    verdicts = {M: Verdict(M, "survived", 3, 0.5)}
-    write_verdicts(tmp_path / "kept.json", verdicts.values())
-
-    assert read_verdicts(tmp_path / "kept.json") == verdicts
-    assert read_verdicts(tmp_path / "none.json") == read_verdicts(None) == {}
+M = Mutation("kubeimage/code.py", "core/NumberReplacer", 0, 10, 19)
 
 
-def test_the_summary_names_the_living_and_has_an_interval() -> None:
-    verdicts = (
-        [Verdict(M, "killed", 1, 0.1)] * 95 + [Verdict(M, "timeout", 1, 0.1)] * 2 + [Verdict(M, "survived", 1, 0.1)] * 3
-    )
+def verdict(how: str) -> Kept:
+    return Kept(Verdict(M, how, "test.py::test", 3, 0.5), "return 1", "return 2")
 
-    said = summary(verdicts).splitlines()
 
-    assert said[:3] == ["survived: kubeimage/code.py:1:2 NumberReplacer"] * 3
-    assert said[3] == "97 of 100 dead: 97.0%, 95 % interval 91.5% to 99.0%"
+def test_two_mutations_in_one_second_are_compiled_apart_and_the_module_is_whole_again(tree: Path) -> None:
+    path = tree / "kubeimage/code.py"
+    before, ages = path.stat(), []
+    for one in list(mutations(tree, "kubeimage/code.py"))[:3]:
+        text = mutated(tree, one)
+        with applied(tree, one):
+            ages.append(int(path.stat().st_mtime))
+            assert path.read_text() == text
+
+    assert len({*ages, int(before.st_mtime)}) == 4
+    assert (path.read_text(), path.stat().st_mtime_ns) == (CODE, before.st_mtime_ns)
+
+
+def test_verdicts_are_kept_and_the_later_one_of_a_mutation_counts(tmp_path: Path) -> None:
+    path = tmp_path / "kept.jsonl"
+    for how in ("survived", "killed"):
+        keep(path, verdict(how))
+
+    assert read_kept(path) == {M: verdict("killed")}
+    assert read_kept(tmp_path / "none.jsonl") == read_kept(None) == {}
+
+
+def test_a_mutation_is_found_again_where_its_line_stands_now(tree: Path) -> None:
+    path = tree / "kubeimage/code.py"
+    kept = [Kept.of(tree, Verdict(one, "survived", "", 1, 0.0)) for one in mutations(tree, "kubeimage/code.py")]
+    assert all(one.before != one.after for one in kept)
+
+    path.write_text(f"import os\n\n\n{CODE.replace('one == 7', 'one == 8')}")
+    moved = [(one.verdict.mutation, one.found_again(tree)) for one in kept]
+
+    assert {old.line for old, new in moved if new is None} == {8}
+    assert all((new.line, new.operator) == (old.line + 3, old.operator) for old, new in moved if new is not None)
+
+
+def test_the_summary_counts_what_a_test_could_notice_and_names_the_living() -> None:
+    odd = verdict("survived")._replace(before="pass")
+    dead = [verdict("killed")] * 94 + [verdict("timeout")] * 2 + [verdict("killed")._replace(at_first="survived")]
+    kept = [*dead, verdict("survived"), verdict("survived"), verdict("no test covers it"), odd, verdict("incompetent")]
+
+    text, part = summary(kept, {odd.key: "why"})
+    said = text.splitlines()
+
+    assert said[0] == "survived 0.5 s  kubeimage/code.py:10:19 NumberReplacer by test.py::test"
+    assert said[1:3] == ["    - return 1", "    + return 2"]
+    assert said[-3] == "102 sampled: 1 incompetent, 95 killed, 1 no test covers it, 3 survived, 2 timeout"
+    assert said[-2] == "1 of the dead lived at first, 1 of the living change nothing"
+    assert said[-1] == "97 of 100 dead: 97.0%, 95 % interval 91.5% to 99.0%"
+    assert part == 0.97
     assert interval(0, 10)[0] == pytest.approx(0, abs=1e-9)
 
 
+def test_each_mutation_that_changes_nothing_is_one_of_code_that_is_there() -> None:
+    for key in read_explained(EXPLAINED):
+        path, _, lines = key.partition(": ")
+        before, _, after = lines.partition(" -> ")
+        code = [line.strip() for line in (ROOT / path).read_text().splitlines()]
+        assert before != after
+        assert set(before.splitlines()) <= set(code), key
+
+
 TRIALS = """
+import sys
 from pathlib import Path
-from tests.mutants.machine.mutations import mutations
+from tests.mutants.machine import trials
+from tests.mutants.machine.mutations import Mutation
 from tests.mutants.machine.trials import prepare, try_one
 
+trials.SLEEP = 2
 prepare()
-tree = Path(TREE)
-for one in mutations(tree, "toy.py"):
-    if one.operator in CHOSEN:
-        print(one.line, try_one(tree, one, ["test_toy.py::test_larger"], limit=20 if one.line != 8 else 3).how)
+tree = Path(sys.argv[1])
+for text in sys.argv[2:]:
+    line, operator, test = text.split()
+    mutation = Mutation("toy.py", f"core/{operator}", 0, int(line), 0)
+    verdict = try_one(tree, mutation, [[f"test_toy.py::{test}"]], limit=2)
+    print(verdict.how, verdict.by)
 """
-CHOSEN = ("core/NumberReplacer", "core/ReplaceComparisonOperator_Gt_GtE", "core/ReplaceComparisonOperator_Eq_NotEq")
+TOY = """\
+import time
+
+def larger(one, other):
+    return one > other
+
+def half(one):
+    while one > 5:
+        one = one - 5
+    return one
+
+def waits(one):
+    time.sleep(one * 3600)
+
+SHARES = [1 / share for share in range(6 % 4, 4)]
+"""
+TOY_TEST = """\
+import random, subprocess, sys
+from pathlib import Path
+from toy import *
+
+def test_larger():
+    assert larger(2, 1)
+
+def test_larger_of_equals():
+    assert not larger(1, 1)
+
+def test_half():
+    assert half(9) < 5
+
+def test_waits():
+    waits(0)
+
+def test_fails_once(tmp_path_factory):
+    seen = Path(__file__).with_name("seen")
+    if not seen.exists():
+        seen.touch()
+        assert not larger(1, 1)
+"""
+# Operator, test, and what becomes of it.
+ENDINGS = {
+    "4 ReplaceComparisonOperator_Gt_GtE test_larger": "survived ",
+    "4 ReplaceComparisonOperator_Gt_GtE test_larger_of_equals": "killed test_toy.py::test_larger_of_equals",
+    "4 ReplaceComparisonOperator_Gt_GtE test_fails_once": "survived ",
+    "8 ReplaceBinaryOperator_Sub_Add test_half": "timeout test_toy.py::test_half",
+    "12 ReplaceBinaryOperator_Mul_Add test_waits": "timeout test_toy.py::test_waits",
+    "14 ReplaceBinaryOperator_Div_FloorDiv test_larger": "survived ",
+    "14 ReplaceBinaryOperator_Mod_RShift test_larger": "incompetent ",
+}
 
 
 @pytest.mark.usefixtures("nightly")
-def test_trials_tell_the_dead_from_the_living(tree: Path) -> None:
-    (tree / "toy.py").write_text(CODE)
-    (tree / "test_toy.py").write_text(TEST.replace("kubeimage.code", "toy"))
-    (tree / "kubeimage/code.py").unlink()
-    (tree / "kubeimage").rmdir()
-    (tree / "pytest.ini").write_text("[pytest]\n")
-    script = f"TREE = {str(tree)!r}\nCHOSEN = {CHOSEN}\n{TRIALS}"
+def test_trials_tell_the_dead_from_the_living(tmp_path: Path) -> None:
+    (tmp_path / "toy.py").write_text(TOY)
+    (tmp_path / "test_toy.py").write_text(TOY_TEST)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
 
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", TRIALS, str(tmp_path), *ENDINGS], cwd=ROOT, capture_output=True, text=True, check=False
+    )
 
-    said = set(done.stdout.splitlines())
-    assert {"8 timeout", "10 killed", "13 survived"} <= said
-    assert (tree / "toy.py").read_text() == CODE
+    assert done.stderr == ""
+    assert dict(zip(ENDINGS, done.stdout.splitlines(), strict=True)) == ENDINGS
+    assert (tmp_path / "toy.py").read_text() == TOY
 
 
 @pytest.fixture
