@@ -3,7 +3,7 @@
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,11 +12,16 @@ _TICKS = 20_000_000
 
 
 class Entry(NamedTuple):
-    """What is at a path. Shape: ``content`` is a file's, or where a link leads; folders have none."""
+    """What is at a path.
+
+    Shape: ``content`` is a file's, or where a link leads; folders have none. ``same_as`` is an earlier path of the same
+           file, which then has two names.
+    """
 
     mode: int
     mtime: int
     content: bytes
+    same_as: str = ""
 
 
 class RenewedCopy:
@@ -27,31 +32,35 @@ class RenewedCopy:
 
     def __init__(self, template: Path, place: Path) -> None:
         self.place = place
-        self._wanted = {path: read_entry(template / path, status) for path, status in walk(template)}
+        self._template = {path: read_entry(template / path, status) for path, status in walk(template)}
+        self._wanted: Mapping[str, Entry] = {}
         self._seen: dict[str, tuple[int, int]] = {}
         self._renewed = 0
 
-    def renew(self) -> None:
-        """Make it equal to the template."""
+    def renew(self, wanted: Mapping[str, Entry] | None = None) -> None:
+        """Make it equal to the template, or to what is ``wanted``: folders first, then what they hold."""
+        made, self._wanted = self._wanted, self._template if wanted is None else wanted
         self.place.mkdir(exist_ok=True)
         there = dict(walk(self.place))
         for path in sorted(there, reverse=True):
-            if not self._stays(path, there[path]):
+            if not self._stays(path, there[path], made):
                 _remove(self.place / path)
                 del there[path]
-        for path, wanted in self._wanted.items():
+        for path, entry in self._wanted.items():
             if path not in there:
-                _make(self.place / path, wanted)
-        self._settle(there)
+                self._make(path, entry)
+        self._settle(there, made)
 
     def content(self, path: str, status: os.stat_result) -> bytes:
         """Return what a file holds, which is not read where it is still the copy."""
         return self._wanted[path].content if self._is_copy(path, status) else (self.place / path).read_bytes()
 
-    def _stays(self, path: str, status: os.stat_result) -> bool:
+    def _stays(self, path: str, status: os.stat_result, made: Mapping[str, Entry]) -> bool:
         wanted = self._wanted.get(path)
-        if wanted is None or self._is_copy(path, status):
-            return wanted is not None
+        if wanted is None or wanted.same_as or (status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode)):
+            return False
+        if self._is_copy(path, status) and made[path] == wanted:
+            return True
         if stat.S_ISDIR(status.st_mode):
             return stat.S_ISDIR(wanted.mode)
         return wanted == read_entry(self.place / path, status)
@@ -59,18 +68,33 @@ class RenewedCopy:
     def _is_copy(self, path: str, status: os.stat_result) -> bool:
         """Whether it is what was made here: a change just after that may have got the same time."""
         seen = self._seen.get(path)
-        return seen == (status.st_ino, status.st_ctime_ns) and seen[1] < self._renewed - _TICKS
+        return seen == _mark(status) and seen[1] < self._renewed - _TICKS
 
-    def _settle(self, there: dict[str, os.stat_result]) -> None:
+    def _make(self, path: str, wanted: Entry) -> None:
+        if wanted.same_as:
+            (self.place / path).hardlink_to(self.place / wanted.same_as)
+        else:
+            _make(self.place / path, wanted)
+
+    def _settle(self, there: dict[str, os.stat_result], made: Mapping[str, Entry]) -> None:
         """Give folders their modes and times, which change with what they hold, and note how everything is."""
+        seen = {}
         for path in sorted(self._wanted, reverse=True):
             wanted = self._wanted[path]
-            if stat.S_ISDIR(wanted.mode) and not (path in there and self._is_copy(path, os.lstat(self.place / path))):
-                os.chmod(self.place / path, stat.S_IMODE(wanted.mode))
-                os.utime(self.place / path, ns=(wanted.mtime, wanted.mtime))
-        self._seen = {path: (status.st_ino, status.st_ctime_ns) for path, status in walk(self.place)}
+            if stat.S_ISDIR(wanted.mode):
+                as_it_was = path in there and made.get(path) == wanted
+                if not (as_it_was and self._is_copy(path, os.lstat(self.place / path))):
+                    os.chmod(self.place / path, stat.S_IMODE(wanted.mode))
+                    os.utime(self.place / path, ns=(wanted.mtime, wanted.mtime))
+            status = None if stat.S_ISDIR(wanted.mode) else there.get(path)
+            seen[path] = _mark(status or os.lstat(self.place / path))
+        self._seen = seen
         os.utime(self.place)
         self._renewed = os.lstat(self.place).st_ctime_ns
+
+
+def _mark(status: os.stat_result) -> tuple[int, int]:
+    return status.st_ino, status.st_ctime_ns
 
 
 def walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:

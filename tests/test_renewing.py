@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.renewing import RenewedCopy, read_entry, walk
+from tests.renewing import Entry, RenewedCopy, read_entry, walk
 
 
 @pytest.fixture
@@ -57,3 +57,25 @@ def test_it_is_the_template_again(template: Path, tmp_path: Path, change: str, t
         }
         copy.renew()
         assert entries(copy.place) == wanted
+
+
+FILE, FOLDER = stat.S_IFREG | 0o644, stat.S_IFDIR | 0o755
+OTHERS = {
+    "another content": {"a": Entry(FOLDER, 5, b""), "a/d": Entry(FILE, 5, b"9")},
+    "the same content, marked": {"a": Entry(FOLDER, 5, b""), "a/d": Entry(FILE, 0, b"2")},
+    "a file of two names": {"a": Entry(FILE, 5, b"1"), "b": Entry(FILE, 5, b"1", same_as="a")},
+    "nothing": {},
+}
+
+
+def test_it_is_what_is_wanted_whatever_was_there(template: Path, tmp_path: Path) -> None:
+    copy = RenewedCopy(template, tmp_path / "place")
+    turns = [*OTHERS, *reversed(OTHERS), *OTHERS]
+
+    for wanted in turns:
+        copy.renew(OTHERS[wanted])
+        assert entries(copy.place) == {path: one._replace(same_as="") for path, one in OTHERS[wanted].items()}
+        links = {path: status.st_ino for path, status in walk(copy.place)}
+        assert all(links[path] == links[one.same_as] for path, one in OTHERS[wanted].items() if one.same_as)
+    copy.renew()
+    assert entries(copy.place) == entries(template)

@@ -28,6 +28,8 @@ from typing import Literal
 from harness.faults.recording import Disk, Operation, Recording, SetKind, SetName, Sync, Write, record
 
 SECTOR = 512
+_IN_VAIN = 1_000
+"""So many choices in a row that lead to states that came already: there are hardly any others."""
 Model = Literal["posix", "journal"]
 Fate = Literal["kept", "lost", "zeros", "torn"]
 """What becomes of an operation. A write may leave its size alone (zeros), or its beginning (torn)."""
@@ -88,13 +90,16 @@ def power_cuts(recording: Recording, *, model: Model, limit: int | None = None, 
     if limit is not None and limit < len(systematic):
         systematic = _most_telling_first(systematic, recording, chance)
     seen: set[tuple[bool, str]] = set()
-    for step, fates in _and_more(systematic, recording, model, limit, chance):
+    in_vain = 0
+    for number, (step, fates) in enumerate(_and_more(systematic, recording, model, limit, chance)):
         cut = PowerCut(step, _state(recording, step, fates), tuple(sorted(fates.items())), recording)
         state = cut.is_done, _fingerprint(cut.disk)
+        in_vain += number >= len(systematic)
         if state not in seen:
+            in_vain = 0
             seen.add(state)
             yield cut
-        if len(seen) == limit:
+        if len(seen) == limit or in_vain > _IN_VAIN:
             return
 
 
@@ -106,9 +111,10 @@ def _and_more(
     systematic: list[Choice], recording: Recording, model: Model, limit: int | None, chance: random.Random
 ) -> Iterator[Choice]:
     yield from systematic
-    for _ in range((limit or 0) - len(systematic)):
+    pending = [_unsynced(recording, step, model) for step in range(len(recording.steps) + 1)]
+    while limit is not None:
         step = chance.randint(0, len(recording.steps))
-        yield step, _by_chance(recording, step, model, chance)
+        yield step, _by_chance(recording, step, pending[step], model, chance)
 
 
 def _most_telling_first(choices: list[Choice], recording: Recording, chance: random.Random) -> list[Choice]:
@@ -183,8 +189,7 @@ def _losses(recording: Recording, others: list[int], writes: list[int], model: M
         yield from (lost | dict.fromkeys(writes, fate) for fate in _fates_of_data())
 
 
-def _by_chance(recording: Recording, step: int, model: Model, chance: random.Random) -> Fates:
-    pending = _unsynced(recording, step, model)
+def _by_chance(recording: Recording, step: int, pending: list[int], model: Model, chance: random.Random) -> Fates:
     fates: Fates = {}
     last = chance.randint(0, step)
     for number in pending:
