@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from functools import partial
@@ -16,6 +15,7 @@ from harness.fakes.registry import FakeRegistry
 from harness.faults.schedules import Done, Turn, side_by_side
 from harness.faults.serial import Seen, find_order
 from kubeimage.registry import pull, push, referrers
+from tests.disk import folder_in_memory
 from tests.oneshot import check_store
 from tests.properties.examples import examples
 from tests.properties.operations import (
@@ -65,17 +65,15 @@ class Ground:
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    memory = "/dev/shm"
-    quick = memory if os.access(memory, os.W_OK) else tmp_path_factory.getbasetemp()
     with (
         pytest.MonkeyPatch.context() as patch,
-        tempfile.TemporaryDirectory(prefix="kubeimage-", dir=quick) as folder,
+        folder_in_memory(tmp_path_factory) as folder,
         FakeRegistry() as registry,
     ):
         for module in (pull, push, referrers):
             # Only the calls of a process's first thread wait for their turns.
             patch.setattr(module, "run_all", lambda jobs, *_, **_named: [job() for job in jobs])
-        yield Ground(Path(folder), registry)
+        yield Ground(folder, registry)
 
 
 ONE, TWO, APP, _ = NAMES
