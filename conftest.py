@@ -40,3 +40,8 @@ settings.register_profile(
 )
 # A landing must not hang on chance; `--hypothesis-profile=nightly` is where examples are looked for.
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one worker more than there are cores: many tests wait, for a program that they started or for the disk."""
+    return len(os.sched_getaffinity(0)) + 1

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import tests.disk  # noqa: F401 - it changes what `os.fsync` does
+from tests.hugepages import join_pages
 from tests.watchdog import Watchdog
 
 REQUIRE_ALL = os.environ.get("KUBEIMAGE_REQUIRE_ALL") == "1"
@@ -99,6 +100,7 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    join_pages()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -176,7 +176,7 @@ def test_generated_projects_are_what_buildah_makes_of_them(
 ) -> None:
     default = settings.default
     assert default is not None
-    number = 1_000 if default.max_examples > 1_000 else 20
+    number = 1_000 if default.max_examples > 1_000 else 8
 
     @settings(max_examples=number, deadline=None, suppress_health_check=list(HealthCheck))
     @given(sealos_projects())

@@ -17,12 +17,12 @@ from tests.faults.commands import COMMANDS, Bench, names, opened
 
 # What fails, what may be told of it, and every so-manieth call that is enough for a quick run.
 ERRORS = [
-    pytest.param(errno.ENOSPC, StoreFullError, 7, id="ENOSPC"),
-    pytest.param(errno.EIO, KubeimageError, 17, id="EIO"),
-    pytest.param(errno.EMFILE, KubeimageError, 5, id="EMFILE"),
-    pytest.param(errno.EINTR, KubeimageError, 9, id="EINTR"),
-    pytest.param(SHORT, (), 5, id="short reads and writes"),
-    pytest.param(KeyboardInterrupt, KeyboardInterrupt, 17, id="interrupt"),
+    pytest.param(errno.ENOSPC, StoreFullError, 13, id="ENOSPC"),
+    pytest.param(errno.EIO, KubeimageError, 31, id="EIO"),
+    pytest.param(errno.EMFILE, KubeimageError, 11, id="EMFILE"),
+    pytest.param(errno.EINTR, KubeimageError, 17, id="EINTR"),
+    pytest.param(SHORT, (), 11, id="short reads and writes"),
+    pytest.param(KeyboardInterrupt, KeyboardInterrupt, 29, id="interrupt"),
 ]
 
 
@@ -61,7 +61,7 @@ def test_a_command_that_fails_at_any_call_leaves_a_whole_store(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize(("number", "step"), [(errno.ENOSPC, 5), (errno.EIO, 11)], ids=["ENOSPC", "EIO"])
+@pytest.mark.parametrize(("number", "step"), [(errno.ENOSPC, 9), (errno.EIO, 19)], ids=["ENOSPC", "EIO"])
 def test_half_a_write_and_then_an_error(bench: Bench, command: str, number: int, step: int, full: bool) -> None:
     check(bench, command, IoFaults.every(Torn(number), step=1 if full else step), KubeimageError)
 

@@ -22,9 +22,9 @@ _LARGE = "\n".join(["FROM scratch", *(f"COPY {number} opt" for number in range(8
 def test_a_command_that_is_killed_at_any_call_leaves_a_whole_store(bench: Bench, command: str, full: bool) -> None:
     """Between two calls that write, nothing on the disk becomes another: one of them is enough for a quick run.
 
-    So is every fourth of those: a command does most things several times, and others begin at another one.
+    So is every eighth of those: a command does most things several times, and others begin at another one.
     """
-    first, step = (0, 1) if full else (list(COMMANDS).index(command) % 4, 4)
+    first, step = (0, 1) if full else (list(COMMANDS).index(command) % 8, 8)
     for number in itertools.count(first, step):
         place = bench.fresh(command)
         if not dies_at(number, lambda: COMMANDS[command](place), among=CALLS if full else WRITING):  # noqa: B023 - done at once

@@ -34,7 +34,7 @@ def limit_for(command: str, model: Model) -> int:
     is_nightly = settings.default is not None and settings.default.max_examples >= 1_000
     if is_nightly or os.environ.get("KUBEIMAGE_STRESS") == "full":
         return 10_000 if model == "posix" else 2_500
-    return 24 if command in LARGE else 8
+    return 16 if command in LARGE else 6
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -58,11 +58,11 @@ def _attempt_here(fault: IoFaults, work: object) -> int:
 @pytest.mark.parametrize(
     ("error", "step"),
     [
-        pytest.param(errno.ENOSPC, 5, id="ENOSPC"),
-        pytest.param(Torn(errno.ENOSPC), 2, id="half a write, then ENOSPC"),
-        pytest.param(errno.EIO, 13, id="EIO"),
-        pytest.param(SHORT, 4, id="short reads and writes"),
-        pytest.param(KeyboardInterrupt, 17, id="interrupt"),
+        pytest.param(errno.ENOSPC, 9, id="ENOSPC"),
+        pytest.param(Torn(errno.ENOSPC), 3, id="half a write, then ENOSPC"),
+        pytest.param(errno.EIO, 23, id="EIO"),
+        pytest.param(SHORT, 7, id="short reads and writes"),
+        pytest.param(KeyboardInterrupt, 29, id="interrupt"),
     ],
 )
 def test_a_build_that_fails_at_any_call_leaves_a_whole_store(bench: Bench, error: Error, step: int, full: bool) -> None:
@@ -77,7 +77,7 @@ def test_a_build_that_fails_at_any_call_leaves_a_whole_store(bench: Bench, error
 
 
 def test_a_build_that_is_killed_at_any_call_leaves_a_whole_store(bench: Bench, full: bool) -> None:
-    for number in itertools.count(0, 1 if full else 4):
+    for number in itertools.count(0, 1 if full else 7):
         place = bench.fresh(FIRST_BUILD)
         if not dies_at(number, lambda: COMMANDS[FIRST_BUILD](place), among=CALLS if full else WRITING):  # noqa: B023 - done at once
             break

@@ -115,7 +115,7 @@ def stride(second: Operation) -> int:
     """Return how many calls lie between two places that ``second`` is tried at."""
     if os.environ.get("KUBEIMAGE_STRESS") == "full":
         return 1
-    return 45 if isinstance(second, REMOVING) else 140
+    return 90 if isinstance(second, REMOVING) else 280
 
 
 @pytest.mark.parametrize(("first", "second"), dict.fromkeys(MEETINGS), ids=str)
@@ -138,7 +138,7 @@ def test_an_image_of_several_platforms_may_go_while_it_is_read(ground: Ground, f
     build = BuildForAll(SEVERAL[0], ONE, use_cache=True)
     gone: list[Operation] = [Rmi(ONE), Prune(keep_cache=False)]
     # The build ends its turn.
-    whole, step = Turn(0, 10_000), 1 if os.environ.get("KUBEIMAGE_STRESS") == "full" else 11
+    whole, step = Turn(0, 10_000), 1 if os.environ.get("KUBEIMAGE_STRESS") == "full" else 23
     for calls in itertools.count(LEAVING.index(first), step):
         turns = [whole, Turn(0, calls), Turn(1, 1000), Turn(1, 1000)]
         done = check_schedule(ground, [[build, first], gone], turns)

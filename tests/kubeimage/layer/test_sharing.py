@@ -28,6 +28,7 @@ from kubeimage.layer import sharing, workers
 from kubeimage.layer.entry import Entry, Kind, canonical_order, directory, file, identity_of
 from kubeimage.layer.stored import StoredLayer
 from kubeimage.layer.writer import add_file, write_layer
+from tests.properties.examples import examples
 
 SIZES = [0, 1, 511, 512, 513, 1023, 1024, 1025, 70_000, (1 << 18) + 1]
 NAMES = ["a", "b.yaml", "é", "n" * 101, "p" * 60, "q" * 90]
@@ -282,6 +283,7 @@ def test_what_no_layer_may_hold_is_told_as_by_one_process(tmp_path: Path) -> Non
         assert apart(lambda: share(entries, tmp_path)) == (False, (ValueError, str(told.value)))  # noqa: B023 - done at once
 
 
+@examples(0.4)
 @given(changesets())
 def test_the_bytes_are_those_of_one_process(entries: list[Entry]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from kubeimage.pages.page import FileNode
 from kubeimage.pages.treemap import treemap
+from tests.properties.examples import examples
 
 
 def folder(name: str, *children: FileNode) -> FileNode:
@@ -20,6 +21,7 @@ TREES = st.recursive(
 )
 
 
+@examples(0.5)
 @given(below=st.lists(TREES, max_size=8), most=st.sampled_from([1, 3, 10, 2_000]))
 def test_areas_are_sizes_and_fill_the_whole(below: list[FileNode], most: int) -> None:
     root = folder("", *below)
@@ -34,6 +36,7 @@ def test_areas_are_sizes_and_fill_the_whole(below: list[FileNode], most: int) ->
         assert -1e-6 <= one.y <= 40 - one.height + 1e-6
 
 
+@examples(0.5)
 @given(below=st.lists(TREES, min_size=1, max_size=6))
 def test_rectangles_do_not_overlap(below: list[FileNode]) -> None:
     found = treemap(folder("", *below), 100, 40)
