@@ -213,8 +213,7 @@ class StoreImporter:
 
     def _accept_index(self, data: bytes, document: Index) -> tuple[Arrival, MakeEntry]:
         top = Descriptor.of(document.media_type, data)
-        inner = manifests.inner_indexes(self._blobs, document)
-        listed = manifests.listed_in(self._blobs, document)
+        inner, listed = manifests.hold_listed(self._blobs, document, self._blobs.hold_surely)
         self._welcome_earlier(top.digest, listed)
         taken = [one for one in listed if one.digest in self._arrived]
         images = [one for one in taken if one.media_type in MANIFESTS and manifests.is_for_a_machine(one)]
@@ -223,7 +222,6 @@ class StoreImporter:
         arrived = tuple(self._verify_listed(one) for one in images)
         for other in taken:
             self._check_blobs(other)
-        self._blobs.hold_surely(one.digest for one in inner)
         self._blobs.put(data)
         digests = [one.digest for one in (*inner, *taken)]
         absent = tuple(one for one in listed if one.digest not in self._arrived)

@@ -81,11 +81,9 @@ class Lookup:
         taken = index.taken_of(entry)
         self._blobs.hold([top.digest])
         document = manifests.read_index(self._blobs, top)
-        inner = tuple(manifests.inner_indexes(self._blobs, document))
-        self._blobs.hold(one.digest for one in inner)
-        listed = manifests.listed_in(self._blobs, document)
+        inner, listed = manifests.hold_listed(self._blobs, document, self._blobs.hold)
         here = tuple(manifests.with_real_size(self._blobs, one) for one in listed if manifests.is_taken(one, taken))
-        return Found(top, here, tuple(one for one in listed if not manifests.is_taken(one, taken)), inner)
+        return Found(top, here, tuple(one for one in listed if not manifests.is_taken(one, taken)), tuple(inner))
 
 
 def list_platforms(layout: Layout, blobs: Blobs, name: Reference) -> tuple[Digest, dict[Platform, Digest]] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -129,6 +129,22 @@ def inner_indexes(blobs: Blobs, index: Index) -> list[Descriptor]:
             found[one.digest] = one
             todo += [each for each in inside if each.media_type in INDEXES]
     return list(found.values())[::-1]
+
+
+def hold_listed(
+    blobs: Blobs, index: Index, hold: Callable[[Iterable[Digest]], None]
+) -> tuple[list[Descriptor], list[Descriptor]]:
+    """Return the indexes that stand inside ``index``, innermost first, and what all of them list; the indexes are held.
+
+    One of them may go before it is held: then it is not there, and what it listed is not listed.
+    Raises: BlobCorruptError; StoreAccessError; what ``hold`` raises.
+    """
+    held: list[Descriptor] | None = None
+    listed: list[Descriptor] = []
+    while (inner := inner_indexes(blobs, index)) != held:
+        hold(one.digest for one in inner)
+        held, listed = inner, listed_in(blobs, index)
+    return inner, listed
 
 
 def is_taken(descriptor: Descriptor, taken: Taken) -> bool:
