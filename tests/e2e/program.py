@@ -42,6 +42,8 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
     umask: int = -1
+    patience: float = PATIENCE
+    """How long it may run. Units: seconds."""
 
     def with_root(self, root: Path) -> Self:
         """Return the same program on another store."""
@@ -70,7 +72,7 @@ class Program:
             ended = self._run_anew(arguments, given)
         else:
             words, environment = [str(one) for one in arguments], self._environment()
-            ended = Ended(*run_forked(words, self.folder, environment, self.umask, given or "", PATIENCE))
+            ended = Ended(*run_forked(words, self.folder, environment, self.umask, given or "", self.patience))
         assert ended.status == status, f"exit status {ended.status}, not {status}\n{ended.stdout}\n{ended.stderr}"
         assert "Traceback" not in ended.stderr
         return ended
@@ -79,7 +81,7 @@ class Program:
         stdin = subprocess.DEVNULL if given is None else subprocess.PIPE
         with self.start(*arguments, stdin=stdin) as process:
             try:
-                stdout, stderr = process.communicate(given, timeout=PATIENCE)
+                stdout, stderr = process.communicate(given, timeout=self.patience)
             except BaseException:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
@@ -89,7 +91,7 @@ class Program:
         """Run a script for sh in which ``$KUBEIMAGE`` is the program; every part of its pipes must succeed."""
         environment = {**self._environment(), "KUBEIMAGE": f"{sys.executable} -m kubeimage"}
         command = ["bash", "-euc", f"set -o pipefail; {script}"]
-        subprocess.run(command, cwd=self.folder, env=environment, check=True, timeout=PATIENCE)
+        subprocess.run(command, cwd=self.folder, env=environment, check=True, timeout=self.patience)
 
     def build(self, name: str, context: str | Path, *options: str | Path) -> str:
         """Build an image and give its id."""

@@ -15,11 +15,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.program import PATIENCE, Program, write
+from harness.fakes.registry import Endless, FakeRegistry, Huge, WrongBytes
+from harness.fakes.registry.faults import Fault
+from tests.e2e.program import Program, write
+from tests.kubeimage.signing.made import write_pair
 
 MOST = 300 << 20
 MANY = 512
 """MiB that a bomb unfolds to; the file itself is small."""
+
+PATIENT = 900.0
+"""How long a command may take here: its memory is judged, and never its time. Units: seconds."""
 
 Prepare = Callable[[Program], tuple[str | Path, ...]]
 FULL = os.environ.get("KUBEIMAGE_STRESS") == "full"
@@ -202,6 +208,14 @@ LARGE: dict[str, Prepare] = {
     "images-of a layer of zeros": with_layer(lambda: zeros(MANY), "images-of", "{image}"),
     "a lock without end": endless_beside("c/Kubefile.lock", "build", "-t", "b", "--locked", "{context}"),
     "lock --check of a lock without end": endless_beside("c/Kubefile.lock", "lock", "--check", "{context}"),
+    "sign with a key without end": endless_beside("key", "sign", "--key", "{folder}/key", "a"),
+    "sign with a passphrase without end": endless_beside(
+        "word", "sign", "--key", "{folder}/c/Kubefile", "--passphrase", "file:{folder}/word", "a"
+    ),
+    "verify by a key without end": endless_beside("key", "verify", "--key", "{folder}/key", "a"),
+    "a policy by a key without end": endless_beside(
+        "key", "build", "-t", "b", "--cache-from", "oci:{folder}", "--cache-trust", "{folder}/key", "{context}"
+    ),
     "an inventory without end": endless_beside(
         "inventory", "save", "a", "--since", "{folder}/inventory", "-o", "{folder}/a.tar"
     ),
@@ -229,7 +243,61 @@ def test_no_command_takes_much(kubeimage: Program, prepare: Prepare, request: py
     if not FULL and request.node.callspec.id in LARGE:
         pytest.skip("takes seconds: KUBEIMAGE_STRESS=full")
 
-    assert peak(kubeimage, *prepare(kubeimage)) < MOST
+    patient = replace(kubeimage, patience=PATIENT)
+    assert peak(patient, *prepare(patient)) < MOST
+
+
+ASKING: dict[str, tuple[str, ...]] = {
+    "pull": ("pull", "{host}/team/app:1"),
+    "pull --referrers": ("pull", "--referrers", "all", "{host}/team/app:1"),
+    "sign": ("sign", "--key", "{folder}/key.pem", "docker://{host}/team/app:1"),
+    "verify": ("verify", "--key", "{folder}/key.pub", "docker://{host}/team/app:1"),
+    "inspect": ("inspect", "docker://{host}/team/app:1"),
+    "ls": ("ls", "docker://{host}/team/app:1"),
+    "build on it": ("build", "-t", "b", "{folder}/c"),
+    "build --cache-from": ("build", "-t", "b", "--cache-from", "{host}/team/cache", "{folder}/d"),
+}
+LIES: dict[str, tuple[str, Fault]] = {
+    "manifests without end": ("GET */manifests/*", Endless()),
+    "blobs without end": ("GET */blobs/*", Endless()),
+    "lists without end": ("GET */referrers/*", Endless()),
+    "half a gigabyte of manifest": ("GET */manifests/*", Huge(MANY << 20)),
+    "half a gigabyte of blob": ("GET */blobs/*", Huge(MANY << 20)),
+    "manifests of large blobs": ("GET */manifests/*", WrongBytes(b"")),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("command", ASKING)
+def test_no_command_takes_much_from_a_registry_that_lies(
+    kubeimage: Program, fake_registry: FakeRegistry, command: str, lie: str
+) -> None:
+    if not FULL and (command, lie) != ("verify", "half a gigabyte of blob"):
+        pytest.skip("takes seconds: KUBEIMAGE_STRESS=full")
+    patient, host = replace(kubeimage, patience=PATIENT), fake_registry.host
+    write_pair(patient.folder, name="key")
+    name, insecure = f"{host}/team/app:1", f"--insecure=http://{host}"
+    write(patient.folder / "c", {"Kubefile": f"FROM {name}\nCOPY a b\n", "a": "a"})
+    context = write(patient.folder / "d", {"Kubefile": "FROM scratch\nCOPY a .\n", "a": "a"})
+    patient.run("build", "-t", name, f"--cache-to={host}/team/cache", insecure, context)
+    patient.run("push", insecure, name)
+    patient.run("sign", insecure, f"--key={patient.folder}/key.pem", f"docker://{name}")
+
+    pattern, fault = LIES[lie]
+    if lie == "manifests of large blobs":
+        fault = WrongBytes(_of_large_blobs(fake_registry))
+    fake_registry.on(pattern, fault, times=None)
+    words = [one.format(host=host, folder=patient.folder) for one in ASKING[command]]
+
+    assert peak(patient.with_root(patient.folder / "other"), *words, insecure) < MOST
+
+
+def _of_large_blobs(registry: FakeRegistry) -> bytes:
+    """Return the manifest of the image with sizes that its blobs have not."""
+    manifest = json.loads(registry.manifest("team/app", "1").data)
+    for one in (manifest["config"], *manifest["layers"]):
+        one["size"] = MANY << 20
+    return json.dumps(manifest).encode()
 
 
 _MEASURE = """
@@ -250,7 +318,7 @@ def peak(program: Program, *arguments: str | Path) -> int:
     told = program.folder / "peak"
     measured = replace(program, prefix=(*program.prefix, sys.executable, "-I", "-S", "-c", _MEASURE, str(told)))
     with measured.start(*arguments) as process:
-        alarm = threading.Timer(PATIENCE, os.killpg, (process.pid, signal.SIGKILL))
+        alarm = threading.Timer(program.patience, os.killpg, (process.pid, signal.SIGKILL))
         alarm.start()
         process.communicate()
         alarm.cancel()

@@ -5,11 +5,8 @@ import errno
 import hashlib
 import json
 import os
-import re
-import shutil
 import socket
 import stat
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +18,6 @@ import pytest
 
 from kubeimage.errors import UnsupportedSourceError
 from kubeimage.image.digest import Digest
-from kubeimage.layer.entry import canonical_order, directory, file, symlink
 from kubeimage.mount.copymounter import CopyMount, CopyMounter
 from kubeimage.mount.overlay import OverlayMount, OverlayMounter
 from kubeimage.protocols.running import Command, CommandResult, CommandRunner, ImageRoot
@@ -146,39 +142,6 @@ def attempt_on(
 def attempt(host: Host, overlay: OverlayMount, run_store: Store) -> Callable[..., Any]:
     """Run a script with the programs of the host, on the image's root file system."""
     return attempt_on(host, overlay, run_store.root, image=None)
-
-
-PROGRAMS = (
-    *("sh", "cat", "chmod", "chown", "chroot", "cp", "env", "hostname", "id", "ipcmk", "kill", "ln", "ls", "mkdir"),
-    *("mknod", "mount", "nohup", "nsenter", "rm", "setsid", "sleep", "tee", "touch", "umount", "unshare"),
-)
-
-
-@pytest.fixture(scope="session")
-def programs(run_store: Store, run_mounter: OverlayMounter) -> Digest:
-    """A layer, unpacked already, with what hostile scripts call, and what that links to."""
-    looked_up = [shutil.which(name, path="/usr/bin:/bin:/usr/sbin:/sbin") for name in PROGRAMS]
-    found = [path for path in looked_up if path is not None]
-    listed = subprocess.run(["ldd", *found], capture_output=True, text=True, check=True).stdout
-    linked = set(re.findall(r"(/\S+) \(0x", listed))
-    places = {f"usr/bin/{os.path.basename(path)}": path for path in found}
-    places |= {path.lstrip("/"): path for path in linked}
-    files = [file(place, Path(path).read_bytes(), 0o755) for place, path in places.items()]
-    folders = {
-        str(above) for place in (*places, "etc/x", "tmp/x", "bin/x", "proc/x", "dev/x") for above in Path(place).parents
-    }
-    folders -= {"."}
-    links = [] if "bin" in {Path(place).parts[0] for place in places} else [symlink("bin", "usr/bin")]
-    folders -= {"bin"} if links else set()
-    layer = run_store.layers.put(canonical_order([*files, *map(directory, folders), *links]))
-    with run_mounter.mount([layer.diff_id]):
-        return layer.diff_id
-
-
-@pytest.fixture
-def image_mount(run_mounter: OverlayMounter, programs: Digest) -> Iterator[OverlayMount]:
-    with run_mounter.mount([programs]) as mount:
-        yield mount
 
 
 @pytest.fixture(params=[(0, 0), (1000, 1000)], ids=["root", "a user"])

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kubeimage.errors import SandboxError
+from kubeimage.mount.overlay import OverlayMount
 from kubeimage.protocols.running import Command, CommandResult, CommandRunner, ImageRoot
 from kubeimage.run import cgroups, limits, sandbox
 from kubeimage.run.cgroups import Bounds, CgroupError, groups_for, own_hierarchies
@@ -212,6 +213,64 @@ def in_image(folder: FolderMount, settings: RunSettings, *argv: str) -> CommandR
     )
 
 
+DOUBLED = "a=0123456789abcdef; n=0; while [ $n -lt {times} ]; do a=$a$a; n=$((n+1)); done"
+"""A script that has 16 bytes, and so often twice as many."""
+# As above, by a shell alone: what asks for more, what asks for nearly as much, and what is said.
+INSIDE = {
+    "a fork bomb": (RunSettings(pids=12), LIMITS["a fork bomb"][1], LIMITS["a fork bomb"][2], SAYS["a fork bomb"]),
+    "many that stay": (
+        RunSettings(pids=12),
+        "n=0; while [ $n -lt 40 ]; do sleep 60 & n=$((n+1)); done; wait; exit 0",
+        "n=0; while [ $n -lt 40 ]; do sleep 0; n=$((n+1)); done",
+        SAYS["a fork bomb"],
+    ),
+    "one that takes memory": (
+        RunSettings(memory=ALLOWED),
+        DOUBLED.format(times=40),
+        DOUBLED.format(times=18),
+        "",
+    ),
+    "several that take memory": (
+        RunSettings(memory=ALLOWED),
+        f"for one in 1 2 3 4 5 6; do ({DOUBLED.format(times=20)}; sleep 60) & done; wait; exit 0",
+        f"for one in 1 2 3; do ({DOUBLED.format(times=18)}); done",
+        SAYS["several that take memory"],
+    ),
+    "files in shared memory": (
+        RunSettings(memory=ALLOWED),
+        "head -c 90000000 /dev/zero > /dev/shm/x",
+        "head -c 30000000 /dev/zero > /dev/shm/x; rm /dev/shm/x",
+        "",
+    ),
+}
+
+
+@pytest.mark.needs("ldd")
+@pytest.mark.parametrize("user", [(0, 0), (1000, 1000)], ids=["root", "a user"])
+@pytest.mark.parametrize("what", INSIDE)
+def test_a_run_in_an_images_own_root_has_what_it_may_and_no_more(
+    what: str, user: tuple[int, int], keeper: str, image_mount: OverlayMount, request: pytest.FixtureRequest
+) -> None:
+    if user != (0, 0) and os.geteuid() != 0:
+        pytest.skip("an ordinary user is but one user")
+    nightly = request.config.getoption("--hypothesis-profile") == "nightly"
+    if not nightly and (user == (0, 0)) != (keeper == "looking"):
+        pytest.skip("one of its kind is enough: --hypothesis-profile=nightly")
+    settings, more, enough, said = INSIDE[what]
+
+    def run(script: str) -> CommandResult:
+        image = ImageRoot(("/bin/sh", "-c", script), user=user)
+        command = Command("", {"PATH": "/usr/bin:/bin"}, timeout=30, image=image)
+        return SandboxRunner({}, settings=settings).run(command, image_mount, lambda _data: None)
+
+    assert run(enough).status == 0
+    result = run(more)
+
+    assert (result.status != 0, result.timed_out) == (True, False)
+    assert said in result.tail
+    assert left_behind() == []
+
+
 def test_in_an_images_own_root_tmp_is_the_images(folder: FolderMount) -> None:
     with pytest.raises(SandboxError, match="--tmp-size cannot be kept in an image's own root"):
         in_image(folder, RunSettings(tmp_size=MIB), "/bin/true")
@@ -246,6 +305,7 @@ def test_what_is_only_looked_after_is_said_once(folder: FolderMount, monkeypatch
 
 STARTED = """
 import os, sys
+from kubeimage.mount.overlay import OverlayMount
 from kubeimage.protocols.running import Command
 from kubeimage.run.sandbox import SandboxRunner
 from kubeimage.settings import RunSettings
