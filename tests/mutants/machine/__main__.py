@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -40,13 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("rooms", nargs="*", default=ROOMS, help="what to mutate (default: %(default)s)")
     parser.add_argument("--sample", type=int, default=100, metavar="N", help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="which ones (default: %(default)s)")
-    parser.add_argument("--limit", type=float, default=60, help="CPU seconds of one trial (default: %(default)s)")
+    parser.add_argument("--limit", type=float, default=8, help="CPU seconds beside its tests (default: %(default)s)")
     parser.add_argument("--tests", type=float, default=30, help="CPU seconds of tests for one (default: %(default)s)")
     parser.add_argument("--map", type=Path, help="the map of lines and tests; made where it is missing")
     parser.add_argument("--keep", type=Path, help="verdicts, to go on from")
     parser.add_argument("--again", nargs="+", metavar="TEST", help="try what lived against these tests")
     parser.add_argument("--least", type=float, default=0.95, help="part that has to be dead (default: %(default)s)")
     options = parser.parse_args(arguments)
+    # A trial is a session of its own: it has to be ended by hand.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     kept = read_kept(options.keep)
     with copied_tree(ROOT) as tree:
         prepare()
@@ -62,11 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def try_sample(tree: Path, kept: dict[Mutation, Kept], options: argparse.Namespace) -> Iterator[Kept]:
     """Try the sample, but for what was tried already."""
     known = read_map(options.map if options.map and options.map.exists() else make_map(tree, options.map))
-    check_map(tree, known, limit=10 * options.limit)
+    check_map(tree, known)
+    seconds_of = {test: of.seconds for test, of in known.items()}
     for mutation in sample(tree, options.rooms, options.sample, options.seed):
         if mutation not in kept:
             tests = covering(known, mutation.path, statement(tree, mutation), seconds=options.tests)
-            verdict = try_one(tree, mutation, stages(tests, mutation.path), limit=options.limit)
+            verdict = try_one(tree, mutation, stages(tests, mutation.path), seconds_of, limit=options.limit)
             yield Kept.of(tree, verdict)
 
 
@@ -76,19 +80,19 @@ def try_again(tree: Path, kept: dict[Mutation, Kept], options: argparse.Namespac
         if (mutation := one.found_again(tree)) is None:
             print(f"changed since: {one}")
             continue
-        verdict = try_one(tree, mutation, [options.again], limit=options.limit)
+        verdict = try_one(tree, mutation, [options.again], {}, limit=options.limit)
         if verdict.is_dead:
             yield one._replace(verdict=verdict._replace(mutation=one.verdict.mutation), at_first=one.verdict.how)
 
 
-def check_map(tree: Path, known: dict[str, Covering], *, limit: float) -> None:
+def check_map(tree: Path, known: dict[str, Covering]) -> None:
     """Run some tests without any mutation, for a trial in which they fail anyhow says nothing.
 
     Raises: RuntimeError where they fail.
     """
     # Every so manieth, the quick ones: they would all fail where something is wrong with how they are run.
     quick = [test for _, test in sorted((of.seconds, test) for test, of in known.items())][: -len(known) // 4 : 20]
-    run = run_tests(tree, quick, limit=limit)
+    run = run_tests(tree, quick, limit=600)
     if (run.how, run.ran) != (SURVIVED, len(quick)):
         raise RuntimeError(f"without any mutation {run.ran} of {len(quick)} tests ran: {run.how} {run.by}")
 

@@ -34,6 +34,7 @@ def read_map(path: Path) -> dict[str, Covering]:
 def covering(known: dict[str, Covering], path: str, lines: range, *, seconds: float = math.inf) -> list[str]:
     """Return the tests that run some of these lines; of what runs at import alone, those of its module.
 
+    With them go those of the file that mirrors the module: what they run in other processes is in no map.
     The quickest of each function come first: a table of fifty rows is one look at the line. Behind them come the rest,
     until all together take ``seconds``.
     Units: ``seconds`` of CPU time.
@@ -43,7 +44,9 @@ def covering(known: dict[str, Covering], path: str, lines: range, *, seconds: fl
     chosen: list[str] = []
     functions: dict[str, int] = {}
     ordered = []
-    for taken, test in sorted(found or inside):
+    beside = mirrored(path) + "::"
+    near = [(of.seconds, test) for test, of in known.items() if test.startswith(beside)]
+    for taken, test in sorted({*(found or inside), *near}):
         function = test.partition("[")[0]
         functions[function] = functions.get(function, 0) + 1
         ordered.append((functions[function], taken, test))
@@ -60,12 +63,17 @@ def stages(tests: list[str], path: str) -> tuple[list[str], list[str]]:
 
     First come those of the file that mirrors a module, and those of the few that have the quickest ones.
     """
-    mirrored = f"tests/{path.rpartition('/')[0]}/test_{path.rpartition('/')[2]}"
     files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
-    near = {mirrored, *files[:FILES]}
+    near = {beside := mirrored(path), *files[:FILES]}
     first = [test for test in tests if test.partition("::")[0] in near][:MOST]
-    first.sort(key=lambda test: not test.startswith(mirrored))
+    first.sort(key=lambda test: not test.startswith(beside))
     return first, [test for test in tests if test not in set(first)]
+
+
+def mirrored(path: str) -> str:
+    """Return where the unit tests of a module are."""
+    folder, _, name = path.rpartition("/")
+    return f"tests/{folder}/test_{name}"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

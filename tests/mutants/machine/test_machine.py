@@ -90,6 +90,12 @@ def test_the_quickest_tests_of_a_line_come_first() -> None:
     assert covering(known, "c.py", range(1, 2)) == []
 
 
+def test_the_tests_beside_a_module_run_whatever_the_map_says_of_their_children() -> None:
+    known = {"slow": Covering(2.0, {"k/a.py": [1]}), "tests/k/test_a.py::test": Covering(1.0, {"b.py": [1]})}
+
+    assert covering(known, "k/a.py", range(1, 2)) == ["tests/k/test_a.py::test", "slow"]
+
+
 def test_each_function_is_tried_before_its_other_rows_and_all_within_a_time() -> None:
     rows = {f"table[{number}]": Covering(0.1 * number, {"a.py": [1]}) for number in range(1, 4)}
     known = {**rows, "other": Covering(5.0, {"a.py": [1]})}
@@ -185,7 +191,7 @@ tree = Path(sys.argv[1])
 for text in sys.argv[2:]:
     line, operator, test = text.split()
     mutation = Mutation("toy.py", f"core/{operator}", 0, int(line), 0)
-    verdict = try_one(tree, mutation, [[f"test_toy.py::{test}"]], limit=2)
+    verdict = try_one(tree, mutation, [[f"test_toy.py::{test}"]], {f"test_toy.py::{test}": 0.1}, limit=2)
     print(verdict.how, verdict.by)
 """
 TOY = """\

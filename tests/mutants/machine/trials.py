@@ -7,6 +7,7 @@ slow by the clock.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -14,7 +15,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -26,6 +27,9 @@ KILLED, TIMEOUT, INCOMPETENT = "killed", "timeout", "incompetent"
 SURVIVED, UNCOVERED = "survived", "no test covers it"
 SLEEP = 120.0
 MEMORY = 6 << 30
+SLOWER = 4.0
+# So long a whole file may take.
+UNKNOWN = 10.0
 # A test that fails once and passes the second time is no witness. So many of these are left out.
 WITNESSES = 4
 _OPTIONS = ("-q", "-x", "-n0", "-p", "no:cacheprovider", "-o", "timeout=0", "-p", "no:faulthandler", "--no-header",
@@ -82,30 +86,37 @@ def prepare() -> None:
     assert "kubeimage" not in sys.modules
 
 
-def try_one(tree: Path, mutation: Mutation, stages: Sequence[Sequence[str]], *, limit: float) -> Verdict:
+def try_one(
+    tree: Path, mutation: Mutation, stages: Sequence[Sequence[str]], seconds_of: Mapping[str, float], *, limit: float
+) -> Verdict:
     """Run tests with a mutation in ``tree``, which is whole again afterwards.
 
     A death is one where the same test fails twice, the second time alone.
 
     Shape: ``stages`` has tests, and then those for what the first ones did not notice.
-    Units: ``limit`` of CPU time for each stage, in seconds.
+    Units: ``seconds_of`` is the CPU time that tests take without a mutation. They may take `SLOWER` times that and
+           ``limit`` seconds, for they start anew.
     """
     count, seconds, doubtful = sum(map(len, stages)), 0.0, list[str]()
     with applied(tree, mutation):
         for stage in stages:
             while len(doubtful) < WITNESSES and (tests := [test for test in stage if test not in doubtful]):
-                first = run_tests(tree, tests, limit=limit)
+                first = run_tests(tree, tests, limit=_allowed(tests, seconds_of, limit))
                 seconds += first.seconds
                 if first.how == INCOMPETENT:
                     return Verdict(mutation, INCOMPETENT, first.by, count, seconds)
                 if first.how == SURVIVED:
                     break
-                again = run_tests(tree, [first.by], limit=limit)
+                again = run_tests(tree, [first.by], limit=_allowed([first.by], seconds_of, limit))
                 seconds += again.seconds
                 if again.how != SURVIVED:
                     return Verdict(mutation, again.how, first.by, count, seconds)
                 doubtful.append(first.by)
     return Verdict(mutation, SURVIVED if count else UNCOVERED, "", count, seconds)
+
+
+def _allowed(tests: Sequence[str], seconds_of: Mapping[str, float], limit: float) -> float:
+    return limit + SLOWER * sum(seconds_of.get(test, UNKNOWN) for test in tests)
 
 
 @contextmanager
@@ -129,6 +140,8 @@ def run_tests(tree: Path, tests: Sequence[str], *, limit: float) -> Run:
     Units: ``limit`` of CPU time, in seconds.
     Raises: RuntimeError where pytest ends as it never should.
     """
+    # What is here already is no garbage: to look for some in it takes a third of a short trial.
+    gc.freeze()
     listens, tells = os.pipe()
     child = os.fork()
     if not child:
