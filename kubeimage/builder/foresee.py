@@ -25,11 +25,7 @@ def keys_ahead(first: CacheKey, steps: Sequence[Step], collector: SourceCollecto
     for number, step in enumerate(steps):
         if not step.makes_layer:
             continue
-        if (
-            step.taken is not None
-            or _is_open(step)
-            or (_reads_layers(step) and any(one.makes_layer for one in steps[:number]))
-        ):
+        if _is_open(step) or (_reads_layers(step) and any(one.makes_layer for one in steps[:number])):
             return
         key = _key(step, parent, collector)
         yield key

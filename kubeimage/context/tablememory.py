@@ -60,7 +60,7 @@ class Remembered:
             raise ValueError("what is remembered of a COPY is cut off")
         folders, rows, digests, self.kept, *texts = (body[first:last] for first, last in pairwise(ends))
         names, places, targets, mtime, layer = (str(text, "utf-8") for text in texts)
-        self.table = EntryTable(None if mtime == "None" else int(mtime or "0"))
+        self.table = EntryTable(None if mtime == "None" else int(mtime))
         # It is only read.
         self.table.rows, self.table.digests = cast("bytearray", rows), digests
         self.table.folders = array("I", bytes(folders))

@@ -38,7 +38,7 @@ def split_words(text: str, escape: str = "\\") -> list[str]:
     current, quote, position = "", "", 0
     while position < len(text):
         sign = text[position]
-        if sign == escape and quote != "'" and position + 1 < len(text):
+        if sign == escape and quote != "'":
             current += text[position : position + 2]
             position += 2
             continue
