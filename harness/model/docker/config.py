@@ -15,7 +15,7 @@ from kubeimage.kubefile import Cmd, Configure
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SHELL = ("/bin/sh", "-c")
-_SECONDS = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600}
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 
 
 @dataclass
@@ -120,6 +120,6 @@ def _check(words: tuple[str, ...]) -> dict[str, Any]:
         elif word.startswith("--"):
             key = "".join(part.title() for part in name.split("-"))
             found[key] = round(
-                sum(float(n) * _SECONDS[unit] for n, unit in re.findall(r"([\d.]+)(ms|[smh])", value)) * 1e9
+                sum(float(n) * _SECONDS[unit] for n, unit in re.findall(r"([\d.]+)([nuµm]s|[smh])", value)) * 1e9
             )
     return found

@@ -207,6 +207,18 @@ def test_parents_of_a_stage_s_files_are_kept_and_folders_that_are_there_stay() -
         ("STOPSIGNAL SIGTERM", {"StopSignal": "SIGTERM"}),
         ('SHELL ["/bin/bash","-c"] ;; CMD x', {"Cmd": ["/bin/bash", "-c", "x"]}),
         ("HEALTHCHECK --interval=1m30s CMD x", {"Healthcheck": {"Test": ["CMD-SHELL", "x"], "Interval": 90 * 10**9}}),
+        (
+            "HEALTHCHECK --interval=1h1m1s --timeout=1ms1us --start-period=2.5µs1ns --retries=3 CMD x",
+            {
+                "Healthcheck": {
+                    "Test": ["CMD-SHELL", "x"],
+                    "Interval": 3661 * 10**9,
+                    "Timeout": 1_001_000,
+                    "StartPeriod": 2_501,
+                    "Retries": 3,
+                }
+            },
+        ),
         ("ONBUILD COPY a b", {"OnBuild": ["COPY a b"]}),
         ("WORKDIR /a ;; WORKDIR b", {"WorkingDir": "/a/b"}),
         ("ARG A ;; ENV B=x$A", {"Env": [PATH, "B=x"]}),

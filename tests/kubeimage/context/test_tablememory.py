@@ -44,8 +44,8 @@ class Build:
         self.read.append(os.path.relpath(path, self.index._context))
         return hashlib.sha256(Path(path).read_bytes()).digest()
 
-    def digests(self) -> dict[str, bytes | None]:
-        entries = self.collector.with_digests(self.collector.collect(ALL).entries)
+    def digests(self, request: CopyRequest = ALL) -> dict[str, bytes | None]:
+        entries = self.collector.with_digests(self.collector.collect(request).entries)
         assert isinstance(entries, EntryTable)
         self.index.save()
         return {one.path.removeprefix("x/"): one.digest for one in entries if one.kind is Kind.FILE}
@@ -75,10 +75,12 @@ def truth(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).digest() for path in files}
 
 
-def test_what_is_known_is_not_read_again(tmp_path: Path, folder: Path) -> None:
+@pytest.mark.parametrize("mtime", [0, None, 7])
+def test_what_is_known_is_not_read_again(tmp_path: Path, folder: Path, mtime: int | None) -> None:
     first, second = Build(folder, tmp_path), Build(folder, tmp_path)
+    request = CopyRequest((".",), "x", mtime=mtime)
 
-    assert first.digests() == truth(folder) == second.digests()
+    assert first.digests(request) == truth(folder) == second.digests(request)
     assert (sorted(first.read), second.read) == (sorted(PATHS), [])
 
 

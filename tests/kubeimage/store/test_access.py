@@ -266,6 +266,20 @@ def test_an_image_can_be_removed_from_a_full_disk_and_gives_its_room_back(small_
     assert (small_disk / "store/reserve").exists()
 
 
+@pytest.mark.parametrize("entries", [1, 100_000, 300_000])
+def test_the_reserve_has_room_for_the_list_twice_and_for_some_images(root: str, entries: int) -> None:
+    with Store.open(root) as store:
+        store.images.put(IMAGE, [APP])
+        layout = store._layout
+    with open(layout.index, "ab") as index:
+        index.write(b" " * entries)
+
+    reserve.keep_reserve(layout)
+
+    size = os.path.getsize(layout.reserve)
+    assert size == max(128 << 10, 2 * os.path.getsize(layout.index))
+
+
 def test_without_room_for_a_reserve_nothing_else_is_lost(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: str, data: bytes, *, durable: bool = True) -> None:
         raise StoreFullError(path)

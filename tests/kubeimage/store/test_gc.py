@@ -1,6 +1,7 @@
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -305,3 +306,23 @@ def test_names_that_are_no_digests_are_left_alone(root: str, store: Store) -> No
     store.collect_garbage(keep_cache=False)
 
     assert strange.exists()
+
+
+def test_records_of_the_cache_are_removed_while_nobody_can_write_to_it(root: str, garbage: StoredLayer) -> None:
+    """Blobs and snapshots have no writers that would have to wait."""
+    held: list[bool] = []
+
+    class Watched(CacheRecords):
+        @contextmanager
+        def locked(self) -> Iterator[None]:
+            with super().locked():
+                before = contents(cache_folder(root))
+                yield
+                held.append(before != contents(cache_folder(root)))
+
+    remember(root, garbage)
+    with Store.open(root, cache=Watched(cache_folder(root))) as store:
+        report = store.collect_garbage(keep_cache=False)
+
+    assert sorted(item.kind for item in report.items) == ["blob", "cache"]
+    assert held == [True]

@@ -255,6 +255,23 @@ def test_a_tar_that_was_made_of_a_compressed_layer_goes_and_is_made_again(shelf:
     assert kinds(shelf.prune(unused_for=0)) == ["blob"]
 
 
+def test_each_form_of_a_layer_goes_by_its_own_use(shelf: Shelf) -> None:
+    shelf.image(1)
+    with shelf.open() as store:
+        for kind in ("gzip", "zstd"):
+            store.exporter.depart(APP, WireForm(None, Coding.parse(kind))).finish()
+        layout = store._layout
+    used = dict(zip(sorted(iter_pairs(layout)), (9, 3), strict=True))
+    for pair, days in used.items():
+        shelf.used(record_path(layout, *pair), days)
+
+    shelf.prune(unused_for=5 * DAY)
+
+    assert {pair: os.path.exists(layout.blob(pair[1])) for pair in used} == {
+        pair: days < 5 for pair, days in used.items()
+    }
+
+
 ages = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 100)), max_size=6)
 
 
