@@ -123,8 +123,9 @@ class _Room:
         left = member.size - offset
         # A piece's name is longer than its member's.
         line = _SUM_LINE + len(member.name) + len(".at.") + _LONGEST_OFFSET
-        free = self._limit - self._used - _framed(self._sums + line) - BLOCK
-        size = left if left <= free else free // BLOCK * BLOCK
+        # What is written is filled up to whole blocks.
+        free = (self._limit - self._used - _framed(self._sums + line) - BLOCK) // BLOCK * BLOCK
+        size = min(left, free)
         if size < min(left, SMALLEST_PIECE) or free < 0:
             return None
         self._used += _framed(size)

@@ -90,6 +90,25 @@ def test_parts_are_small_enough_and_make_the_whole_in_any_order(
     assert split(contents, limit) == files
 
 
+@pytest.mark.parametrize("beside", [-513, -1, 0, 1, 100, 511, 512, 513])
+@pytest.mark.parametrize("others", range(4))
+@pytest.mark.parametrize("limit", [39_999, 40_000, 40_001, 40_300, 40_448])
+def test_parts_are_small_enough_around_every_block(limit: int, others: int, beside: int) -> None:
+    small = [bytes([number]) for number in range(others)]
+    (first, *_) = split([*small, b"x" * 100_000], limit)
+    # As much as the first part has of it, and a little more or less: what is left is no whole number of blocks.
+    taken = max(one.size for one in members_in(first))
+
+    files = split([*small, b"x" * (taken + beside)], limit)
+
+    assert [len(one) for one in files if len(one) > limit] == []
+
+
+def members_in(part: bytes) -> list[tarfile.TarInfo]:
+    with tarfile.open(fileobj=io.BytesIO(part)) as tar:
+        return tar.getmembers()
+
+
 BIG = [bytes(range(256)) * 400, b"x" * 50_000]
 FILES = split(BIG, SMALLEST)
 WHOLE = {"index.json": b"{}", "empty": b"", **{f"blobs/{Digest.of(one).hex}": one for one in BIG}}
