@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import tests.disk  # noqa: F401 - it changes what `os.fsync` does
+from tests import peers
 from tests.hugepages import join_pages
 from tests.watchdog import Watchdog
 
@@ -27,10 +28,9 @@ for _number, _default in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signa
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose programs are missing; fail it where all of them are required."""
-    wanted = [tool for mark in item.iter_markers("needs") for tool in mark.args]
-    missing = [
-        tool for tool in wanted if shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None
-    ]
+    peers.expect(item)
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    missing = [tool for tool in sorted(peers.needs(item)) if shutil.which(tool, path=path) is None]
     if missing:
         reason = f"needs {', '.join(missing)}, which this machine does not have"
         if REQUIRE_ALL:

@@ -35,6 +35,7 @@ from harness.fakes.registry import FakeRegistry
 from kubeimage.kubefile import CODES, parse
 from kubeimage.settings import parse_settings
 from tests.e2e.program import Program, copy_projects
+from tests.peers import started_by
 from tests.plugins import ALONE
 
 ROOT = Path(__file__).parent.parent
@@ -81,7 +82,9 @@ def chains() -> Iterator[ParameterSet]:
         in_order = [block for block in running if block not in first and block not in alone]
         for own in (in_order, *([block] for block in alone)):
             if own:
-                yield pytest.param([*first, *own], id=f"{name_of(page)}:{own[0].line}")
+                programs = started_by("\n".join(block.text for block in (*first, *own) if block.info.startswith("sh")))
+                marks = [pytest.mark.needs(*programs)] if programs else []
+                yield pytest.param([*first, *own], marks=marks, id=f"{name_of(page)}:{own[0].line}")
 
 
 def name_of(page: Path) -> str:

@@ -62,13 +62,13 @@ def test_a_compressed_archive_is_a_base_elsewhere(saved: Program, projects: Path
     )
 
 
-@pytest.mark.needs("skopeo")
 def listed(program: Program) -> list[dict[str, object]]:
     """Return what a store lists of its images, but for how it keeps them and when they were used."""
     found: list[dict[str, object]] = json.loads(program.run("images", "--format=json").stdout)
     return [{key: value for key, value in one.items() if key not in ("manifest", "stored", "used")} for one in found]
 
 
+@pytest.mark.needs("skopeo")
 def test_all_platforms_travel_both_ways(kubeimage: Program, projects: Path) -> None:
     kubeimage.run("build", "-t", "tool:v1", "--platform=linux/amd64,linux/arm64", projects / "multiarch")
     kubeimage.run("save", "tool:v1", "-o", "tool.tar")

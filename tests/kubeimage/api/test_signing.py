@@ -325,6 +325,7 @@ def test_an_image_that_is_not_there_cannot_be_signed(backends: Backends, key: st
         sign_image("app:1.0", key, backends)
 
 
+@pytest.mark.needs("openssl")
 def test_openssl_finds_what_we_sign_good(
     backends: Backends, registry: FakeRegistry, key: str, other: str, tmp_path: Path
 ) -> None:
@@ -346,6 +347,7 @@ def openssl_verifies(folder: Path, key: str, *, is_raw: bool) -> None:
     subprocess.run([*command, *files], check=True, capture_output=True)
 
 
+@pytest.mark.needs("openssl")
 def test_what_openssl_signs_is_found_good(backends: Backends, registry: FakeRegistry, key: str, tmp_path: Path) -> None:
     top = publish(registry, "team/app:1.0", IMAGE)
     critical = {

@@ -306,6 +306,7 @@ def test_a_name_that_a_proxy_does_not_know_is_told(monkeypatch: pytest.MonkeyPat
             ask("https")
 
 
+@pytest.mark.needs("openssl")
 @pytest.mark.parametrize(("module", "scheme"), [("socks", "socks5h"), ("urllib3.util.ssltransport", "https")])
 def test_what_is_not_installed_is_told(
     monkeypatch: pytest.MonkeyPatch, module: str, scheme: str, secure: int, certificate: Path

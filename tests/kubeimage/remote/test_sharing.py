@@ -247,6 +247,7 @@ class TestTrust:
         assert found.cache_hits == 0
         assert f"it was made for {fake_registry.host}/team/cache" in machine("two").said[0]
 
+    @pytest.mark.needs("openssl")
     def test_an_ecdsa_key_signs(self, machine: Machines, fake_registry: FakeRegistry, tmp_path: Path) -> None:
         private, public = tmp_path / "ec.pem", tmp_path / "ec.pub"
         make = ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", str(private)]

@@ -1,0 +1,34 @@
+import subprocess
+import sys
+
+import pytest
+
+from tests.peers import started_by
+
+
+def test_a_program_that_no_mark_names_is_not_started() -> None:
+    with pytest.raises(
+        pytest.fail.Exception, match=r"this test starts skopeo: it needs @pytest.mark.needs\('skopeo'\)"
+    ):
+        subprocess.run(["/nowhere/skopeo", "--version"], check=True)
+
+
+@pytest.mark.needs("openssl")
+def test_one_that_a_mark_names_is() -> None:
+    assert subprocess.run(["openssl", "version"], check=True, capture_output=True).stdout
+
+
+def test_others_need_no_mark() -> None:
+    assert subprocess.run([sys.executable, "-c", ""], check=True).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("script", "programs"),
+    [
+        ("openssl genpkey -out a\nA=1 B=2 skopeo copy a b", ["openssl", "skopeo"]),
+        ("kubeimage save a docker-archive:b\necho openssl", []),
+        ("if command -v buildah; then\n  buildah build .\nfi", []),
+    ],
+)
+def test_the_programs_of_a_script_are_those_that_its_lines_begin_with(script: str, programs: list[str]) -> None:
+    assert started_by(script) == programs
