@@ -1,14 +1,18 @@
 """How soon fuzzers find ten mutants: ``python -m benchmarks.hunting [--workers 1 2] [--seeds 20] [MUTANT...]``.
 
 Each mutant is put into a copy of the tree, and looked for by workers that share a folder, from an empty corpus, until
-one of them fails. Figures are CPU seconds of the worker that found it, start not included: on a machine with a core for
-each that is the time of waiting. A worker gives up after --limit CPU seconds, which then count.
+one of them fails. Figures are CPU seconds of the worker that found it: on a machine with a core for each that is the
+time of waiting. What happens once is not included: Python and its modules are loaded, and one case has been tried. A
+worker gives up after --limit CPU seconds, which then count.
+
+All mutants are hunted with the first seed, then all with the second: whoever stops early has figures of every mutant.
+With --third, and the first seed, the wall time until one more worker, which starts when the mutant has been found, fails as well: a whole
+process, and beside it one that finds nothing to be told of.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import random
 import select
@@ -18,8 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from statistics import geometric_mean
 
@@ -37,14 +41,15 @@ def by_lines(folder: str, seed: int, limit: float) -> bool:
     """Search as ``python -m harness.fuzz`` does, with the engine of our own; whether something failed."""
     from hypothesis.database import DirectoryBasedExampleDatabase
 
+    from harness.fuzz.finding import Finding, origin_text
     from harness.fuzz.lines import Lines
     from harness.fuzz.runner import Runner
     from harness.fuzz.search import search
     from harness.fuzz.sharing import SharedCases
     from harness.fuzz.target import find_target
 
-    lines = Lines()
-    runner = Runner(find_target(TARGET), lines.watched)
+    lines, target = Lines(), find_target(TARGET)
+    runner = Runner(target, lines.watched)
     shared = SharedCases(DirectoryBasedExampleDatabase(folder), TARGET)
     end = time.process_time() + limit
 
@@ -53,7 +58,13 @@ def by_lines(folder: str, seed: int, limit: float) -> bool:
             raise TimeoutError
         return runner.run(buffer)
 
-    return fails(lambda: search(run, lines, [], shared.keep_seed, random.Random(seed), news=shared.new_seeds))
+    try:
+        search(run, lines, [], shared.keep_seed, random.Random(seed), news=shared.new_seeds)
+    except TimeoutError:
+        return False
+    except Exception as error:  # noqa: BLE001  whatever it is, it is what was looked for
+        shared.keep_finding(Finding(origin_text(error), target.dump(runner.failed), is_small=True))
+    return True
 
 
 def by_hypothesis(_folder: str, seed: int, limit: float) -> bool:
@@ -74,16 +85,9 @@ def by_hypothesis(_folder: str, seed: int, limit: float) -> bool:
             raise KeyboardInterrupt
         target.check(case)
 
-    with suppress(KeyboardInterrupt):
-        return fails(test)
-    return False
-
-
-def fails(work: Callable[[], object]) -> bool:
-    """Whether ``work`` ends in a failure, and not in the end of its time."""
     try:
-        work()
-    except TimeoutError:
+        test()
+    except KeyboardInterrupt:
         return False
     except Exception:  # noqa: BLE001  whatever it is, it is what was looked for
         return True
@@ -93,58 +97,106 @@ def fails(work: Callable[[], object]) -> bool:
 ENGINES: dict[str, Search] = {"lines": by_lines, "hypothesis": by_hypothesis}
 
 
-def hunt(engine: str, workers: int, seed: int, limit: float) -> float:
+def hunt(engine: str, workers: int, seed: int, limit: float, folder: str) -> float:
     """Return the CPU seconds of the worker that is the first to find something; ``limit`` where none does."""
-    with tempfile.TemporaryDirectory(prefix="kubeimage-hunt-") as folder:
-        pipes: dict[int, int] = {}
-        for number in range(workers):
-            reading, writing = os.pipe()
-            child = os.fork()
-            if not child:
-                begun = time.process_time()
-                found = ENGINES[engine](folder, 1000 * seed + number, limit)
-                os.write(writing, struct.pack("d", time.process_time() - begun if found else limit))
-                os._exit(0)
-            os.close(writing)
-            pipes[reading] = child
-        taken = [limit]
-        waiting = set(pipes)
-        while waiting and min(taken) >= limit:
-            for reading in select.select(list(waiting), [], [])[0]:
-                waiting.discard(reading)
-                data = os.read(reading, 8)
-                taken += [struct.unpack("d", data)[0]] if data else []
-        for reading, child in pipes.items():
-            with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            os.close(reading)
-        return min(taken)
+    pipes: dict[int, int] = {}
+    for number in range(workers):
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            begun = time.process_time()
+            found = ENGINES[engine](folder, 1000 * seed + number, limit)
+            os.write(writing, struct.pack("d", time.process_time() - begun if found else limit))
+            os._exit(0)
+        os.close(writing)
+        pipes[reading] = child
+    taken = [limit]
+    waiting = set(pipes)
+    while waiting and min(taken) >= limit:
+        for reading in select.select(list(waiting), [], [])[0]:
+            waiting.discard(reading)
+            data = os.read(reading, 8)
+            taken += [struct.unpack("d", data)[0]] if data else []
+    for reading, child in pipes.items():
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(reading)
+    return min(taken)
 
 
-def hunts(mutant: str, options: argparse.Namespace) -> Iterator[tuple[int, float]]:
-    """Put a mutant into a copy of the tree, and yield the figures of a process that hunts it there."""
-    from tests.mutants.patches import all_mutants, apply
-    from tests.mutants.runner import copied_tree
+def one_more(folder: str, *, finds: bool) -> float:
+    """Return the seconds until a worker with this database has told what it knows, and tried one case."""
+    words = ["executor", "--engine", "lines", "--runs", "1", "--database", folder]
+    words += ["--corpus", f"{folder}-corpus", "--save", f"{folder}-saved"]
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", "harness.fuzz", *words], check=False, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL)  # fmt: skip
+    assert done.returncode == int(finds), "what one worker knows, the next one did not find"
+    return time.monotonic() - begun
 
-    chosen = next(one for one in all_mutants() if one.name == mutant)
-    with copied_tree(ROOT, ("kubeimage", "harness", "benchmarks")) as tree:
-        apply(chosen, tree)
-        words = [str(word) for word in ("--seeds", options.seeds, "--limit", options.limit, "--engine", options.engine)]
-        command = [
-            sys.executable,
-            "-m",
-            "benchmarks.hunting",
-            "--here",
-            *words,
-            "--workers",
-            *map(str, options.workers),
-        ]
-        done = subprocess.run(command, cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, check=True, text=True,
-                              stdout=subprocess.PIPE)  # fmt: skip
-    for line in done.stdout.splitlines():
-        workers, seconds = line.split()
-        yield int(workers), float(seconds)
+
+def hunt_here(options: argparse.Namespace) -> None:
+    """Hunt in this tree: read lines of workers and a seed, and print the seconds, and those of one more worker."""
+    from harness.fuzz.runner import Runner
+    from harness.fuzz.target import find_target
+
+    with suppress(Exception):
+        # What happens once in a process happens now.
+        Runner(find_target(TARGET)).run(b"")
+    for line in sys.stdin:
+        workers, seed = map(int, line.split())
+        with tempfile.TemporaryDirectory(prefix="kubeimage-hunt-") as folder:
+            seconds = hunt(options.engine, workers, seed, options.limit, f"{folder}/shared")
+            more = [seconds]
+            if options.third and workers > 1 and not seed and seconds < options.limit:
+                more += [one_more(f"{folder}/shared", finds=True), one_more(f"{folder}/empty", finds=False)]
+        print(*more, flush=True)
+
+
+class Ground:
+    """A copy of the tree with a mutant in it, and a process that hunts there."""
+
+    def __init__(self, mutant: str, options: argparse.Namespace, stack: ExitStack) -> None:
+        from tests.mutants.patches import all_mutants, apply
+        from tests.mutants.runner import copied_tree
+
+        tree = stack.enter_context(copied_tree(ROOT, ("kubeimage", "harness", "benchmarks")))
+        apply(next(one for one in all_mutants() if one.name == mutant), tree)
+        words = ["--here", "--limit", str(options.limit), "--engine", options.engine]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.hunting", *words, *["--third"] * options.third],
+            cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, text=True, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )  # fmt: skip
+        stack.enter_context(self._process)
+        self.mutant = mutant
+
+    def close(self) -> None:
+        """Let the process end."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def hunt(self, workers: int, seed: int) -> list[float]:
+        """Return the seconds of the first who found it, and those of one more worker."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{workers} {seed}\n")
+        self._process.stdin.flush()
+        return [float(word) for word in self._process.stdout.readline().split()]
+
+
+Taken = dict[tuple[str, int], list[float]]
+
+
+def print_table(taken: Taken, options: argparse.Namespace) -> None:
+    """Print the geometric means of all that was taken, and each number of workers beside the first."""
+    print("\n| mutant | " + " | ".join(f"{workers} workers" for workers in options.workers) + " | ratio |")
+    print("| --- |" + " ---: |" * (len(options.workers) + 1))
+    means = [[geometric_mean(taken[mutant, workers]) for workers in options.workers] for mutant in options.mutants]
+    means.append([geometric_mean(column) for column in zip(*means, strict=True)])
+    for mutant, row in zip([*options.mutants, "geometric mean"], means, strict=True):
+        print(f"| {mutant} | {' | '.join(f'{one:.2f}' for one in row)} | {row[-1] / row[0]:.2f} |")
 
 
 def main() -> None:
@@ -154,32 +206,25 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--limit", type=float, default=60)
     parser.add_argument("--engine", default="lines", choices=ENGINES)
-    parser.add_argument("--here", action="store_true", help="hunt in this tree, and print the bare figures")
+    parser.add_argument("--third", action="store_true", help="let one more worker start when the mutant has been found")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.here:
-        from harness.fuzz.target import find_target
-
-        find_target(TARGET)
-        for seed in range(options.seeds):
-            for workers in options.workers:
-                print(workers, hunt(options.engine, workers, seed, options.limit), flush=True)
+        hunt_here(options)
         return
-    print("| mutant | " + " | ".join(f"{workers} workers" for workers in options.workers) + " |", flush=True)
-    means: dict[int, list[float]] = {workers: [] for workers in options.workers}
-    for mutant in options.mutants:
-        taken: dict[int, list[float]] = {workers: [] for workers in options.workers}
-        for workers, seconds in hunts(mutant, options):
-            taken[workers].append(max(seconds, 0.01))
-        for workers in options.workers:
-            means[workers].append(geometric_mean(taken[workers]))
-        print(
-            f"| {mutant} | " + " | ".join(f"{means[workers][-1]:.2f}" for workers in options.workers) + " |", flush=True
-        )
-    overall = [geometric_mean(means[workers]) for workers in options.workers]
-    print("| geometric mean | " + " | ".join(f"{one:.2f}" for one in overall) + " |")
-    print(
-        f"to the first: {', '.join(f'{one / overall[0]:.2f}' for one in overall)}" if math.isfinite(overall[0]) else ""
-    )
+    taken: Taken = {(mutant, workers): [] for mutant in options.mutants for workers in options.workers}
+    with ExitStack() as stack:
+        grounds = [Ground(mutant, options, stack) for mutant in options.mutants]
+        for seed in range(options.seeds):
+            for ground in grounds:
+                for workers in options.workers:
+                    seconds, *more = ground.hunt(workers, seed)
+                    taken[ground.mutant, workers].append(max(seconds, 0.01))
+                    shown = " ".join(f"{one:.2f}" for one in more)
+                    print(f"{seed} {ground.mutant} {workers} {seconds:.2f} {shown}", file=sys.stderr, flush=True)
+        for ground in grounds:
+            ground.close()
+    print_table(taken, options)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,14 @@ Run = Callable[[bytes], bytes | None]
 _MOST_KEPT = 1_000
 _MOST_CHANGES = 4
 _FRESH = 0.1
+_REPEATED = 0.05
 
 
 class Pool:
-    """Buffers of which each reached a line that none before it did.
+    """Buffers of which each reached a line that none before it did, here or at another worker's.
 
     Shape: at most `_MOST_KEPT` of at most `LONGEST` bytes are held; past that a new one takes the place of any other.
+           ``adopted`` are those of others that nobody has run here.
     """
 
     def __init__(self, run: Run, lines: Lines, keep: Callable[[bytes], object]) -> None:
@@ -27,6 +29,12 @@ class Pool:
         self._lines = lines
         self._keep = keep
         self.buffers: list[bytes] = []
+        self.adopted: list[bytes] = []
+
+    def adopt(self, buffer: bytes, random: Random) -> None:
+        """Hold what another worker has kept: it has run it, and here it need only be changed."""
+        self.adopted.append(buffer)
+        self._hold(buffer, random)
 
     def take(self, buffer: bytes, random: Random) -> bool:
         """Run a buffer; whether it reached something new."""
@@ -35,11 +43,15 @@ class Pool:
         if read is None or len(self._lines.seen) == before:
             return False
         self._keep(read)
-        if len(self.buffers) < _MOST_KEPT:
-            self.buffers.append(read)
-        else:
-            self.buffers[random.randrange(_MOST_KEPT)] = read
+        if read not in self.buffers:
+            self._hold(read, random)
         return True
+
+    def _hold(self, buffer: bytes, random: Random) -> None:
+        if len(self.buffers) < _MOST_KEPT:
+            self.buffers.append(buffer)
+        else:
+            self.buffers[random.randrange(_MOST_KEPT)] = buffer
 
 
 def search(
@@ -53,15 +65,20 @@ def search(
 ) -> None:
     """Run ``seeds``, then buffers made of them, until ``run`` raises what ends the search.
 
-    Shape: ``keep`` is given each buffer that reached a new line. ``news`` gives what others have kept meanwhile.
+    Shape: ``keep`` is given each buffer that reached a new line. ``news`` gives what others have kept meanwhile,
+           which is changed, and hardly ever run as it is.
     """
     pool = Pool(run, lines, keep)
     for seed in seeds:
         pool.take(seed, random)
     while True:
         for buffer in news():
-            pool.take(buffer, random)
-        pool.take(_change(pool.buffers, random), random)
+            pool.adopt(buffer, random)
+        if pool.adopted and random.random() < _REPEATED:
+            # Now and then, for lines that need not be looked for any more, and for the corpus of this machine.
+            pool.take(pool.adopted.pop(), random)
+        else:
+            pool.take(_change(pool.buffers, random), random)
 
 
 def _change(buffers: list[bytes], random: Random) -> bytes:

@@ -67,3 +67,22 @@ def test_lines_are_counted_once_and_only_where_it_is_asked_for(nested: Callable[
         counts.append((len(lines.seen), len(elsewhere.seen)))
 
     assert counts == [(2, 0), (2, 0), (6, 0)]
+
+
+def test_what_another_worker_kept_is_changed_and_seldom_run_again(nested: Callable[..., Any], tmp_path: Path) -> None:
+    lines, others, runs = Lines(str(tmp_path)), [bytes((255, 255, 0, number)) for number in range(100)], list[bytes]()
+
+    def run(buffer: bytes) -> bytes:
+        runs.append(buffer)
+        with lines.watched():
+            nested(buffer)
+        if len(runs) == 200:
+            raise EndError
+        return buffer
+
+    with pytest.raises(EndError):
+        search(run, lines, [], lambda _: None, Random(1), news=lambda: [others.pop()] if others else [])
+
+    known = {bytes((255, 255, 0, number)) for number in range(100)}
+    assert 2 <= len(known.intersection(runs)) < 40
+    assert sum(buffer.startswith(b"\xff\xff\0") for buffer in runs) > 60
