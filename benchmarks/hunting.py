@@ -6,8 +6,8 @@ time of waiting. What happens once is not included: Python and its modules are l
 worker gives up after --limit CPU seconds, which then count.
 
 All mutants are hunted with the first seed, then all with the second: whoever stops early has figures of every mutant.
-With --third, and the first seed, the wall time until one more worker, which starts when the mutant has been found, fails as well: a whole
-process, and beside it one that finds nothing to be told of.
+With --third, and the first seed, one more worker starts when the mutant has been found, as a process of its own: the
+CPU seconds until it has found it as well, and beside them those of one that knows of nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import resource
 import select
 import signal
 import struct
@@ -126,14 +127,20 @@ def hunt(engine: str, workers: int, seed: int, limit: float, folder: str) -> flo
 
 
 def one_more(folder: str, *, finds: bool) -> float:
-    """Return the seconds until a worker with this database has told what it knows, and tried one case."""
+    """Return the CPU seconds until a worker with this database has told what it knows, and tried one case."""
     words = ["executor", "--engine", "lines", "--runs", "1", "--database", folder]
     words += ["--corpus", f"{folder}-corpus", "--save", f"{folder}-saved"]
-    begun = time.monotonic()
+    begun = cpu_of_children()
     done = subprocess.run([sys.executable, "-m", "harness.fuzz", *words], check=False, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL)  # fmt: skip
     assert done.returncode == int(finds), "what one worker knows, the next one did not find"
-    return time.monotonic() - begun
+    return cpu_of_children() - begun
+
+
+def cpu_of_children() -> float:
+    """Return the CPU seconds of the children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def hunt_here(options: argparse.Namespace) -> None:

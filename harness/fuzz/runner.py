@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.database import InMemoryExampleDatabase
 
+from harness.fuzz.buffers import read_bytes_at_once
 from harness.fuzz.target import Target
 
 LONGEST = 8 << 10
@@ -51,6 +52,7 @@ class Runner:
         self._watch = watch
         self._only = only
         self._test = self._make_test()
+        read_bytes_at_once()
         self._fuzz: Callable[[bytes], bytes | None] = self._test.hypothesis.fuzz_one_input
 
     def _make_test(self) -> Any:

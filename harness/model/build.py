@@ -170,11 +170,12 @@ class Work:
             collected, folders, filled = sources.collect(self.context, copy)
             key = (*self.key, ("COPY", copy, _frozen((collected,))))
             layer = sources.land(collected, folders, filled, self.tree)
-            self._add(instruction, key, layer if apply(self.tree, layer) != self.tree else None)
+            tree = apply(self.tree, layer)
+            self._add(instruction, key, layer if tree != self.tree else None, tree)
         elif isinstance(instruction, Run):
             seen = {name: value for name, value in values.items() if value is not None}
             key = (*self.key, ("RUN", instruction.command, tuple(sorted(seen.items()))))
-            self._add(instruction, key, self._run(instruction.command, seen))
+            self._add(instruction, key, *self._run(instruction.command, seen))
         else:
             self.steps.append(Step(instruction))
 
@@ -205,23 +206,25 @@ class Work:
     def _names(self, copy: Copy, values: arguments.Values) -> tuple[tuple[str, ...], str]:
         return arguments.expand_copy(copy, values, self.request.platform.split("/")[1])
 
-    def _run(self, command: str, variables: Mapping[str, str]) -> dict[str, Item] | None:
+    def _run(self, command: str, variables: Mapping[str, str]) -> tuple[dict[str, Item] | None, Tree]:
+        """Return the layer, if there is one, and the tree that it makes."""
         shell = Shell(self.tree, variables)
         if shell.run(command):
             raise Failed("E0710", f"{command!r} fails")
-        return diff(self.tree, shell.tree, shell.files) or None
+        layer = diff(self.tree, shell.tree, shell.files) or None
+        return layer, self.tree if layer is None else apply(self.tree, layer)
 
     def _hits(self, key: Key) -> bool:
         return self.hitting and key in self.cache
 
-    def _add(self, instruction: Instruction, key: Key, layer: Layer | None) -> None:
+    def _add(self, instruction: Instruction, key: Key, layer: Layer | None, tree: Tree) -> None:
         cached = self._hits(key)
         if not cached:
             self.hitting = False
             self.cache |= {key}
         self.key = key
         if layer is not None:
-            self.tree = apply(self.tree, layer)
+            self.tree = tree
         self.steps.append(Step(instruction, layer, cached))
 
 

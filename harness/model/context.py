@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from harness.model.failure import Failed
 from harness.model.tree import Item, Node, is_folder, name_of, parent
@@ -64,9 +64,17 @@ class Context:
 
     def names(self, folder: str) -> list[str]:
         """List a folder, sorted."""
-        return sorted(name_of(path) for path in self.tree if parent(path) == folder)
+        return self._names.get(folder, [])
+
+    @cached_property
+    def _names(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for path in sorted(self.tree):
+            found.setdefault(parent(path), []).append(name_of(path))
+        return found
 
 
+@lru_cache(maxsize=1 << 14)
 def matches(pattern: str, name: str) -> bool:
     r"""Whether a name fits a pattern of ``*``, ``?``, ``[a-z]``, ``[!a]`` and ``\x``."""
     if not pattern:

@@ -125,7 +125,7 @@ def _walk(context: Context, match: Match, place: str) -> Iterator[tuple[str, str
 
 
 def _is_text(name: str) -> bool:
-    return not any(0xD800 <= ord(character) <= 0xDFFF for character in name)
+    return name.isascii() or not any(0xD800 <= ord(character) <= 0xDFFF for character in name)
 
 
 def _link(context: Context, landed: dict[str, tuple[str, Node]]) -> dict[str, Item]:

@@ -9,7 +9,8 @@ Source: the project's design, "Layers"; OCI image-spec v1.1, layer.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 
 from harness.trees import Content, Fifo, File, Folder, HardLink, Link, clean
 
@@ -38,11 +39,11 @@ def name_of(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def folders_above(path: str) -> Iterator[str]:
-    """Yield every folder on the way to a path, outermost first."""
+@lru_cache(maxsize=1 << 14)
+def folders_above(path: str) -> tuple[str, ...]:
+    """Return every folder on the way to a path, outermost first."""
     parts = path.split("/")
-    for count in range(1, len(parts)):
-        yield "/".join(parts[:count])
+    return tuple("/".join(parts[:count]) for count in range(1, len(parts)))
 
 
 def normal(content: Content) -> Item:

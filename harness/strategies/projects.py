@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -17,7 +18,7 @@ from harness.model.build import BASE_NAME
 from harness.model.tree import name_of
 from harness.strategies.contexts import ContextKind
 from harness.strategies.dialects import docker_projects
-from harness.strategies.dice import RECORD, Dice, Part, records
+from harness.strategies.dice import Dice, Part, records
 from harness.strategies.images import PLATFORMS, read_image
 from harness.strategies.project import Project
 from harness.strategies.saying import say_layers
@@ -103,7 +104,7 @@ def _read(kind: _Kind, contexts: ContextKind, dice: Dice) -> Project:
     writer = _Writer(Project(Kubefile(tuple(start)), context, base, platform=platform), given, kind)
     first, last = kind.sizes
     for number in range(first + head.below(last - first + 1)):
-        one = dice.part(RECORD)
+        one = dice.part(_INSTRUCTION)
         # Where no more is needed, zeros say nothing.
         if one.below(256) or number < first:
             writer.add(writer.read(one))
@@ -190,14 +191,30 @@ class _Writer:
         return [*found, "../x", "dest/.wh.x", "$UNSET", "imageListWithAuth.yaml"] if self.kind.hostile else found
 
 
-@lru_cache(maxsize=4096)
 def _check_writable(instruction: Instruction) -> None:
     """Raise ValueError for what no Kubefile can say."""
+    if isinstance(instruction, Copy):
+        # Each word stands for itself, and most of the odd ones have come before.
+        for source in instruction.sources:
+            if not _PLAIN_WORD.fullmatch(source):
+                _check_said(Copy((source,), "x"))
+        if not _PLAIN_WORD.fullmatch(instruction.destination):
+            _check_said(Copy(("x",), instruction.destination))
+    elif not (isinstance(instruction, Run) and _PLAIN_SCRIPT.fullmatch(instruction.command)):
+        _check_said(instruction)
+
+
+@lru_cache(maxsize=4096)
+def _check_said(instruction: Instruction) -> None:
     render(Kubefile((From("scratch"), instruction)))
 
 
+# What can be said without any doubt; the rest is tried.
+_PLAIN_WORD = re.compile(r"(?!.*(?:\.\.|\.wh\.))[A-Za-z0-9_][A-Za-z0-9_ ./*?\[\]]*")
+_PLAIN_SCRIPT = re.compile(r"[a-z:][^\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff<]*[^\\\s<]")
 _KINDS = (Copy, Run, Arg, Cmd)
 _KINDS_WITHOUT_RUN = (Copy, Arg, Cmd)
 _DEFAULTS = (*_VALUES, *[None] * 4)
 # Units: bytes.
 _HEAD = 8
+_INSTRUCTION = 24
