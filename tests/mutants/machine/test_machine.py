@@ -96,12 +96,18 @@ def test_the_tests_beside_a_module_run_whatever_the_map_says_of_their_children()
     assert covering(known, "k/a.py", range(1, 2)) == ["tests/k/test_a.py::test", "slow"]
 
 
-def test_each_function_is_tried_before_its_other_rows_and_all_within_a_time() -> None:
-    rows = {f"table[{number}]": Covering(0.1 * number, {"a.py": [1]}) for number in range(1, 4)}
-    known = {**rows, "other": Covering(5.0, {"a.py": [1]})}
+def test_what_no_test_runs_more_than_to_import_it_is_tried_on_its_room() -> None:
+    known = {"tests/k/test_a.py::test": Covering(1.0, {"b.py": [1]}), "tests/l/test.py::test": Covering(1.0, {})}
 
-    assert covering(known, "a.py", range(1, 2)) == ["table[1]", "other", "table[2]", "table[3]"]
-    assert covering(known, "a.py", range(1, 2), seconds=5.2) == ["table[1]", "other"]
+    assert covering(known, "k/c.py", range(1, 2)) == ["tests/k/test_a.py::test"]
+
+
+def test_quick_tests_come_before_other_rows_of_the_same_and_those_before_slow_ones() -> None:
+    rows = {f"table[{number}]": Covering(1.0, {"a.py": [1]}) for number in range(3)}
+    known = {**rows, "other": Covering(1.5, {"a.py": [1]}), "slow": Covering(9.0, {"a.py": [1]})}
+
+    assert covering(known, "a.py", range(1, 2)) == ["table[0]", "other", "table[1]", "table[2]", "slow"]
+    assert covering(known, "a.py", range(1, 2), seconds=4) == ["table[0]", "other", "table[1]"]
 
 
 def test_the_file_beside_a_module_is_tried_first_and_what_lies_in_many_files_last() -> None:

@@ -164,7 +164,7 @@ def _ending(status: int | None, seconds: float, told: list[dict[str, str]]) -> R
         return Run(KILLED, failed[0], len(begun), seconds)
     if status is None or status == -signal.SIGXCPU:
         return Run(TIMEOUT, begun[-1], len(begun), seconds)
-    if status < 0:
+    if status < 0 or status == 1:
         return Run(KILLED, begun[-1], len(begun), seconds)
     if status in {0, 5}:
         return Run(SURVIVED, "", len(begun), seconds)
@@ -178,6 +178,8 @@ class _Tell:
         # The ids of some cannot be said on a command line.
         self._places = {test: place for place, test in enumerate(tests)}
         self._into = into
+        # Some tests let the system write badly.
+        self._write = os.write
 
     def pytest_configure(self) -> None:
         """Leave counterexamples as they are found: to shrink them takes minutes."""
@@ -202,7 +204,7 @@ class _Tell:
             self._tell(fails=report.nodeid)
 
     def _tell(self, **what: str) -> None:
-        os.write(self._into, (json.dumps(what) + "\n").encode())
+        self._write(self._into, (json.dumps(what) + "\n").encode())
 
 
 def _be_the_trial(tree: Path, tests: Sequence[str], tells: int, limit: float) -> None:
