@@ -261,7 +261,7 @@ def _cannot_be_locked(lease: str) -> bool:
 
 @contextmanager
 def _opened(path: str) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDWR)
     try:
         yield descriptor
     finally:
