@@ -44,3 +44,21 @@ def test_what_would_fail_fails_in_the_forecast_with_its_place(world: World) -> N
         world.forecast("FROM scratch\nCOPY b .\n", FILES)
 
     assert place_of(caught.value).line == 2
+
+
+@pytest.mark.parametrize(
+    ("step", "why"),
+    [
+        ("COPY --from=one /x /y", "the stage that it takes from misses"),
+        ("ADD https://example.org/tool /y/", "what a URL without a checksum holds is known once it is fetched"),
+        ("COPY a /y", "never built before"),
+    ],
+)
+def test_a_step_says_whose_input_is_not_known_yet(world: World, step: str, why: str) -> None:
+    files = {"a": b"A", "b": b"B"}
+    text = "# syntax=sealos\nFROM scratch AS one\nCOPY a /x\nFROM scratch\nCOPY b /w\n"
+    world.build(text, files)
+
+    found = world.forecast(f"{text.replace('COPY a', 'COPY b')}{step}\n", files)
+
+    assert (found[-1].outcome, found[-1].why_missed) == ("run", why)

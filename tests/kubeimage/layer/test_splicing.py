@@ -157,9 +157,10 @@ def test_a_layer_of_another_copy_is_refused(tmp_path: Path) -> None:
         case.splice()
 
 
-def test_a_layer_of_the_same_files_with_other_modes_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o600, 0o666])
+def test_a_layer_of_the_same_files_with_other_modes_is_refused(tmp_path: Path, mode: int) -> None:
     def with_another_mode(entry: Entry) -> Entry:
-        return entry._replace(mode=0o600) if entry.path.startswith("x/a") else entry
+        return entry._replace(mode=mode) if entry.path.startswith("x/a") else entry
 
     case = Case(tmp_path, BEFORE, AFTER, written_as=with_another_mode)
     case.earlier = case.earlier._replace(runs=[run for one in case.earlier.runs for run in _single(one)])

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from harness.contracts import APP, CHANGESET, OTHER, make_image, one_file
+from kubeimage.disk.lastuse import last_use
 from kubeimage.errors import BlobCorruptError, ImageNotFoundError
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import Layer
@@ -20,6 +22,7 @@ from kubeimage.image.reference import Reference
 from kubeimage.layer.compression import Coding
 from kubeimage.protocols.transfer import WireForm, WireImage
 from kubeimage.store import Store
+from kubeimage.store.records import iter_pairs, record_path
 from tests.kubeimage.store.foreign import make_foreign, make_index, tar_of
 from tests.kubeimage.store.test_arrivals import TAR, UPPER, bring, bring_index
 
@@ -255,3 +258,31 @@ def test_a_manifest_and_an_index_are_found_by_their_digests(store: Store) -> Non
 
     assert wire(store, WireForm(), Digest.of(data)).data == data
     assert wire(store, WireForm(), images[1].descriptor.digest).data == images[1].manifest
+
+
+def test_a_layer_is_compressed_once_for_all_who_ask(store: Store, built: Any, blob_path: BlobPath) -> None:
+    diff_id = built.layers[0].diff_id
+
+    first, again = store.packer.pack(diff_id), store.packer.pack(diff_id)
+
+    assert first == again
+    assert first is not None
+    layer, blob = first
+    assert layer == Layer(diff_id, store.layers.size(diff_id))
+    assert blob.digest != diff_id
+    assert gzip.decompress(blob_path(blob.digest).read_bytes()) == blob_path(diff_id).read_bytes()
+    with store.packer.open_blob(blob) as opened:
+        assert opened.read() == blob_path(blob.digest).read_bytes()
+    assert store.packer.pack(Digest("9" * 64)) is None
+
+
+@pytest.mark.parametrize("form", [GZIP, ZSTD])
+def test_who_reads_a_layer_uses_its_compressed_form(store: Store, built: Any, form: Coding) -> None:
+    wire(store, WireForm(coding=form))
+    pairs = [pair for pair in iter_pairs(store._layout) if pair[0] == built.layers[0].diff_id]
+    (record,) = [record_path(store._layout, *pair) for pair in pairs]
+    os.utime(record, (1, 1))
+
+    store.layers.materialise(built.layers[0].diff_id)
+
+    assert last_use(record) > 1

@@ -11,6 +11,8 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.reference import Reference
 from kubeimage.image.referrers import ReferrerChoice
+from kubeimage.layer.compression import Coding
+from kubeimage.protocols.transfer import WireForm
 from kubeimage.store import Store
 from tests.artefacts import NOTATION, SPDX, Made, cosign_artifact, oras_artifact
 from tests.kubeimage.store.foreign import Foreign, make_foreign, make_index, tar_of
@@ -220,3 +222,29 @@ def test_a_content_that_looks_like_a_manifest_needs_nothing(store: Store) -> Non
     store.collect_garbage()
 
     assert [one for one in store.check() if one.damage] == []
+
+
+@pytest.mark.parametrize(
+    ("coding", "types", "going", "left"),
+    [
+        (None, None, {SBOM.digest, SIGNATURE.digest, NOTE.digest}, set()),
+        (None, (SPDX,), {SBOM.digest}, set()),
+        ("zstd", None, set(), {SBOM.digest, SIGNATURE.digest}),
+        ("zstd", (SPDX,), set(), {SBOM.digest}),
+    ],
+)
+def test_what_refers_to_another_form_stays_and_is_told(
+    store: Store, coding: str | None, types: tuple[str, ...] | None, going: set[Digest], left: set[Digest]
+) -> None:
+    """What is sent in another form than the one that was signed has no signature."""
+    bring(store)
+    add(store, SBOM, SIGNATURE, NOTE)
+    other = make_foreign(tar_of({"etc/b": b"two"}))
+    bring(store, other, OTHER)
+    add(store, oras_artifact(other.manifest))
+    form = WireForm(coding=Coding.parse(coding) if coding else None, referrers=ReferrerChoice(types))
+
+    sent = store.exporter.depart(APP, form).finish()
+
+    assert {one.referrer.digest for one in sent.referrers} == going
+    assert {one.digest for one in sent.left} == left

@@ -78,3 +78,16 @@ def diagnostics(text: str) -> tuple[Diagnostic, ...]:
     except KubefileError as error:
         return error.diagnostics
     return ()
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("a b", 2), ("a AS", 2), ("a x b", 3), ("a AS b c", 4), ("--platform=x a AS", 2)]
+)
+def test_a_from_takes_an_image_and_perhaps_a_name(text: str, count: int) -> None:
+    with pytest.raises(KubefileError, match=f"FROM takes an image, or an image AS a name; found {count} words"):
+        parse(f"FROM {text}\n", dialect="sealos")
+
+
+@pytest.mark.parametrize("text", ["a", "a AS b", "a as b"])
+def test_as_may_be_written_in_small_letters(text: str) -> None:
+    assert len(parse(f"FROM {text}\n", dialect="sealos").instructions) == 1

@@ -1,0 +1,42 @@
+"""A tree on a disk that an ordinary user writes to."""
+
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubeimage.disk.removal import remove_tree
+from kubeimage.layer.apply import apply_changeset
+from kubeimage.layer.entry import directory, file
+from kubeimage.layer.writer import write_layer
+from tests.kubeimage.store.conftest import as_nobody
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def root() -> Iterator[str]:
+    folder = tempfile.mkdtemp(dir="/var/tmp", prefix="kubeimage-layer-")
+    if os.geteuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+    yield folder
+    remove_tree(folder)
+
+
+def test_closed_folders_in_closed_folders_are_closed_last(root: str) -> None:
+    modes = {"a": 0o500, "a/b": 0, "a/b/c": 0o500}
+    tar = io.BytesIO()
+    write_layer([*(directory(path, mode) for path, mode in modes.items()), file("a/b/c/f", b"1")], tar.write)
+    tar.seek(0)
+    found = {}
+
+    with as_nobody():
+        apply_changeset(root, tar)
+        for path in modes:
+            found[path] = Path(root, path).stat().st_mode & 0o777
+            os.chmod(f"{root}/{path}", 0o700)
+
+    assert found == modes
