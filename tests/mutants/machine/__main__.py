@@ -57,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             kept[one.verdict.mutation] = one
             keep(options.keep, one)
             print(one, flush=True)
+        for one in unsound(tree, kept):
+            print(f"no death: {one.verdict.by} fails without any mutation: {one.verdict.mutation}", file=sys.stderr)
+            del kept[one.verdict.mutation]
     text, part = summary(list(kept.values()), read_explained(EXPLAINED))
     print(text)
     return 0 if part >= options.least else 1
@@ -83,6 +86,18 @@ def try_again(tree: Path, kept: dict[Mutation, Kept], options: argparse.Namespac
         verdict = try_one(tree, mutation, [options.again], {}, limit=options.limit)
         if verdict.is_dead:
             yield one._replace(verdict=verdict._replace(mutation=one.verdict.mutation), at_first=one.verdict.how)
+
+
+def unsound(tree: Path, kept: dict[Mutation, Kept]) -> list[Kept]:
+    """Return the verdicts by tests that fail in a trial without any mutation."""
+    tests = sorted({one.verdict.by for one in kept.values() if one.verdict.is_dead})
+    bad: set[str] = set()
+    while left := [test for test in tests if test not in bad]:
+        run = run_tests(tree, left, limit=600)
+        if run.by not in left:
+            break
+        bad.add(run.by)
+    return [one for one in kept.values() if one.verdict.by in bad]
 
 
 def check_map(tree: Path, known: dict[str, Covering]) -> None:

@@ -27,6 +27,8 @@ KILLED, TIMEOUT, INCOMPETENT = "killed", "timeout", "incompetent"
 SURVIVED, UNCOVERED = "survived", "no test covers it"
 SLEEP = 120.0
 MEMORY = 6 << 30
+# A mutation may write without end.
+FILE = 1 << 29
 SLOWER = 4.0
 # So long a whole file may take.
 UNKNOWN = 10.0
@@ -215,7 +217,8 @@ def _be_the_trial(tree: Path, tests: Sequence[str], tells: int, limit: float) ->
         os.chdir(tree)
         os.environ |= {"PYTHONPATH": str(tree), "CI": "1", "PYTHONHASHSEED": "0"}
         _forget_this_tree(tree)
-        for what, most in ((resource.RLIMIT_CPU, int(limit) + 1), (resource.RLIMIT_AS, MEMORY)):
+        limits = {resource.RLIMIT_CPU: int(limit) + 1, resource.RLIMIT_AS: MEMORY, resource.RLIMIT_FSIZE: FILE}
+        for what, most in limits.items():
             resource.setrlimit(what, (most, resource.getrlimit(what)[1]))
         nothing = os.open(os.devnull, os.O_RDWR)
         for number in range(3):
