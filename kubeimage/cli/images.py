@@ -183,7 +183,7 @@ def _referrer_to_json(one: Referrer) -> dict[str, Any]:
 
 
 def format_yaml(document: dict[str, Any]) -> str:
-    """Return ``document`` as YAML, readable and with no character that a terminal would obey."""
+    """Return ``document`` as lines of YAML, the last one without its end; no terminal obeys a character of it."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
@@ -198,7 +198,7 @@ def format_yaml(document: dict[str, Any]) -> str:
     if not is_text(text):
         # To YAML all of it are characters like others; a terminal obeys some of them.
         text = yaml.dump(document, Dumper=Dumper, allow_unicode=False, width=120)
-    return text.rstrip("\n")
+    return text.removesuffix("\n")
 
 
 @click.command()

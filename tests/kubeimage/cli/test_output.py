@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kubeimage.cli.images import format_yaml
@@ -87,6 +87,8 @@ def test_a_document_shows_no_character_that_a_terminal_obeys(document: dict[str,
 
 
 @given(st.dictionaries(st.text(WHOLE), st.text(WHOLE)))
+@example(document={"": "0\n"})
 def test_a_document_is_read_back_as_it_was(document: dict[str, str]) -> None:
     assert json.loads(format_json(document)) == document
-    assert yaml.safe_load(format_yaml(document)) == document
+    # As it is printed: with the end of its last line.
+    assert yaml.safe_load(f"{format_yaml(document)}\n") == document
