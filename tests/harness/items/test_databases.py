@@ -36,7 +36,8 @@ def _profile_of_this_run() -> Iterator[None]:
 
 def run(pytester: pytest.Pytester, *options: str) -> str:
     pytester.makepyfile(test_it=TEST)
-    ran = pytester.runpytest_inprocess("-n0", "-s", "-p", "no:cacheprovider", *options)
+    # In this order, whoever shuffles those of this run.
+    ran = pytester.runpytest_inprocess("-n0", "-s", "-p", "no:cacheprovider", "-p", "no:randomly", *options)
     ran.assert_outcomes(passed=1, failed=1)
     return ran.stdout.str()
 
