@@ -165,7 +165,10 @@ PARTS = st.builds(
 def meetings(draw: st.DrawFn) -> tuple[str, Part, bool, Part]:
     """Draw a tree, what of it came before, whether that got its name, and what comes now."""
     before, now = draw(PARTS), draw(PARTS)
-    return draw(st.sampled_from([*TREES])), before, draw(st.booleans()), now._replace(inner=draw(st.booleans()))
+    # What was for another platform alone has not come before.
+    comes_anew = not {*now.platforms} <= {*before.platforms}
+    now = now._replace(inner=comes_anew or draw(st.booleans()))
+    return draw(st.sampled_from([*TREES])), before, draw(st.booleans()), now
 
 
 @examples(0.2)
