@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,16 @@ def test_a_program_that_no_mark_names_is_not_started() -> None:
 @pytest.mark.needs("openssl")
 def test_one_that_a_mark_names_is() -> None:
     assert subprocess.run(["openssl", "version"], check=True, capture_output=True).stdout
+
+
+def test_nor_does_a_stand_in_need_one(tmp_path: Path) -> None:
+    stand_in = tmp_path / "docker"
+    stand_in.write_text("#!/bin/sh\necho stands in\n")
+    stand_in.chmod(0o755)
+
+    ended = subprocess.run(["docker"], check=True, capture_output=True, env={"PATH": str(tmp_path)})
+
+    assert ended.stdout == b"stands in\n"
 
 
 def test_others_need_no_mark() -> None:
