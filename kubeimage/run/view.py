@@ -103,8 +103,9 @@ def check_run_paths(paths: Sequence[str]) -> tuple[str, ...]:
     """
     found = []
     for path in paths:
-        plain = os.path.normpath(path)
-        if not os.path.isabs(path) or plain.strip("/") == "":
+        # Two slashes at the beginning mean something of their own to POSIX, and nothing here.
+        plain = f"/{os.path.normpath(path).lstrip('/')}"
+        if not os.path.isabs(path) or plain == "/":
             raise UsageError(f"--run-path: {path!r} is no absolute path below /", hint="as in --run-path /opt/tools")
         if not os.path.exists(path):
             raise UsageError(f"--run-path: {path!r} does not exist", hint="leave it out, or name what is there")

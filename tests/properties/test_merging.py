@@ -18,6 +18,7 @@ from kubeimage.errors import LayerLimitError, PlatformMismatchError
 from kubeimage.image.config import APPLICATION, CLUSTERFILE_ANNOTATION, Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import MAX_LAYERS, Arguments, Commands, History, Layer
+from kubeimage.image.extension import Application, Extension, PackedImage, extension_annotations, read_images
 from kubeimage.image.merging import merge_images
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
@@ -48,6 +49,9 @@ def images(draw: st.DrawFn) -> Image:
         stop_signal=draw(texts),
         shell=draw(commands),
     )
+    installed = draw(st.dictionaries(keys, values, max_size=3))
+    extension = Extension(applications=tuple(Application(name, version=of) for name, of in installed.items()))
+    packed = [PackedImage(name, AMD64) for name in draw(st.lists(keys, max_size=2, unique=True))]
     return Image(
         AMD64,
         layers,
@@ -59,6 +63,7 @@ def images(draw: st.DrawFn) -> Image:
         image_type=draw(st.sampled_from(["", APPLICATION])),
         runtime=runtime,
         author=draw(texts),
+        manifest_annotations=extension_annotations(extension, packed),
     )
 
 
@@ -75,6 +80,8 @@ def folded(found: Sequence[Image]) -> dict[str, Any]:
     env: dict[str, str] = {}
     annotations: dict[str, str] = {}
     run: list[str] = []
+    applications: dict[str, Application] = {}
+    packed: set[PackedImage] = set()
     clusterfile = None
     for image in found:
         for layer in image.layers:
@@ -84,6 +91,8 @@ def folded(found: Sequence[Image]) -> dict[str, Any]:
         arguments |= image.args.current
         env |= dict(image.runtime.env)
         annotations |= image.annotations
+        applications |= applications_of(image)
+        packed |= {*read_images(image.manifest_annotations)}
         seen = set(run)
         run += [command for command in image.cmd.merged if command not in seen]
         if image.image_type != APPLICATION and CLUSTERFILE_ANNOTATION in image.annotations:
@@ -92,6 +101,7 @@ def folded(found: Sequence[Image]) -> dict[str, Any]:
         annotations[CLUSTERFILE_ANNOTATION] = clusterfile
     return {
         "layers": layers, "labels": labels, "arguments": arguments, "env": env, "annotations": annotations, "run": run,
+        "applications": applications, "packed": packed,
         "author": last([image.author for image in found]),
         "user": last([image.runtime.user for image in found]),
         "working_dir": last([image.runtime.working_dir for image in found]),
@@ -103,10 +113,15 @@ def folded(found: Sequence[Image]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def applications_of(image: Image) -> dict[str, Application]:
+    return {one.name: one for one in Extension.from_annotations(image.manifest_annotations).applications}
+
+
 def seen(image: Image) -> dict[str, Any]:
     return {
         "layers": [*image.layers], "labels": dict(image.labels), "arguments": dict(image.args.merged),
         "env": dict(image.runtime.env), "annotations": dict(image.annotations), "run": [*image.cmd.merged],
+        "applications": applications_of(image), "packed": {*read_images(image.manifest_annotations)},
         "author": image.author, "user": image.runtime.user, "working_dir": image.runtime.working_dir,
         "stop_signal": image.runtime.stop_signal, "shell": image.runtime.shell,
         "ports": {*image.runtime.exposed_ports}, "volumes": {*image.runtime.volumes}, "type": image.image_type,

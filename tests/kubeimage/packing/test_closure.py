@@ -9,10 +9,11 @@ from kubeimage.discovery.references import parse_image
 from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Descriptor
 from kubeimage.image.platform import Platform
+from kubeimage.image.reference import Reference
 from kubeimage.layer.entry import Entry, canonical_order, directory, file
 from kubeimage.layer.names import ancestors
 from kubeimage.layer.stack import StackedLayer
-from kubeimage.packing.closure import find_flaws
+from kubeimage.packing.closure import find_flaws, find_stand_ins
 from kubeimage.packing.files import LayerFiles
 from kubeimage.packing.layout import Contents, blob_path, layer_path, revision_path, tag_path
 from tests.containers import small_image
@@ -101,6 +102,37 @@ def test_a_tag_that_leads_elsewhere_is_named() -> None:
     digest = Digest.of(b"another")
 
     assert any(f"leads to {Digest.of(ONE.manifest)}, not to {digest}" in flaw for flaw in flaws_of(packed(ONE), digest))
+
+
+@pytest.mark.parametrize("recorded", [None, Digest.of(ONE.manifest), Digest.of(b"another")])
+@pytest.mark.parametrize("own", [Digest.of(ONE.manifest), Digest.of(b"another")])
+def test_a_digest_in_a_name_is_what_counts(own: Digest, recorded: Digest | None) -> None:
+    """Whatever was recorded of it."""
+    flaws = flaws_of(packed(ONE), recorded, f"{NAME}@{own}")
+
+    assert (flaws == []) == (own == Digest.of(ONE.manifest))
+    assert all(str(own) in flaw for flaw in flaws[:1])
+
+
+OTHER_HOST = parse_image("s.io/team/app:v1")
+ONE_DIGEST, ANOTHER = Digest.of(b"1"), Digest.of(b"2")
+
+
+@pytest.mark.parametrize(
+    ("named", "recorded", "answers"),
+    [
+        pytest.param(NAME, {NAME: ONE_DIGEST}, True, id="it is packed itself"),
+        pytest.param(NAME, {OTHER_HOST: ONE_DIGEST}, False, id="one of another registry is packed"),
+        pytest.param(NAME, {NAME: ONE_DIGEST, OTHER_HOST: ONE_DIGEST}, True, id="both are packed"),
+        pytest.param(NAME, {parse_image("s.io/team/app:v2"): ONE_DIGEST}, True, id="only another tag is packed"),
+        pytest.param(parse_image(f"{NAME}@{ONE_DIGEST}"), {OTHER_HOST: ONE_DIGEST}, True, id="the same by its digest"),
+        pytest.param(parse_image(f"{NAME}@{ANOTHER}"), {OTHER_HOST: ONE_DIGEST}, False, id="another by its digest"),
+    ],
+)
+def test_nobody_answers_for_an_image_but_what_is_the_same(
+    named: Reference, recorded: dict[Reference, Digest], answers: bool
+) -> None:
+    assert (find_stand_ins([named], recorded) == ()) == answers
 
 
 def test_an_image_for_another_machine_is_named() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kubeimage.run import view
-from kubeimage.run.view import ETC, SYSTEM, host_view
+from kubeimage.run.view import ETC, SYSTEM, check_run_paths, host_view
 
 PAGE = Path(__file__).parents[3] / "docs/kubefile-sealer-0.8.md"
 
@@ -69,3 +69,8 @@ def test_a_socket_in_the_place_of_a_file_is_left_out(tmp_path: Path, monkeypatch
     monkeypatch.setattr(view, "ETC_FOLDER", str(tmp_path))
 
     assert [one for one in host_view() if one.target == "/etc/hosts"] == []
+
+
+@pytest.mark.parametrize("odd", ["{0}/", "{0}//", "{0}/.", "{0}/../{1}", "/{0}"])
+def test_a_run_path_is_one_path_however_it_is_spelt(tmp_path: Path, odd: str) -> None:
+    assert check_run_paths([odd.format(tmp_path, tmp_path.name)]) == (str(tmp_path),)
