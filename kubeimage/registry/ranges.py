@@ -88,13 +88,10 @@ class RangeFile(SeekableFile):
 
     def _go_to(self, place: int) -> None:
         """Move the open answer to the byte at ``place``."""
-        if self._response is not None and self._stands == self._ends:
-            self._response.close()
-            self._response = None
-            self._window = min(self._window * _GROWTH, _LARGEST) if place == self._stands else self._first
-        elif self._response is not None and not 0 <= place - self._stands <= _NEAR:
+        is_near = 0 <= place - self._stands <= _NEAR
+        if self._response is not None and (not is_near or place >= self._ends):
             self._hang_up()
-            self._window = self._first
+            self._window = min(self._window * _GROWTH, _LARGEST) if is_near else self._first
         if self._response is None:
             self._open(place)
         while self._stands < place:

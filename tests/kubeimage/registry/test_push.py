@@ -19,6 +19,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.oci import Manifest
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Reference
+from kubeimage.image.referrers import ALL_REFERRERS
 from kubeimage.layer.compression import Coding
 from kubeimage.layer.entry import Entry, canonical_order, directory, file
 from kubeimage.protocols.transfer import WireForm
@@ -27,6 +28,7 @@ from kubeimage.registry.exchange import Retry
 from kubeimage.registry.registries import Registries
 from kubeimage.settings import HostSettings, Settings
 from kubeimage.store import Store
+from tests.artefacts import oras_artifact
 
 from .conftest import IMPATIENT, REPOSITORY, bytes_read
 
@@ -98,6 +100,30 @@ def test_blobs_go_before_the_manifest_and_the_tag_comes_last(push: Pusher, fake_
     manifest = Manifest.from_bytes(fake_registry.manifest(REPOSITORY, "v1").data)
     assert {manifest.config.digest, *(one.digest for one in manifest.layers)} == set(fake_registry.blobs(REPOSITORY))
     assert push.events[-1] == TransferFinished("push", str(push.name()), digest)
+
+
+@pytest.mark.parametrize("kind", ["an image", "an index"])
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_whoever_finds_the_tag_finds_all_that_belongs_to_it(
+    push: Pusher, fake_registry: FakeRegistry, kind: str, count: int
+) -> None:
+    """Of what the registry is given, the tag comes last: the image's blobs, manifests and signatures are there then."""
+    if kind == "an index":
+        push.make_index()
+    with Store.open(push.root) as store:
+        sent = store.exporter.depart(push.name(), GZIP).finish()
+        own = store.exporter.depart(push.name(), WireForm()).finish().top.digest
+        for number in range(count):
+            made = oras_artifact(sent.data, str(number).encode())
+            store.referrers.add(made.data, made.subject, made.blobs, image=own)
+
+    push(form=replace(GZIP, referrers=ALL_REFERRERS))
+
+    kept = fake_registry.content.repository(REPOSITORY).manifests.values()
+    written = [call for call in fake_registry.calls() if call.startswith("PUT")]
+    assert written[-1] == f"PUT /v2/{REPOSITORY}/manifests/v1"
+    assert sum("manifests/v1" in call for call in written) == 1
+    assert sum(b"subject" in one.data for one in kept) == count
 
 
 def test_a_second_push_asks_only_whether_all_is_there(push: Pusher, fake_registry: FakeRegistry) -> None:

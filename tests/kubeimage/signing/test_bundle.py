@@ -105,6 +105,27 @@ def test_a_strange_bundle_says_what_is_wrong(key: PrivateKey, change: dict[str, 
     assert re.search(said, problem_of({**message_bundle(key), **change}))
 
 
+@pytest.mark.parametrize("count", [0, 2, 3])
+def test_an_envelope_has_one_signature(key: PrivateKey, other_key: PrivateKey, count: int) -> None:
+    """Of several, whoever reads the first would believe another than who reads the last."""
+    value = statement_bundle(key)
+    signed = [one["dsseEnvelope"]["signatures"][0] for one in (value, statement_bundle(other_key), value)]
+    value["dsseEnvelope"]["signatures"] = signed[:count]
+
+    assert f"its envelope has {count} signatures, and should have one" in problem_of(value)
+
+
+@pytest.mark.parametrize("count", [0, 2, 3])
+def test_an_artifact_has_one_bundle(key: PrivateKey, count: int) -> None:
+    data = json.dumps(message_bundle(key)).encode()
+    manifest = json.loads(bundle_manifest(data))
+    manifest["layers"] *= count
+
+    (found,) = read_bundle_manifest(json.dumps(manifest).encode(), SUBJECTS, Blobs([data]).read)
+
+    assert f"it has {count} bundles, and should have one" in found.problem
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
