@@ -105,3 +105,15 @@ def test_an_answer_is_taken_only_where_it_says_its_place(clients: Clients, manne
             else:
                 with pytest.raises(RegistryError):
                     file.read(3_000)
+
+
+@pytest.mark.parametrize("stopped", [1, FIRST // 2, FIRST - 1, FIRST])
+@pytest.mark.parametrize("skipped", [0, 1, FIRST // 2, FIRST - 1, FIRST, FIRST + 1, 20_000, -1])
+def test_who_goes_on_from_anywhere_finds_what_stands_there(clients: Clients, stopped: int, skipped: int) -> None:
+    """Whether that is in the answer that is open, at its end, a little behind it, or before it."""
+    with FakeRegistry() as registry:
+        registry.put_blob(REPOSITORY, DATA)
+        with RangeFile(clients.repository(registry.host), BLOB, lambda _more: None, first=FIRST) as file:
+            assert file.read(stopped) == DATA[:stopped]
+            place = file.seek(stopped + skipped)
+            assert file.read(10) == DATA[place : place + 10]
