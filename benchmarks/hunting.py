@@ -211,6 +211,7 @@ def main() -> None:
     parser.add_argument("mutants", nargs="*", default=MUTANTS)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="the first seed: whoever stopped goes on there")
     parser.add_argument("--limit", type=float, default=60)
     parser.add_argument("--engine", default="lines", choices=ENGINES)
     parser.add_argument("--third", action="store_true", help="let one more worker start when the mutant has been found")
@@ -222,7 +223,7 @@ def main() -> None:
     taken: Taken = {(mutant, workers): [] for mutant in options.mutants for workers in options.workers}
     with ExitStack() as stack:
         grounds = [Ground(mutant, options, stack) for mutant in options.mutants]
-        for seed in range(options.seeds):
+        for seed in range(options.first, options.first + options.seeds):
             for ground in grounds:
                 for workers in options.workers:
                     seconds, *more = ground.hunt(workers, seed)

@@ -13,15 +13,13 @@ def read_bytes_at_once() -> None:
     """Let `fuzz_one_input` take bytes of a fixed number at once, if this Hypothesis is as those that are known."""
     with suppress(ImportError, AttributeError):
         from hypothesis import core
-        from hypothesis.internal.conjecture.providers import BytestringProvider
 
-        core.BytestringProvider = _quicker(BytestringProvider)  # type: ignore[attr-defined]
+        usual = core.BytestringProvider  # type: ignore[attr-defined]
+        if not hasattr(usual, "takes_bytes_at_once"):
+            core.BytestringProvider = _quicker(usual)  # type: ignore[attr-defined]
 
 
 def _quicker(usual: Any) -> Any:
-    if hasattr(usual, "takes_bytes_at_once"):
-        return usual
-
     class Quicker(usual):  # type: ignore[misc]
         takes_bytes_at_once = True
         index: int
