@@ -27,7 +27,7 @@ def with_numbers(step: Step, rootfs: LayerStack) -> Step:
     """
     if step.copy is not None and step.copy.chown:
         return replace(step, copy=replace(step.copy, owner=owner_of(step.copy.chown, rootfs)))
-    if step.directory is not None and step.as_user:
+    if step.as_user:
         return replace(step, owner=owner_of(step.as_user, rootfs))
     if step.run is not None and step.run.image is not None and step.run.image.as_user:
         image = replace(step.run.image, user=user_of(step.run.image.as_user, rootfs))

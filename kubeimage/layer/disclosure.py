@@ -181,7 +181,7 @@ def _open_end(data: bytes, form: bytes, *, broken: bool = False) -> int:
     place = data.find(form[:1], max(0, len(data) - most))
     while place >= 0:
         rest = data[place:]
-        if form.startswith(_BREAKS.sub(b"", rest) if broken else rest) and len(rest) <= most:
+        if form.startswith(_BREAKS.sub(b"", rest) if broken else rest):
             return place
         place = data.find(form[:1], place + 1)
     return len(data)

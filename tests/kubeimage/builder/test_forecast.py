@@ -62,3 +62,14 @@ def test_a_step_says_whose_input_is_not_known_yet(world: World, step: str, why: 
     found = world.forecast(f"{text.replace('COPY a', 'COPY b')}{step}\n", files)
 
     assert (found[-1].outcome, found[-1].why_missed) == ("run", why)
+
+
+def test_a_stage_on_another_one_goes_on_from_its_key(world: World) -> None:
+    files = {"a": b"A", "b": b"B"}
+    text = "# syntax=sealos\nFROM scratch AS one\nCOPY a /x\nFROM one\nCOPY b /w\n"
+    world.build(text, files)
+
+    assert [one.outcome for one in world.forecast(text, files)] == ["hit", "hit"]
+    changed = world.forecast(text.replace("COPY a", "COPY b"), files)
+    assert "hit" not in [one.outcome for one in changed]
+    assert changed[-1].why_missed == "an earlier step misses"

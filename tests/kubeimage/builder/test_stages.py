@@ -208,3 +208,10 @@ def _failing(text: str) -> Sequence[str]:
     lines = text.splitlines()
     copies = [at for at, line in enumerate(lines) if line.startswith("COPY")]
     return ["\n".join([*lines[:at], "COPY gone x", *lines[at:], ""]) for at in copies]
+
+
+def test_what_is_copied_of_a_stage_is_a_hit_as_long_as_the_stage_is(world: World) -> None:
+    world.build(TEXT, FILES)
+
+    assert hits(world.build(TEXT, FILES)) == {"one": "h", "two": "h", "2": "hhh"}
+    assert hits(world.build(TEXT, {**FILES, "b": b"4"})) == {"one": "h", "two": "m", "2": "hmm"}

@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import random
+import sys
 
 import pytest
 import zstandard
@@ -152,3 +153,17 @@ def test_a_compression_is_read_from_text(text: str, coding: Coding) -> None:
 def test_what_is_no_compression_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="not a compression"):
         Coding.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("coding", "recipe"),
+    [("none", "none"), ("gzip", "gzip"), ("zstd", "zstd:3 in jobs"), ("zstd:19", "zstd:19 in jobs")],
+)
+def test_a_recipe_names_the_level_and_how_it_is_used(coding: str, recipe: str) -> None:
+    assert Coding.parse(coding).recipe == recipe
+
+
+def test_gzip_needs_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "isal", None)
+
+    assert gzip.decompress(b"".join(compress([b"a", b"b" * 1000], Coding("gzip")))) == b"a" + b"b" * 1000

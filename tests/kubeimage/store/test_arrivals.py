@@ -530,3 +530,19 @@ def test_not_a_byte_is_lost_and_no_piece_is_needlessly_small(chunks: list[bytes]
     assert all(pieces)
     longest = max(map(len, chunks), default=0)
     assert all(len(piece) < piece_size + longest for piece in pieces)
+
+
+@pytest.mark.parametrize("more", [1, -1])
+@pytest.mark.parametrize("what", ["config", "layer"])
+def test_a_manifest_that_gives_another_size_is_refused_with_both(store: Store, what: str, more: int) -> None:
+    image = make_foreign(TAR)
+    value = json.loads(image.manifest)
+    told = value["config"] if what == "config" else value["layers"][0]
+    size = told["size"]
+    told["size"] += more
+
+    with store.importing() as importer:
+        image.put_blobs(importer)
+        with pytest.raises(BlobCorruptError, match=f"has {size} bytes where {size + more} are recorded"):
+            importer.put_manifest(json.dumps(value).encode())
+            importer.commit(json.dumps(value).encode(), [APP])

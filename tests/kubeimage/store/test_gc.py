@@ -326,3 +326,25 @@ def test_records_of_the_cache_are_removed_while_nobody_can_write_to_it(root: str
 
     assert sorted(item.kind for item in report.items) == ["blob", "cache"]
     assert held == [True]
+
+
+def test_what_is_gone_already_keeps_nothing_else_from_going(
+    open_store: OpenStore, blob_path: BlobPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_store() as store:
+        blobs = [blob_path(store.layers.put(one_file(bytes([number]))).diff_id) for number in range(3)]
+    rename = os.rename
+    refused: list[str] = []
+
+    def rename_but_one(source: str, target: str) -> None:
+        if not refused and source in map(str, blobs):
+            refused.append(source)
+            os.unlink(source)
+        rename(source, target)
+
+    with open_store() as store:
+        monkeypatch.setattr(os, "rename", rename_but_one)
+        store.collect_garbage()
+
+    assert refused
+    assert not any(blob.exists() for blob in blobs)

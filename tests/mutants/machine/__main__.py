@@ -5,7 +5,7 @@
     python -m tests.mutants.machine --keep verdicts.jsonl --again tests/kubeimage/store/test_gc.py
 
 Mutations are Cosmic Ray's. Each is tried on the tests that run its line, the quickest first. With --keep it goes on
-where it was stopped. --again tries what lived against whole files of tests, with the code as it is by now.
+where it was stopped. --again tries what lived on the file beside its module and on others, with the code as it is now.
 Ends with 1 where fewer than --least of those are dead that any test could notice.
 """
 
@@ -19,8 +19,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.mutants.machine.covering import Covering, covering, read_map, stages
-from tests.mutants.machine.kept import EXPLAINED, Kept, keep, read_explained, read_kept, summary
+from tests.mutants.machine.covering import Covering, covering, mirrored, read_map, stages
+from tests.mutants.machine.kept import EXPLAINED, GONE, Kept, keep, read_explained, read_kept, summary
 from tests.mutants.machine.mutations import Mutation, sample, statement
 from tests.mutants.machine.trials import SURVIVED, prepare, run_tests, try_one
 from tests.mutants.runner import ROOT, copied_tree
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tests", type=float, default=30, help="CPU seconds of tests for one (default: %(default)s)")
     parser.add_argument("--map", type=Path, help="the map of lines and tests; made where it is missing")
     parser.add_argument("--keep", type=Path, help="verdicts, to go on from")
-    parser.add_argument("--again", nargs="+", metavar="TEST", help="try what lived against these tests")
+    parser.add_argument("--again", nargs="*", metavar="FILE", help="try what lived on the tests beside it, and these")
     parser.add_argument("--least", type=float, default=0.95, help="part that has to be dead (default: %(default)s)")
     options = parser.parse_args(arguments)
     # A trial is a session of its own: it has to be ended by hand.
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kept = read_kept(options.keep)
     with copied_tree(ROOT) as tree:
         prepare()
-        for one in try_again(tree, kept, options) if options.again else try_sample(tree, kept, options):
+        for one in try_again(tree, kept, options) if options.again is not None else try_sample(tree, kept, options):
             kept[one.verdict.mutation] = one
             keep(options.keep, one)
             print(one, flush=True)
@@ -78,12 +78,17 @@ def try_sample(tree: Path, kept: dict[Mutation, Kept], options: argparse.Namespa
 
 
 def try_again(tree: Path, kept: dict[Mutation, Kept], options: argparse.Namespace) -> Iterator[Kept]:
-    """Try what lived against whole files of tests, wherever its line is by now."""
+    """Try what lived on the tests beside it, some files and the tests of the map, wherever its line is by now."""
+    known = read_map(options.map) if options.map else {}
+    seconds_of = {test: of.seconds for test, of in known.items()}
     for one in [one for one in kept.values() if one.verdict.is_alive]:
         if (mutation := one.found_again(tree)) is None:
-            print(f"changed since: {one}")
+            yield one._replace(verdict=one.verdict._replace(how=GONE), at_first=one.verdict.how)
             continue
-        verdict = try_one(tree, mutation, [options.again], {}, limit=options.limit)
+        beside = mirrored(mutation.path)
+        first = [beside] if (tree / beside).exists() else []
+        rest = covering(known, mutation.path, statement(tree, mutation), seconds=options.tests)
+        verdict = try_one(tree, mutation, [[*first, *options.again], rest], seconds_of, limit=options.limit)
         if verdict.is_dead:
             yield one._replace(verdict=verdict._replace(mutation=one.verdict.mutation), at_first=one.verdict.how)
 

@@ -15,6 +15,9 @@ from tests.mutants.machine.trials import INCOMPETENT, Verdict
 
 EXPLAINED = Path(__file__).with_name("equivalent.toml")
 
+# What lived, and is not written so any more.
+GONE = "rewritten"
+
 
 class Kept(NamedTuple):
     """A verdict and the lines that its mutation changes.
@@ -101,9 +104,9 @@ def summary(kept: Sequence[Kept], explained: Mapping[str, str]) -> tuple[str, fl
     """
     living = [one for one in kept if one.verdict.is_alive]
     same = [one for one in living if one.key in explained]
-    since = [one for one in kept if one.at_first]
+    since = [one for one in kept if one.at_first and one.verdict.is_dead]
     hows = Counter(one.verdict.how for one in kept)
-    count = len(kept) - hows[INCOMPETENT] - len(same)
+    count = len(kept) - hows[INCOMPETENT] - hows[GONE] - len(same)
     dead = count - len(living) + len(same)
     lines = [str(one) for one in living if one.key not in explained]
     said = ", ".join(f"{number} {how}" for how, number in sorted(hows.items()))

@@ -89,16 +89,19 @@ def mutated(root: Path, mutation: Mutation) -> str:
 def statement(root: Path, mutation: Mutation) -> range:
     """Return the lines of the statement that a mutation changes; of one with a body, those of its head.
 
-    What runs is noted by lines, and not each line of a statement has code of its own.
+    What runs is noted by lines, and not each line of a statement has code of its own. What runs when a module is
+    imported has no lines: it is noted for that test alone that happened to come first.
     """
-    found = range(mutation.line, mutation.line + 1)
+    found, is_inside = range(mutation.line, mutation.line + 1), False
     for node in ast.walk(ast.parse((root / mutation.path).read_text())):
         if isinstance(node, ast.stmt) and node.lineno <= mutation.line <= (node.end_lineno or 0):
             body = getattr(node, "body", None)
             end = body[0].lineno if body else (node.end_lineno or 0) + 1
             if mutation.line < end:
                 found = range(node.lineno, end)
-    return found
+            elif isinstance(node, ast.FunctionDef):
+                is_inside = True
+    return found if is_inside else range(0)
 
 
 @cache

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -71,11 +72,20 @@ def test_rooms_are_folders_and_modules(tree: Path) -> None:
 
 
 def test_a_statement_is_all_its_lines_and_of_one_with_a_body_the_head(tree: Path) -> None:
-    (tree / "kubeimage/code.py").write_text("if (1\n  + 2):\n    x = (3 +\n      4)\nelse:\n    y = 5\n")
+    text = "if (1\n  + 2):\n    x = (3 +\n      4)\nelse:\n    y = 5\n"
+    (tree / "kubeimage/code.py").write_text("A = 1\ndef f(x=2):\n" + indent(text, " "))
 
-    lines = {one.line: statement(tree, one) for one in mutations(tree, "kubeimage/code.py")}
+    lines = {one.line - 2: statement(tree, one) for one in mutations(tree, "kubeimage/code.py")}
 
-    assert lines == {1: range(1, 3), 2: range(1, 3), 3: range(3, 5), 4: range(3, 5), 6: range(6, 7)}
+    assert lines == {
+        -1: range(0),
+        0: range(0),
+        1: range(3, 5),
+        2: range(3, 5),
+        3: range(5, 7),
+        4: range(5, 7),
+        6: range(8, 9),
+    }
 
 
 def test_the_quickest_tests_of_a_line_come_first() -> None:
@@ -161,14 +171,22 @@ def test_a_mutation_is_found_again_where_its_line_stands_now(tree: Path) -> None
 def test_the_summary_counts_what_a_test_could_notice_and_names_the_living() -> None:
     odd = verdict("survived")._replace(before="pass")
     dead = [verdict("killed")] * 94 + [verdict("timeout")] * 2 + [verdict("killed")._replace(at_first="survived")]
-    kept = [*dead, verdict("survived"), verdict("survived"), verdict("no test covers it"), odd, verdict("incompetent")]
+    kept = [
+        *dead,
+        verdict("survived"),
+        verdict("survived"),
+        verdict("no test covers it"),
+        odd,
+        verdict("incompetent"),
+        verdict("rewritten"),
+    ]
 
     text, part = summary(kept, {odd.key: "why"})
     said = text.splitlines()
 
     assert said[0] == "survived 0.5 s  kubeimage/code.py:10:19 NumberReplacer by test.py::test"
     assert said[1:3] == ["    - return 1", "    + return 2"]
-    assert said[-3] == "102 sampled: 1 incompetent, 95 killed, 1 no test covers it, 3 survived, 2 timeout"
+    assert said[-3] == "103 sampled: 1 incompetent, 95 killed, 1 no test covers it, 1 rewritten, 3 survived, 2 timeout"
     assert said[-2] == "1 of the dead lived at first, 1 of the living change nothing"
     assert said[-1] == "97 of 100 dead: 97.0%, 95 % interval 91.5% to 99.0%"
     assert part == 0.97
@@ -197,7 +215,8 @@ tree = Path(sys.argv[1])
 for text in sys.argv[2:]:
     line, operator, test = text.split()
     mutation = Mutation("toy.py", f"core/{operator}", 0, int(line), 0)
-    verdict = try_one(tree, mutation, [[f"test_toy.py::{test}"]], {f"test_toy.py::{test}": 0.1}, limit=2)
+    test = "test_toy.py" if test == "." else f"test_toy.py::{test}"
+    verdict = try_one(tree, mutation, [[test]], {test: 0.1}, limit=2)
     print(verdict.how, verdict.by)
 """
 TOY = """\
@@ -244,6 +263,7 @@ ENDINGS = {
     "4 ReplaceComparisonOperator_Gt_GtE test_larger": "survived ",
     "4 ReplaceComparisonOperator_Gt_GtE test_larger_of_equals": "killed test_toy.py::test_larger_of_equals",
     "4 ReplaceComparisonOperator_Gt_GtE test_fails_once": "survived ",
+    "4 ReplaceComparisonOperator_Gt_GtE .": "killed test_toy.py::test_larger_of_equals",
     "8 ReplaceBinaryOperator_Sub_Add test_half": "timeout test_toy.py::test_half",
     "12 ReplaceBinaryOperator_Mul_Add test_waits": "timeout test_toy.py::test_waits",
     "14 ReplaceBinaryOperator_Div_FloorDiv test_larger": "survived ",

@@ -193,8 +193,12 @@ class _Tell:
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Leave out all others."""
-        known = [item for item in items if item.nodeid in self._places]
-        items[:] = sorted(known, key=lambda item: self._places[item.nodeid])
+        known = [(place, item) for item in items if (place := self._place(item.nodeid)) is not None]
+        items[:] = [item for _, item in sorted(known, key=lambda pair: pair[0])]
+
+    def _place(self, test: str) -> int | None:
+        # Of a file that is named, all tests run.
+        return self._places.get(test, self._places.get(test.partition("::")[0]))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Tell that a test begins, for it may not come to its end."""

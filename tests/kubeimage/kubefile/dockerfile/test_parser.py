@@ -91,3 +91,11 @@ def test_a_from_takes_an_image_and_perhaps_a_name(text: str, count: int) -> None
 @pytest.mark.parametrize("text", ["a", "a AS b", "a as b"])
 def test_as_may_be_written_in_small_letters(text: str) -> None:
     assert len(parse(f"FROM {text}\n", dialect="sealos").instructions) == 1
+
+
+def test_each_instruction_knows_its_line() -> None:
+    lines = ["COPY a b", "RUN x", "ENV A=1", "ARG B", "CMD x", "WORKDIR /w", "LABEL a=1", "ADD a b"]
+
+    found = [(one.keyword, one.span.location.line) for one in read("\n".join(lines) + "\n")]
+
+    assert found == [(line.partition(" ")[0], number) for number, line in enumerate(lines, 2)]

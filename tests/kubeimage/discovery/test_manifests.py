@@ -1,0 +1,22 @@
+"""What is said of a file that is no YAML."""
+
+import pytest
+
+from kubeimage.discovery.manifests import find_in_manifest
+
+BROKEN = "a: [\nimage: nginx:1\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "warned"),
+    [
+        ("a.yaml", BROKEN, True),
+        ("a.yaml", f"{BROKEN}b: {{{{ .x }}}}\n", False),
+        ("a.yaml.tmpl", BROKEN, False),
+        ("a.yaml", "a: 1\n", False),
+    ],
+)
+def test_a_file_that_is_no_yaml_and_no_template_is_warned_of(file: str, text: str, warned: bool) -> None:
+    found = find_in_manifest(text, file)
+
+    assert [one.partition(": ")[0] for one in found.warnings] == [file] * warned
