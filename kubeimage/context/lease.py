@@ -31,17 +31,13 @@ def is_at_rest(path: str, identity: FileIdentity) -> bool:
     """
     try:
         descriptor = os.open(path, _FLAGS)
+        try:
+            status = os.fstat(descriptor) if rests(descriptor) else None
+        finally:
+            os.close(descriptor)
     except OSError:
         return False
-    try:
-        if not rests(descriptor):
-            return False
-        status = os.fstat(descriptor)
-        return (status.st_ino, status.st_dev) == identity[3:]
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
+    return status is not None and (status.st_ino, status.st_dev) == identity[3:]
 
 
 def rests(descriptor: int) -> bool:

@@ -110,6 +110,16 @@ def test_a_place_with_odd_characters_is_found(mounts: Callable[..., None]) -> No
     assert ground.ground_of("/a") is not None
 
 
+@pytest.mark.parametrize("odd", ["", "rubbish", "21 20 0:30 / /work", "21 20 0:30 / /work rw - tmpfs none"])
+def test_a_line_that_is_no_mount_counts_for_nothing(mounts: Callable[..., None], odd: str) -> None:
+    mounts(ROOT)
+    plain = ground.ground_of("/work/context")
+
+    mounts(ROOT, odd)
+
+    assert ground.ground_of("/work/context") == plain is not None
+
+
 def test_what_is_remembered_is_forgotten_on_another_ground(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("1")
     grounds = iter([b"one", b"one", b"two", b"one"])

@@ -144,3 +144,16 @@ def test_one_file_under_two_names_is_a_file_and_a_link_to_it() -> None:
         Entry("b", Kind.HARDLINK, 0o600, target="a"),
         file("c", b"x"),
     ]
+
+
+def test_one_name_that_lands_on_two_places_is_two_files_whatever_else_is_linked() -> None:
+    """As COPY d d/sub . does it, which copies d/sub twice."""
+    twice = [
+        PlacedTree(Placement("d/sub", place, contents=True), (file(f"{place}/c", b"x"),), {f"{place}/c": 8})
+        for place in ("one", "two")
+    ]
+    linked = [tree("1", file("b", b"x"), inodes={"b": 7}), tree("2", file("a", b"x"), inodes={"a": 7})]
+
+    kinds = {entry.path: entry.kind for entry in merge([*twice, *linked])}
+
+    assert kinds == {"a": Kind.FILE, "b": Kind.HARDLINK, "one/c": Kind.FILE, "two/c": Kind.FILE}

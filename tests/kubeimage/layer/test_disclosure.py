@@ -60,6 +60,16 @@ def test_no_piece_tells_it(value: bytes, before: bytes, data: st.DataObject) -> 
     assert b"[secret token]" in told
 
 
+def test_no_piece_tells_a_form_that_is_cut_anywhere() -> None:
+    value = bytes(range(100, 120))
+    secrets = Secrets({"token": value})
+    for way, text in ways(value, b"").items():
+        for cut in range(len(text)):
+            redactor = Redactor(secrets)
+            told = redactor.feed(text[:cut]) + redactor.feed(text[cut:]) + redactor.finish()
+            assert b"[secret token]" in told, (way, cut)
+
+
 @given(st.lists(st.binary(max_size=20)))
 def test_without_a_secret_everything_is_told_at_once(pieces: list[bytes]) -> None:
     redactor = Redactor(Secrets({}))

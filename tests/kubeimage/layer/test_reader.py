@@ -27,6 +27,7 @@ def header(
     size: bytes = b"00000000000\0",
     *,
     mode: bytes = b"0000644\0",
+    user: bytes = b"0000000\0",
     mtime: bytes = b"00000000000\0",
     link: bytes = b"",
     magic: bytes = USTAR,
@@ -34,7 +35,7 @@ def header(
     checksum: bytes | None = None,
 ) -> bytes:
     """A tar header put together by hand."""
-    block = b"%b%b%b%b%b" % (name.ljust(100, b"\0"), mode, b"0000000\0" * 2, size, mtime)
+    block = b"%b%b%b%b%b" % (name.ljust(100, b"\0"), mode, user + b"0000000\0", size, mtime)
     rest = flag + link.ljust(100, b"\0") + magic + bytes(80) + prefix.ljust(167, b"\0")
     total = sum(block) + sum(rest) + 8 * 32
     return block + (checksum or b"%06o\0 " % total) + rest
@@ -115,6 +116,9 @@ FOREIGN = {
         file("a", b"")._replace(xattrs=(("user.a", b""), ("user.b", b"\0"))),
     ),
     "harmless global header": (pax(b"g", comment=b"0123abc") + header(), file("a", b"")),
+    "mode that fills its field": (header(mode=b"00007751"), file("a", b"", 0o7751)),
+    "the last user": (header(user=b"\x80\0\0\0\xff\xff\xff\xfe"), file("a", b"")._replace(owner=(0xFFFFFFFE, 0))),
+    "one user more": (header(user=b"\x80\0\0\0\xff\xff\xff\xff"), file("a", b"")),
     "mode of a symlink": (header(b"s", b"2", link=b"t", mode=b"0000644\0"), symlink("s", "t")),
     "fifo": (header(b"p", b"6"), Entry("p", Kind.FIFO)),
     "whiteout": (header(b"d/.wh.a"), whiteout("d/a")),
