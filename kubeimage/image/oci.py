@@ -196,7 +196,7 @@ def parse_document(data: bytes) -> Manifest | Index:
     """
     value = canonical.decode(data)
     media_type = value.get("mediaType")
-    if media_type in SCHEMA_1 or value.get("schemaVersion") == 1:
+    if str(media_type) in SCHEMA_1 or value.get("schemaVersion") == 1:
         raise ValueError("it has Docker's old form, schema 1: push it again with a tool of today")
     if value.get("schemaVersion") != 2:
         raise ValueError(f"its schemaVersion is {value.get('schemaVersion')!r}, not 2")

@@ -200,7 +200,7 @@ class Collector:
     def _without_dangling(self, entries: Entries) -> Entries:
         """Leave out our images that have no name, unless a session relies on one, and what refers to them."""
         held = {str(digest) for digest in self._leases()}
-        kept = [one for one in entries if not index.is_dangling(one) or one.get("digest") in held]
+        kept = [one for one in entries if not index.is_dangling(one) or str(one.get("digest")) in held]
         return without_orphans(kept, self._blobs)
 
     def _find(self, entries: Entries, *, keep_cache: bool) -> list[Candidate]:

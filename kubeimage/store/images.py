@@ -270,7 +270,7 @@ def _add(before: Entries, entries: Entries, names: Sequence[Reference]) -> Entri
 
 
 def _is_replaced(entry: JsonObject, names: Sequence[Reference], shown: set[str]) -> bool:
-    is_shown = index.is_dangling(entry) and entry.get("digest") in shown
+    is_shown = index.is_dangling(entry) and str(entry.get("digest")) in shown
     return is_shown or any(index.is_named(entry, name) for name in names)
 
 

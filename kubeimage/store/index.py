@@ -164,7 +164,7 @@ def without_manifests(entry: JsonObject, there: Iterable[Descriptor], gone: Iter
     """Make the same entry for an index that lacks some of its manifests; the index itself stays as it is."""
     left = taken_of(entry) or {one.digest for one in there}
     kept = sorted(left - {one.digest for one in gone})
-    annotations = {**(entry.get("annotations") or {}), ANNOTATION_MANIFESTS: " ".join(map(str, kept))}
+    annotations = {**_annotations(entry), ANNOTATION_MANIFESTS: " ".join(map(str, kept))}
     return {**entry, "annotations": annotations}
 
 
@@ -184,7 +184,7 @@ def taken_of(entry: JsonObject) -> frozenset[Digest] | None:
 
 def rename_entry(entry: JsonObject, reference: Reference) -> JsonObject:
     """Make the same entry with another name."""
-    return {**entry, "annotations": {**(entry.get("annotations") or {}), **name_annotations(reference)}}
+    return {**entry, "annotations": {**_annotations(entry), **name_annotations(reference)}}
 
 
 def subject_in(entry: JsonObject) -> str:
@@ -227,7 +227,7 @@ def digests_in(entry: JsonObject) -> tuple[str, str]:
 def is_one_image(entry: JsonObject) -> bool:
     """Whether this is an entry of ours for one image: it says which config that has."""
     is_named = bool(_annotation(entry, ANNOTATION_IMAGE_ID)) and not has_manifests(entry)
-    return is_named and entry.get("mediaType") in MANIFESTS
+    return is_named and str(entry.get("mediaType")) in MANIFESTS
 
 
 def is_dangling(entry: JsonObject) -> bool:
@@ -303,9 +303,13 @@ def _is_same_repository(found: Reference | None, wanted: Reference) -> bool:
 
 
 def _annotation(entry: JsonObject, name: str) -> str:
-    annotations = entry.get("annotations")
-    value = annotations.get(name) if isinstance(annotations, dict) else None
+    value = _annotations(entry).get(name)
     return value if isinstance(value, str) else ""
+
+
+def _annotations(entry: JsonObject) -> JsonObject:
+    annotations = entry.get("annotations")
+    return annotations if isinstance(annotations, dict) else {}
 
 
 def _damaged(layout: Layout, why: str) -> StoreError:

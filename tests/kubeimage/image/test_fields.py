@@ -14,19 +14,21 @@ from kubeimage.image import canonical
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
 from kubeimage.image.document import Layer
-from kubeimage.image.oci import parse_document
+from kubeimage.image.oci import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, parse_document
 from kubeimage.image.referrers import Artifact
 
 DIGEST = f"sha256:{'a' * 64}"
 BLOB = {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": DIGEST, "size": 5}
 MANIFEST = {
     "schemaVersion": 2,
+    "mediaType": MEDIA_TYPE_MANIFEST,
     "config": {**BLOB, "annotations": {"a": "b"}},
     "layers": [BLOB],
     "annotations": {"c": "d"},
 }
 INDEX = {
     "schemaVersion": 2,
+    "mediaType": MEDIA_TYPE_INDEX,
     "manifests": [{**BLOB, "platform": {"os": "linux", "architecture": "arm", "variant": "v6"}}],
 }
 CONFIG = {

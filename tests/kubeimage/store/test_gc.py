@@ -58,6 +58,21 @@ def test_an_image_keeps_all_it_needs(store: Store) -> None:
     assert store.check() == []
 
 
+@pytest.mark.parametrize("digest", [[], {}, None, 1, "sha256:x"], ids=repr)
+def test_a_nameless_image_whose_entry_is_damaged_goes(root: str, store: Store, digest: object) -> None:
+    store.images.put(make_image([store.layers.put(CHANGESET)]), [])
+    path = Path(root, "index.json")
+    listed = json.loads(path.read_bytes())
+    listed["manifests"][0]["digest"] = digest
+    path.write_text(json.dumps(listed))
+
+    with Store.open(root) as other:
+        other.images.put(make_image(cmd="other"), [])
+        other.collect_garbage()
+
+    assert all(one["digest"] != digest for one in json.loads(path.read_bytes())["manifests"])
+
+
 def test_a_dry_run_says_what_would_go_and_removes_nothing(root: str, store: Store, garbage: StoredLayer) -> None:
     remember(root, garbage)
     with Store.open(root) as other:

@@ -14,6 +14,7 @@ import resource
 import select
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -144,14 +145,13 @@ def run_tests(tree: Path, tests: Sequence[str], *, limit: float) -> Run:
     """
     # What is here already is no garbage: to look for some in it takes a third of a short trial.
     gc.freeze()
-    listens, tells = os.pipe()
-    child = os.fork()
-    if not child:
-        os.close(listens)
-        _be_the_trial(tree, tests, tells, limit)
-    os.close(tells)
-    status, seconds = _wait(child)
-    with open(listens) as file:
+    # No pipe: that of ten thousand tests would be full before anybody reads.
+    with tempfile.TemporaryFile("w+") as file:
+        child = os.fork()
+        if not child:
+            _be_the_trial(tree, tests, file.fileno(), limit)
+        status, seconds = _wait(child)
+        file.seek(0)
         told = [json.loads(line) for line in file if line.endswith("\n")]
     return _ending(status, seconds, told)
 
