@@ -29,6 +29,12 @@ def larger(one: int | None, other: int) -> int | bool:
 
 def unused(one: int) -> int:
     return one + 1
+
+def fails() -> None:
+    try:
+        larger(1, 1)
+    except (json.JSONDecodeError, ValueError):
+        pass
 """
 TEST = """\
 from kubeimage.code import larger
@@ -50,7 +56,7 @@ def tree(tmp_path: Path) -> Path:
 def test_annotations_and_what_only_type_checkers_read_are_left_alone(tree: Path) -> None:
     lines = {one.line for one in mutations(tree, "kubeimage/code.py")}
 
-    assert lines == {8, 10, 13}
+    assert lines == {8, 10, 13, 17, 18}
 
 
 def test_each_mutation_is_other_code_that_compiles(tree: Path) -> None:
