@@ -148,15 +148,10 @@ class MemoryImageStore:
 
     def records(self, reference: Reference | None = None) -> list[ImageRecord]:
         """Every name, sorted; with a ``reference``, that one."""
-        named = sorted(self._names.items(), key=lambda item: str(item[0]))
-        nameless = [self._nameless[one] for one in sorted(self._nameless)]
-        if reference is not None:
-            named, nameless = [(name, kept) for name, kept in named if name == reference], []
-        return [
-            _record(name, image)
-            for name, kept in [*named, *((None, one) for one in nameless)]
-            for image in sorted(kept.images, key=lambda image: image.platform)
-        ]
+        named = [(name, kept) for name, kept in self._names.items() if reference in (None, name)]
+        nameless = [(None, kept) for kept in self._nameless.values() if reference is None]
+        records = [_record(name, image) for name, kept in [*named, *nameless] for image in kept.images]
+        return sorted(records, key=lambda record: record.place)
 
     def tag(self, source: Reference, target: Reference) -> None:
         """Add another name to the image."""

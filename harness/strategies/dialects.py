@@ -348,7 +348,9 @@ def _edits(draw: st.DrawFn, project: Project) -> Project:
         path = draw(st.sampled_from(files))
         found = project.context[path]
         assert isinstance(found, File)
-        changed = File(found.data + b"#", found.mode) if kind == "write" else File(found.data, found.mode ^ 0o111)
+        # Something behind the end of an archive is damage.
+        written = archive_of(("edited", 0o644, (0, 0))) if path.endswith("gz") else found.data + b"#"
+        changed = File(written, found.mode) if kind == "write" else File(found.data, found.mode ^ 0o111)
         return replace(project, context={**project.context, path: changed})
     at = draw(st.sampled_from(behind))
     kept = [*instructions[:at], *instructions[at + 1 :]]

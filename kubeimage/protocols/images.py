@@ -24,6 +24,11 @@ class ImageRecord:
     manifest: Digest
     image_id: Digest
 
+    @property
+    def place(self) -> tuple[bool, str, Platform, Digest]:
+        """Return what records are sorted by: name, platform and manifest; those without a name come last."""
+        return self.reference is None, str(self.reference), self.platform, self.manifest
+
 
 class ImageStore(Protocol):
     """Keeps images under their names."""
@@ -55,7 +60,7 @@ class ImageStore(Protocol):
         ...
 
     def records(self, reference: Reference | None = None) -> list[ImageRecord]:
-        """Every name and platform, sorted by name; with a ``reference``, only those of that name."""
+        """Every name and platform, sorted by `ImageRecord.place`; with a ``reference``, only those of that name."""
         ...
 
     def tag(self, source: Reference, target: Reference) -> None:

@@ -209,7 +209,7 @@ class DirectoryImageStore:
                 except (BlobNotFoundError, BlobCorruptError):
                     continue
                 listed.append((ImageRecord(name, platform, descriptor.digest, image_id), descriptor))
-        return sorted(listed, key=lambda one: _by_name(one[0]))
+        return sorted(listed, key=lambda one: one[0].place)
 
     def tag(self, source: Reference, target: Reference) -> None:
         """Add another name to the image.
@@ -291,7 +291,3 @@ def _as_name(reference: Reference) -> Reference:
 def _not_found(reference: Reference, platform: Platform | None = None) -> ImageNotFoundError:
     which = f"{reference} for {platform}" if platform is not None else reference
     return ImageNotFoundError(f"no image {which} in the store", hint="kubeimage images lists what is there")
-
-
-def _by_name(record: ImageRecord) -> tuple[bool, str, Platform, Digest]:
-    return record.reference is None, str(record.reference), record.platform, record.manifest

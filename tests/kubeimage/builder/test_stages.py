@@ -2,12 +2,17 @@
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
+from harness.strategies.sealos import archive_of
 from kubeimage.builder.events import StageStarted, StepFinished, StepStarted
 from kubeimage.builder.executor import BuildResult
 from kubeimage.errors import BaseImageError, LayerLimitError, SourceNotFoundError, UsageError
+from kubeimage.protocols.cache import CachedStep
+from kubeimage.protocols.cachekey import CacheKey
+from kubeimage.protocols.layers import StoredLayer
 from tests.kubeimage.builder.conftest import World
 
 FILES = {"a": b"1", "b": b"2", "c": b"3"}
@@ -215,3 +220,42 @@ def test_what_is_copied_of_a_stage_is_a_hit_as_long_as_the_stage_is(world: World
 
     assert hits(world.build(TEXT, FILES)) == {"one": "h", "two": "h", "2": "hhh"}
     assert hits(world.build(TEXT, {**FILES, "b": b"4"})) == {"one": "h", "two": "m", "2": "hmm"}
+
+
+STEPS = {
+    "COPY": "COPY a x",
+    "COPY of an image": "COPY --from=other:1 a x",
+    "COPY of a stage": "COPY --from=one made/b x",
+    "ADD": "ADD app.tgz x",
+    "WORKDIR": "WORKDIR /w",
+}
+
+
+@pytest.mark.parametrize("line", STEPS.values(), ids=STEPS)
+def test_each_step_is_a_hit_the_second_time_and_the_third_if_a_claim_is_true(world: World, line: str) -> None:
+    files = {**FILES, "app.tgz": archive_of(("x", 0o644, (0, 0)))}
+    other = world.build("# syntax=sealos\nFROM scratch\nCOPY a a\n", files, name="other:1").image.layers[0]
+    text = f"# syntax=sealos\nFROM scratch AS one\nCOPY b made/b\nFROM other:1\n{line}\n"
+    first, second = world.build(text, files), world.build(text, files)
+    look = world.cache.lookup
+
+    def claim(key: CacheKey, *, is_lie: bool) -> CachedStep | None:
+        found = look(key)
+        if found is None:
+            return None
+        return CachedStep(StoredLayer(other.diff_id, other.size) if is_lie else found.layer, is_claim=True)
+
+    world.cache.lookup = partial(claim, is_lie=False)  # type: ignore[method-assign]
+    true = world.build(text, files)
+    world.cache.lookup = partial(claim, is_lie=True)  # type: ignore[method-assign]
+    lie = world.build(text, files)
+
+    assert [[*hits(one).values()][-1] for one in (first, second, true, lie)] == ["m", "h", "h", "m"]
+    assert len({one.image.id for one in (first, second, true, lie)}) == 1
+
+
+@pytest.mark.parametrize(("epoch", "expected"), [(None, 0), (7, 7)])
+def test_what_is_copied_has_the_time_that_was_asked_for(world: World, epoch: int | None, expected: int) -> None:
+    image = world.build(TEXT + "COPY a d/a\nWORKDIR /w\n", FILES, epoch=epoch).image
+
+    assert {entry.mtime for layer in image.layers for entry in world.layers.entries(layer.diff_id)} == {expected}
