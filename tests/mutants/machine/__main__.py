@@ -89,7 +89,7 @@ def try_again(tree: Path, kept: dict[Mutation, Kept], options: argparse.Namespac
         first = [beside] if (tree / beside).exists() else []
         rest = covering(known, mutation.path, statement(tree, mutation), seconds=options.tests)
         verdict = try_one(tree, mutation, [[*first, *options.again], rest], seconds_of, limit=options.limit)
-        if verdict.is_dead:
+        if not verdict.is_alive:
             yield one._replace(verdict=verdict._replace(mutation=one.verdict.mutation), at_first=one.verdict.how)
 
 
