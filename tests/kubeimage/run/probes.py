@@ -27,7 +27,7 @@ PROBES = {
     "disks": "ls /dev/vd* /dev/sd* /dev/nvme* /dev/loop*",
     "a disk's device of its own making": "mknod d b 254 0 && head -c 1 d",
     "a memory device of its own making": "mknod m c 1 1 && head -c 1 m",
-    "loop devices": "losetup -f",
+    "loop devices": "head -c 0 /dev/loop-control || { head -c 4096 /dev/zero > disk && losetup -f disk; }",
     "the kernel's memory": "head -c 1 /dev/mem || head -c 1 /dev/kmem || head -c 1 /proc/kcore",
     "virtual machines, file systems and tunnels": "head -c 0 /dev/kvm || head -c 0 /dev/fuse || head -c 0 /dev/net/tun",
     "the kernel's log": "dmesg || head -c 1 /proc/kmsg || head -c 1 /dev/kmsg",
