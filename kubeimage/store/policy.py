@@ -53,12 +53,18 @@ class Kept(NamedTuple):
 
 
 class _Unit(NamedTuple):
-    """Something that is let go as a whole. Shape: ``rank`` 0 goes before 1. Units: ``used`` in seconds since 1970."""
+    """Something that is let go as a whole.
+
+    Shape: ``rank`` 0 goes before 1. ``depth`` is how many steps stand before a record: of those that were used at one
+           time the last step goes first, for without the ones before it no build finds it.
+    Units: ``used`` in seconds since 1970.
+    """
 
     rank: int
     used: float
     candidates: tuple[Candidate, ...]
     record: RecordUse | None = None
+    depth: int = 0
 
 
 def choose(
@@ -93,7 +99,7 @@ class _Choice:
     def run(self, garbage: list[Candidate], size: int) -> list[Candidate]:
         taken = {one.path: one for one in garbage if self._is_wanted(one)}
         size -= _size(taken.values())
-        for unit in sorted(self._units(), key=lambda one: (one.rank, one.used, one.candidates)):
+        for unit in sorted(self._units(), key=lambda one: (one.rank, one.used, -one.depth, one.candidates)):
             if not self._is_due(unit, size):
                 continue
             added = {one.path: one for one in self._with_layer(unit) if one.path not in taken}
@@ -118,8 +124,10 @@ class _Choice:
             yield from self._kept_forms()
         if self._policy.cache:
             newest = _newest_below(self._records)
+            depths = _depths(self._records)
             for one in self._records:
-                yield _Unit(1, newest[one.path], (Candidate("cache", os.path.basename(one.path), one.path),), one)
+                candidate = Candidate("cache", os.path.basename(one.path), one.path)
+                yield _Unit(1, newest[one.path], (candidate,), one, depths[one.path])
 
     def _snapshots(self) -> Iterator[_Unit]:
         for one in iter_snapshots(self._layout):
@@ -166,17 +174,37 @@ class _Choice:
 
 def _newest_below(records: list[RecordUse]) -> Mapping[str, float]:
     """Return when each record, or one of a step after it, was last used: who uses a step uses those before it."""
-    used = {one.path: one.used for one in records}
-    by_key = {os.path.basename(one.path): one.path for one in records}
+    used, above = {one.path: one.used for one in records}, _above(records)
     for one in records:
         path, newest = one.path, one.used
         seen = {path}
-        while (path := by_key.get(os.path.basename(os.path.dirname(path)), "")) and path not in seen:
+        while (path := above.get(path, "")) and path not in seen:
             if used[path] >= newest:
                 break
             used[path] = newest
             seen.add(path)
     return used
+
+
+def _depths(records: list[RecordUse]) -> Mapping[str, int]:
+    """Return how many records stand before each."""
+    depths: dict[str, int] = {"": -1}
+    above = _above(records)
+    for one in records:
+        chain: dict[str, None] = {}
+        path = one.path
+        while path not in depths and path not in chain:
+            chain[path] = None
+            path = above.get(path, "")
+        depths |= {each: depth for depth, each in enumerate(reversed(chain), depths.get(path, -1) + 1)}
+    return depths
+
+
+def _above(records: list[RecordUse]) -> Mapping[str, str]:
+    """Return the record of the step before each, where there is one: a record lies in a folder of that one's key."""
+    by_key = {os.path.basename(one.path): one.path for one in records}
+    keys = {one.path: os.path.basename(os.path.dirname(one.path)) for one in records}
+    return {path: by_key[key] for path, key in keys.items() if key in by_key}
 
 
 def _size(candidates: Iterable[Candidate]) -> int:

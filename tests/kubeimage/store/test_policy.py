@@ -272,6 +272,26 @@ def test_each_form_of_a_layer_goes_by_its_own_use(shelf: Shelf) -> None:
     }
 
 
+@pytest.mark.parametrize("room", range(7))
+def test_of_steps_that_stand_on_each_other_the_last_goes_first(shelf: Shelf, room: int) -> None:
+    """A build of today has used them all, whatever else has been tried on them."""
+    keys: list[CacheKey] = []
+    for number in range(6):
+        keys.append(shelf.cache(number, days=9 - number, parent=keys[-1] if keys else None))
+    with shelf.open() as store:
+        sizes = store.sizes()
+
+    shelf.prune(keep_size=sizes["images"] + sizes["other"] + room * SIZE)
+
+    left = {path for path, _, _ in shelf.records.uses()}
+    kept = [shelf.records.path(key) in left for key in keys]
+    assert kept == sorted(kept, reverse=True)
+
+
+def key_before(path: str) -> str:
+    return os.path.basename(os.path.dirname(path))
+
+
 ages = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 100)), max_size=6)
 
 
@@ -280,7 +300,10 @@ ages = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 100)), max_size=6)
 def test_a_policy_keeps_its_promises(
     tmp_path_factory: pytest.TempPathFactory, steps: Sequence[tuple[int, int]], days: int, room: int
 ) -> None:
-    """Whatever is remembered: nothing is left that is older, the store is small enough, and images are whole."""
+    """Whatever is remembered: nothing is left that is older, the store is small enough, and images are whole.
+
+    Who uses a step uses those before it, and none is left without the one before it.
+    """
     root = str(tmp_path_factory.mktemp("policy") / "store")
     with Store.open(root):
         pass
@@ -294,13 +317,19 @@ def test_a_policy_keeps_its_promises(
     with shelf.open() as store:
         least = store.sizes()
     wanted = least["images"] + least["other"] + room * SIZE
+    used = {path: when for path, _, when in shelf.records.uses()}
+    before = {one: next((each for each in used if os.path.basename(each) == key_before(one)), "") for one in used}
+    for _ in used:
+        for one, earlier in before.items():
+            if earlier:
+                used[earlier] = max(used[earlier], used[one])
 
     shelf.prune(unused_for=days * DAY, keep_size=wanted)
 
     assert tree_size(root) <= wanted
-    left = {path: used for path, _, used in shelf.records.uses()}
-    parents = {os.path.basename(os.path.dirname(path)) for path in left}
-    assert all(time.time() - used < days * DAY or os.path.basename(path) in parents for path, used in left.items())
+    left = [path for path, _, _ in shelf.records.uses()]
+    assert all(time.time() - used[path] < days * DAY for path in left)
+    assert {before[path] for path in left} <= {"", *left}
     with shelf.open() as store:
         assert store.images.get(APP) is not None
         for _, layer, _ in shelf.records.uses():
