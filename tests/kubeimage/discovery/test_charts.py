@@ -452,6 +452,14 @@ def test_strays_are_yaml_that_names_images_outside() -> None:
     }
 
 
+@pytest.mark.parametrize(("more", "found"), [(0, True), (1, False)])
+def test_a_stray_that_is_too_large_is_passed_over(monkeypatch: pytest.MonkeyPatch, more: int, found: bool) -> None:
+    pod = "spec: {containers: [{image: 'a:1'}]}"
+    monkeypatch.setattr("kubeimage.discovery.finder._LARGEST_STRAY", len(pod))
+
+    assert bool(find_strays(MemoryFiles({"app.yaml": pod + " " * more}), Search())) is found
+
+
 def test_all_of_an_image_can_be_searched() -> None:
     files = {"app.yaml": "spec: {containers: [{image: 'a:1'}]}", "registry/images.json": '{"image": "b:1"}'}
 

@@ -284,9 +284,9 @@ def test_a_run_says_which_secrets_it_is_shown() -> None:
 
     assert isinstance(run, Run)
     assert (run.command, run.value) == ("make all", text.partition("RUN ")[2].rstrip("\n"))
-    assert [(one.name, one.target, one.variable, one.required) for one in run.mounts] == [
-        ("a", "/run/secrets/a", "", False),
-        ("b", "", "B", True),
+    assert [(one.name, one.target, one.variable, one.required, one.read_only) for one in run.mounts] == [
+        ("a", "/run/secrets/a", "", False, True),
+        ("b", "", "B", True, True),
     ]
     assert parse(render(parse(text))) == parse(text)
 

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from kubeimage.errors import BlobCorruptError, BlobNotFoundError, ImageNotFoundError
+from kubeimage.errors import BlobCorruptError, BlobNotFoundError, ImageNotFoundError, KubeimageError
 from kubeimage.image.digest import Digest
-from kubeimage.image.oci import Descriptor
+from kubeimage.image.oci import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descriptor, Index
 from kubeimage.image.reference import Reference
-from kubeimage.image.referrers import ReferrerChoice
+from kubeimage.image.referrers import Referrer, ReferrerChoice
 from kubeimage.layer.compression import Coding
 from kubeimage.protocols.transfer import WireForm
 from kubeimage.store import Store
+from kubeimage.store.referrers import find_in
 from tests.artefacts import NOTATION, SPDX, Made, cosign_artifact, oras_artifact
 from tests.kubeimage.store.foreign import Foreign, make_foreign, make_index, tar_of
 
@@ -160,6 +161,28 @@ def test_who_made_an_artefact_has_no_say_in_the_list(store: Store) -> None:
     entries = json.loads(Path(store.root, "index.json").read_bytes())["manifests"]
     annotations = next(one["annotations"] for one in entries if one["digest"] == str(made.digest))
     assert annotations == {"a": "b", "io.kubeimage.referrer.subject": str(made.subject)}
+
+
+@pytest.mark.parametrize("error", [BlobNotFoundError, BlobCorruptError, ValueError])
+def test_what_is_wrong_with_a_manifest_inside_an_artefact_is_told_as_it_is(error: type[Exception]) -> None:
+    """One that is not here is not damaged."""
+    inner = Descriptor(MEDIA_TYPE_MANIFEST, SBOM.digest, len(SBOM.data))
+    image = Descriptor.of(MEDIA_TYPE_MANIFEST, IMAGE.manifest)
+    outer = json.loads(Index((inner,)).to_bytes()) | {"subject": image.to_json(), "artifactType": "a/b"}
+    data = json.dumps(outer).encode()
+    top = Descriptor.of(MEDIA_TYPE_INDEX, data)
+
+    def read(digest: Digest) -> bytes:
+        if digest == top.digest:
+            return data
+        raise error("what is wrong")
+
+    with pytest.raises(KubeimageError) as caught:
+        find_in(read, Referrer(top, image.digest, "a/b"))
+
+    assert type(caught.value) is (error if issubclass(error, KubeimageError) else BlobCorruptError)
+    assert str(caught.value).endswith("what is wrong")
+    assert ("is damaged" in str(caught.value)) is (error is ValueError)
 
 
 def test_damage_is_found_when_it_is_read(
