@@ -48,6 +48,7 @@ from kubeimage.image.compatibility import DEFAULT_DIALECT, DIALECTS, Dialect
 from kubeimage.image.reference import DEFAULT_DOMAIN, DEFAULT_NAMESPACE, Naming, Reference
 from kubeimage.image.trust import EVERY, IDENTITY_RULES, Requirement, TrustPolicy, TrustRule
 from kubeimage.patterns import pattern
+from kubeimage.toml import read_toml
 from kubeimage.values import dataclass
 
 if TYPE_CHECKING:
@@ -281,12 +282,10 @@ def parse_settings(data: bytes, *, file: str) -> Settings:
 
     Raises: SettingsError, which says where, as far as that is known.
     """
-    import tomllib
-
     try:
-        document = tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file}: not a TOML file: {error}") from error
+        document = read_toml(data)
+    except ValueError as error:
+        raise SettingsError(f"{file}: {error}") from error
     try:
         settings = _settings(_Table(document, "", _TOP), os.path.dirname(os.path.abspath(file)))
         return replace(settings, trust=_with_places(settings.trust, data.decode("utf-8"), file))

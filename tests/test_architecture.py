@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 LEVELS: tuple[frozenset[str], ...] = tuple(
     frozenset(f"kubeimage.{name}" for name in names.split())
     for names in (
-        "_version entries errors patterns values",
+        "_version entries errors patterns toml values",
         "report image disk namespaces framing",
         "layer lock pages settings signing",
         "protocols",

@@ -18,6 +18,7 @@ from typing import Any
 
 from kubeimage.discovery.documents import Node, lookup
 from kubeimage.errors import SettingsError
+from kubeimage.toml import read_toml
 from kubeimage.values import dataclass
 
 _FILE = "kinds.toml"
@@ -62,12 +63,10 @@ def parse_kinds(data: bytes, *, file: str) -> Kinds:
 
     Raises: SettingsError, which names the file and the kind.
     """
-    import tomllib
-
     try:
-        document = tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file}: not a TOML file: {error}") from error
+        document = read_toml(data)
+    except ValueError as error:
+        raise SettingsError(f"{file}: {error}") from error
     return {name: _read_kind(table, f'{file}: ["{name}"]') for name, table in document.items()}
 
 

@@ -28,7 +28,6 @@ Source: TOML v1.0.0.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -38,6 +37,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
 from kubeimage.image.reference import Naming, Reference
 from kubeimage.lock.lockfile import FIRST_LINE, Entry, Lock, LockedChart, LockedImage, LockedURL
+from kubeimage.toml import read_toml
 
 T = TypeVar("T")
 
@@ -92,11 +92,9 @@ def from_toml(data: bytes, file: str) -> Lock:
     Raises: LockFileError where it is no lock, or one of a newer version.
     """
     try:
-        value = tomllib.loads(data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise _broken(file, f"it is not UTF-8 at byte {error.start}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise _broken(file, f"it is not TOML: {error}") from error
+        value = read_toml(data)
+    except ValueError as error:
+        raise _broken(file, str(error)) from error
     version = value.get("version")
     if type(version) is not int or version < 1:
         raise _broken(file, f"it has version {version!r} where {VERSION} is expected")

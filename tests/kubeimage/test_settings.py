@@ -97,8 +97,8 @@ def test_a_mirror_of_one_repository_must_name_its_own() -> None:
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("a b\n", r"/conf/config\.toml: not a TOML file: .*\(at line 1, column 3\)", None),
-        (b"\xff", r"not a TOML file", None),
+        ("a b\n", r"/conf/config\.toml: it is not TOML: .*\(at line 1, column 3\)", None),
+        (b"a = '\xff'\n", r"config\.toml: it is not UTF-8 at byte 5$", None),
         ("default-domian = 'x'\n", r"unknown key 'default-domian'", "did you mean default-domain?"),
         (
             "zzz = 1\n",
