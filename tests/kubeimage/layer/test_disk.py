@@ -40,3 +40,21 @@ def test_closed_folders_in_closed_folders_are_closed_last(root: str) -> None:
             os.chmod(f"{root}/{path}", 0o700)
 
     assert found == modes
+
+
+def test_a_folder_that_comes_again_loses_what_attributes_of_images_it_no_longer_has(root: str) -> None:
+    """Those that are no image's stay: overlayfs, or the machine, has set them."""
+    Path(root, "d").mkdir()
+    try:
+        for name in ("user.mine", "user.kept", "user.overlay.x"):
+            os.setxattr(f"{root}/d", name, b"1")
+    except OSError as error:
+        pytest.skip(f"no attributes here: {error.strerror}")
+    tar = io.BytesIO()
+    write_layer([directory("d")._replace(xattrs=(("user.kept", b"2"),))], tar.write)
+    tar.seek(0)
+
+    apply_changeset(root, tar)
+
+    found = {name: os.getxattr(f"{root}/d", name) for name in os.listxattr(f"{root}/d") if name.startswith("user.")}
+    assert found == {"user.kept": b"2", "user.overlay.x": b"1"}
