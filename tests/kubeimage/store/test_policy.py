@@ -292,6 +292,29 @@ def key_before(path: str) -> str:
     return os.path.basename(os.path.dirname(path))
 
 
+def test_what_is_in_use_above_keeps_nothing_old_below(shelf: Shelf) -> None:
+    (layer,) = shelf.image(1)
+    shelf.snapshot(layer, days=0)
+    shelf.cache(2, days=9)
+
+    assert kinds(shelf.prune(unused_for=5 * DAY)) == ["cache", "blob"]
+
+
+@pytest.mark.parametrize("held", [0, 1])
+def test_forms_of_a_layer_that_a_build_relies_on_stay_and_no_others(shelf: Shelf, held: int) -> None:
+    shelf.image(1, 2)
+    with shelf.open() as store:
+        store.exporter.depart(APP, WireForm(None, Coding.parse("gzip"))).finish()
+        layout = store._layout
+    pairs = sorted(iter_pairs(layout))
+
+    with shelf.open() as store:
+        store._blobs.hold([pairs[held][0]])
+        shelf.prune()
+
+    assert [os.path.exists(layout.blob(blob)) for _, blob in pairs] == [number == held for number in range(2)]
+
+
 ages = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 100)), max_size=6)
 
 
