@@ -193,7 +193,7 @@ def test_libfuzzer_ends_when_it_has_done_what_was_asked_for(tmp_path: Path) -> N
     ],
 )
 def test_ctrl_c_ends_a_search_with_its_summary(tmp_path: Path, engine: str, name: str) -> None:
-    arguments = [name, "--engine", engine, "--corpus", str(tmp_path)]
+    arguments = [name, "--engine", engine, "--seed", "1", "--corpus", str(tmp_path)]
     with subprocess.Popen(
         [sys.executable, "-m", "harness.fuzz", *arguments], stderr=subprocess.PIPE, text=True
     ) as fuzz:
