@@ -3,7 +3,7 @@
 import pytest
 
 from harness.fakes.context import Directory, MemoryContext, Symlink
-from kubeimage.context.ignore import NO_RULES
+from kubeimage.context.ignore import NO_RULES, IgnoreRules
 from kubeimage.context.sources import SourceFinder, near_matches, parse_source
 from kubeimage.errors import SourceEscapeError, SourceNotFoundError, UnreadableSourceError
 
@@ -61,6 +61,15 @@ def test_suggestions_stop_at_folders_that_cannot_be_read() -> None:
         SourceFinder(Guarded({"locked/x": "", "open/app": ""}), NO_RULES).find("app")
 
     assert caught.value.hint == "did you mean 'open/app'?"
+
+
+def test_suggestions_pass_over_what_is_left_out() -> None:
+    rules = IgnoreRules.parse("a-secret\n")
+
+    with pytest.raises(SourceNotFoundError) as caught:
+        SourceFinder(MemoryContext({"a-secret": "", "b": "", "imageList": ""}), rules).find("qqqq")
+
+    assert caught.value.hint == "the build context holds 'b', 'imageList'"
 
 
 def test_suggestions_do_not_follow_symlinks_round_in_circles() -> None:

@@ -45,6 +45,17 @@ def test_an_entry_has_the_names_that_other_tools_look_for(root: str, store: Stor
     ]
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_a_digest_in_a_name_stays_where_it_is_the_image_s(store: Store, own: bool) -> None:
+    image = make_image()
+    digest = Digest.of(image.manifest.to_bytes()) if own else Digest.of(b"another")
+    named = Reference.parse(f"app:v1@{digest}")
+
+    store.images.put(image, [named])
+
+    assert [record.reference for record in store.images.records()] == [named if own else APP]
+
+
 def test_committing_the_same_image_again_writes_nothing(root: str, store: Store) -> None:
     image = make_image([store.layers.put(CHANGESET)])
     store.images.put(image, [APP, OTHER])
