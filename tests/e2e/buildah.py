@@ -1,5 +1,6 @@
 """buildah, the judge of the dialects after Docker's rules: what it makes of the same file and context."""
 
+import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -25,13 +26,19 @@ def keep(context: Path, folder: Path, file: Path, name: str) -> None:
 
 
 def _build(context: Path, folder: Path, file: Path, target: str, *options: str) -> None:
+    # From 1.39 on buildah raises them to its own, which root may not do everywhere.
+    limits = [f"--ulimit={name}={soft}:{hard}" for name, (soft, hard) in _limits().items() if hard != -1]
     storage = ["--root", str(folder / "root"), "--runroot", str(folder / "run"), "--storage-driver", "vfs"]
-    built = ["--layers=false", "--isolation", "chroot", "-q", "-t", target, "-f", str(file), *options]
+    built = ["--layers=false", "--isolation", "chroot", "-q", "-t", target, "-f", str(file), *limits, *options]
     ended = subprocess.run(
         ["buildah", *storage, "bud", *built, str(context)], check=False, capture_output=True, text=True
     )
     if ended.returncode:
         raise RefusedError(ended.stderr)
+
+
+def _limits() -> dict[str, tuple[int, int]]:
+    return {"nofile": resource.getrlimit(resource.RLIMIT_NOFILE), "nproc": resource.getrlimit(resource.RLIMIT_NPROC)}
 
 
 class RefusedError(Exception):
@@ -51,6 +58,17 @@ def comparable(image: Read) -> dict[str, Any]:
     labels = {key: value for key, value in config.pop("Labels", {}).items() if key != "io.buildah.version"}
     about = {key: image.config.get(key) for key in ("author", "os", "architecture", "variant")}
     return {**about, "config": config, "labels": labels}
+
+
+def without_volumes(theirs: Read, ours: Read) -> Read:
+    """Leave out the folders that buildah alone has made for a VOLUME.
+
+    From 1.39 on it makes them in a stage that stands on another. Docker does not.
+    """
+    volumes = {path.strip("/") for path in theirs.config.get("config", {}).get("Volumes") or {}}
+    made = {path for path in volumes - ours.tree.keys() if not any(one.startswith(f"{path}/") for one in theirs.tree)}
+    left = {path: found for path, found in theirs.tree.items() if path not in made}
+    return theirs._replace(tree=left, owners={path: one for path, one in theirs.owners.items() if path not in made})
 
 
 _NOT_KEPT = ("Shell", "OnBuild", "Healthcheck")
