@@ -26,8 +26,9 @@ def keep(context: Path, folder: Path, file: Path, name: str) -> None:
 
 
 def _build(context: Path, folder: Path, file: Path, target: str, *options: str) -> None:
-    # From 1.39 on buildah raises them to its own, which root may not do everywhere.
-    limits = [f"--ulimit={name}={soft}:{hard}" for name, (soft, hard) in _limits().items() if hard != -1]
+    # From 1.39 on buildah raises this limit, which root may not do everywhere.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limits = [] if hard == resource.RLIM_INFINITY else [f"--ulimit=nofile={soft}:{hard}"]
     storage = ["--root", str(folder / "root"), "--runroot", str(folder / "run"), "--storage-driver", "vfs"]
     built = ["--layers=false", "--isolation", "chroot", "-q", "-t", target, "-f", str(file), *limits, *options]
     ended = subprocess.run(
@@ -35,10 +36,6 @@ def _build(context: Path, folder: Path, file: Path, target: str, *options: str) 
     )
     if ended.returncode:
         raise RefusedError(ended.stderr)
-
-
-def _limits() -> dict[str, tuple[int, int]]:
-    return {"nofile": resource.getrlimit(resource.RLIMIT_NOFILE), "nproc": resource.getrlimit(resource.RLIMIT_NPROC)}
 
 
 class RefusedError(Exception):
