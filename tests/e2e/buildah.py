@@ -26,9 +26,11 @@ def keep(context: Path, folder: Path, file: Path, name: str) -> None:
 
 
 def _build(context: Path, folder: Path, file: Path, target: str, *options: str) -> None:
-    # From 1.39 on buildah raises this limit, which root may not do everywhere.
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limits = [] if hard == resource.RLIM_INFINITY else [f"--ulimit=nofile={soft}:{hard}"]
+    # What buildah gives a RUN by itself differs from version to version; to raise a limit is not for root everywhere.
+    limits = []
+    for name, kind, few in (("nofile", resource.RLIMIT_NOFILE, 1_024), ("nproc", resource.RLIMIT_NPROC, 8_192)):
+        limit = min(one for one in (*resource.getrlimit(kind), few) if one != resource.RLIM_INFINITY)
+        limits.append(f"--ulimit={name}={limit}:{limit}")
     storage = ["--root", str(folder / "root"), "--runroot", str(folder / "run"), "--storage-driver", "vfs"]
     built = ["--layers=false", "--isolation", "chroot", "-q", "-t", target, "-f", str(file), *limits, *options]
     ended = subprocess.run(
