@@ -123,8 +123,9 @@ class _Choice:
             yield from self._snapshots()
             yield from self._kept_forms()
         if self._policy.cache:
-            newest = _newest_below(self._records)
-            depths = _depths(self._records)
+            above = _above(self._records)
+            newest = _newest_below(self._records, above)
+            depths = _depths(above)
             for one in self._records:
                 candidate = Candidate("cache", os.path.basename(one.path), one.path)
                 yield _Unit(1, newest[one.path], (candidate,), one, depths[one.path])
@@ -172,13 +173,13 @@ class _Choice:
                 yield Candidate("snapshot", layer.hex, snapshot.path)
 
 
-def _newest_below(records: list[RecordUse]) -> Mapping[str, float]:
+def _newest_below(records: list[RecordUse], above: Mapping[str, str]) -> Mapping[str, float]:
     """Return when each record, or one of a step after it, was last used: who uses a step uses those before it."""
-    used, above = {one.path: one.used for one in records}, _above(records)
+    used = {one.path: one.used for one in records}
     for one in records:
         path, newest = one.path, one.used
         seen = {path}
-        while (path := above.get(path, "")) and path not in seen:
+        while (path := above[path]) and path not in seen:
             if used[path] >= newest:
                 break
             used[path] = newest
@@ -186,25 +187,23 @@ def _newest_below(records: list[RecordUse]) -> Mapping[str, float]:
     return used
 
 
-def _depths(records: list[RecordUse]) -> Mapping[str, int]:
+def _depths(above: Mapping[str, str]) -> Mapping[str, int]:
     """Return how many records stand before each."""
-    depths: dict[str, int] = {"": -1}
-    above = _above(records)
-    for one in records:
+    depths = {"": -1}
+    for last in above:
         chain: dict[str, None] = {}
-        path = one.path
+        path = last
         while path not in depths and path not in chain:
             chain[path] = None
-            path = above.get(path, "")
+            path = above[path]
         depths |= {each: depth for depth, each in enumerate(reversed(chain), depths.get(path, -1) + 1)}
     return depths
 
 
 def _above(records: list[RecordUse]) -> Mapping[str, str]:
-    """Return the record of the step before each, where there is one: a record lies in a folder of that one's key."""
+    """Return the record of the step before each, "" where there is none: it lies in a folder of that one's key."""
     by_key = {os.path.basename(one.path): one.path for one in records}
-    keys = {one.path: os.path.basename(os.path.dirname(one.path)) for one in records}
-    return {path: by_key[key] for path, key in keys.items() if key in by_key}
+    return {one.path: by_key.get(os.path.basename(os.path.dirname(one.path)), "") for one in records}
 
 
 def _size(candidates: Iterable[Candidate]) -> int:
