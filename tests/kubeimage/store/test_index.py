@@ -1,7 +1,6 @@
 """Entries are found by the names in them, of which few are parsed; whatever a damaged one holds, it is looked at."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +10,7 @@ from kubeimage.image.canonical import JsonObject
 from kubeimage.image.oci import ANNOTATION_FULL_NAME, ANNOTATION_REF_NAME, MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST
 from kubeimage.image.reference import Reference
 from kubeimage.store import index
+from tests.kubeimage.image.test_fields import ODD, places, replaced
 
 PARTS = st.sampled_from(["app", "my-app", "v1", "latest", "x"])
 DOMAINS = st.sampled_from(["", "example.com/", "example.com/team/", "localhost:5000/"])
@@ -35,7 +35,6 @@ OURS: dict[str, JsonObject] = {
     "an index": {index.ANNOTATION_MANIFESTS: DIGEST, ANNOTATION_REF_NAME: "v1", ANNOTATION_FULL_NAME: "app:v1"},
     "an artefact": {index.ANNOTATION_SUBJECT: DIGEST},
 }
-ODD: list[Any] = [None, True, 0, -1, 2.5, "", "text", DIGEST, [], [1], [[]], {}, {"a": None}, {"a": [1]}]
 LOOKS: list[Callable[[JsonObject], object]] = [
     index.has_manifests,
     index.taken_of,
@@ -67,11 +66,13 @@ def damaged(annotations: JsonObject) -> Iterator[JsonObject]:
         "platform": {"os": "linux", "architecture": "amd64"},
         "annotations": annotations,
     }
-    for whole in (entry, annotations):
-        for field in whole:
-            for part in ({}, *({field: odd} for odd in ODD)):
-                changed = {name: value for name, value in whole.items() if name != field} | part
-                yield changed if whole is entry else {**entry, "annotations": changed}
+    for way in places(entry):
+        if way:
+            yield from (replaced(entry, way, odd) for odd in ODD)
+    for field in entry:
+        yield {name: value for name, value in entry.items() if name != field}
+    for field in annotations:
+        yield {**entry, "annotations": {name: value for name, value in annotations.items() if name != field}}
 
 
 @pytest.mark.parametrize("annotations", OURS.values(), ids=OURS)
