@@ -35,6 +35,7 @@ _WRITE_OUT_EVERY = 8 << 20
 _AT_RISK = 2.0
 _GO_ON = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _SYNC_THREADS = 4
+_LOOKS = 3
 _MARK = (0, 0)
 
 
@@ -334,18 +335,31 @@ class Blobs:
             raise store_error(error, "look at the blob", self._layout.blob(digest)) from error
 
     def _verify(self, digest: Digest) -> bool:
-        """Hash a blob; mark it if it is good and nobody changed it meanwhile, and take the mark off if it is not."""
+        """Hash a blob; mark it if it is good, and take the mark off if it is not."""
         with self.open(digest) as file, translated("read the blob", self._layout.blob(digest)):
-            before = os.fstat(file.fileno())
-            found = hash_file(file)
-            after = os.fstat(file.fileno())
-            good = found == digest and _identity(before) == _identity(after)
+            found, status = _hash_at_rest(file)
+            good = found == digest
             if self._marks:
                 with suppress(OSError):
-                    _mark_again(file.fileno(), after, good=good)
+                    _mark_again(file.fileno(), status, good=good)
             if good:
                 self._hashed[digest] = _identity(os.fstat(file.fileno()))
         return good
+
+
+def _hash_at_rest(file: BinaryIO) -> tuple[Digest | None, os.stat_result]:
+    """Digest a file while nobody changes it, and return its status then; None for one that is never at rest.
+
+    Another session may mark it meanwhile, and that is a change like any other: so one look is not enough.
+    """
+    for _ in range(_LOOKS):
+        file.seek(0)
+        before = os.fstat(file.fileno())
+        found = hash_file(file)
+        after = os.fstat(file.fileno())
+        if _identity(before) == _identity(after):
+            return found, after
+    return None, after
 
 
 def _mark(descriptor: int) -> None:

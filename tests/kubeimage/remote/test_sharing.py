@@ -1,16 +1,21 @@
 """A build cache that machines share: what one did, no other does again."""
 
 import json
+import os
 import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from harness.fakes.registry import FakeRegistry, Status, WrongBytes
 from kubeimage import RegistryError, SharedCache, UsageError, prune_shared_cache, push_image
 from kubeimage.image.digest import Digest
+from kubeimage.store import blobs
+from kubeimage.store.blobs import hash_file
+from tests.e2e.program import wait_until
 from tests.kubeimage.remote import lies
 from tests.kubeimage.remote.conftest import Machine
 
@@ -69,6 +74,25 @@ def test_the_layers_are_here_before_the_image_is(machine: Machines, fake_registr
     again = machine("two").build(KUBEFILE, FILES)
     assert again.image.id == built.image.id
     assert again.cache_hits == 4, "what came is remembered here"
+
+
+def test_a_step_is_written_whose_layer_is_marked_while_it_is_hashed(
+    machine: Machines, fake_registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = []
+
+    def hash_until_marked(stream: BinaryIO) -> Digest:
+        found = hash_file(stream)
+        hashed.append(found)
+        wait_until(lambda: os.fstat(stream.fileno()).st_mtime_ns == 0, "the build marks its layer")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(blobs, "hash_file", hash_until_marked)
+        machine("one").build(KUBEFILE, FILES, both(fake_registry))
+
+    assert hashed, "the session that writes the cache hashes what the build's own has not marked yet"
+    assert machine("two").build(KUBEFILE, FILES, only_from(fake_registry)).cache_hits == 4
 
 
 def test_each_step_is_written_when_it_is_done(machine: Machines, fake_registry: FakeRegistry) -> None:

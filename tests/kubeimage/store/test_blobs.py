@@ -1,6 +1,8 @@
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -8,7 +10,8 @@ from harness.contracts import APP, CHANGESET, make_image, one_file
 from kubeimage.errors import BlobCorruptError
 from kubeimage.image.digest import Digest
 from kubeimage.protocols.layers import StoredLayer
-from kubeimage.store import Store
+from kubeimage.store import Store, blobs
+from kubeimage.store.blobs import hash_file
 
 BlobPath = Callable[[Digest], Path]
 Flip = Callable[..., None]
@@ -78,6 +81,83 @@ def test_a_blob_that_was_only_touched_is_left_so_by_who_only_looks(
     with Store.open(root, create=False) as store:
         assert store.layers.has(layer.diff_id)
         assert blob_path(layer.diff_id).stat().st_mtime_ns != 0
+
+
+Meanwhile = Callable[..., None]
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
+    """Do something when a blob was read, and before that counts: the first time it is, or ``times`` times."""
+
+    def arrange(work: Callable[[], object], *, times: int = 1) -> None:
+        left = iter(range(times))
+
+        def hash_and_work(stream: BinaryIO) -> Digest:
+            found = hash_file(stream)
+            if next(left, None) is not None:
+                work()
+            return found
+
+        monkeypatch.setattr(blobs, "hash_file", hash_and_work)
+
+    return arrange
+
+
+def test_a_blob_that_its_session_marks_while_it_is_hashed_is_good(
+    root: str, store: Store, blob_path: BlobPath, meanwhile: Meanwhile
+) -> None:
+    stored = store.layers.put(CHANGESET)
+    meanwhile(lambda: store.images.put(make_image([stored]), [APP]))
+
+    with Store.open(root) as other:
+        assert other.layers.has(stored.diff_id)
+
+    assert blob_path(stored.diff_id).stat().st_mtime_ns == 0
+
+
+def test_two_sessions_that_hash_a_blob_both_find_it_good(
+    root: str, layer: StoredLayer, store: Store, blob_path: BlobPath, meanwhile: Meanwhile
+) -> None:
+    os.utime(blob_path(layer.diff_id))
+    with Store.open(root) as other:
+        meanwhile(lambda: other.layers.verify(layer.diff_id))
+
+        store.layers.verify(layer.diff_id)
+
+    assert blob_path(layer.diff_id).stat().st_mtime_ns == 0
+
+
+@pytest.mark.parametrize("change", [os.utime, lambda path: os.link(path, f"{path}.other")], ids=["touch", "link"])
+def test_a_blob_whose_bytes_are_the_same_is_good(
+    change: Callable[[Path], object], layer: StoredLayer, store: Store, blob_path: BlobPath, meanwhile: Meanwhile
+) -> None:
+    os.utime(blob_path(layer.diff_id))
+    meanwhile(lambda: change(blob_path(layer.diff_id)))
+
+    assert store.layers.has(layer.diff_id)
+
+
+@pytest.mark.parametrize("is_forged", [False, True])
+def test_a_byte_that_changes_behind_who_hashes_is_found(
+    is_forged: bool, layer: StoredLayer, store: Store, blob_path: BlobPath, flip: Flip, meanwhile: Meanwhile
+) -> None:
+    os.utime(blob_path(layer.diff_id), ns=(5, 5))
+    meanwhile(lambda: flip(blob_path(layer.diff_id), keep_times=is_forged))
+
+    assert not store.layers.has(layer.diff_id)
+    assert blob_path(layer.diff_id).stat().st_mtime_ns != 0
+
+
+def test_a_blob_that_is_never_at_rest_is_not_trusted(
+    layer: StoredLayer, store: Store, blob_path: BlobPath, meanwhile: Meanwhile
+) -> None:
+    os.utime(blob_path(layer.diff_id))
+    times = itertools.count(1)
+    meanwhile(lambda: os.utime(blob_path(layer.diff_id), ns=(0, next(times))), times=99)
+
+    assert not store.layers.has(layer.diff_id)
+    assert next(times) < 9, "and it is not read for ever"
 
 
 def test_a_good_blob_is_never_touched(layer: StoredLayer, store: Store, blob_path: BlobPath) -> None:
