@@ -14,6 +14,7 @@ from functools import cache
 from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from threading import Lock
 from time import monotonic
 from types import ModuleType
 
@@ -24,6 +25,8 @@ from kubeimage.__main__ import main
 REPOSITORY = Path(__file__).parent.parent.parent
 _CONTEXT = get_context("forkserver")
 _SURROUNDINGS = {"PYTHONPATH": str(REPOSITORY), "LANG": "C.UTF-8"}
+# Whoever starts a process asks all others whether they have ended, and an answer can be read but once.
+_ONE_AT_A_TIME = Lock()
 # What an interpreter or the C library reads when it starts.
 _READ_AT_START = ("LANG", "LC_", "LD_", "MALLOC", "PYTHON", "TZ")
 
@@ -43,14 +46,14 @@ def run_forked(
     Units:  ``patience`` in seconds.
     Raises: TimeoutError, and the program and what it started in its process group are gone.
     """
-    _start_server()
     pipes = [_CONTEXT.Pipe(duplex=False) for _ in range(3)]
     (stdin, ours), (stdout, theirs), (stderr, also_theirs) = pipes
     process = _CONTEXT.Process(
         target=_be_the_program, args=(arguments, str(folder), dict(environment), umask, stdin, theirs, also_theirs)
     )
     try:
-        with _without_main():
+        with _ONE_AT_A_TIME, _without_main():
+            _start_server()
             process.start()
         for end in (stdin, theirs, also_theirs):
             end.close()
@@ -62,7 +65,9 @@ def run_forked(
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
-        process.join(patience)
+        wait([process.sentinel], patience)
+        with _ONE_AT_A_TIME:
+            process.join(0)
         assert process.exitcode is not None
         return process.exitcode, out.decode(), err.decode()
     finally:

@@ -1,11 +1,12 @@
 """A run that is forked comes to what a run comes to that starts an interpreter."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.forked import can_be_forked
+from tests.e2e.forked import can_be_forked, run_forked
 from tests.e2e.program import Ended, Program, write
 
 # A variable that nothing of ours looks at, but the C library does.
@@ -34,6 +35,14 @@ def test_status_and_output_are_the_same(
 
     assert found[0] == found[1]
     assert [can_be_forked({}), can_be_forked(ANEW)] == [True, False]
+
+
+def test_threads_each_get_the_status_of_their_own_run(tmp_path: Path) -> None:
+    def run(_thread: int) -> set[int]:
+        return {run_forked(["--version"], tmp_path, {}, -1, "", 60)[0] for _ in range(20)}
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set().union(*threads.map(run, range(8))) == {0}
 
 
 def told(ended: Ended, folder: Path) -> Ended:
