@@ -2,16 +2,15 @@
 
 import io
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kubeimage.disk.removal import remove_tree
 from kubeimage.layer.apply import apply_changeset
 from kubeimage.layer.entry import directory, file
 from kubeimage.layer.writer import write_layer
+from tests.disk import folder_on_disk
 from tests.kubeimage.store.conftest import as_nobody
 
 NOBODY = 65534
@@ -19,11 +18,10 @@ NOBODY = 65534
 
 @pytest.fixture
 def root() -> Iterator[str]:
-    folder = tempfile.mkdtemp(dir="/var/tmp", prefix="kubeimage-layer-")
-    if os.geteuid() == 0:
-        os.chown(folder, NOBODY, NOBODY)
-    yield folder
-    remove_tree(folder)
+    with folder_on_disk() as folder:
+        if os.geteuid() == 0:
+            os.chown(folder, NOBODY, NOBODY)
+        yield str(folder)
 
 
 def test_closed_folders_in_closed_folders_are_closed_last(root: str) -> None:

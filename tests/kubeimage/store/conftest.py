@@ -2,7 +2,6 @@
 
 import os
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from kubeimage.cache import CacheRecords
-from kubeimage.disk.removal import remove_tree
 from kubeimage.image.digest import Digest
 from kubeimage.store import Store, cache_folder
+from tests.disk import folder_on_disk
 
 
 @pytest.fixture
@@ -95,7 +94,6 @@ def as_nobody() -> Iterator[None]:
 @pytest.fixture
 def open_path() -> Iterator[Path]:
     """A folder that every user can get to; pytest's own are closed, and each pytest that starts closes them again."""
-    folder = tempfile.mkdtemp(dir="/var/tmp", prefix="kubeimage-store-")
-    os.chmod(folder, 0o755)
-    yield Path(folder)
-    remove_tree(folder)
+    with folder_on_disk() as folder:
+        os.chmod(folder, 0o755)
+        yield folder
