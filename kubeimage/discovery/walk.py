@@ -115,8 +115,7 @@ class Walk:
     def _of_list(
         self, items: list[Node], at: Steps | None, around: _Around, below: list[tuple[Node, Steps | None, _Around]]
     ) -> Iterator[Hint]:
-        is_container = around.key in _CONTAINER_LISTS and around.why is None
-        inner = around._replace(is_container=is_container)
+        inner = around._replace(is_container=around.key in _CONTAINER_LISTS)
         option = ""
         for number, item in enumerate(items):
             here = Steps(at, number)

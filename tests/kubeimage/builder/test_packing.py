@@ -16,7 +16,7 @@ from kubeimage.errors import LayerLimitError
 from kubeimage.image.compatibility import history_comment
 from kubeimage.image.config import Image
 from kubeimage.image.digest import Digest
-from kubeimage.image.document import History, Layer
+from kubeimage.image.document import MAX_LAYERS, History, Layer
 from kubeimage.image.platform import Platform
 from kubeimage.kubefile import parse
 from kubeimage.layer.entry import file
@@ -83,6 +83,7 @@ def test_the_packer_is_told_what_was_made_and_for_whom(backends: Backends, tmp_p
     (request,) = packer.requests
     assert [layer.diff_id for layer in request.made] == [layer.diff_id for layer in result.image.layers]
     assert (request.base, request.platform, request.mtime) == ((), result.image.platform, 7)
+    assert request.room == MAX_LAYERS - len(request.made)
 
 
 def test_a_base_without_room_for_one_layer_more_is_refused_at_from() -> None:

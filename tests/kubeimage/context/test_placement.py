@@ -9,6 +9,7 @@ from kubeimage.context.placement import (
     PlacedTree,
     Placement,
     directories_above,
+    filled_directory,
     merge,
     place,
     resolve_destination,
@@ -85,6 +86,24 @@ def test_matches_are_placed(matches: list[Match], destination: str, exact: bool,
 )
 def test_a_path_in_the_image_leads_back_to_the_context(placement: Placement, path: str, origin: str) -> None:
     assert placement.origin(path) == origin
+
+
+@pytest.mark.parametrize(
+    ("exact", "contents", "entries", "expected"),
+    [
+        (True, False, [directory("x"), file("x/f", b"")], "x"),
+        (False, False, [directory("x"), file("x/f", b"")], None),
+        (True, True, [directory("x"), file("x/f", b"")], None),
+        (True, False, [file("x", b"")], None),
+        (True, False, [directory("y")], None),
+        (True, False, [], None),
+        (True, True, [], None),
+    ],
+)
+def test_the_directory_that_is_filled(exact: bool, contents: bool, entries: list[Entry], expected: str | None) -> None:
+    placements = [Placement("src", "x", contents=contents)]
+
+    assert filled_directory(CopyRequest((), "x", exact), placements, entries) == expected
 
 
 def test_nothing_placed_needs_no_directories() -> None:

@@ -5,6 +5,7 @@ import io
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 
 import pytest
 
@@ -415,6 +416,18 @@ def test_a_header_that_is_a_bomb_is_refused_before_it_is_read() -> None:
 
     with pytest.raises(ChartError, match="larger than a chart can be"):
         read_archive(data, "charts/x.tgz")
+
+
+@pytest.mark.parametrize(("size", "is_read"), [(1_000_000, True), (1_100_000, False)])
+def test_headers_are_a_megabyte_at_most(size: int, is_read: bool) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("app/Chart.yaml")
+        member.pax_headers = {"comment": "x" * size}
+        archive.addfile(member)
+
+    with nullcontext() if is_read else pytest.raises(ChartError, match="larger than a chart can be"):
+        assert list(read_archive(stream.getvalue(), "charts/x.tgz").files) == ["Chart.yaml"]
 
 
 def test_a_charts_name_is_no_option_of_the_helm_program(fake_helm: FakeHelm) -> None:

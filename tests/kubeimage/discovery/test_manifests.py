@@ -20,3 +20,9 @@ def test_a_file_that_is_no_yaml_and_no_template_is_warned_of(file: str, text: st
     found = find_in_manifest(text, file)
 
     assert [one.partition(": ")[0] for one in found.warnings] == [file] * warned
+
+
+def test_a_container_s_image_is_its_whole_name_whatever_stands_beside_it() -> None:
+    pod = "spec:\n  containers:\n  - image: quay.io/a/b\n    tag: '9'\n"
+
+    assert [str(one.image) for one in find_in_manifest(pod, "a.yaml").found] == ["quay.io/a/b:latest"]

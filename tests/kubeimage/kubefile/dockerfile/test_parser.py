@@ -81,6 +81,19 @@ def diagnostics(text: str) -> tuple[Diagnostic, ...]:
 
 
 @pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("ADD --keep-git-dir=true one", "ADD does not take --keep-git-dir, for it takes no git repository"),
+        ("COPY --keep-git-dir=true one", "COPY has no flag --keep-git-dir"),
+        ("COPY --shiny one", "COPY has no flag --shiny"),
+        ("COPY one", "COPY takes a source and a destination, found 1"),
+    ],
+)
+def test_a_flag_that_is_none_is_told_of_alone(line: str, message: str) -> None:
+    assert [one.message for one in diagnostics(f"FROM scratch\n{line}\n")] == [message]
+
+
+@pytest.mark.parametrize(
     ("text", "count"), [("a b", 2), ("a AS", 2), ("a x b", 3), ("a AS b c", 4), ("--platform=x a AS", 2)]
 )
 def test_a_from_takes_an_image_and_perhaps_a_name(text: str, count: int) -> None:
