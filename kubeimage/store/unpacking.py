@@ -95,13 +95,13 @@ class PassingTar(io.RawIOBase):
         return self.tell()
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return up to ``size`` bytes, fewer only at the end.
+        """Return up to ``size`` bytes, fewer only at the end; with -1 all that is left.
 
         Raises: LayerFormatError, LayerTooLargeError, as the source does.
         """
         parts: list[bytes] = []
-        while size > 0 and self._fill():
-            part = self._piece[self._taken : self._taken + size]
+        while size and self._fill():
+            part = self._piece[self._taken : self._taken + size if size > 0 else None]
             self._taken += len(part)
             size -= len(part)
             parts.append(part)

@@ -57,6 +57,17 @@ def cache(open_cache: Callable[[], DirectoryBuildCache]) -> DirectoryBuildCache:
     return open_cache()
 
 
+def test_a_key_without_its_sources_is_completed_from_its_record(
+    cache: DirectoryBuildCache, records: CacheRecords, layer: StoredLayer
+) -> None:
+    cache.record(KEY, CachedStep(layer))
+    known = CacheKey(KEY.parent, KEY.fields, known_sources=KEY.sources_digest)
+
+    assert cache.whole_key(known) == KEY
+    Path(records.path(KEY)).write_bytes(b"{")
+    assert cache.whole_key(known) == known
+
+
 def test_a_record_can_be_read_by_people(cache: DirectoryBuildCache, records: CacheRecords, layer: StoredLayer) -> None:
     cache.record(KEY, CachedStep(layer))
 

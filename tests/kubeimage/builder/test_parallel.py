@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from kubeimage.builder.events import Event, StepFinished, StepOutput, StepStarted, Warned
-from kubeimage.builder.parallel import Together, run_in_order
+from kubeimage.builder.parallel import Together, Turn, run_in_order
 from kubeimage.builder.step import Step
 from kubeimage.errors import StoppedError
 from kubeimage.image.platform import Platform
@@ -45,6 +45,16 @@ def test_events_of_a_step_are_told_together() -> None:
         StepStarted(THREE),
         StepOutput(THREE, b"three"),
     ]
+
+
+def test_a_turn_that_comes_too_late_is_given_on() -> None:
+    stop = threading.Event()
+    turn = Turn(stop)
+    stop.set()
+
+    for _ in range(2):
+        with pytest.raises(StoppedError), turn:
+            pytest.fail("nobody works on in a build that has failed")
 
 
 def test_what_is_kept_of_another_step_s_output_is_bounded() -> None:

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from kubeimage.builder.step import Step
+from kubeimage.builder.step import Step, StepMount
 from kubeimage.image.digest import Digest
 from kubeimage.kubefile import parse
+from kubeimage.kubefile.instructions import RunMount
 from kubeimage.protocols.context import CopyRequest, Remote
 
 (INSTRUCTION,) = parse("FROM scratch\nCOPY a b\n").instructions[1:]
@@ -66,3 +67,22 @@ def test_a_folder_s_key_names_its_owner_if_it_is_another_than_root() -> None:
 
     assert step.cache_fields() == (("kind", "WORKDIR"), ("directory", "/w"), ("timestamps", "7"))
     assert ("owner", "1:2") in replace(step, owner=(1, 2)).cache_fields()
+
+
+MOUNT = RunMount("cache", "/c", name="one")
+MOUNTS = [
+    replace(MOUNT, kind="bind"),
+    replace(MOUNT, target="/d"),
+    replace(MOUNT, source="x"),
+    replace(MOUNT, name="two"),
+    replace(MOUNT, read_only=True),
+    replace(MOUNT, variable="V"),
+]
+
+
+@pytest.mark.parametrize("other", MOUNTS, ids=range(len(MOUNTS)))
+def test_a_mount_s_key_says_what_a_command_is_shown(other: RunMount) -> None:
+    fields = dict(StepMount(MOUNT).fields(1))
+
+    assert fields == {"mount 1": "cache /c  one rw"}
+    assert dict(StepMount(other).fields(1)) != fields

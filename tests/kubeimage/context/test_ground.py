@@ -1,5 +1,6 @@
 """On which file systems stat data are believed, and what tells one mount from another at the same place."""
 
+import ctypes
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +92,18 @@ def test_a_disk_that_can_be_taken_out_is_not_believed(
     assert ground.ground_of("/work") is None
     mounts(ROOT, unique=7)
     assert ground.ground_of("/work") is not None
+
+
+@pytest.mark.parametrize("library", [object(), OSError("no library")], ids=["without statx", "none"])
+def test_a_c_library_without_statx_knows_no_unique_number(library: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_name: object) -> object:
+        if isinstance(library, OSError):
+            raise library
+        return library
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+
+    assert ground.unique_mount_id("/") is None
 
 
 def test_another_mount_with_the_same_numbers_is_another_ground(mounts: Callable[..., None]) -> None:

@@ -27,6 +27,7 @@ def ways(value: bytes, before: bytes) -> dict[str, bytes]:
         **{f"base64 in {width} columns": in_lines(base64.b64encode(before + value), width) for width in (64, 76, 20)},
         "base64 for Windows": in_lines(base64.b64encode(before + value), 76, b"\r\n"),
         "base64 in YAML": in_lines(base64.b64encode(before + value), 64, b"\n        "),
+        "base64 deep in a document": in_lines(base64.b64encode(before + value), 16, b"\n" + b" " * 32),
         "hex as xxd -p": in_lines((before + value).hex().encode(), 60),
     }
 

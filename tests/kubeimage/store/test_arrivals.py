@@ -1,5 +1,6 @@
 """Images from elsewhere: kept byte for byte, verified first, and shown all at once."""
 
+import itertools
 import json
 import os
 import signal
@@ -546,3 +547,11 @@ def test_a_manifest_that_gives_another_size_is_refused_with_both(store: Store, w
         with pytest.raises(BlobCorruptError, match=f"has {size} bytes where {size + more} are recorded"):
             importer.put_manifest(json.dumps(value).encode())
             importer.commit(json.dumps(value).encode(), [APP])
+
+
+def test_neither_of_two_blobs_comes_for_the_other(store: Store) -> None:
+    contents = [bytes([number]) * 512 for number in range(6)]
+
+    for one, other in itertools.permutations(contents, 2):
+        with pytest.raises(BlobCorruptError, match="was asked for"), store.importing() as importer:
+            importer.put_blob(Descriptor.of("application/octet-stream", one), [other])

@@ -175,6 +175,7 @@ def test_what_is_judged_while_it_passes_is_what_commands_find(
     passing = PassingTar(iter(pieces(tar, cuts)))
     assert outcome(lambda: list(iter_entries(passing))) == expected  # type: ignore[arg-type]
     assert passing.finish() == PassingTar(iter([tar])).finish()
+    assert PassingTar(iter(pieces(tar, cuts))).read() == tar
     for name, use in (("apply", apply_changeset), ("unpack", unpack_for_users)):
         (folder / name).mkdir()
         assert outcome(lambda root=str(folder / name), use=use: use(root, io.BytesIO(tar))) == expected  # type: ignore[misc]

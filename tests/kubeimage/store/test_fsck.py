@@ -282,6 +282,21 @@ def test_a_changed_snapshot_is_found_and_made_again(
     assert (Path(store.snapshots.path(layer.diff_id)) / "etc/conf").read_bytes() == b"a: 1\n"
 
 
+def test_a_snapshot_that_is_of_no_use_any_more_is_told_of_with_its_reason(store: Store, layer: StoredLayer) -> None:
+    kept = Path(store.snapshots.path(layer.diff_id))
+    kept.with_name("0" * 64).mkdir()
+    earlier = kept.parent.with_name("earlier")
+    earlier.mkdir()
+    (earlier / kept.name).mkdir()
+
+    found = {finding.where: (finding.what.partition(": ")[2], finding.damage) for finding in store.check()}
+
+    assert found == {
+        str(kept.with_name("0" * 64)): ("its layer is gone", False),
+        str(earlier / kept.name): ("it was made before this machine was started", False),
+    }
+
+
 @pytest.mark.parametrize("content", [b"", b"{}\n", b"\0" * 100, b'{"version":1,"layer":null,"check":"00"}\n'])
 @pytest.mark.usefixtures("layer")
 def test_a_damaged_cache_record_is_found_and_removed(store: Store, content: bytes) -> None:
