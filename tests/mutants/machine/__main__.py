@@ -18,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import gettempdir
 
 from tests.mutants.machine.covering import Covering, covering, mirrored, read_map, stages
 from tests.mutants.machine.kept import EXPLAINED, GONE, Kept, keep, read_explained, read_kept, summary
@@ -122,8 +123,8 @@ def make_map(tree: Path, into: Path | None) -> Path:
     into = into or tree.parent / "map.json"
     plugin = ("-p", "tests.mutants.machine.covering", f"--covering-into={into.absolute()}")
     command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-o", "timeout=0", *plugin]
-    # As in trials: the same examples.
-    environment = {**os.environ, "CI": "1", "PYTHONHASHSEED": "0", "PYTHONPATH": str(tree)}
+    # As in trials: the same examples. And the tree lies in the folder for temporary files: pyfakefs has no other /tmp.
+    environment = {**os.environ, "CI": "1", "PYTHONHASHSEED": "0", "PYTHONPATH": str(tree), "TMPDIR": gettempdir()}
     subprocess.run([*command, *TESTS], cwd=tree, env=environment, check=False, stdout=sys.stderr)
     return into
 
