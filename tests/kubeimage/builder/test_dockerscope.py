@@ -27,3 +27,10 @@ def test_the_image_stands_on_the_base_of_the_lowest_stage_below_it() -> None:
     assert isinstance(scope, DockerScope)
     assert (scope.bottom.stage.name, scope.base_name) == ("one", "a/b:1")
     assert [one.needed for one in scope.stages] == [(), (), (1,), (2, 0)]
+
+
+def test_an_arg_behind_the_first_from_is_none_of_all_stages() -> None:
+    text = "# syntax=sealos\nARG A=a\nFROM ${A} AS one\nARG B=b\nFROM ${B}\n"
+
+    with pytest.raises(KubefileError, match="names no image: what it uses has no value"):
+        scope_of(parse(text), BuildOptions())

@@ -28,6 +28,17 @@ COPY c c
 """
 
 
+def test_a_copy_of_another_image_s_files_goes_by_what_is_in_it(world: World) -> None:
+    text = "# syntax=sealos\nFROM scratch\nCOPY --from=localhost/other:v1 a a\n"
+    found = []
+    for content in (b"1", b"1", b"2"):
+        world.build("FROM scratch\nCOPY a a\n", {"a": content}, name="localhost/other:v1")
+        found.append(world.build(text))
+
+    assert [hits(one) for one in found] == [{"": "m"}, {"": "h"}, {"": "m"}]
+    assert found[0].image.id == found[1].image.id != found[2].image.id
+
+
 def hits(result: BuildResult) -> dict[str, str]:
     """Return hits and misses of each stage."""
     found: dict[str, str] = {}

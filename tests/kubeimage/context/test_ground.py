@@ -116,6 +116,18 @@ def test_another_mount_with_the_same_numbers_is_another_ground(mounts: Callable[
     assert None is not before != ground.ground_of("/work/context") is not None
 
 
+def test_a_mount_is_asked_for_its_number_where_the_context_is_on_it(
+    mounts: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts(ROOT, "21 20 254:1 / /work rw - ext4 /dev/vdb rw", "22 21 254:2 / /work/context/d rw - xfs /dev/vdc rw")
+    asked: list[str] = []
+    monkeypatch.setattr(ground, "unique_mount_id", asked.append)
+
+    ground.ground_of("/work/context")
+
+    assert asked == ["/work/context", "/work/context/d"], "another mount may lie on the first one's place"
+
+
 def test_a_place_with_odd_characters_is_found(mounts: Callable[..., None]) -> None:
     mounts(ROOT, r"21 20 0:30 / /a\040b\134c rw - tmpfs none rw")
 

@@ -88,3 +88,11 @@ def test_a_way_of_forty_symlinks_is_followed_and_one_of_more_is_not() -> None:
     assert finder.find("link20/file") == finder.find("link60/file")
     with pytest.raises(SourceNotFoundError):
         finder.find("link19/file")
+
+
+def test_what_is_ignored_is_no_match_of_a_wildcard() -> None:
+    context = MemoryContext({"d/a.conf": "1", "d/b.conf": "2"})
+
+    found = SourceFinder(context, IgnoreRules.parse("d/b.conf\n")).find("d/*.conf")
+
+    assert [match.path for match in found] == ["d/a.conf"], "one file keeps the name that the destination gives it"

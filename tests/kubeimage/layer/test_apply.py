@@ -390,6 +390,17 @@ def test_a_snapshot_for_root_has_a_trusted_xattr(root: str) -> None:
     assert os.listxattr(f"{root}/d") == ["trusted.overlay.opaque"]
 
 
+@pytest.mark.parametrize("owned", [False, pytest.param(True, marks=pytest.mark.skipif(not AS_ROOT, reason="chown"))])
+def test_a_snapshot_is_its_maker_s_unless_owners_are_kept(root: str, owned: bool) -> None:
+    options = {"owned": True} if owned else {}
+    theirs = file("f", b"")._replace(owner=(5, 6))
+
+    unpack_snapshot(root, tar(theirs), userxattr=True, **options)
+
+    found = os.stat(f"{root}/f")
+    assert (found.st_uid, found.st_gid) == ((5, 6) if owned else (os.geteuid(), os.getegid()))
+
+
 @pytest.mark.skipif(AS_ROOT, reason="root may set trusted xattrs")
 def test_a_snapshot_that_an_ordinary_user_cannot_make_is_refused(root: str) -> None:
     with pytest.raises(StoreAccessError, match=r"'d' below .*not permitted"):

@@ -27,7 +27,6 @@ def ways(value: bytes, before: bytes) -> dict[str, bytes]:
         **{f"base64 in {width} columns": in_lines(base64.b64encode(before + value), width) for width in (64, 76, 20)},
         "base64 for Windows": in_lines(base64.b64encode(before + value), 76, b"\r\n"),
         "base64 in YAML": in_lines(base64.b64encode(before + value), 64, b"\n        "),
-        "base64 deep in a document": in_lines(base64.b64encode(before + value), 16, b"\n" + b" " * 32),
         "hex as xxd -p": in_lines((before + value).hex().encode(), 60),
     }
 
@@ -44,6 +43,17 @@ def test_each_form_is_found(value: bytes, before: bytes, behind: bytes) -> None:
     missed = [way for way, text in ways(value, before).items() if secrets.find(before + text + behind) is None]
 
     assert missed == []
+
+
+def test_no_piece_tells_what_is_broken_into_many_lines() -> None:
+    value = bytes(range(100, 140))
+    secrets = Secrets({"token": value})
+    text = in_lines(base64.b64encode(value), 16, b"\n" + b" " * 32)
+
+    for cut in range(len(text)):
+        redactor = Redactor(secrets)
+        told = redactor.feed(text[:cut]) + redactor.feed(text[cut:]) + redactor.finish()
+        assert told.startswith(b"[secret token]"), cut
 
 
 @given(VALUES, NOISE, st.data())

@@ -104,6 +104,18 @@ def test_nothing_is_an_image_before_the_commit(root: str, store: Store) -> None:
     assert (during, store.images.records(), os.listdir(f"{root}/blobs/sha256") != []) == ([], [], True)
 
 
+@pytest.mark.parametrize("kind", ["gzip", "zstd"])
+def test_another_name_for_an_image_that_came_changes_no_byte_of_it(store: Store, kind: Compression) -> None:
+    bring(store, make_foreign(TAR, UPPER, kind=kind))
+    image = store.images.get(APP)
+    assert image is not None
+
+    store.images.put(image, [OTHER])
+
+    first, second = (store.list_platforms(name) for name in (APP, OTHER))
+    assert first == second is not None
+
+
 def test_what_came_before_a_failure_need_not_come_again(store: Store) -> None:
     foreign = make_foreign(TAR, UPPER)
     with pytest.raises(BlobNotFoundError), store.importing() as importer:

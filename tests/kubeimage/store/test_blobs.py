@@ -83,6 +83,18 @@ def test_a_blob_that_was_only_touched_is_left_so_by_who_only_looks(
         assert blob_path(layer.diff_id).stat().st_mtime_ns != 0
 
 
+def test_a_blob_is_there_where_a_file_of_its_size_is(
+    root: str, layer: StoredLayer, store: Store, blob_path: BlobPath
+) -> None:
+    other = Digest.of(b"other")
+
+    assert store.has_blob(layer.diff_id, layer.size)
+    assert not store.has_blob(layer.diff_id, layer.size + 1)
+    assert not store.has_blob(other, 5)
+    blob_path(other).mkdir()
+    assert not store.has_blob(other, blob_path(other).stat().st_size)
+
+
 Meanwhile = Callable[..., None]
 
 
