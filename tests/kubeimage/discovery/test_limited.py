@@ -11,6 +11,8 @@ from kubeimage.discovery.limited import run_limited
 ENDS = [
     ("exit 0", None),
     ("exit 3", None),
+    ("head -c 63M /dev/zero >&2", None),
+    ("head -c 65M /dev/zero >&2", "it makes more than 64 MiB"),
     ("echo file too large >&2; exit 3", "it makes more than 64 MiB"),
     (f"kill -{signal.SIGXFSZ} $$", "it makes more than 64 MiB"),
     (f"kill -{signal.SIGXCPU} $$", "it took longer than 120 s"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubeimage.discovery.manifests import find_in_manifest
+from kubeimage.discovery.manifests import find_in_manifest, find_in_text
 
 BROKEN = "a: [\nimage: nginx:1\n"
 
@@ -26,3 +26,23 @@ def test_a_container_s_image_is_its_whole_name_whatever_stands_beside_it() -> No
     pod = "spec:\n  containers:\n  - image: quay.io/a/b\n    tag: '9'\n"
 
     assert [str(one.image) for one in find_in_manifest(pod, "a.yaml").found] == ["quay.io/a/b:latest"]
+
+
+def test_a_name_in_a_text_is_told_with_its_line() -> None:
+    (found,) = find_in_text("first\nimage: quay.io/a/b:1\n", "notes").found
+
+    assert found.place.path == "line 2"
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("[--image, web:1]", ["docker.io/library/web:1"]),
+        ("[--image=web:1]", ["docker.io/library/web:1"]),
+        ("[image, web:1]", []),
+        ("[--image=web:1, web:2]", ["docker.io/library/web:1"]),
+        ("[--address, web:1]", []),
+    ],
+)
+def test_a_word_behind_an_option_is_what_the_option_says(words: str, names: list[str]) -> None:
+    assert [str(one.image) for one in find_in_manifest(f"args: {words}\n", "a.yaml").found] == names

@@ -383,6 +383,12 @@ def test_a_snapshot_holds_whiteouts_as_overlayfs_reads_them(root: str, scan: Sca
     assert os.getxattr(f"{root}/d", "user.overlay.opaque") == b"y"
 
 
+def test_nothing_is_deleted_below_an_opaque_directory(root: str, scan: Scan) -> None:
+    unpack_snapshot(root, tar(directory("d"), opaque("d"), whiteout("d/x"), whiteout("d2")), userxattr=True)
+
+    assert scan(root).keys() == {"d", "d2"}, "no layer below shows anything there: the whiteout would be listed"
+
+
 @pytest.mark.skipif(not AS_ROOT, reason="trusted xattrs are root's")
 def test_a_snapshot_for_root_has_a_trusted_xattr(root: str) -> None:
     unpack_snapshot(root, tar(directory("d", 0o000), opaque("d")), userxattr=False)

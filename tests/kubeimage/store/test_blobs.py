@@ -251,6 +251,19 @@ def test_what_a_power_cut_leaves_is_not_trusted(layer: StoredLayer, store: Store
     assert store.layers.has(layer.diff_id)
 
 
+def test_a_file_that_was_closed_is_closed_once(root: str, store: Store) -> None:
+    blob = blobs.NewBlob(str(Path(root, "new")))
+    blob.close()
+    others = os.pipe()
+
+    blob.discard()
+
+    assert [os.fstat(number) for number in (0, *others)]
+    assert not Path(root, "new").exists()
+    for number in others:
+        os.close(number)
+
+
 def test_a_failed_write_leaves_nothing(root: str, store: Store) -> None:
     with pytest.raises(ValueError, match="order"):
         store.layers.put([*one_file(b"x" * 3_000_000), *one_file(b"again")])

@@ -216,6 +216,8 @@ def test_fsck_finds_damage_and_repairs_by_taking_it_out(
     (finding,) = [one for one in another.check() if "index.json" in str(one.where) and one.damage]
     told = another.check(repair=True)
 
+    owner = "sha256:00" if what == "subject" else APP
+    assert f", which refers to {owner}, is broken: " in finding.what
     assert "sbom" in finding.what or what == "subject"
     assert "--referrers all" in finding.advice
     assert any(one.repaired and one.lost for one in told)
