@@ -30,6 +30,13 @@ def test_each_kind_is_read_with_its_other_names() -> None:
 
 
 @pytest.mark.parametrize(
+    ("size", "number"), [("5", 5), ("5k", 5 << 10), ("5M", 5 << 20), ("5g", 5 << 30), ("5T", 5 << 40)]
+)
+def test_a_size_is_in_bytes(size: str, number: int) -> None:
+    assert mounts(f"--mount=type=tmpfs,target=/t,size={size}") == (RunMount("tmpfs", "/t", size=number),)
+
+
+@pytest.mark.parametrize(
     ("mount", "message"),
     [
         ("type=secret", "a mount of type secret needs its id"),

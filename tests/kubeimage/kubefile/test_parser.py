@@ -307,3 +307,12 @@ def test_a_mount_needs_a_command() -> None:
         parse("FROM scratch\nRUN --mount=type=secret,id=a\n")
 
     assert [one.code for one in caught.value.diagnostics] == ["E0202"]
+
+
+def test_an_escape_that_json_does_not_know_is_pointed_at() -> None:
+    with pytest.raises(KubefileError) as caught:
+        parse('FROM scratch\nCMD ["a\\q"]\n')
+
+    (found,) = caught.value.diagnostics
+    assert found.location is not None
+    assert (found.location.line, found.location.column, found.location.length) == (2, 8, 1)
