@@ -98,17 +98,12 @@ def share_cache(
         sources = [open_shelf(text, backends.naming, registries) for text in shared.sources]
         targets = [open_shelf(text, backends.naming, registries, writable=True) for text in shared.targets]
         readers = [Reader(shelf, tell, trusted=trusted) for shelf in sources]
-        publisher = _publisher(targets, store, tell, signer) if targets and backends.access == "write" else None
+        publisher = None
+        if targets and backends.access == "write":
+            publisher = stack.enter_context(_publisher(targets, store, tell, signer))
         cache = _Caches(readers, publisher, registries)
         sharing = _Sharing(backends, store, cache, tell)
-        try:
-            yield sharing.backends
-        except BaseException:
-            if publisher is not None:
-                publisher.abandon()
-            raise
-        if publisher is not None:
-            publisher.close()
+        yield sharing.backends
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from io import BytesIO
-from typing import BinaryIO, Protocol
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self
 
 from kubeimage.disk.threads import can_begin
 from kubeimage.errors import KubeimageError
@@ -95,6 +96,18 @@ class Publisher:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write what was done, also of a build that failed then: whoever mends it needs that first. Ctrl-C ends it."""
+        if kind is None or issubclass(kind, Exception):
+            self.close()
+        else:
+            self.abandon()
 
     def offer(self, platform: str, steps: Sequence[DoneStep]) -> None:
         """Queue the record of the last of ``steps``, which are all from the first of the build on."""

@@ -10,8 +10,18 @@ from typing import BinaryIO
 
 import pytest
 
-from harness.fakes.registry import FakeRegistry, Status, WrongBytes
-from kubeimage import RegistryError, SharedCache, UsageError, prune_shared_cache, push_image
+from harness.fakes.registry import FakeRegistry, Slow, Status, WrongBytes
+from kubeimage import (
+    BuildOptions,
+    CommandError,
+    RegistryError,
+    SharedCache,
+    UsageError,
+    build_image,
+    parse,
+    prune_shared_cache,
+    push_image,
+)
 from kubeimage.image.digest import Digest
 from kubeimage.store import blobs
 from kubeimage.store.blobs import hash_file
@@ -95,10 +105,22 @@ def test_a_step_is_written_whose_layer_is_marked_while_it_is_hashed(
     assert machine("two").build(KUBEFILE, FILES, only_from(fake_registry)).cache_hits == 4
 
 
+def test_who_is_stopped_waits_for_nothing_more(machine: Machines, fake_registry: FakeRegistry) -> None:
+    one = machine("one")
+    fake_registry.on("PUT *", Slow(0.2), times=None)
+
+    with pytest.raises(KeyboardInterrupt), one.backends(both(fake_registry), "write") as backends:
+        build_image(parse(KUBEFILE), one.context(FILES), backends, options=BuildOptions())
+        raise KeyboardInterrupt
+
+    assert machine("two").build(KUBEFILE, FILES, only_from(fake_registry)).cache_hits < 4
+
+
 def test_each_step_is_written_when_it_is_done(machine: Machines, fake_registry: FakeRegistry) -> None:
     failing = KUBEFILE + "RUN exit 3\n"
+    fake_registry.on("PUT *", Slow(0.05), times=None)
 
-    with pytest.raises(Exception, match="exit status 3"):
+    with pytest.raises(CommandError, match="exit status 3"):
         machine("one").build(failing, FILES, both(fake_registry))
 
     assert machine("two").build(KUBEFILE, FILES, only_from(fake_registry)).cache_hits == 4
