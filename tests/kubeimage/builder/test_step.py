@@ -9,6 +9,7 @@ from kubeimage.image.digest import Digest
 from kubeimage.kubefile import parse
 from kubeimage.kubefile.instructions import RunMount
 from kubeimage.protocols.context import CopyRequest, Remote
+from kubeimage.protocols.running import Command
 
 (INSTRUCTION,) = parse("FROM scratch\nCOPY a b\n").instructions[1:]
 PLAIN = CopyRequest(("a", "c"), "b")
@@ -67,6 +68,13 @@ def test_a_folder_s_key_names_its_owner_if_it_is_another_than_root() -> None:
 
     assert step.cache_fields() == (("kind", "WORKDIR"), ("directory", "/w"), ("timestamps", "7"))
     assert ("owner", "1:2") in replace(step, owner=(1, 2)).cache_fields()
+
+
+@pytest.mark.parametrize(("mtime", "times"), [(0, {}), (7, {"timestamps": "7"})])
+def test_a_run_s_key_names_the_time_that_its_files_get(mtime: int, times: dict[str, str]) -> None:
+    fields = dict(Step(1, INSTRUCTION, run=Command("true"), mtime=mtime).cache_fields())
+
+    assert fields == {"kind": "RUN", "command": "true", "network": "host", **times}
 
 
 MOUNT = RunMount("cache", "/c", name="one")

@@ -96,3 +96,10 @@ def test_what_is_ignored_is_no_match_of_a_wildcard() -> None:
     found = SourceFinder(context, IgnoreRules.parse("d/b.conf\n")).find("d/*.conf")
 
     assert [match.path for match in found] == ["d/a.conf"], "one file keeps the name that the destination gives it"
+
+
+def test_a_link_that_leads_out_is_told_with_where_it_leads() -> None:
+    context = MemoryContext({"out": Symlink("/etc")})
+
+    with pytest.raises(SourceEscapeError, match="the symlink 'out' points to '/etc'"):
+        SourceFinder(context, NO_RULES).find("out/passwd")

@@ -66,3 +66,13 @@ def test_what_is_rendered_is_read_as_the_same(text: str) -> None:
     kubefile = parse(text, dialect="sealos")
 
     assert parse(render(kubefile)) == kubefile
+
+
+@pytest.mark.parametrize(("value", "length"), [("", 1), ("x", 1), ("nobody/knows:1", 14)])
+def test_a_dialect_that_is_none_is_pointed_at(value: str, length: int) -> None:
+    with pytest.raises(KubefileError) as caught:
+        parse(f"# syntax={value}\nFROM scratch\n")
+
+    (found,) = caught.value.diagnostics
+    assert found.location is not None
+    assert (found.location.column, found.location.length) == (10, length)

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -269,6 +270,7 @@ def test_a_lost_index_is_made_again_without_names(store: Store, layer: StoredLay
         pytest.param(lambda root: [(root / "link").unlink(), (root / "link").symlink_to("x")], id="target"),
         pytest.param(lambda root: [(root / "link").unlink(), (root / "link").touch()], id="type"),
         pytest.param(lambda root: (root / "etc").chmod(0o777), id="mode of a directory"),
+        pytest.param(lambda root: [shutil.rmtree(root), root.write_bytes(b"")], id="a file for all of it"),
     ],
 )
 def test_a_changed_snapshot_is_found_and_made_again(

@@ -154,6 +154,18 @@ def test_a_layer_stays_while_another_step_or_an_image_has_it(shelf: Shelf) -> No
     assert kinds(shelf.prune(unused_for=30 * DAY)) == ["cache", "cache"]
 
 
+def test_a_snapshot_goes_with_the_last_record_of_its_layer(shelf: Shelf) -> None:
+    shelf.cache(1, days=40)
+    with shelf.open() as store:
+        layer = store.layers.put(one_file(bytes([1]) * SIZE))
+    path = Path(shelf.snapshot(layer, days=0))
+
+    report = shelf.prune(unused_for=30 * DAY)
+
+    assert kinds(report) == ["cache", "blob", "snapshot"]
+    assert not path.exists()
+
+
 def test_snapshots_and_kept_compressed_layers_go_first_the_oldest_before_others(shelf: Shelf) -> None:
     one, two = shelf.image(1, 2)
     oldest, newer = shelf.snapshot(one, days=9), shelf.snapshot(two, days=3)
