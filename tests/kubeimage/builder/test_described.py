@@ -1,15 +1,23 @@
 """A key says the same of a table as of its entries one by one."""
 
 import os
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
-from kubeimage.builder.steps import copy_key
+from harness.trees import write_tree
+from kubeimage.builder.steps import copy, copy_key
+from kubeimage.context import ContextCollector
 from kubeimage.image.digest import Digest
+from kubeimage.layer import table as tables
 from kubeimage.layer.entry import with_digest
+from kubeimage.layer.stack import LayerStack
 from kubeimage.layer.table import DIGEST_SIZE, EntryTable
 from kubeimage.protocols.cachekey import CacheKey
+from kubeimage.protocols.context import CopyRequest
 from kubeimage.protocols.keytext import LongSources, parse_key_fields, render_key_fields
+from kubeimage.store import Store
 
 PARENT, FIELDS = Digest("0" * 64), (("kind", "COPY"),)
 
@@ -80,3 +88,19 @@ def test_a_changed_source_is_told_of_long_lists_too(tmp_path: os.PathLike[str]) 
 def test_a_record_that_is_gone_has_no_sources() -> None:
     assert list(LongSources("/nowhere/at/all")) == []
     assert len(LongSources("/nowhere/at/all")) == 0
+
+
+@pytest.mark.parametrize("destination", ["d", "x/d", "x/y/z/d"])
+@pytest.mark.parametrize("fewest", [1, 1_000], ids=["a table", "a list"])
+def test_each_file_of_a_copy_has_its_own_digest_however_deep_it_lands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, destination: str, fewest: int
+) -> None:
+    monkeypatch.setattr(tables, "FEWEST", fewest)
+    files = {f"f{number}": b"%d" % number for number in range(9)}
+    write_tree(str(tmp_path / "context"), {f"d/{name}": content.decode() for name, content in files.items()})
+    collected = ContextCollector(str(tmp_path / "context")).collect(CopyRequest(("d",), destination, exact=True))
+    with Store.open(str(tmp_path / "store")) as store:
+        copied = copy(collected, LayerStack(store.layers), store.layers)
+
+    found = {entry.path.rpartition("/")[2]: entry.digest for entry in copied.sources if entry.digest is not None}
+    assert found == {name: sha256(content).digest() for name, content in files.items()}

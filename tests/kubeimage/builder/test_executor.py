@@ -7,9 +7,17 @@ from typing import Any
 import pytest
 
 from harness.fakes.context import MemoryContext
+from harness.fakes.runner import FakeRunner
 from kubeimage.builder.events import BuildFinished, BuildStarted, StepFinished, StepProgress, StepStarted, Warned
 from kubeimage.builder.executor import BuildResult
-from kubeimage.errors import BaseImageError, CommandError, DestinationError, LayerLimitError, SourceNotFoundError
+from kubeimage.errors import (
+    BaseImageError,
+    CommandError,
+    CommandTimeoutError,
+    DestinationError,
+    LayerLimitError,
+    SourceNotFoundError,
+)
 from kubeimage.image.config import CLUSTERFILE_ANNOTATION, DEFAULT_CLUSTERFILE
 from kubeimage.image.digest import Digest
 from kubeimage.image.platform import Platform
@@ -384,3 +392,17 @@ def test_known_sources_that_the_cache_has_not_are_looked_up_by_their_digests(wor
 
     assert again.cache_hits == 1
     assert context.read == 1
+
+
+@pytest.mark.parametrize(("kept", "hint"), [(None, "give it more time with --timeout"), ("left", "what it left is in")])
+def test_a_run_that_takes_too_long_is_told_what_to_do(
+    world: World, kept: str | None, hint: str, tmp_path: Path
+) -> None:
+    world.runner = runner = FakeRunner()
+    runner.on("sleep 9", status=-9, timed_out=True)
+
+    with pytest.raises(CommandTimeoutError, match="RUN took longer than 3 s") as caught:
+        keep_failed = str(tmp_path / kept) if kept is not None else None
+        world.build("FROM scratch\nRUN sleep 9\n", timeout=3, keep_failed=keep_failed)
+
+    assert hint in str(caught.value.hint)
