@@ -40,7 +40,8 @@ def _has_room(folder: str) -> bool:
     return shutil.disk_usage(folder).free >= _ROOM
 
 
-if "TMPDIR" not in os.environ and _has_room(_IN_MEMORY):
+# A run that looks for long has files of any size.
+if "TMPDIR" not in os.environ and os.environ.get("KUBEIMAGE_STRESS") != "full" and _has_room(_IN_MEMORY):
     # Python has looked for its place by now; the workers and what they start look there.
     os.environ["TMPDIR"] = tempfile.tempdir = _IN_MEMORY
 
