@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import count
 from typing import NamedTuple
 
 from harness.fakes.context import MemoryContext
@@ -49,6 +50,7 @@ class Stacked(NamedTuple):
 
 
 Recipe = Built | Stacked
+_NUMBERS = count()
 
 
 @cache
@@ -65,7 +67,8 @@ def _put(recipe: Recipe, name: Reference, backends: Backends) -> str:
         if recipe.base is not None and base is not None:
             _put(recipe.base, Reference.parse(base), backends)
         return make(recipe.text, name, "", backends, use_cache=False, platform=recipe.platform)
-    parts = [Reference.parse(f"part:{number}") for number in range(len(recipe.parts))]
+    # A part may be stacked itself: no name is given twice.
+    parts = [Reference.parse(f"part:{next(_NUMBERS)}") for _ in recipe.parts]
     for part, temporary in zip(recipe.parts, parts, strict=True):
         _put(part, temporary, backends)
     for wanted, temporary in zip(recipe.names, parts, strict=True):

@@ -49,7 +49,8 @@ def make(listed: list[Attached]) -> list[Made]:
         artefact = (
             cosign_artifact(subject, one.kind, one.content) if by_tag else oras_artifact(subject, one.content, one.kind)
         )
-        if by_tag and (artefact.subject, str(artefact.tag)) in made:
+        # No tool makes one manifest for two tags, nor one that its own tag leads to.
+        if (by_tag and (artefact.subject, str(artefact.tag)) in made) or artefact.data in dict(below):
             continue
         made[artefact.subject, str(artefact.tag or artefact.digest)] = artefact
         below.append((artefact.data, depth + 1))

@@ -160,6 +160,7 @@ def test_an_image_of_several_platforms_may_go_while_it_is_read(ground: Ground, f
 @example(processes=[[Export("two:1")], [Rmi("two:1")]], turns=[Turn(0, 6)])
 @example(processes=[[SaveParts("one:1")], [LetGo()], [Rmi("one:1")]], turns=[Turn(0, 40), Turn(1, 25)])
 @example(processes=[[Push()], [Rmi("one:1")], [Rmi("online:1")]], turns=[Turn(1, 16)])
+@example(processes=[[Merge(("one:1", "two:1"), "one:1")], [Merge(("two:1", "one:1"), "one:1")]], turns=[])
 @given(st.lists(st.lists(operations(), min_size=1, max_size=2), min_size=2, max_size=3), schedules())
 @example(
     processes=[[Check(False), Check(False)], [Rmi("app:1")], [Check(False), Rmi("app:1")]],
