@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import tarfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -11,6 +12,8 @@ from typing import BinaryIO
 import pytest
 
 from harness.fakes.registry import FakeRegistry, Slow, Status, WrongBytes
+from harness.fakes.registry.faults import Answer
+from harness.fakes.registry.messages import Request, Response
 from kubeimage import (
     BuildOptions,
     CommandError,
@@ -105,12 +108,26 @@ def test_a_step_is_written_whose_layer_is_marked_while_it_is_hashed(
     assert machine("two").build(KUBEFILE, FILES, only_from(fake_registry)).cache_hits == 4
 
 
-def test_who_is_stopped_waits_for_nothing_more(machine: Machines, fake_registry: FakeRegistry) -> None:
-    one = machine("one")
-    fake_registry.on("PUT *", Slow(0.2), times=None)
+class Held:
+    """Answer once something has happened: however slow a build is, nothing of it is written before its end."""
 
-    with pytest.raises(KeyboardInterrupt), one.backends(both(fake_registry), "write") as backends:
+    def __init__(self, until: threading.Event) -> None:
+        self._until = until
+
+    def apply(self, request: Request, answer: Answer) -> Response:  # noqa: ARG002 - the protocol's
+        assert self._until.wait(60)
+        return answer()
+
+
+def test_who_is_stopped_waits_for_nothing_more(machine: Machines, fake_registry: FakeRegistry) -> None:
+    one, is_built = machine("one"), threading.Event()
+    fake_registry.on("PUT *", Held(is_built))
+    fake_registry.on("PUT *", Slow(0.2), times=None)
+    only_to = SharedCache(targets=(f"{fake_registry.host}/team/cache",))
+
+    with pytest.raises(KeyboardInterrupt), one.backends(only_to, "write") as backends:
         build_image(parse(KUBEFILE), one.context(FILES), backends, options=BuildOptions())
+        is_built.set()
         raise KeyboardInterrupt
 
     assert machine("two").build(KUBEFILE, FILES, only_from(fake_registry)).cache_hits < 4
